@@ -1,0 +1,1 @@
+"""Ringfence: a derivatives exchange whose every satoshi can be checked."""
