@@ -101,7 +101,7 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             settle_asset=USDT.number, base_asset=XBT.number,
             tick_units=1, tick_decimals=1, lot_size=1000, multiplier=1, value_divisor=100,
             underlying_to_position=_XBT_SATS, quote_to_settle=_USDT_UNITS,
-            qty_max=4_000_000_000, px_ticks_max=10_000_000,
+            qty_max=2_000_000_000, px_ticks_max=10_000_000,
             initial_margin_ppm=1_000_000, maintenance_margin_ppm=1_000_000,
             risk_limit_base=1, risk_limit_step=1,
             maker_fee_ppm=1_000, taker_fee_ppm=1_000, listing_ns=at_ns,

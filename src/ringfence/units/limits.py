@@ -20,14 +20,14 @@ PRICE_TICKS_MAX = 2**24 - 1
 """A price ladder is a 64-ary tree of four levels: 64**4 ticks."""
 MARK_SUBTICKS = 100
 """Mark prices are finer than the book: one tick is this many subticks."""
-QTY_MAX = 4_000_000_000
-"""Contracts (or spot base units) in one order; it fits the 32-bit display field too."""
+QTY_MAX = 2_000_000_000
+"""Contracts (or spot base units) in one order; order records keep quantities in 32 signed bits."""
 ORDER_VALUE_MAX = JSON_INTEGER_MAX
 """Settlement units of one order; the engine proves at listing that no order can exceed it."""
 ORDERS_PER_POSITION_MAX = 200
 WALLET_MAX = 2**61
 """A deposit that would lift a wallet above this is refused."""
-POSITION_COST_MAX = 2**58
+POSITION_COST_MAX = 2**56
 """Settlement units of one position's cost; orders beyond it are refused whatever their risk limit."""
 LEVERAGE_HUNDREDTHS_MAX = 10_000
 RATE_PPM_MAX = PPM
@@ -39,5 +39,6 @@ assert POSITION_COST_MAX + ORDERS_PER_POSITION_MAX * ORDER_VALUE_MAX < 2**62
 assert WALLET_MAX + POSITION_COST_MAX < INT64_MAX
 # A mark price in subticks is stored in 64 bits and in JSON.
 assert PRICE_TICKS_MAX * MARK_SUBTICKS < JSON_INTEGER_MAX
-# The mark value of a linear lot multiplies subticks into the lot's per-tick value before dividing.
-assert QTY_MAX <= UINT32_MAX
+assert QTY_MAX < 2**31
+# Isolated margin multiplies a position's cost by a hundred before it divides by the leverage.
+assert POSITION_COST_MAX * 100 < INT64_MAX

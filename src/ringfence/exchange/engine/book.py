@@ -1,0 +1,251 @@
+"""The order book of one instrument: two queues a price level, displayed before hidden.
+
+An iceberg stands in the displayed queue with its current slice; what it keeps back is counted in
+`level.hidden`. A hidden order stands in the hidden queue and ranks behind everything displayed.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.ladder import clear_price, next_price, previous_price, set_price
+from ringfence.exchange.engine.records import ORDER_DAY, ORDER_REDUCE_ONLY, ORDER_SELL
+from ringfence.exchange.engine.tables import cells, levels, orders, positions
+from ringfence.exchange.engine.views import U, Record, compiled, inline, mullo
+
+SHOW_ALL = -1
+_SPREAD_ACCOUNT = U(0x9E37_79B9_7F4A_7C15)
+_SPREAD_HASH = U(0xD6E8_FEB8_6659_FD93)
+
+
+@inline
+def shown_qty(o: Record) -> Any:
+    """Return the displayed part of an order's open quantity."""
+    if o.display == SHOW_ALL:
+        return np.int64(o.leaves)
+    return np.int64(o.shown)
+
+
+@inline
+def slice_of(display: int, leaves: int) -> Any:
+    """Return how much an order of this display setting shows when it enters its queue."""
+    return np.int64(leaves) if display == SHOW_ALL else min(np.int64(display), np.int64(leaves))
+
+
+# ---- price levels
+
+
+@inline
+def link(h: Record, ins: Record, slot: int, o: Record) -> None:
+    """Put an order at the end of its queue."""
+    level = levels(ins, o.px)
+    was_empty = level.head == 0 and level.hidden_head == 0
+    o.next = 0
+    if o.display != 0:
+        o.prev = level.tail
+        if level.tail != 0:
+            orders(h, level.tail).next = slot
+        else:
+            level.head = slot
+        level.tail = slot
+    else:
+        o.prev = level.hidden_tail
+        if level.hidden_tail != 0:
+            orders(h, level.hidden_tail).next = slot
+        else:
+            level.hidden_head = slot
+        level.hidden_tail = slot
+    level.qty += o.leaves
+    if o.display != SHOW_ALL:
+        level.hidden += o.leaves - o.shown
+    sell = o.flags & ORDER_SELL
+    if was_empty:
+        set_price(ins, sell, o.px)
+        if sell:
+            ins.ask = min(ins.ask, o.px)
+        else:
+            ins.bid = max(ins.bid, o.px)
+    if sell:
+        ins.n_asks += 1
+    else:
+        ins.n_bids += 1
+
+
+@inline
+def unlink(h: Record, ins: Record, o: Record) -> None:
+    """Take an order out of its queue, and its price out of the ladder if it was the last there."""
+    level = levels(ins, o.px)
+    if o.next != 0:
+        orders(h, o.next).prev = o.prev
+    elif o.display != 0:
+        level.tail = o.prev
+    else:
+        level.hidden_tail = o.prev
+    if o.prev != 0:
+        orders(h, o.prev).next = o.next
+    elif o.display != 0:
+        level.head = o.next
+    else:
+        level.hidden_head = o.next
+    level.qty -= o.leaves
+    if o.display != SHOW_ALL:
+        level.hidden -= o.leaves - o.shown
+    sell = o.flags & ORDER_SELL
+    if level.head == 0 and level.hidden_head == 0:
+        clear_price(ins, sell, o.px)
+        if sell:
+            if o.px == ins.ask:
+                ins.ask = next_price(ins, sell, o.px)
+        elif o.px == ins.bid:
+            ins.bid = previous_price(ins, sell, o.px)
+    if sell:
+        ins.n_asks -= 1
+    else:
+        ins.n_bids -= 1
+
+
+@compiled
+def resize_iceberg(h: Record, ins: Record, slot: int, o: Record, qty: int, from_hidden: bool) -> None:
+    """Take `qty` from an order that does not show everything; a used-up slice goes to the back."""
+    level = levels(ins, o.px)
+    level.qty -= qty
+    level.hidden -= o.leaves - o.shown
+    o.leaves -= qty
+    if from_hidden:
+        o.shown = slice_of(o.display, o.leaves)
+    else:
+        o.shown -= qty
+    level.hidden += o.leaves - o.shown
+    if o.display > 0 and o.shown == 0 and o.leaves > 0:
+        unlink(h, ins, o)
+        o.shown = slice_of(o.display, o.leaves)
+        link(h, ins, slot, o)
+
+
+# ---- the orders of one position, newest first
+
+
+@inline
+def adopt(h: Record, p: Record, slot: int, o: Record) -> None:
+    """Add an order to its position's list and counts."""
+    o.sibling_prev = 0
+    o.sibling_next = p.orders
+    if p.orders != 0:
+        orders(h, p.orders).sibling_prev = slot
+    p.orders = slot
+    p.n_orders += 1
+    h.n_live += 1
+    if o.flags & (ORDER_REDUCE_ONLY | ORDER_DAY):
+        if o.flags & ORDER_REDUCE_ONLY:
+            p.n_reduce_only += 1
+            h.n_reduce_only += 1
+        if o.flags & ORDER_DAY:
+            h.n_day += 1
+
+
+@inline
+def retire(h: Record, ins: Record, p: Record, slot: int, o: Record) -> None:
+    """Forget an order altogether: book, position, clOrdID, slot."""
+    unlink(h, ins, o)
+    if o.sibling_prev != 0:
+        orders(h, o.sibling_prev).sibling_next = o.sibling_next
+    else:
+        p.orders = o.sibling_next
+    if o.sibling_next != 0:
+        orders(h, o.sibling_next).sibling_prev = o.sibling_prev
+    p.n_orders -= 1
+    h.n_live -= 1
+    if o.flags & (ORDER_REDUCE_ONLY | ORDER_DAY):
+        if o.flags & ORDER_REDUCE_ONLY:
+            p.n_reduce_only -= 1
+            h.n_reduce_only -= 1
+        if o.flags & ORDER_DAY:
+            h.n_day -= 1
+    if o.clid != U(0):
+        forget_clid(h, p.account, slot, o.clid)
+    o.leaves = 0
+    give_back_slot(h, slot, o)
+
+
+@inline
+def take_slot(h: Record) -> Any:
+    """Return a slot for a new order: the one freed last, which is still in the cache."""
+    if h.free_order != 0:
+        slot = np.int64(h.free_order)
+        h.free_order = orders(h, slot).next
+    else:
+        slot = np.int64(h.n_orders)
+        h.n_orders += 1
+    return slot
+
+
+@inline
+def give_back_slot(h: Record, slot: int, o: Record) -> None:
+    o.next = h.free_order
+    h.free_order = slot
+
+
+# ---- clOrdIDs of open orders: open addressing, linear probing, deletion by backward shift, so that
+# the layout depends on history only
+
+
+@inline
+def clid_tag(account: int, clid: Any) -> Any:
+    mixed = mullo(clid ^ mullo(U(account), _SPREAD_ACCOUNT), _SPREAD_HASH)
+    return np.int64(mixed >> U(32))
+
+
+@compiled
+def find_clid(h: Record, account: int, clid: Any) -> Any:
+    """Return the slot of the account's open order with this clOrdID hash, 0 if there is none."""
+    mask = h.cap_clids - 1
+    tag = clid_tag(account, clid)
+    index = tag & mask
+    while True:
+        cell = cells(h, index)
+        slot = np.int64(cell.slot)
+        if slot == 0:
+            return slot
+        if np.int64(cell.tag) == tag:
+            o = orders(h, slot)
+            if o.clid == clid and positions(h, o.position).account == account:
+                return slot
+        index = (index + 1) & mask
+
+
+@compiled
+def remember_clid(h: Record, account: int, slot: int, clid: Any) -> None:
+    mask = h.cap_clids - 1
+    tag = clid_tag(account, clid)
+    index = tag & mask
+    while cells(h, index).slot != 0:
+        index = (index + 1) & mask
+    cell = cells(h, index)
+    cell.tag = tag
+    cell.slot = slot
+    h.n_clids += 1
+
+
+@compiled
+def forget_clid(h: Record, account: int, slot: int, clid: Any) -> None:
+    mask = h.cap_clids - 1
+    hole = clid_tag(account, clid) & mask
+    while np.int64(cells(h, hole).slot) != slot:
+        assert cells(h, hole).slot != 0
+        hole = (hole + 1) & mask
+    index = hole
+    while True:
+        index = (index + 1) & mask
+        cell = cells(h, index)
+        if cell.slot == 0:
+            break
+        home = np.int64(cell.tag) & mask
+        if ((index - home) & mask) >= ((index - hole) & mask):
+            empty = cells(h, hole)
+            empty.tag = cell.tag
+            empty.slot = cell.slot
+            hole = index
+    cell = cells(h, hole)
+    cell.tag = 0
+    cell.slot = 0
+    h.n_clids -= 1

@@ -1,0 +1,136 @@
+"""What a fill does to both sides: position, realised profit, fees, coins.
+
+Profit is realised at average cost: a reducing fill takes out its share of the cost, rounded towards
+zero, and the rest stays with what is left. Fees are rounded half away from zero.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.arithmetic import muldiv, round_ppm, udiv
+from ringfence.exchange.engine.book import SHOW_ALL, resize_iceberg, retire
+from ringfence.exchange.engine.margin import INVERSE, SPOT, owner_margin, relock, reserve
+from ringfence.exchange.engine.records import ORDER_SELL
+from ringfence.exchange.engine.tables import emit, handle_of, levels, margin_of, positions
+from ringfence.exchange.engine.views import U, Record, compiled, inline
+from ringfence.messages.events import Event, EventFlag
+
+_TRADE, _REALISED = int(Event.TRADE), int(Event.REALISED)
+_SELL, _HIDDEN = int(EventFlag.SELL), int(EventFlag.HIDDEN)
+_TAKER_DONE, _MAKER_DONE = int(EventFlag.TAKER_DONE), int(EventFlag.MAKER_DONE)
+
+
+@inline
+def fill(h: Record, ins: Record, m: Record, p: Record, index: int, sell: int, qty: int, value: int) -> None:
+    """Move one side's position by a fill; profit of what it closes goes to the wallet."""
+    delta_qty = -qty if sell else qty
+    delta_cost = -value if sell else value
+    if p.qty == 0 or (p.qty > 0) == (delta_qty > 0):
+        p.qty += delta_qty
+        p.cost += delta_cost
+    else:
+        close(h, ins, m, p, qty, delta_qty, delta_cost)
+    slot = U(index - np.int64(m.base))
+    if p.qty == 0:
+        m.held = m.held & ~(U(1) << slot)
+    else:
+        m.held = m.held | (U(1) << slot)
+    m.epoch = 0
+
+
+@compiled
+def close(
+    h: Record, ins: Record, m: Record, p: Record, qty: int, delta_qty: int, delta_cost: int
+) -> None:
+    """Reduce, close or reverse a position, and realise the profit of the part that is closed."""
+    held = abs(p.qty)
+    closed = min(qty, held)
+    if qty <= held:
+        cost_out = muldiv(p.cost, qty, held)
+        gain = -delta_cost - cost_out
+        p.cost -= cost_out
+        p.transferred = muldiv(p.transferred, held - qty, held)
+    else:
+        exit_value = muldiv(delta_cost, held, qty)
+        gain = -exit_value - p.cost
+        p.cost = delta_cost - exit_value
+        p.transferred = 0
+    profit = -gain if ins.kind == INVERSE else gain
+    p.qty += delta_qty
+    m.wallet += profit
+    emit(h, _REALISED, 0, U(0), p.account, p.symbol, closed, 0, profit)
+
+
+@compiled
+def exchange_coins(
+    h: Record, ins: Record, m: Record, account: int, sell: int, qty: int, value: int
+) -> None:
+    """Spot: the base asset goes one way, the quote asset the other."""
+    base = margin_of(h, ins.base, account)
+    if sell:
+        base.wallet -= qty
+        m.wallet += value
+    else:
+        base.wallet += qty
+        m.wallet -= value
+
+
+@inline
+def trade(
+    h: Record,
+    ins: Record,
+    m: Record,
+    p: Record,
+    index: int,
+    handle: Any,
+    sell: int,
+    slot: int,
+    maker: Record,
+    qty: int,
+    rest: int,
+    hidden: bool,
+) -> None:
+    """Fill `qty` of the maker in `slot` for the taker (position p at `index`), `rest` stays wanted."""
+    maker_index = np.int64(maker.position)
+    mp = positions(h, maker_index)
+    mm = owner_margin(h, ins, mp)
+    px = np.int64(maker.px)
+    maker_flags = np.int64(maker.flags)
+    value = udiv(qty, ins.lot_size) * maker.lot_value
+    taker_fee = round_ppm(value, np.int64(ins.taker_ppm))
+    maker_fee = round_ppm(value, np.int64(ins.taker_ppm)) if hidden else round_ppm(value, np.int64(ins.maker_ppm))
+    left = np.int64(maker.leaves) - qty
+
+    e = emit(h, _TRADE, _SELL if sell else 0, handle, p.account, ins.number, qty, px, taker_fee)
+    e.maker_handle = handle_of(maker, slot)
+    e.maker_account = mp.account
+    e.maker_amount = maker_fee
+    if rest == 0:
+        e.flags |= _TAKER_DONE
+    if left == 0:
+        e.flags |= _MAKER_DONE
+    if hidden:
+        e.flags |= _HIDDEN
+
+    m.wallet -= taker_fee
+    mm.wallet -= maker_fee
+    ins.fee_pool += taker_fee + maker_fee
+    ins.last = px
+    ins.volume += qty
+    if ins.kind == SPOT:
+        exchange_coins(h, ins, m, p.account, sell, qty, value)
+        exchange_coins(h, ins, mm, mp.account, 0 if sell else 1, qty, value)
+    else:
+        fill(h, ins, m, p, index, sell, qty, value)
+        fill(h, ins, mm, mp, maker_index, maker_flags & ORDER_SELL, qty, value)
+    reserve(h, ins, mp, maker_flags, -value, -qty)
+    maker.filled += qty
+    if maker.display == SHOW_ALL:
+        levels(ins, px).qty -= qty
+        maker.leaves = left
+    else:
+        resize_iceberg(h, ins, slot, maker, qty, hidden)
+    if left == 0:
+        retire(h, ins, mp, slot, maker)
+    relock(ins, mm, mp)

@@ -1,0 +1,286 @@
+"""The entry point: apply a run of commands, write their events.
+
+Memory is the bottleneck once the state outgrows the cache, so the lines that a command will touch
+are asked for a few commands ahead, in three stages: what the command names, what those records point
+to, and one load further. Hints change nothing but time.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.book import clid_tag
+from ringfence.exchange.engine.listing import (
+    configure,
+    configure_venue,
+    list_instrument,
+    needs_ladder,
+    set_mark,
+    set_state,
+)
+from ringfence.exchange.engine.orders import EVENTS_PER_COMMAND, amend, cancel_one, place
+from ringfence.exchange.engine.records import BLOCK_LARGE
+from ringfence.exchange.engine.settings import (
+    configure_account,
+    deposit,
+    open_account,
+    set_leverage,
+    set_risk_limit,
+    transfer_margin,
+    withdraw,
+)
+from ringfence.exchange.engine.tables import (
+    command,
+    control,
+    find_position,
+    has_room,
+    header,
+    instruments,
+    levels,
+    margin_index,
+    margin_of,
+    names_order,
+    orders,
+    positions,
+    prefetch_cell,
+    prefetch_level,
+    prefetch_margin,
+    prefetch_order,
+    prefetch_position,
+    refuse,
+    slot_of_handle,
+)
+from ringfence.exchange.engine.timers import cancel_all, cancel_all_after, tick
+from ringfence.exchange.engine.views import U, Record, compiled, entry, inline
+from ringfence.messages.commands import Command, OrderFlag
+from ringfence.messages.records import RECORD_BYTES
+from ringfence.messages.rejects import Reject
+
+PLACE, AMEND, CANCEL = int(Command.PLACE), int(Command.AMEND), int(Command.CANCEL)
+CANCEL_ALL, CANCEL_ALL_AFTER = int(Command.CANCEL_ALL), int(Command.CANCEL_ALL_AFTER)
+SET_LEVERAGE, SET_RISK_LIMIT = int(Command.SET_LEVERAGE), int(Command.SET_RISK_LIMIT)
+TRANSFER_MARGIN, OPEN_ACCOUNT = int(Command.TRANSFER_MARGIN), int(Command.OPEN_ACCOUNT)
+CONFIGURE_ACCOUNT = int(Command.CONFIGURE_ACCOUNT)
+DEPOSIT, WITHDRAW = int(Command.DEPOSIT), int(Command.WITHDRAW)
+MARK, TICK, LIST = int(Command.MARK), int(Command.TICK), int(Command.LIST)
+CONFIGURE, SET_STATE = int(Command.CONFIGURE), int(Command.SET_STATE)
+CONFIGURE_VENUE, DATA = int(Command.CONFIGURE_VENUE), int(Command.DATA)
+_SELL = int(OrderFlag.SELL)
+_R_UNKNOWN = int(Reject.UNKNOWN_COMMAND)
+
+# Why the kernel stopped before the end; the engine makes room and calls again.
+DONE, EVENTS, ORDERS, POSITIONS, CLIDS, ACCOUNTS, TIMERS, LADDER = range(8)
+
+
+@inline
+def lacks_room(h: Record, cmd: Record) -> Any:
+    """Return which table or buffer is too full for any command of this kind, DONE if none."""
+    if not has_room(h, EVENTS_PER_COMMAND * 2):
+        return EVENTS
+    if cmd.kind == PLACE:
+        if h.n_orders >= h.cap_orders:
+            return ORDERS
+        if h.n_positions + BLOCK_LARGE > h.cap_positions:
+            return POSITIONS
+    if cmd.kind <= AMEND and 2 * np.int64(h.n_clids) + 2 > h.cap_clids:
+        return CLIDS
+    return DONE
+
+
+@compiled
+def lacks_room_rarely(h: Record, cmd: Record) -> Any:
+    if h.n_positions + BLOCK_LARGE > h.cap_positions:
+        return POSITIONS
+    if cmd.kind == OPEN_ACCOUNT and np.int64(h.n_accounts) + 1 >= h.cap_accounts:
+        return ACCOUNTS
+    if cmd.kind == CANCEL_ALL_AFTER and np.int64(h.n_timers) + 1 >= h.cap_timers:
+        return TIMERS
+    if cmd.kind == SET_STATE and needs_ladder(h, cmd):
+        return LADDER
+    return DONE
+
+
+@compiled
+def apply_rare(h: Record, cmd: Record) -> Any:
+    """Apply everything that is not order flow. Returns why it could not be applied yet, DONE if it was."""
+    stop = lacks_room_rarely(h, cmd)
+    if stop != DONE:
+        return stop
+    kind = np.int64(cmd.kind)
+    applied = True
+    if kind == MARK:
+        applied = set_mark(h, cmd)
+    elif kind == TICK:
+        applied = tick(h)
+    elif kind == CANCEL_ALL:
+        applied = cancel_all(h, cmd)
+    elif kind == CANCEL_ALL_AFTER:
+        applied = cancel_all_after(h, cmd)
+    elif kind == SET_LEVERAGE:
+        applied = set_leverage(h, cmd)
+    elif kind == SET_RISK_LIMIT:
+        applied = set_risk_limit(h, cmd)
+    elif kind == TRANSFER_MARGIN:
+        applied = transfer_margin(h, cmd)
+    elif kind == OPEN_ACCOUNT:
+        applied = open_account(h, cmd)
+    elif kind == CONFIGURE_ACCOUNT:
+        applied = configure_account(h, cmd)
+    elif kind == DEPOSIT:
+        applied = deposit(h, cmd)
+    elif kind == WITHDRAW:
+        applied = withdraw(h, cmd)
+    elif kind == LIST:
+        applied = list_instrument(h, cmd)
+    elif kind == CONFIGURE:
+        applied = configure(h, cmd)
+    elif kind == SET_STATE:
+        applied = set_state(h, cmd)
+    elif kind == CONFIGURE_VENUE:
+        applied = configure_venue(h, cmd)
+    else:
+        applied = refuse(h, cmd, _R_UNKNOWN, kind)
+    return DONE if applied else EVENTS
+
+
+@inline
+def apply(h: Record, cmd: Record) -> Any:
+    """Apply one command completely, or not at all: then return which room it lacks."""
+    if cmd.kind == DATA:
+        return DONE
+    stop = lacks_room(h, cmd)
+    if stop != DONE:
+        return stop
+    if cmd.kind == PLACE:
+        return DONE if place(h, cmd) else EVENTS
+    if cmd.kind == CANCEL:
+        cancel_one(h, cmd)
+        return DONE
+    if cmd.kind == AMEND:
+        return DONE if amend(h, cmd) else EVENTS
+    return apply_rare(h, cmd)
+
+
+# ---- prefetch: hints only
+
+
+@inline
+def is_listed(h: Record, cmd: Record) -> bool:
+    return bool(cmd.symbol != 0 and cmd.symbol <= h.n_instruments)
+
+
+@inline
+def is_known(h: Record, cmd: Record) -> bool:
+    return bool(cmd.account != 0 and cmd.account <= h.n_accounts)
+
+
+@inline
+def is_priced(ins: Record, cmd: Record) -> bool:
+    return bool(cmd.px > 0 and cmd.px <= ins.px_max and ins.p_levels != 0)
+
+
+@inline
+def ask_for_named(h: Record, cmd: Record) -> None:
+    """Stage 1: addresses known from the command alone."""
+    if cmd.kind == PLACE:
+        if is_listed(h, cmd) and is_known(h, cmd):
+            ins = instruments(h, cmd.symbol)
+            prefetch_margin(h, margin_index(h, ins.settle, cmd.account))
+            if is_priced(ins, cmd):
+                prefetch_level(ins, np.int64(cmd.px))
+            if cmd.clid != U(0):
+                prefetch_cell(h, clid_tag(np.int64(cmd.account), cmd.clid) & (h.cap_clids - 1))
+    elif cmd.kind <= CANCEL:
+        slot = slot_of_handle(cmd.handle)
+        if slot != 0 and slot < h.n_orders:
+            prefetch_order(h, slot)
+
+
+@inline
+def ask_for_linked(h: Record, cmd: Record) -> None:
+    """Stage 2: what the named records point to."""
+    if cmd.kind == PLACE:
+        if is_listed(h, cmd) and is_known(h, cmd):
+            ins = instruments(h, cmd.symbol)
+            index = find_position(margin_of(h, ins.settle, cmd.account), np.int64(cmd.symbol))
+            if index != 0:
+                prefetch_position(h, index)
+            if is_priced(ins, cmd):
+                prefetch_order(h, levels(ins, cmd.px).tail)
+    elif cmd.kind <= CANCEL and names_order(h, cmd.handle):
+        o = orders(h, slot_of_handle(cmd.handle))
+        ins = instruments(h, o.symbol)
+        prefetch_position(h, o.position)
+        prefetch_level(ins, np.int64(o.px))
+        prefetch_order(h, o.prev)
+        prefetch_order(h, o.next)
+        prefetch_order(h, o.sibling_prev)
+        prefetch_order(h, o.sibling_next)
+        if is_known(h, cmd):
+            prefetch_margin(h, margin_index(h, ins.settle, cmd.account))
+        if cmd.kind == AMEND and is_priced(ins, cmd):
+            prefetch_level(ins, np.int64(cmd.px))
+
+
+@inline
+def ask_for_neighbours(h: Record, cmd: Record) -> None:
+    """Stage 3: the newest order of the position; the maker that an aggressive order will meet."""
+    if cmd.kind == PLACE and is_listed(h, cmd) and is_known(h, cmd):
+        ins = instruments(h, cmd.symbol)
+        index = find_position(margin_of(h, ins.settle, cmd.account), np.int64(cmd.symbol))
+        if index != 0:
+            prefetch_order(h, positions(h, index).orders)
+        sell = cmd.flags & _SELL
+        best = np.int64(ins.bid) if sell else np.int64(ins.ask)
+        if best > 0 and best <= ins.px_max and ((cmd.px <= best) if sell else (cmd.px >= best)):
+            maker = orders(h, levels(ins, best).head)
+            if maker.leaves > 0:
+                p = positions(h, maker.position)
+                prefetch_margin(h, margin_index(h, ins.settle, p.account))
+
+
+DISTANCE = 4
+
+
+@entry
+def run(control_address: int) -> Any:
+    """Apply commands begin..end of the control record; return how many events were written.
+
+    `begin` moves to the first command that was not applied; `stop` says why there is one.
+    """
+    c = control(control_address)
+    h = header(c.header)
+    h.timestamp_ns = c.timestamp_ns
+    h.cursor = c.events
+    h.events_end = c.events_end
+    k, end = c.begin, c.end
+    c.stop = DONE
+    base = c.commands
+    for i in range(k, min(end, k + 3 * DISTANCE)):
+        ask_for_named(h, command(base + i * RECORD_BYTES))
+    for i in range(k, min(end, k + 2 * DISTANCE)):
+        ask_for_linked(h, command(base + i * RECORD_BYTES))
+    for i in range(k, min(end, k + DISTANCE)):
+        ask_for_neighbours(h, command(base + i * RECORD_BYTES))
+    while k < end:
+        if k + 3 * DISTANCE < end:
+            ask_for_named(h, command(base + (k + 3 * DISTANCE) * RECORD_BYTES))
+        if k + 2 * DISTANCE < end:
+            ask_for_linked(h, command(base + (k + 2 * DISTANCE) * RECORD_BYTES))
+        if k + DISTANCE < end:
+            ask_for_neighbours(h, command(base + (k + DISTANCE) * RECORD_BYTES))
+        stop = apply(h, command(base + k * RECORD_BYTES))
+        if stop != DONE:
+            c.stop = stop
+            break
+        h.sequence += 1
+        k += 1
+    c.begin = k
+    written = udiv_records(h.cursor - c.events)
+    h.event_count += written
+    return written
+
+
+@inline
+def udiv_records(size: int) -> Any:
+    return size >> 6

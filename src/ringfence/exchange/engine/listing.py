@@ -1,0 +1,244 @@
+"""Instruments: list, configure, open; marks; the venue's own settings.
+
+Opening an instrument proves that nothing it can be asked for overflows: from then on no order needs
+a test for it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.arithmetic import INVERSE, lot_value_at_mark, udiv
+from ringfence.exchange.engine.tables import emit, instruments, refuse
+from ringfence.exchange.engine.views import U, Record, compiled
+from ringfence.messages.commands import (
+    ContractKind,
+    InstrumentParameter,
+    InstrumentState,
+    VenueParameter,
+)
+from ringfence.messages.events import Event
+from ringfence.messages.rejects import Reject
+from ringfence.units.assets import ASSETS
+from ringfence.units.limits import (
+    INT64_MAX,
+    MARK_SUBTICKS,
+    ORDERS_PER_POSITION_MAX,
+    POSITION_COST_MAX,
+    PRICE_TICKS_MAX,
+    QTY_MAX,
+    RATE_PPM_MAX,
+    SYMBOL_MAX,
+)
+
+_LISTED, _SET, _STATE = int(Event.LISTED), int(Event.INSTRUMENT_SET), int(Event.STATE_SET)
+_MARKED, _VENUE_SET = int(Event.MARKED), int(Event.VENUE_SET)
+_SPOT = int(ContractKind.SPOT)
+_UNLISTED, _OPEN, _SETTLED = (
+    int(InstrumentState.UNLISTED), int(InstrumentState.OPEN), int(InstrumentState.SETTLED),
+)  # fmt: skip
+_LOT_SIZE, _FACTOR = int(InstrumentParameter.LOT_SIZE), int(InstrumentParameter.LOT_VALUE_FACTOR)
+_SETTLE, _BASE = int(InstrumentParameter.SETTLE_ASSET), int(InstrumentParameter.BASE_ASSET)
+_PX_MAX, _QTY_MAX = int(InstrumentParameter.PX_TICKS_MAX), int(InstrumentParameter.QTY_MAX)
+_INITIAL = int(InstrumentParameter.INITIAL_MARGIN_PPM)
+_MAINTENANCE = int(InstrumentParameter.MAINTENANCE_MARGIN_PPM)
+_RISK_BASE, _RISK_STEP = (
+    int(InstrumentParameter.RISK_LIMIT_BASE), int(InstrumentParameter.RISK_LIMIT_STEP),
+)  # fmt: skip
+_MAKER, _TAKER = int(InstrumentParameter.MAKER_FEE_PPM), int(InstrumentParameter.TAKER_FEE_PPM)
+_COLLAR = int(InstrumentParameter.COLLAR_PPM)
+_ORDERS_MAX = int(InstrumentParameter.ORDERS_PER_ACCOUNT_MAX)
+_RISK_TIERS = int(VenueParameter.RISK_TIERS_MAX)
+
+_R_SYMBOL, _R_PARAMETER = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_PARAMETER)
+_R_LIMITS, _R_PRICE = int(Reject.INSTRUMENT_LIMITS), int(Reject.INVALID_PRICE)
+LADDER_STEP = 64**3
+_N_ASSETS = len(ASSETS)
+_TIERS_LIMIT = 200
+
+
+@compiled
+def list_instrument(h: Record, cmd: Record) -> bool:
+    symbol = np.int64(cmd.symbol)
+    if symbol != np.int64(h.n_instruments) + 1 or symbol > SYMBOL_MAX:
+        return refuse(h, cmd, _R_SYMBOL, np.int64(h.n_instruments) + 1)
+    if cmd.type > _SPOT:
+        return refuse(h, cmd, _R_PARAMETER, 0)
+    h.n_instruments += 1
+    ins = instruments(h, symbol)
+    ins.number = symbol
+    ins.kind = cmd.type
+    ins.orders_max = ORDERS_PER_POSITION_MAX
+    emit(h, _LISTED, 0, U(0), 0, symbol, 0, np.int64(cmd.type), 0)
+    return True
+
+
+@compiled
+def parameter_is_valid(ins: Record, parameter: int, value: int) -> bool:
+    """Return whether a value is in range; what orders depend on is fixed once the market is open."""
+    structural = (
+        parameter == _LOT_SIZE or parameter == _FACTOR or parameter == _SETTLE
+        or parameter == _BASE or parameter == _PX_MAX or parameter == _QTY_MAX
+    )  # fmt: skip
+    if structural and ins.state != _UNLISTED:
+        return False
+    if parameter == _LOT_SIZE or parameter == _QTY_MAX:
+        return bool(0 < value and value <= QTY_MAX)
+    if parameter == _FACTOR:
+        return bool(0 < value and value < 2**53)
+    if parameter == _SETTLE or parameter == _BASE:
+        return bool(0 <= value and value < _N_ASSETS)
+    if parameter == _PX_MAX:
+        return bool(0 < value and value < PRICE_TICKS_MAX)
+    if parameter == _INITIAL or parameter == _MAINTENANCE:
+        return bool(0 < value and value <= RATE_PPM_MAX)
+    if parameter == _RISK_BASE or parameter == _RISK_STEP:
+        return bool(0 < value and value <= POSITION_COST_MAX)
+    if parameter == _MAKER or parameter == _TAKER or parameter == _COLLAR:
+        return bool(-RATE_PPM_MAX < value and value < RATE_PPM_MAX)
+    return bool(parameter == _ORDERS_MAX and 0 < value and value <= ORDERS_PER_POSITION_MAX)
+
+
+@compiled
+def configure(h: Record, cmd: Record) -> bool:
+    if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
+        return refuse(h, cmd, _R_SYMBOL, 0)
+    ins = instruments(h, cmd.symbol)
+    parameter, value = np.int64(cmd.type), cmd.qty
+    if not parameter_is_valid(ins, parameter, value):
+        return refuse(h, cmd, _R_PARAMETER, parameter)
+    if parameter == _LOT_SIZE:
+        ins.lot_size = value
+    elif parameter == _FACTOR:
+        ins.factor = value
+    elif parameter == _SETTLE:
+        ins.settle = value
+    elif parameter == _BASE:
+        ins.base = value
+    elif parameter == _PX_MAX:
+        ins.px_max = value
+        ins.ticks = (udiv(value, LADDER_STEP) + 1) * LADDER_STEP
+        ins.ask = ins.ticks
+    elif parameter == _QTY_MAX:
+        ins.qty_max = value
+    elif parameter == _INITIAL:
+        ins.initial_ppm = value
+    elif parameter == _MAINTENANCE:
+        ins.maintenance_ppm = value
+    elif parameter == _RISK_BASE:
+        ins.risk_base = value
+    elif parameter == _RISK_STEP:
+        ins.risk_step = value
+    elif parameter == _MAKER:
+        ins.maker_ppm = value
+    elif parameter == _TAKER:
+        ins.taker_ppm = value
+    elif parameter == _COLLAR:
+        ins.collar_ppm = value
+        set_collars(ins)
+    else:
+        ins.orders_max = value
+    emit(h, _SET, 0, U(0), 0, cmd.symbol, value, parameter, 0)
+    return True
+
+
+@compiled
+def limits_broken(h: Record, ins: Record) -> Any:
+    """Return the parameter because of which the instrument cannot open, 0 if its limits are proven."""
+    if ins.lot_size == 0:
+        return _LOT_SIZE
+    if ins.factor == 0:
+        return _FACTOR
+    if ins.px_max == 0:
+        return _PX_MAX
+    if ins.qty_max == 0 or ins.qty_max % ins.lot_size != 0:
+        return _QTY_MAX
+    if ins.maintenance_ppm == 0 or ins.initial_ppm < ins.maintenance_ppm:
+        return _INITIAL
+    if ins.risk_base == 0 or ins.risk_step == 0:
+        return _RISK_BASE
+    if ins.kind != _SPOT:
+        if ins.risk_base + np.int64(h.risk_tiers_max) * ins.risk_step > POSITION_COST_MAX:
+            return _RISK_STEP
+    elif ins.base == ins.settle:
+        return _BASE
+    # factor < 2**53 and px_max < 2**24. A lot is worth most at the highest price, an inverse lot at
+    # one tick; doubling is for the rounding of lot values, subticks for those at the mark.
+    lots = udiv(ins.qty_max, ins.lot_size)
+    if ins.kind == INVERSE:
+        lot_value_max = np.int64(ins.factor)
+        marked = 2 * np.int64(MARK_SUBTICKS)
+    else:
+        if ins.factor > udiv(np.int64(INT64_MAX), np.int64(ins.px_max) * 2 * MARK_SUBTICKS):
+            return _FACTOR
+        lot_value_max = ins.factor * np.int64(ins.px_max)
+        marked = np.int64(1)
+    if lot_value_max > udiv(np.int64(INT64_MAX), marked) - PRICE_TICKS_MAX * MARK_SUBTICKS:
+        return _FACTOR
+    if lots > udiv(np.int64(INT64_MAX), lot_value_max):
+        return _QTY_MAX
+    return 0
+
+
+@compiled
+def state_is_valid(state: int, wanted: int) -> bool:
+    return bool(wanted >= _OPEN and wanted <= _SETTLED and state != _SETTLED and wanted != state)
+
+
+@compiled
+def set_state(h: Record, cmd: Record) -> bool:
+    """Open or close a market. The kernel stops before this until an opening market has its ladder."""
+    if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
+        return refuse(h, cmd, _R_SYMBOL, 0)
+    ins = instruments(h, cmd.symbol)
+    if not state_is_valid(np.int64(ins.state), cmd.qty):
+        return refuse(h, cmd, _R_PARAMETER, 0)
+    if cmd.qty == _OPEN:
+        broken = limits_broken(h, ins)
+        if broken != 0:
+            return refuse(h, cmd, _R_LIMITS, broken)
+    ins.state = cmd.qty
+    emit(h, _STATE, 0, U(0), 0, cmd.symbol, cmd.qty, 0, 0)
+    return True
+
+
+@compiled
+def needs_ladder(h: Record, cmd: Record) -> bool:
+    """Return whether this command opens a market whose ladder is not allocated yet."""
+    if cmd.symbol == 0 or cmd.symbol > h.n_instruments or cmd.qty != _OPEN:
+        return False
+    ins = instruments(h, cmd.symbol)
+    return bool(ins.p_levels == 0 and ins.ticks != 0)
+
+
+@compiled
+def set_collars(ins: Record) -> None:
+    """How far from the mark an order may reach before its price needs a closer look."""
+    mark = udiv(ins.mark, np.int64(MARK_SUBTICKS))
+    span = udiv(mark * ins.collar_ppm, np.int64(1_000_000))
+    ins.collar_up = min(mark + span, np.int64(ins.px_max))
+    ins.collar_down = max(mark - span, 1)
+
+
+@compiled
+def set_mark(h: Record, cmd: Record) -> bool:
+    if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
+        return refuse(h, cmd, _R_SYMBOL, 0)
+    ins = instruments(h, cmd.symbol)
+    if cmd.qty < MARK_SUBTICKS or cmd.qty > np.int64(ins.px_max) * MARK_SUBTICKS or ins.kind == _SPOT:
+        return refuse(h, cmd, _R_PRICE, 0)
+    ins.mark = cmd.qty
+    ins.mark_lot_value = lot_value_at_mark(ins, ins.mark)
+    set_collars(ins)
+    h.epoch += 1
+    emit(h, _MARKED, 0, U(0), 0, cmd.symbol, cmd.qty, 0, 0)
+    return True
+
+
+@compiled
+def configure_venue(h: Record, cmd: Record) -> bool:
+    if cmd.type != _RISK_TIERS or cmd.qty < 0 or cmd.qty > _TIERS_LIMIT or h.n_instruments != 0:
+        return refuse(h, cmd, _R_PARAMETER, np.int64(cmd.type))
+    h.risk_tiers_max = cmd.qty
+    emit(h, _VENUE_SET, 0, U(0), 0, 0, cmd.qty, np.int64(cmd.type), 0)
+    return True

@@ -1,0 +1,214 @@
+"""What an account must lock, and whether it can afford more.
+
+Cross positions lock their maintenance margin and share unrealised profit; isolated positions lock
+initial margin, exit fee and what was transferred in. Orders lock initial margin and the taker fee
+both ways on what they could add to the position, the worse side counting. Spot orders lock coins.
+
+Twin: `instruments/value.py` has the same formulas in plain Python.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lot_value, udiv
+from ringfence.exchange.engine.records import ORDER_SELL
+from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
+from ringfence.exchange.engine.views import U, Record, compiled, inline, trailing_zeros
+from ringfence.messages.commands import ContractKind
+from ringfence.messages.rejects import Reject
+from ringfence.units.limits import ORDER_VALUE_MAX, POSITION_COST_MAX
+
+INVERSE, SPOT = int(ContractKind.INVERSE), int(ContractKind.SPOT)
+_ACCEPTED = 0
+_RISK_LIMIT = int(Reject.RISK_LIMIT)
+_INSUFFICIENT = int(Reject.INSUFFICIENT_BALANCE)
+_IMMEDIATE_LIQUIDATION = int(Reject.IMMEDIATE_LIQUIDATION)
+_INVALID_QTY = int(Reject.INVALID_ORDER_QTY)
+_SUM_LIMIT = 2**62
+
+
+@inline
+def maintenance_ppm(ins: Record, p: Record) -> Any:
+    return np.int64(ins.maintenance_ppm) * (1 + np.int64(p.tier))
+
+
+@inline
+def initial_ppm(ins: Record, p: Record) -> Any:
+    """Return the initial margin rate of the tier, or of the chosen leverage where that is higher."""
+    rate = np.int64(ins.initial_ppm) + np.int64(p.tier) * ins.maintenance_ppm
+    if p.leverage != 0:
+        leverage = np.int64(p.leverage)
+        rate = max(rate, udiv(100 * PPM + leverage - 1, leverage))
+    return rate
+
+
+@compiled
+def isolated_margin(ins: Record, p: Record, exposure: int) -> Any:
+    """Return what an isolated position of this exposure locks, beside what was transferred in."""
+    leverage = np.int64(p.leverage)
+    initial = udiv(exposure * 100 + leverage - 1, leverage)
+    return initial + ceil_ppm(exposure + initial, max(np.int64(ins.taker_ppm), 0))
+
+
+@inline
+def worst_exposure(p: Record, buys: int, sells: int) -> Any:
+    """Return the exposure if all bids fill or all asks fill, or if nothing does."""
+    return max(max(p.cost + buys, sells - p.cost), abs(p.cost))
+
+
+@inline
+def required(ins: Record, p: Record, buys: int, sells: int) -> Any:
+    """Return what the position and open orders of these exposures lock, in settlement units."""
+    taker = max(np.int64(ins.taker_ppm), 0)
+    if ins.kind == SPOT:
+        return buys + ceil_ppm(buys, taker)
+    exposure = abs(p.cost)
+    worst = worst_exposure(p, buys, sells)
+    rate = initial_ppm(ins, p) + 2 * taker
+    orders = ceil_ppm(worst - exposure, rate)
+    if p.leverage == 0:
+        return orders + ceil_ppm(exposure, maintenance_ppm(ins, p))
+    if exposure == 0:
+        return orders
+    return orders + isolated_margin(ins, p, exposure) + p.transferred
+
+
+@inline
+def relock(ins: Record, m: Record, p: Record) -> None:
+    """Bring the locked margin up to date after a change to the position or its orders."""
+    locked = required(ins, p, p.open_buys, p.open_sells)
+    m.locked += locked - p.locked
+    p.locked = locked
+
+
+@inline
+def reserve(h: Record, ins: Record, p: Record, flags: int, value: int, qty: int) -> None:
+    """Add (or, negative, release) one order's share of its position's open exposure."""
+    if flags & ORDER_SELL:
+        if ins.kind == SPOT:
+            p.open_sells += qty
+            margin_of(h, ins.base, p.account).locked += qty
+        else:
+            p.open_sells += value
+    else:
+        p.open_buys += value
+
+
+@inline
+def profit_at_mark(ins: Record, p: Record) -> Any:
+    """Return the unrealised profit of one position in settlement units."""
+    exposure = udiv(abs(p.qty), ins.lot_size) * ins.mark_lot_value
+    value = exposure if p.qty > 0 else -exposure
+    return p.cost - value if ins.kind == INVERSE else value - p.cost
+
+
+@compiled
+def sum_unrealised(h: Record, m: Record) -> Any:
+    """Return the unrealised profit of the cross positions; clamped so that it can never wrap."""
+    total = np.int64(0)
+    held = m.held
+    while held != U(0):
+        k = np.int64(trailing_zeros(held))
+        held = held & (held - U(1))
+        p = positions(h, np.int64(m.base) + k)
+        if p.leverage == 0:
+            total += profit_at_mark(instruments(h, p.symbol), p)
+            total = min(max(total, -_SUM_LIMIT), _SUM_LIMIT)
+    m.unrealised = total
+    m.epoch = h.epoch
+    return total
+
+
+@inline
+def unrealised(h: Record, m: Record) -> Any:
+    """Return the shared unrealised profit: cached until a mark moves or a fill touches the account."""
+    return m.unrealised if m.epoch == h.epoch else sum_unrealised(h, m)
+
+
+@inline
+def available(h: Record, m: Record) -> Any:
+    return m.wallet + unrealised(h, m) - m.locked
+
+
+@inline
+def withdrawable(h: Record, m: Record) -> Any:
+    """Return what may leave: unrealised losses count, unrealised profit does not."""
+    return m.wallet + min(unrealised(h, m), 0) - m.locked
+
+
+@inline
+def loss_at_mark(ins: Record, sell: int, lots: int, value_per_lot: int) -> Any:
+    """Return what filling at this price would lose against the mark at once; never negative."""
+    premium = lots * (value_per_lot - ins.mark_lot_value)
+    if (ins.kind == INVERSE) != (sell != 0):
+        premium = -premium
+    return max(premium, 0)
+
+
+@inline
+def refusal(
+    h: Record, ins: Record, m: Record, p: Record, sell: int, px: int, qty: int, replaced: int
+) -> Any:
+    """Return (Reject or 0, figure) for an order of this price and quantity.
+
+    `replaced` is the exposure (spot sells: quantity) of the order that it takes the place of. An
+    order that adds no requirement is always affordable.
+    """
+    lots = udiv(np.int64(qty), ins.lot_size)
+    per_lot = lot_value(ins, np.int64(px))
+    value = lots * per_lot
+    if value > ORDER_VALUE_MAX or value == 0:
+        return _INVALID_QTY, np.int64(0)
+    if ins.kind == SPOT:
+        return spot_refusal(h, ins, m, p, sell, value, np.int64(qty), np.int64(replaced))
+    buys = p.open_buys if sell else p.open_buys + value - replaced
+    sells = p.open_sells + value - replaced if sell else p.open_sells
+    locked = required(ins, p, buys, sells)
+    if locked <= p.locked:
+        return _ACCEPTED, np.int64(0)
+    limit = ins.risk_base + np.int64(p.tier) * ins.risk_step
+    if worst_exposure(p, buys, sells) > min(limit, POSITION_COST_MAX):
+        return _RISK_LIMIT, np.int64(0)
+    premium = loss_at_mark(ins, sell, lots, per_lot)
+    need = locked - p.locked + premium
+    if available(h, m) < need:
+        return _INSUFFICIENT, need
+    if p.leverage != 0 and liquidates_at_once(ins, p, value, premium):
+        return _IMMEDIATE_LIQUIDATION, np.int64(0)
+    return _ACCEPTED, np.int64(0)
+
+
+@compiled
+def liquidates_at_once(ins: Record, p: Record, value: int, premium: int) -> bool:
+    """Return whether an isolated position opened at this price starts below its maintenance margin."""
+    exit_fee = ceil_ppm(value, max(np.int64(ins.taker_ppm), 0))
+    maintenance = ceil_ppm(value, maintenance_ppm(ins, p)) + exit_fee
+    return bool(isolated_margin(ins, p, value) - premium < maintenance)
+
+
+@compiled
+def spot_refusal(
+    h: Record, ins: Record, m: Record, p: Record, sell: int, value: int, qty: int, replaced: int
+) -> Any:
+    """Spot spends coins that are there: unrealised profit does not count."""
+    if sell:
+        need = qty - replaced
+        free = withdrawable(h, margin_of(h, ins.base, p.account))
+    else:
+        need = required(ins, p, p.open_buys + value - replaced, p.open_sells) - p.locked
+        free = withdrawable(h, m)
+    if need > 0 and free < need:
+        return _INSUFFICIENT, need
+    return _ACCEPTED, np.int64(0)
+
+
+@inline
+def touch_margin(m: Record) -> None:
+    """Forget the cached unrealised profit."""
+    m.epoch = 0
+
+
+@inline
+def owner_margin(h: Record, ins: Record, p: Record) -> Record:
+    return margins(h, np.int64(ins.settle) * h.cap_accounts + np.int64(p.account))

@@ -1,0 +1,492 @@
+"""Place, amend, cancel: every check first, then the change, then the rest of the order.
+
+Each function returns False only if the event buffer has no room for what the command may cause;
+nothing has changed then and the command is applied again with a larger buffer.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.arithmetic import lot_value, udiv
+from ringfence.exchange.engine.book import (
+    SHOW_ALL,
+    adopt,
+    find_clid,
+    forget_clid,
+    give_back_slot,
+    link,
+    remember_clid,
+    retire,
+    slice_of,
+    take_slot,
+    unlink,
+)
+from ringfence.exchange.engine.margin import SPOT, owner_margin, refusal, relock, reserve
+from ringfence.exchange.engine.matching import (
+    GO_ON,
+    cancel,
+    enforce_reduce_only,
+    execute,
+    fillable,
+    shrink,
+    trim_side,
+)
+from ringfence.exchange.engine.records import (
+    MARGIN_DISABLED,
+    MARGIN_SELF_TRADE_SHIFT,
+    ORDER_DAY,
+    ORDER_POST_ONLY,
+    ORDER_REDUCE_ONLY,
+    ORDER_SELL,
+)
+from ringfence.exchange.engine.tables import (
+    emit,
+    handle_of,
+    has_room,
+    instruments,
+    levels,
+    margin_of,
+    names_order,
+    orders,
+    position_of,
+    positions,
+    refuse,
+    slot_of_handle,
+)
+from ringfence.exchange.engine.views import U, Record, compiled, inline
+from ringfence.messages.commands import InstrumentState, OrderFlag, OrderType, SelfTrade
+from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.records import DISPLAY_ALL
+from ringfence.messages.rejects import Reject
+from ringfence.units.time import NS_PER_DAY
+
+_ACCEPTED, _CANCELED, _AMENDED = int(Event.ACCEPTED), int(Event.CANCELED), int(Event.AMENDED)
+_SELL_EVENT = int(EventFlag.SELL)
+_MARKET = int(OrderType.MARKET)
+_OPEN = int(InstrumentState.OPEN)
+_SELL, _IOC, _FOK, _DAY = (
+    int(OrderFlag.SELL), int(OrderFlag.IOC), int(OrderFlag.FOK), int(OrderFlag.DAY),
+)  # fmt: skip
+_POST, _REDUCE, _CLOSE = int(OrderFlag.POST_ONLY), int(OrderFlag.REDUCE_ONLY), int(OrderFlag.CLOSE)
+_AMEND_QTY, _AMEND_LEAVES, _AMEND_PX = (
+    int(OrderFlag.AMEND_QTY), int(OrderFlag.AMEND_LEAVES), int(OrderFlag.AMEND_PX),
+)  # fmt: skip
+_ONLY_BUYS, _ONLY_SELLS = int(OrderFlag.ONLY_BUYS), int(OrderFlag.ONLY_SELLS)
+_ALLOW = int(SelfTrade.ALLOW)
+_BY_REQUEST, _BY_CANCEL_ALL = int(CancelReason.REQUESTED), int(CancelReason.CANCEL_ALL)
+_BY_IOC, _BY_FOK = int(CancelReason.IMMEDIATE_OR_CANCEL), int(CancelReason.FILL_OR_KILL)
+_BY_POST_ONLY, _BY_COLLAR = int(CancelReason.POST_ONLY), int(CancelReason.COLLAR)
+_BY_CLOSE = int(CancelReason.CLOSE)
+
+_R_SYMBOL, _R_ACCOUNT = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_ACCOUNT)
+_R_DISABLED, _R_CLOSED = int(Reject.ACCOUNT_DISABLED), int(Reject.MARKET_NOT_OPEN)
+_R_QTY, _R_PRICE = int(Reject.INVALID_ORDER_QTY), int(Reject.INVALID_PRICE)
+_R_UNKNOWN, _R_DUPLICATE = int(Reject.UNKNOWN_ORDER), int(Reject.DUPLICATE_CLORDID)
+_R_EXEC_INST, _R_DISPLAY = int(Reject.INVALID_EXEC_INST), int(Reject.INVALID_DISPLAY_QTY)
+_R_NO_MARK, _R_REDUCE_ONLY = int(Reject.NO_MARK_PRICE), int(Reject.REDUCE_ONLY)
+_R_TOO_MANY, _R_NOTHING = int(Reject.TOO_MANY_ORDERS), int(Reject.NOTHING_TO_AMEND)
+_R_ABOVE, _R_BELOW = int(Reject.PRICE_ABOVE_COLLAR), int(Reject.PRICE_BELOW_COLLAR)
+
+EVENTS_PER_FILL = 6
+"""A trade and the profit of both sides, twice for an order with hidden quantity."""
+EVENTS_PER_COMMAND = 8
+"""What any command may emit beside its fills and cancels; the kernel keeps this much room."""
+
+
+@compiled
+def entry_error(h: Record, cmd: Record) -> Any:
+    """Return what is wrong with the account or instrument of an order, 0 if nothing."""
+    if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
+        return _R_SYMBOL
+    if cmd.account == 0 or cmd.account > h.n_accounts:
+        return _R_ACCOUNT
+    return 0
+
+
+@inline
+def qty_error(ins: Record, qty: int) -> bool:
+    return bool(qty <= 0 or qty > ins.qty_max or qty % ins.lot_size != 0)
+
+
+@inline
+def crosses(ins: Record, sell: int, px: int) -> bool:
+    return bool(ins.bid >= px) if sell else bool(ins.ask <= px)
+
+
+@compiled
+def room_to_cross(h: Record, ins: Record, p: Record, sell: int, qty: int) -> bool:
+    """Return whether the buffer holds all that an aggressive order of this quantity may cause."""
+    opposite = np.int64(ins.n_bids) if sell else np.int64(ins.n_asks)
+    fills = min(udiv(qty, ins.lot_size), opposite)
+    worst = fills * EVENTS_PER_FILL + np.int64(h.n_reduce_only) + np.int64(p.n_orders)
+    return bool(has_room(h, worst + 2 * EVENTS_PER_COMMAND))
+
+
+@inline
+def reach(ins: Record, sell: int) -> Any:
+    """Return the worst price at which an aggressive order may execute: the collar around touch and mark.
+
+    Buys reach above the higher of best ask and mark, sells below the lower of best bid and mark.
+    """
+    if sell:
+        low = np.int64(ins.collar_down) if ins.mark != 0 else np.int64(ins.px_max)
+        if ins.bid > 0:
+            low = min(low, np.int64(ins.bid) - udiv(np.int64(ins.bid) * ins.collar_ppm, 1_000_000))
+        return max(low, 1)
+    high = np.int64(ins.collar_up) if ins.mark != 0 else np.int64(1)
+    if ins.ask <= ins.px_max:
+        high = max(high, np.int64(ins.ask) + udiv(np.int64(ins.ask) * ins.collar_ppm, 1_000_000))
+    return min(high, np.int64(ins.px_max))
+
+
+@compiled
+def collar_error(ins: Record, sell: int, px: int, qty: int) -> Any:
+    """Refuse an order priced beyond the collar that is larger than what the touch displays."""
+    touch = np.int64(ins.bid) if sell else np.int64(ins.ask)
+    has_touch = touch > 0 and touch <= ins.px_max
+    if not has_touch and ins.mark == 0:
+        return 0
+    limit = reach(ins, sell)
+    beyond = px < limit if sell else px > limit
+    if not beyond:
+        return 0
+    level = levels(ins, touch if has_touch else 0)
+    if has_touch and qty <= level.qty - level.hidden:
+        return 0
+    return _R_BELOW if sell else _R_ABOVE
+
+
+@inline
+def outside_mark_collar(ins: Record, sell: int, px: int) -> bool:
+    """The quick test: nothing within the collar of the mark needs a closer look."""
+    return bool(px < ins.collar_down) if sell else bool(px > ins.collar_up)
+
+
+@compiled
+def flags_error(cmd: Record, is_market: bool) -> Any:
+    """Refuse instructions that contradict each other."""
+    flags = np.int64(cmd.flags)
+    forces = (1 if flags & _IOC else 0) + (1 if flags & _FOK else 0) + (1 if flags & _DAY else 0)
+    if forces > 1 or cmd.type > _MARKET:
+        return _R_EXEC_INST
+    if flags & _POST and (is_market or flags & (_IOC | _FOK)):
+        return _R_EXEC_INST
+    return 0
+
+
+@compiled
+def closing_qty(ins: Record, p: Record, sell: int, qty: int) -> Any:
+    """Return how much of `qty` (0 = everything) a reduce-only order may do, 0 if it would not reduce."""
+    held = min(p.qty if sell else -p.qty, ins.qty_max)
+    if held <= 0:
+        return np.int64(0)
+    return min(qty, held) if qty != 0 else held
+
+
+@inline
+def place(h: Record, cmd: Record) -> bool:
+    code = entry_error(h, cmd)
+    if code != 0:
+        return refuse(h, cmd, code, 0)
+    account, symbol = np.int64(cmd.account), np.int64(cmd.symbol)
+    ins = instruments(h, symbol)
+    m = margin_of(h, ins.settle, account)
+    flags = np.int64(cmd.flags)
+    is_market = cmd.type == _MARKET
+    sell = flags & _SELL
+    qty = np.int64(cmd.qty)
+    px = np.int64(cmd.px)
+    if ins.state != _OPEN:
+        return refuse(h, cmd, _R_CLOSED, 0)
+    if m.flags & MARGIN_DISABLED:
+        return refuse(h, cmd, _R_DISABLED, 0)
+    if is_market or flags & (_IOC | _FOK | _DAY | _POST):
+        code = flags_error(cmd, is_market)
+        if code != 0:
+            return refuse(h, cmd, code, 0)
+    if ins.mark == 0 and ins.kind != SPOT:
+        return refuse(h, cmd, _R_NO_MARK, 0)
+    index = position_of(h, m, account, symbol)
+    p = positions(h, index)
+    reducing = flags & (_REDUCE | _CLOSE)
+    if reducing:
+        if ins.kind == SPOT:
+            return refuse(h, cmd, _R_EXEC_INST, 0)
+        if qty != 0 or not flags & _CLOSE:
+            if qty_error(ins, qty):
+                return refuse(h, cmd, _R_QTY, 0)
+        qty = closing_qty(ins, p, sell, qty)
+        if qty == 0:
+            return refuse(h, cmd, _R_REDUCE_ONLY, p.qty)
+    if qty_error(ins, qty):
+        return refuse(h, cmd, _R_QTY, 0)
+    if is_market:
+        px = reach(ins, sell)
+    elif px < 1 or px > ins.px_max:
+        return refuse(h, cmd, _R_PRICE, 0)
+    display = np.int64(SHOW_ALL)
+    if cmd.display != DISPLAY_ALL:
+        display = np.int64(cmd.display)
+        if is_market or display > qty or display % ins.lot_size != 0:
+            return refuse(h, cmd, _R_DISPLAY, 0)
+    if p.n_orders >= ins.orders_max:
+        return refuse(h, cmd, _R_TOO_MANY, np.int64(ins.orders_max))
+    if cmd.clid != U(0) and find_clid(h, account, cmd.clid) != 0:
+        return refuse(h, cmd, _R_DUPLICATE, 0)
+    if not is_market and outside_mark_collar(ins, sell, px):
+        code = collar_error(ins, sell, px, qty)
+        if code != 0:
+            return refuse(h, cmd, code, 0)
+    touch = np.int64(ins.bid) if sell else np.int64(ins.ask)
+    aggressive = crosses(ins, sell, px)
+    if aggressive or not is_market:
+        valued_at = px
+        if is_market:
+            valued_at = touch
+        elif sell and touch > px:
+            valued_at = touch
+        code, figure = refusal(h, ins, m, p, sell, valued_at, qty, 0)
+        if code != 0:
+            return refuse(h, cmd, code, figure)
+    if (aggressive or reducing) and not room_to_cross(h, ins, p, sell, qty):
+        return False
+
+    slot = take_slot(h)
+    o = orders(h, slot)
+    o.sequence = h.sequence & 0xFFFFFFFF
+    handle = handle_of(o, slot)
+    emit(h, _ACCEPTED, _SELL_EVENT if sell else 0, handle, account, symbol, qty, px, 0)
+    if flags & _CLOSE:
+        trim_side(h, ins, p, ORDER_SELL if sell else 0, abs(p.qty) - qty, False, _BY_CLOSE)
+    rest = qty
+    reason = np.int64(GO_ON)
+    if aggressive:
+        if flags & _POST:
+            reason = np.int64(_BY_POST_ONLY)
+        elif flags & _FOK and not fillable(h, ins, index, sell, px, qty, skips_own(m)):
+            reason = np.int64(_BY_FOK)
+        else:
+            rest, reason = execute(h, ins, m, p, index, handle, sell, px, qty, is_market)
+    if rest > 0:
+        if reason == GO_ON and is_market:
+            reason = np.int64(_BY_COLLAR)
+        elif reason == GO_ON and flags & _IOC:
+            reason = np.int64(_BY_IOC)
+        elif reason == GO_ON and flags & _FOK:
+            reason = np.int64(_BY_FOK)
+        if reason != GO_ON:
+            emit(h, _CANCELED, reason, handle, account, symbol, rest, px, sell)
+        else:
+            o.clid = cmd.clid
+            o.filled = qty - rest
+            o.position = index
+            o.symbol = symbol
+            o.display = display
+            o.flags = resting_flags(flags)
+            if flags & _DAY:
+                arm_day_end(h)
+            stand(h, ins, p, slot, o, px, rest)
+            adopt(h, p, slot, o)
+            if o.clid != U(0):
+                remember_clid(h, account, slot, o.clid)
+    if o.leaves == 0:
+        give_back_slot(h, slot, o)
+    relock(ins, m, p)
+    if p.n_reduce_only != 0 and (rest != qty or reducing):
+        enforce_reduce_only(h, ins, m, p)
+    return True
+
+
+@inline
+def skips_own(m: Record) -> bool:
+    return bool((np.int64(m.flags) >> MARGIN_SELF_TRADE_SHIFT) != _ALLOW)
+
+
+@inline
+def resting_flags(flags: int) -> Any:
+    return (
+        (ORDER_SELL if flags & _SELL else 0)
+        | (ORDER_POST_ONLY if flags & _POST else 0)
+        | (ORDER_REDUCE_ONLY if flags & (_REDUCE | _CLOSE) else 0)
+        | (ORDER_DAY if flags & _DAY else 0)
+    )
+
+
+@compiled
+def arm_day_end(h: Record) -> None:
+    if h.day_ends_ns == 0:
+        h.day_ends_ns = h.timestamp_ns - h.timestamp_ns % NS_PER_DAY + NS_PER_DAY
+
+
+@inline
+def stand(h: Record, ins: Record, p: Record, slot: int, o: Record, px: int, leaves: int) -> None:
+    """Put an order into the book at a price and reserve its exposure."""
+    o.px = px
+    o.leaves = leaves
+    o.lot_value = lot_value(ins, px)
+    o.shown = slice_of(np.int64(o.display), leaves)
+    reserve(h, ins, p, np.int64(o.flags), udiv(leaves, ins.lot_size) * o.lot_value, leaves)
+    link(h, ins, slot, o)
+
+
+@inline
+def find_order(h: Record, cmd: Record) -> Any:
+    """Return the slot of the open order that a command names, 0 if it is not the account's."""
+    account = np.int64(cmd.account)
+    if cmd.handle != U(0):
+        if not names_order(h, cmd.handle):
+            return np.int64(0)
+        slot = slot_of_handle(cmd.handle)
+        if positions(h, orders(h, slot).position).account != account:
+            return np.int64(0)
+        return slot
+    if cmd.orig_clid == U(0):
+        return np.int64(0)
+    return find_clid(h, account, cmd.orig_clid)
+
+
+@inline
+def cancel_one(h: Record, cmd: Record) -> bool:
+    slot = find_order(h, cmd)
+    if slot == 0:
+        return refuse(h, cmd, _R_UNKNOWN, 0)
+    o = orders(h, slot)
+    ins = instruments(h, o.symbol)
+    p = positions(h, o.position)
+    cancel(h, ins, p, slot, o, _BY_REQUEST)
+    relock(ins, owner_margin(h, ins, p), p)
+    return True
+
+
+@inline
+def amend(h: Record, cmd: Record) -> bool:
+    slot = find_order(h, cmd)
+    if slot == 0:
+        return refuse(h, cmd, _R_UNKNOWN, 0)
+    o = orders(h, slot)
+    ins = instruments(h, o.symbol)
+    p = positions(h, o.position)
+    flags = np.int64(cmd.flags)
+    leaves = np.int64(o.leaves)
+    px = np.int64(o.px)
+    if flags & _AMEND_QTY:
+        leaves = cmd.qty - o.filled
+    elif flags & _AMEND_LEAVES:
+        leaves = cmd.qty
+    if flags & _AMEND_PX:
+        px = np.int64(cmd.px)
+    if not flags & (_AMEND_QTY | _AMEND_LEAVES | _AMEND_PX) and cmd.clid == U(0):
+        return refuse(h, cmd, _R_NOTHING, 0)
+    if leaves != o.leaves and qty_error(ins, leaves):
+        return refuse(h, cmd, _R_QTY, 0)
+    if px < 1 or px > ins.px_max:
+        return refuse(h, cmd, _R_PRICE, 0)
+    account = np.int64(p.account)
+    renamed = cmd.clid != U(0) and cmd.clid != o.clid
+    if renamed and find_clid(h, account, cmd.clid) != 0:
+        return refuse(h, cmd, _R_DUPLICATE, 0)
+    if px == o.px and leaves <= o.leaves:
+        if renamed:
+            rename(h, account, slot, o, cmd.clid)
+        shrink(h, ins, p, slot, o, np.int64(o.leaves) - leaves, 0, cmd.clid if renamed else U(0))
+        relock(ins, owner_margin(h, ins, p), p)
+        return True
+    return requeue(h, cmd, ins, p, slot, o, px, leaves, renamed)
+
+
+@compiled
+def rename(h: Record, account: int, slot: int, o: Record, clid: Any) -> None:
+    if o.clid != U(0):
+        forget_clid(h, account, slot, o.clid)
+    o.clid = clid
+    remember_clid(h, account, slot, clid)
+
+
+@compiled
+def requeue(
+    h: Record, cmd: Record, ins: Record, p: Record, slot: int, o: Record, px: int, leaves: int, renamed: bool
+) -> bool:
+    """Amend price or upwards quantity: the order loses its place, and may take liquidity."""
+    index = np.int64(o.position)
+    account = np.int64(p.account)
+    m = owner_margin(h, ins, p)
+    sell = np.int64(o.flags & ORDER_SELL)
+    if ins.state != _OPEN:
+        return refuse(h, cmd, _R_CLOSED, 0)
+    if o.flags & ORDER_REDUCE_ONLY:
+        leaves = closing_qty(ins, p, sell, leaves)
+        if leaves == 0:
+            return refuse(h, cmd, _R_REDUCE_ONLY, p.qty)
+    if outside_mark_collar(ins, sell, px):
+        code = collar_error(ins, sell, px, leaves)
+        if code != 0:
+            return refuse(h, cmd, code, 0)
+    replaced = np.int64(o.leaves)
+    if ins.kind != SPOT or not sell:
+        replaced = udiv(np.int64(o.leaves), ins.lot_size) * o.lot_value
+    touch = np.int64(ins.bid) if sell else np.int64(ins.ask)
+    valued_at = touch if sell and touch > px else px
+    code, figure = refusal(h, ins, m, p, sell, valued_at, leaves, replaced)
+    if code != 0:
+        return refuse(h, cmd, code, figure)
+    aggressive = crosses(ins, sell, px)
+    if aggressive and not room_to_cross(h, ins, p, sell, leaves):
+        return False
+
+    old_value = udiv(np.int64(o.leaves), ins.lot_size) * o.lot_value
+    reserve(h, ins, p, np.int64(o.flags), -old_value, -np.int64(o.leaves))
+    unlink(h, ins, o)
+    if renamed:
+        rename(h, account, slot, o, cmd.clid)
+    handle = handle_of(o, slot)
+    e = emit(
+        h, _AMENDED, _SELL_EVENT if sell else 0, handle, account, ins.number, leaves, px, 0
+    )
+    e.maker_handle = cmd.clid if renamed else U(0)
+    rest = leaves
+    reason = np.int64(GO_ON)
+    if aggressive:
+        if o.flags & ORDER_POST_ONLY:
+            reason = np.int64(_BY_POST_ONLY)
+        else:
+            # Out of the book while it takes: nothing may find it as a resting order.
+            o.leaves = 0
+            rest, reason = execute(h, ins, m, p, index, handle, sell, px, leaves, False)
+            o.filled += leaves - rest
+    stand(h, ins, p, slot, o, px, rest)
+    if rest == 0:
+        retire(h, ins, p, slot, o)
+    elif reason != GO_ON:
+        cancel(h, ins, p, slot, o, reason)
+    relock(ins, m, p)
+    if p.n_reduce_only != 0:
+        enforce_reduce_only(h, ins, m, p)
+    return True
+
+
+@compiled
+def cancel_orders(h: Record, m: Record, symbol: int, only: int, reason: int) -> None:
+    """Cancel the open orders of one account and asset; `only` = side flag of a CANCEL_ALL or 0."""
+    for k in range(np.int64(m.slots)):
+        p = positions(h, np.int64(m.base) + k)
+        if p.orders == 0 or (symbol != 0 and p.symbol != symbol):
+            continue
+        ins = instruments(h, p.symbol)
+        slot = np.int64(p.orders)
+        while slot != 0:
+            o = orders(h, slot)
+            following = np.int64(o.sibling_next)
+            side = _ONLY_SELLS if o.flags & ORDER_SELL else _ONLY_BUYS
+            if only == 0 or only & side:
+                cancel(h, ins, p, slot, o, reason)
+            slot = following
+        relock(ins, m, p)
+
+
+@compiled
+def count_orders(h: Record, m: Record) -> Any:
+    total = np.int64(0)
+    for k in range(np.int64(m.slots)):
+        total += positions(h, np.int64(m.base) + k).n_orders
+    return total

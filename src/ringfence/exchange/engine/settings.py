@@ -1,0 +1,230 @@
+"""What an account sets: leverage, risk limit, isolated margin, coins in and out, its own switches."""
+
+from typing import Any
+
+import numpy as np
+
+from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, udiv
+from ringfence.exchange.engine.margin import (
+    SPOT,
+    available,
+    isolated_margin,
+    maintenance_ppm,
+    profit_at_mark,
+    relock,
+    required,
+    withdrawable,
+    worst_exposure,
+)
+from ringfence.exchange.engine.records import MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT
+from ringfence.exchange.engine.tables import (
+    emit,
+    instruments,
+    margin_of,
+    position_of,
+    positions,
+    refuse,
+)
+from ringfence.exchange.engine.views import U, Record, compiled
+from ringfence.messages.commands import AccountParameter, OrderFlag, SelfTrade
+from ringfence.messages.events import Event, EventFlag
+from ringfence.messages.rejects import Reject
+from ringfence.units.assets import ASSETS
+from ringfence.units.limits import ACCOUNT_MAX, LEVERAGE_HUNDREDTHS_MAX, WALLET_MAX
+
+_POSITION_SET, _OPENED = int(Event.POSITION_SET), int(Event.ACCOUNT_OPENED)
+_ACCOUNT_SET = int(Event.ACCOUNT_SET)
+_DEPOSITED, _WITHDRAWN = int(Event.DEPOSITED), int(Event.WITHDRAWN)
+_DEMO_EVENT, _DEMO = int(EventFlag.DEMO), int(OrderFlag.DEMO)
+_SELF_TRADE, _DISABLED = int(AccountParameter.SELF_TRADE), int(AccountParameter.TRADING_DISABLED)
+_SELF_TRADE_LAST = int(SelfTrade.ALLOW)
+_N_ASSETS = len(ASSETS)
+
+_R_SYMBOL, _R_ACCOUNT = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_ACCOUNT)
+_R_LEVERAGE, _R_TOO_HIGH = int(Reject.INVALID_LEVERAGE), int(Reject.LEVERAGE_TOO_HIGH)
+_R_RISK_LIMIT, _R_CROSS = int(Reject.INVALID_RISK_LIMIT), int(Reject.POSITION_IS_CROSS)
+_R_ISOLATED = int(Reject.INSUFFICIENT_ISOLATED_MARGIN)
+_R_AMOUNT, _R_BALANCE = int(Reject.INVALID_AMOUNT), int(Reject.INSUFFICIENT_BALANCE)
+_R_LIQUIDATION = int(Reject.IMMEDIATE_LIQUIDATION)
+_R_PARAMETER = int(Reject.INVALID_PARAMETER)
+
+
+@compiled
+def derivative_error(h: Record, cmd: Record) -> Any:
+    """Return why a position setting cannot apply, 0 if it can: spot has no positions."""
+    if cmd.account == 0 or cmd.account > h.n_accounts:
+        return _R_ACCOUNT
+    if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
+        return _R_SYMBOL
+    if instruments(h, cmd.symbol).kind == SPOT:
+        return _R_SYMBOL
+    return 0
+
+
+@compiled
+def say_position(h: Record, ins: Record, p: Record) -> bool:
+    limit = ins.risk_base + np.int64(p.tier) * ins.risk_step
+    e = emit(
+        h, _POSITION_SET, 0, U(0), p.account, p.symbol, np.int64(p.leverage), 0, limit
+    )
+    e.maker_amount = p.transferred
+    return True
+
+
+@compiled
+def leverage_max(ins: Record, tier: int) -> Any:
+    """Return the highest leverage, in hundredths, whose margin covers the tier's initial rate."""
+    rate = np.int64(ins.initial_ppm) + tier * np.int64(ins.maintenance_ppm)
+    return min(udiv(np.int64(100 * PPM), rate), LEVERAGE_HUNDREDTHS_MAX)
+
+
+@compiled
+def isolated_below_maintenance(ins: Record, p: Record) -> bool:
+    """Return whether an isolated position's own margin is below its maintenance margin at the mark."""
+    if p.leverage == 0 or p.qty == 0:
+        return False
+    exposure = abs(p.cost)
+    exit_fee = ceil_ppm(exposure, max(np.int64(ins.taker_ppm), 0))
+    maintenance = ceil_ppm(exposure, maintenance_ppm(ins, p)) + exit_fee
+    margin = isolated_margin(ins, p, exposure) + p.transferred
+    return bool(margin + profit_at_mark(ins, p) < maintenance)
+
+
+@compiled
+def change_position(
+    h: Record, cmd: Record, ins: Record, m: Record, p: Record, leverage: int, tier: int, transferred: int
+) -> bool:
+    """Apply new settings if the account can afford them, else put the old ones back and refuse."""
+    old_leverage, old_tier = np.int64(p.leverage), np.int64(p.tier)
+    old_transferred, old_locked = p.transferred, p.locked
+    free_before = available(h, m)
+    p.leverage, p.tier, p.transferred = leverage, tier, transferred
+    m.epoch = 0
+    relock(ins, m, p)
+    free = available(h, m)
+    code = 0
+    if free < 0 and free < free_before:
+        code = _R_BALANCE
+    elif isolated_below_maintenance(ins, p) and free_before != free:
+        code = _R_LIQUIDATION
+    if code != 0:
+        need = p.locked - old_locked
+        p.leverage, p.tier, p.transferred = old_leverage, old_tier, old_transferred
+        m.epoch = 0
+        relock(ins, m, p)
+        return refuse(h, cmd, code, need if code == _R_BALANCE else 0)
+    return say_position(h, ins, p)
+
+
+@compiled
+def set_leverage(h: Record, cmd: Record) -> bool:
+    code = derivative_error(h, cmd)
+    if code != 0:
+        return refuse(h, cmd, code, 0)
+    ins = instruments(h, cmd.symbol)
+    m = margin_of(h, ins.settle, cmd.account)
+    p = positions(h, position_of(h, m, np.int64(cmd.account), np.int64(cmd.symbol)))
+    if cmd.qty < 0 or cmd.qty > LEVERAGE_HUNDREDTHS_MAX:
+        return refuse(h, cmd, _R_LEVERAGE, 0)
+    if cmd.qty > leverage_max(ins, np.int64(p.tier)):
+        return refuse(h, cmd, _R_TOO_HIGH, leverage_max(ins, np.int64(p.tier)))
+    transferred = np.int64(0) if cmd.qty == 0 else p.transferred
+    return change_position(h, cmd, ins, m, p, cmd.qty, np.int64(p.tier), transferred)
+
+
+@compiled
+def set_risk_limit(h: Record, cmd: Record) -> bool:
+    code = derivative_error(h, cmd)
+    if code != 0:
+        return refuse(h, cmd, code, 0)
+    ins = instruments(h, cmd.symbol)
+    m = margin_of(h, ins.settle, cmd.account)
+    p = positions(h, position_of(h, m, np.int64(cmd.account), np.int64(cmd.symbol)))
+    highest = ins.risk_base + np.int64(h.risk_tiers_max) * ins.risk_step
+    if cmd.qty <= 0 or cmd.qty > highest or cmd.qty < worst_exposure(p, p.open_buys, p.open_sells):
+        return refuse(h, cmd, _R_RISK_LIMIT, highest)
+    tier = udiv(max(cmd.qty - ins.risk_base, 0) + ins.risk_step - 1, ins.risk_step)
+    if p.leverage > leverage_max(ins, tier):
+        return refuse(h, cmd, _R_TOO_HIGH, leverage_max(ins, tier))
+    return change_position(h, cmd, ins, m, p, np.int64(p.leverage), tier, p.transferred)
+
+
+@compiled
+def transfer_margin(h: Record, cmd: Record) -> bool:
+    code = derivative_error(h, cmd)
+    if code != 0:
+        return refuse(h, cmd, code, 0)
+    ins = instruments(h, cmd.symbol)
+    m = margin_of(h, ins.settle, cmd.account)
+    p = positions(h, position_of(h, m, np.int64(cmd.account), np.int64(cmd.symbol)))
+    if p.leverage == 0:
+        return refuse(h, cmd, _R_CROSS, 0)
+    if cmd.qty == 0 or abs(cmd.qty) > WALLET_MAX or p.qty == 0:
+        return refuse(h, cmd, _R_AMOUNT, 0)
+    if p.transferred + cmd.qty < 0:
+        return refuse(h, cmd, _R_ISOLATED, p.transferred)
+    if cmd.qty > 0 and available(h, m) < cmd.qty:
+        return refuse(h, cmd, _R_BALANCE, cmd.qty)
+    p.transferred += cmd.qty
+    if cmd.qty < 0 and isolated_below_maintenance(ins, p):
+        p.transferred -= cmd.qty
+        return refuse(h, cmd, _R_ISOLATED, p.transferred)
+    relock(ins, m, p)
+    return say_position(h, ins, p)
+
+
+@compiled
+def open_account(h: Record, cmd: Record) -> bool:
+    if cmd.account != h.n_accounts + 1 or cmd.account > ACCOUNT_MAX:
+        return refuse(h, cmd, _R_ACCOUNT, np.int64(h.n_accounts) + 1)
+    h.n_accounts += 1
+    emit(h, _OPENED, 0, U(0), cmd.account, 0, 0, 0, 0)
+    return True
+
+
+@compiled
+def configure_account(h: Record, cmd: Record) -> bool:
+    if cmd.account == 0 or cmd.account > h.n_accounts:
+        return refuse(h, cmd, _R_ACCOUNT, 0)
+    for asset in range(_N_ASSETS):
+        m = margin_of(h, asset, cmd.account)
+        flags = np.int64(m.flags)
+        if cmd.type == _SELF_TRADE and cmd.qty >= 0 and cmd.qty <= _SELF_TRADE_LAST:
+            m.flags = (flags & MARGIN_DISABLED) | (cmd.qty << MARGIN_SELF_TRADE_SHIFT)
+        elif cmd.type == _DISABLED and (cmd.qty == 0 or cmd.qty == 1):
+            m.flags = (flags & ~MARGIN_DISABLED) | cmd.qty
+        else:
+            return refuse(h, cmd, _R_PARAMETER, 0)
+    emit(h, _ACCOUNT_SET, 0, U(0), cmd.account, 0, cmd.qty, np.int64(cmd.type), 0)
+    return True
+
+
+@compiled
+def deposit(h: Record, cmd: Record) -> bool:
+    if cmd.account == 0 or cmd.account > h.n_accounts:
+        return refuse(h, cmd, _R_ACCOUNT, 0)
+    if cmd.symbol >= _N_ASSETS:
+        return refuse(h, cmd, _R_SYMBOL, 0)
+    m = margin_of(h, cmd.symbol, cmd.account)
+    if cmd.qty <= 0 or cmd.qty > WALLET_MAX or m.wallet > WALLET_MAX - cmd.qty:
+        return refuse(h, cmd, _R_AMOUNT, WALLET_MAX - m.wallet)
+    m.wallet += cmd.qty
+    flags = _DEMO_EVENT if cmd.flags & _DEMO else 0
+    emit(h, _DEPOSITED, flags, U(0), cmd.account, cmd.symbol, 0, 0, cmd.qty)
+    return True
+
+
+@compiled
+def withdraw(h: Record, cmd: Record) -> bool:
+    if cmd.account == 0 or cmd.account > h.n_accounts:
+        return refuse(h, cmd, _R_ACCOUNT, 0)
+    if cmd.symbol >= _N_ASSETS:
+        return refuse(h, cmd, _R_SYMBOL, 0)
+    m = margin_of(h, cmd.symbol, cmd.account)
+    if cmd.qty <= 0 or cmd.qty > WALLET_MAX:
+        return refuse(h, cmd, _R_AMOUNT, 0)
+    if withdrawable(h, m) < cmd.qty:
+        return refuse(h, cmd, _R_BALANCE, cmd.qty)
+    m.wallet -= cmd.qty
+    emit(h, _WITHDRAWN, 0, U(0), cmd.account, cmd.symbol, 0, 0, cmd.qty)
+    return True

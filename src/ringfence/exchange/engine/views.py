@@ -1,0 +1,220 @@
+"""Records in memory for Numba: `order(h, i)` is a bare record, no array, no reference count.
+
+Three builds of the same source, chosen by RINGFENCE_ENGINE before the first import:
+
+- `checked` (default): compiled; every index is tested and a bad one raises IndexError.
+- `unchecked`: compiled without the tests, for measuring what they cost.
+- `python`: not compiled at all; records are small proxies. For debuggers, coverage and as a second
+  opinion in tests.
+"""
+
+import ctypes
+import hashlib
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BUILD = os.environ.get("RINGFENCE_ENGINE", "checked")
+if BUILD not in ("checked", "unchecked", "python"):
+    raise ValueError(f"RINGFENCE_ENGINE={BUILD!r}: use checked, unchecked or python")
+COMPILED = BUILD != "python"
+CHECKED = BUILD == "checked"
+
+Record = Any
+"""A view of one record. What fields it has says `records.py`."""
+U = np.uint64
+
+
+def sources_digest() -> str:
+    """Return a hash of everything the machine code depends on: it names the compile cache.
+
+    Numba notices edits of the file that holds the entry point only, so the cache directory itself
+    has to change with every other file.
+    """
+    import llvmlite
+    import numba
+
+    package = Path(__file__).resolve().parent
+    digest = hashlib.blake2b(digest_size=8)
+    for name in (BUILD, numba.__version__, llvmlite.__version__, np.__version__):
+        digest.update(name.encode())
+    files = sorted(package.rglob("*.py")) + sorted((package.parents[1] / "messages").glob("*.py"))
+    for file in [*files, package.parents[1] / "units" / "limits.py"]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_directory() -> Path:
+    """Return where the compiled kernel of exactly this source is kept between runs."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "ringfence" / f"engine-{sources_digest()}"
+
+
+if COMPILED:
+    import numba as nb
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    nb.config.CACHE_DIR = str(cache_directory())
+    _OPTIONS: dict[str, Any] = {"error_model": "numpy"}
+    inline = nb.njit(forceinline=True, **_OPTIONS)
+    compiled = nb.njit(**_OPTIONS)
+
+    def entry(function: Callable[[int], int]) -> Callable[[int], int]:
+        """Compile a kernel entry point: one address in, a number out, cached on disk."""
+        result: Callable[[int], int] = nb.njit(
+            nb.int64(nb.int64), cache=True, nogil=True, **_OPTIONS
+        )(function)
+        return result
+
+    _BYTES = ir.IntType(8).as_pointer()
+    _I64, _I32 = ir.IntType(64), ir.IntType(32)
+
+    def at_address(dtype: np.dtype[np.void]) -> Any:
+        """Return a compiled function from an address to the record there."""
+        record_type = nb.from_dtype(dtype)
+
+        @intrinsic  # type: ignore[untyped-decorator]
+        def view(typing_context: Any, address: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return builder.inttoptr(args[0], context.get_value_type(record_type))
+
+            return record_type(types.int64), generate
+
+        return view
+
+    def table(owner: np.dtype[np.void], dtype: np.dtype[np.void], name: str) -> tuple[Any, Any]:
+        """Return (getter, prefetcher) of the records whose base address `owner.p_<name>` holds."""
+        assert owner.fields is not None
+        record_type = nb.from_dtype(dtype)
+        base_offset = owner.fields["p_" + name][1]
+        capacity_offset = owner.fields["cap_" + name][1]
+
+        def element(builder: Any, args: Any) -> Any:
+            raw = builder.bitcast(args[0], _BYTES)
+            field = builder.gep(raw, [_I64(base_offset)])
+            base = builder.load(builder.bitcast(field, _BYTES.as_pointer()))
+            return builder.gep(base, [builder.mul(args[1], _I64(dtype.itemsize))], inbounds=True)
+
+        @intrinsic  # type: ignore[untyped-decorator]
+        def get(typing_context: Any, owner_record: Any, index: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                if CHECKED:
+                    raw = builder.bitcast(args[0], _BYTES)
+                    field = builder.gep(raw, [_I64(capacity_offset)])
+                    capacity = builder.load(builder.bitcast(field, _I64.as_pointer()))
+                    outside = builder.icmp_unsigned(">=", args[1], capacity)
+                    with builder.if_then(outside, likely=False):
+                        context.call_conv.return_user_exc(builder, IndexError, (name,))
+                return builder.bitcast(element(builder, args), context.get_value_type(record_type))
+
+            return record_type(owner_record, types.uint64), generate
+
+        @intrinsic  # type: ignore[untyped-decorator]
+        def prefetch(typing_context: Any, owner_record: Any, index: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                kind = ir.FunctionType(ir.VoidType(), [_BYTES, _I32, _I32, _I32])
+                function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+                builder.call(function, [element(builder, args), _I32(0), _I32(3), _I32(1)])
+                return context.get_dummy_value()
+
+            return types.void(owner_record, types.uint64), generate
+
+        return get, prefetch
+
+    def _count_zeros(instruction: str) -> Any:
+        @intrinsic  # type: ignore[untyped-decorator]
+        def count(typing_context: Any, word: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return getattr(builder, instruction)(args[0], ir.Constant(ir.IntType(1), 1))
+
+            return types.int64(types.uint64), generate
+
+        return count
+
+    trailing_zeros, leading_zeros = _count_zeros("cttz"), _count_zeros("ctlz")
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def mulhi(typing_context: Any, a: Any, b: Any) -> Any:
+        """Return the high 64 bits of the signed 128-bit product."""
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            wide = ir.IntType(128)
+            product = builder.mul(builder.sext(args[0], wide), builder.sext(args[1], wide))
+            return builder.trunc(builder.ashr(product, ir.Constant(wide, 64)), _I64)
+
+        return types.int64(types.int64, types.int64), generate
+
+    @inline  # type: ignore[untyped-decorator]
+    def mullo(a: Any, b: Any) -> Any:
+        """Return the low 64 bits of an unsigned product."""
+        return a * b
+
+else:
+
+    def inline(function: Any) -> Any:
+        return function
+
+    compiled = entry = inline
+    _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i4": "i", "i8": "q"}
+
+    class Proxy:
+        """One record at an address: 64-bit unsigned fields read as np.uint64, the rest as int."""
+
+        __slots__ = ("_address", "_fields")
+
+        def __init__(self, address: int, fields: dict[str, tuple[struct.Struct, int, bool]]) -> None:
+            object.__setattr__(self, "_address", address)
+            object.__setattr__(self, "_fields", fields)
+
+        def __getattr__(self, name: str) -> Any:
+            codec, offset, is_word = self._fields[name]
+            raw = ctypes.string_at(self._address + offset, codec.size)
+            value = codec.unpack(raw)[0]
+            return U(value) if is_word else value
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            codec, offset, _ = self._fields[name]
+            ctypes.memmove(self._address + offset, codec.pack(int(value)), codec.size)
+
+    def _fields_of(dtype: np.dtype[np.void]) -> dict[str, tuple[struct.Struct, int, bool]]:
+        assert dtype.fields is not None
+        result = {}
+        for name, field in dtype.fields.items():
+            code = field[0].str[1:]
+            result[name] = (struct.Struct("<" + _CODES[code]), field[1], code == "u8")
+        return result
+
+    def at_address(dtype: np.dtype[np.void]) -> Any:
+        fields = _fields_of(dtype)
+        return lambda address: Proxy(int(address), fields)
+
+    def table(owner: np.dtype[np.void], dtype: np.dtype[np.void], name: str) -> tuple[Any, Any]:
+        fields, base, capacity = _fields_of(dtype), "p_" + name, "cap_" + name
+
+        def get(record: Any, index: Any) -> Any:
+            index = int(index)
+            if not 0 <= index < getattr(record, capacity):
+                raise IndexError(name, index)
+            return Proxy(getattr(record, base) + index * dtype.itemsize, fields)
+
+        return get, lambda record, index: None
+
+    def trailing_zeros(word: Any) -> int:
+        word = int(word)
+        return (word & -word).bit_length() - 1
+
+    def leading_zeros(word: Any) -> int:
+        return 64 - int(word).bit_length()
+
+    def mulhi(a: int, b: int) -> int:
+        return (int(a) * int(b)) >> 64
+
+    def mullo(a: Any, b: Any) -> Any:
+        return U(int(a) * int(b) & 0xFFFF_FFFF_FFFF_FFFF)
