@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.book import clid_tag
+from ringfence.exchange.engine.book import clid_tag, remember_clid
 from ringfence.exchange.engine.listing import (
     configure,
     configure_venue,
@@ -284,3 +284,14 @@ def run(control_address: int) -> Any:
 @inline
 def udiv_records(size: int) -> Any:
     return size >> 6
+
+
+@entry
+def refill_clids(header_address: int) -> Any:
+    """Fill an empty clOrdID table from the live orders; return how many there are."""
+    h = header(header_address)
+    for slot in range(1, np.int64(h.n_orders)):
+        o = orders(h, slot)
+        if o.leaves > 0 and o.clid != U(0):
+            remember_clid(h, np.int64(positions(h, o.position).account), slot, o.clid)
+    return np.int64(h.n_clids)

@@ -1,0 +1,162 @@
+"""The engine: a pure function of its commands, with its state in tables that the kernel changes."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ringfence.exchange.engine import kernel, snapshot
+from ringfence.exchange.engine.records import BLOCK_LARGE, BLOCK_SMALL, CONTROL, ORDER_SELL
+from ringfence.exchange.engine.state import State, Table, address_of, allocate
+from ringfence.messages.batch import Records
+from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
+
+_EVENTS_AT_START = 1 << 15
+_CONTROL_FIELDS = tuple(CONTROL.names or ())
+_COMMANDS, _BEGIN, _END = (_CONTROL_FIELDS.index(name) for name in ("commands", "begin", "end"))
+_EVENTS, _EVENTS_END = _CONTROL_FIELDS.index("events"), _CONTROL_FIELDS.index("events_end")
+_TIMESTAMP, _STOP = _CONTROL_FIELDS.index("timestamp_ns"), _CONTROL_FIELDS.index("stop")
+
+
+class Engine:
+    """One exchange. `step` applies commands in order and returns what happened.
+
+    The same commands in the same batches give the same events and the same state on every machine;
+    batch borders matter only through the timestamp.
+    """
+
+    def __init__(
+        self, *, accounts: int = 1 << 10, orders: int = 1 << 14, state: State | None = None
+    ) -> None:
+        self.state = state or State(accounts=accounts, orders=orders)
+        self._events = allocate(EVENT, _EVENTS_AT_START)
+        self._control_table = allocate(CONTROL, 1)
+        self._control = self._control_table.view(np.int64)
+        self._control_address = address_of(self._control_table)
+        self._control[0] = self.state.header_address
+        if state is not None:
+            kernel.refill_clids(self.state.header_address)
+
+    # ---- what it does
+
+    def step(self, commands: Records, *, timestamp_ns: int) -> Records:
+        """Apply a batch and return its events: a view that is valid until the next step.
+
+        `commands` is a contiguous array of COMMAND; each takes one sequence number. Timestamps must
+        not go back.
+        """
+        assert commands.dtype == COMMAND and commands.flags.c_contiguous
+        assert timestamp_ns >= self.state.header["timestamp_ns"]
+        control = self._control
+        control[_COMMANDS] = address_of(commands)
+        control[_BEGIN] = 0
+        control[_END] = len(commands)
+        control[_TIMESTAMP] = timestamp_ns
+        written = 0
+        while True:
+            first = address_of(self._events)
+            control[_EVENTS] = first + written * RECORD_BYTES
+            control[_EVENTS_END] = first + len(self._events) * RECORD_BYTES
+            written += kernel.run(self._control_address)
+            stop = int(control[_STOP])
+            if stop == kernel.DONE:
+                return self._events[:written]
+            self._make_room(stop, commands[int(control[_BEGIN])], written)
+
+    def _make_room(self, stop: int, command: Any, written: int) -> None:
+        """Enlarge what the kernel ran out of before it applied `command`."""
+        state, header = self.state, self.state.header
+        if stop == kernel.EVENTS:
+            grown = allocate(EVENT, 2 * len(self._events))
+            grown[:written] = self._events[:written]
+            self._events = grown
+        elif stop == kernel.ORDERS:
+            state.set_orders(2 * len(state.orders))
+        elif stop == kernel.POSITIONS:
+            state.set_positions(2 * len(state.positions))
+        elif stop == kernel.CLIDS:
+            state.set_clids(2 * len(state.clids))
+            kernel.refill_clids(state.header_address)
+        elif stop == kernel.ACCOUNTS:
+            state.set_accounts(2 * int(header["cap_accounts"]))
+        elif stop == kernel.TIMERS:
+            state.set_timers(2 * len(state.timers))
+        else:
+            assert stop == kernel.LADDER, f"the kernel stopped for an unknown reason: {stop}"
+            state.add_ladder(int(command["symbol"]))
+
+    # ---- where it is
+
+    @property
+    def next_sequence(self) -> int:
+        return int(self.state.header["sequence"])
+
+    @property
+    def event_count(self) -> int:
+        """Events since the journal began."""
+        return int(self.state.header["event_count"])
+
+    @property
+    def timestamp_ns(self) -> int:
+        """Timestamp of the last batch."""
+        return int(self.state.header["timestamp_ns"])
+
+    @property
+    def wake_at_ns(self) -> int:
+        """When the next TICK has something to do, 0 = nothing is waiting."""
+        header = self.state.header
+        due = [int(header[name]) for name in ("next_timer_ns", "day_ends_ns") if header[name]]
+        return min(due, default=0)
+
+    def digest(self) -> bytes:
+        """Return 16 bytes that are equal exactly where two engines would go on identically."""
+        return self.state.digest()
+
+    # ---- snapshots
+
+    def save(self, path: Path) -> None:
+        """Write a snapshot and sync it; the caller renames it into place."""
+        snapshot.save(self.state, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the engine of a snapshot. Raises SnapshotError (a ValueError) if it is no good."""
+        return cls(state=snapshot.load(path))
+
+    # ---- for judges and tests: reads only
+
+    def margin(self, asset: int, account: int) -> Any:
+        """Return a copy of an account's MARGIN record in one asset."""
+        return self.state.margins[asset * int(self.state.header["cap_accounts"]) + account].copy()
+
+    def position(self, account: int, symbol: int) -> Any | None:
+        """Return a copy of a POSITION record, None if the account never had orders there."""
+        margin = self.margin(int(self.state.instruments[symbol]["settle"]), account)
+        if margin["slots"] == 0:
+            return None
+        size = BLOCK_LARGE if margin["slots"] == BLOCK_LARGE else BLOCK_SMALL
+        block = self.state.positions[int(margin["base"]) : int(margin["base"]) + size]
+        found = np.flatnonzero((block["symbol"] == symbol) & (block["account"] == account))
+        return block[found[0]].copy() if len(found) else None
+
+    def instrument(self, symbol: int) -> Any:
+        """Return a copy of an INSTRUMENT record."""
+        return self.state.instruments[symbol].copy()
+
+    def live_orders(self, symbol: int) -> Table:
+        """Return copies of the ORDER records of an instrument's open orders, in slot order."""
+        orders = self.state.orders[: self.state.header["n_orders"]]
+        return orders[(orders["leaves"] > 0) & (orders["symbol"] == symbol)]
+
+    def book(self, symbol: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return (bids, asks), best first, as (px_ticks, displayed quantity)."""
+        if symbol not in self.state.ladders:
+            return [], []
+        live = self.live_orders(symbol)
+        levels = self.state.ladders[symbol][0]
+        sides = []
+        for is_sell in (0, ORDER_SELL):
+            prices = np.unique(live["px"][(live["flags"] & ORDER_SELL) == is_sell])
+            rows = [(int(px), int(levels[px]["qty"] - levels[px]["hidden"])) for px in prices]
+            sides.append([row for row in rows if row[1]])
+        return sides[0][::-1], sides[1]

@@ -1,0 +1,135 @@
+"""A snapshot: the state's tables in one file, checked whole before a byte of it is used.
+
+Layout: magic, length of a JSON index, index, tables one after the other, xxh3-128 of all before it.
+Levels, bit maps and clOrdIDs are rebuilt from the orders.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import xxhash
+
+from ringfence.exchange.engine.records import LEVEL, ORDER_SELL
+from ringfence.exchange.engine.ladder import words_per_side
+from ringfence.exchange.engine.state import State
+from ringfence.messages.records import VERSION
+from ringfence.units.limits import ASSETS_MAX
+
+_MAGIC = b"RFSNAP01"
+_CHECKSUM_BYTES = 16
+
+
+class SnapshotError(ValueError):
+    """A snapshot file cannot be used. Remedy: take an older one, or replay the journal from 0."""
+
+
+class Index(msgspec.Struct, frozen=True):
+    version: int
+    header: str
+    sizes: dict[str, int]
+    """Records of each table, in file order."""
+    ladders: list[int]
+    """Instruments that have price levels."""
+
+
+def save(state: State, path: Path) -> None:
+    """Write a snapshot and sync it; the caller renames it into place."""
+    used = state.used()
+    index = msgspec.json.encode(
+        Index(
+            version=VERSION,
+            header=state.header_bytes().hex(),
+            sizes={name: len(table) for name, table in used.items()},
+            ladders=sorted(state.ladders),
+        )
+    )
+    checksum = xxhash.xxh3_128()
+    with open(path, "wb") as file:
+        for part in (_MAGIC, len(index).to_bytes(8, "little"), index):
+            checksum.update(part)
+            file.write(part)
+        for table in used.values():
+            raw = table.view(np.uint8)
+            checksum.update(raw)
+            file.write(raw.data)
+        file.write(checksum.digest())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(path: Path) -> State:
+    """Return the state of a snapshot file; the clOrdID table is empty until the kernel refills it.
+
+    Raises SnapshotError if the file is incomplete, damaged or of another version.
+    """
+    raw = np.fromfile(path, np.uint8)
+    start = len(_MAGIC) + 8
+    if len(raw) < start + _CHECKSUM_BYTES or raw[: len(_MAGIC)].tobytes() != _MAGIC:
+        raise SnapshotError(f"{path.name} is not a snapshot; nothing was loaded")
+    if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES]).digest() != raw[-_CHECKSUM_BYTES:].tobytes():
+        raise SnapshotError(f"{path.name} is damaged: its checksum does not match; nothing was loaded")
+    length = int.from_bytes(raw[len(_MAGIC) : start].tobytes(), "little")
+    index = msgspec.json.decode(raw[start : start + length].tobytes(), type=Index)
+    if index.version != VERSION:
+        raise SnapshotError(
+            f"{path.name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
+        )
+    state = _state_of_size(index.sizes)
+    state.set_header_bytes(bytes.fromhex(index.header))
+    at = start + length
+    for name, table in state.used().items():
+        size = index.sizes[name] * table.dtype.itemsize
+        table.view(np.uint8)[:] = raw[at : at + size]
+        at += size
+    for field in ("p_levels", "p_words", "cap_levels", "cap_words"):
+        state.instruments[field] = 0
+    for symbol in index.ladders:
+        state.add_ladder(symbol)
+        _rebuild_ladder(state, symbol)
+    state.set_clids(max(1024, 4 * int(np.count_nonzero(state.orders["leaves"]))))
+    return state
+
+
+def _state_of_size(sizes: dict[str, int]) -> State:
+    """Return an empty state with room for these tables and as much again."""
+    state = State(accounts=max(1024, 2 * sizes["margins0"]), orders=max(1024, 2 * sizes["orders"]))
+    state.set_positions(max(1024, 2 * sizes["positions"]))
+    state.set_timers(max(1024, 2 * sizes["timers"]))
+    assert ASSETS_MAX == sum(name.startswith("margins") for name in sizes)
+    return state
+
+
+def _rebuild_ladder(state: State, symbol: int) -> None:
+    """Restore price levels and bit maps from the live orders of one instrument."""
+    orders = state.orders[: state.header["n_orders"]]
+    slots = np.flatnonzero((orders["leaves"] > 0) & (orders["symbol"] == symbol))
+    live = orders[slots]
+    levels, words = state.ladders[symbol]
+    _rebuild_levels(levels, live, slots)
+    ticks = len(levels)
+    bits = words["bits"]
+    for is_sell in (0, 1):
+        side = live[(live["flags"] & ORDER_SELL) == is_sell * ORDER_SELL]
+        index = np.unique(side["px"].astype(np.int64))
+        base, shift = is_sell * words_per_side(ticks), 6
+        for _ in range(4):
+            np.bitwise_or.at(bits, base + (index >> 6), np.uint64(1) << (index & 63).astype(np.uint64))
+            index = np.unique(index >> 6)
+            base += ticks >> shift
+            shift += 6
+
+
+def _rebuild_levels(levels: Any, live: Any, slots: Any) -> None:
+    assert levels.dtype == LEVEL
+    px = live["px"]
+    shown = np.where(live["display"] == -1, live["leaves"], live["shown"]).astype(np.int64)
+    np.add.at(levels["qty"], px, live["leaves"].astype(np.int64))
+    np.add.at(levels["hidden"], px, live["leaves"] - shown)
+    in_hidden_queue = live["display"] == 0
+    for queue, prefix in ((~in_hidden_queue, ""), (in_hidden_queue, "hidden_")):
+        first, last = queue & (live["prev"] == 0), queue & (live["next"] == 0)
+        levels[prefix + "head"][px[first]] = slots[first]
+        levels[prefix + "tail"][px[last]] = slots[last]
