@@ -240,6 +240,8 @@ def ask_for_neighbours(h: Record, cmd: Record) -> None:
 
 
 DISTANCE = 4
+_RECORD_SHIFT = 6
+assert 1 << _RECORD_SHIFT == RECORD_BYTES
 
 
 @entry
@@ -276,14 +278,9 @@ def run(control_address: int) -> Any:
         h.sequence += 1
         k += 1
     c.begin = k
-    written = udiv_records(h.cursor - c.events)
+    written = (h.cursor - c.events) >> _RECORD_SHIFT
     h.event_count += written
     return written
-
-
-@inline
-def udiv_records(size: int) -> Any:
-    return size >> 6
 
 
 @entry
