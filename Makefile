@@ -1,0 +1,42 @@
+# The two promises: `make up` runs the exchange, `make test` passes the tests, each on a machine that
+# has Python 3.11 or newer, git and make. Everything is installed into this folder.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+RUN := .venv/bin
+
+.PHONY: up test check install warm clean
+
+up: warm
+	$(RUN)/ringfence up
+
+test: warm
+	$(RUN)/pytest -q
+
+check: install
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+install: .venv/.installed
+
+# The engine's machine code is compiled here, with a line that says so, not at the first order.
+warm: .venv/.installed
+	@$(RUN)/ringfence warm
+
+.venv/.installed: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen
+	@touch $@
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Ringfence needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Set PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh deploy/local/install-packages || \
+		{ echo "Nothing was installed: Python's venv module is missing (Debian package python3-venv)."; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet uv==$(UV_VERSION)
+
+clean:
+	rm -rf .venv .tools var

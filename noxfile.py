@@ -1,0 +1,27 @@
+"""`nox` runs what a change must pass; `nox -s tests -- -k book` narrows it."""
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["style", "types", "imports", "tests"]
+
+
+@nox.session
+def style(session: nox.Session) -> None:
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    session.run("mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    session.run("pytest", "-q", *session.posargs)

@@ -1,0 +1,12 @@
+"""`ringfence`: the command line. One file a group of commands; each loads only what it runs."""
+
+from cyclopts import App
+
+from ringfence.cli import warm
+
+app = App(name="ringfence", help="A derivatives exchange that you can check.")
+app.command(warm.warm)
+
+
+def main() -> None:
+    app()
