@@ -189,18 +189,19 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path, damage: str) -> None:
         Engine.load(path)
 
 
-def test_every_table_grows_and_the_event_buffer_resumes() -> None:
+def test_every_table_grows_and_the_event_buffer_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep through thousands of orders needs more events than the buffer held at the start."""
+    monkeypatch.setattr("ringfence.exchange.engine.engine._EVENTS_AT_START", 64)
     engine = open_venue(accounts=200)
     rows = [
         command(Command.PLACE, account=a, symbol=XBTUSD, qty=100, px=10_001 + k, flags=SELL, clid=1000 * a + k)
-        for a in range(1, 200) for k in range(60)
+        for a in range(1, 200) for k in range(10)
     ]
     engine.step(np.concatenate(rows), timestamp_ns=START_NS)
-    assert len(engine.live_orders(XBTUSD)) == 199 * 60
+    assert len(engine.live_orders(XBTUSD)) == 199 * 10
     events = engine.step(
-        command(Command.PLACE, account=200, symbol=XBTUSD, qty=100 * 199 * 60, px=10_100), timestamp_ns=START_NS
+        command(Command.PLACE, account=200, symbol=XBTUSD, qty=100 * 199 * 10, px=10_100), timestamp_ns=START_NS
     )
-    assert np.count_nonzero(events["kind"] == Event.TRADE) == 199 * 60
+    assert np.count_nonzero(events["kind"] == Event.TRADE) == 199 * 10
     total = sum(int(engine.position(a, XBTUSD)["qty"]) for a in range(1, 201))
     assert total == 0

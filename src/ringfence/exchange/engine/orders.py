@@ -201,7 +201,7 @@ def place(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_CLOSED, 0)
     if m.flags & MARGIN_DISABLED:
         return refuse(h, cmd, _R_DISABLED, 0)
-    if is_market or flags & (_IOC | _FOK | _DAY | _POST):
+    if cmd.type != 0 or flags & (_IOC | _FOK | _DAY | _POST):
         code = flags_error(cmd, is_market)
         if code != 0:
             return refuse(h, cmd, code, 0)
