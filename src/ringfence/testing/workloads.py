@@ -1,0 +1,352 @@
+"""Order flow for benchmarks and for holding builds of the engine against each other.
+
+| name   | books | live orders | accounts | commands | mix                                        |
+|--------|-------|-------------|----------|----------|--------------------------------------------|
+| s1k    | 1     | 1k          | 10k      | 1M       | ours                                       |
+| m10k   | 10    | 100k        | 10k      | 1M       | ours                                       |
+| m10kA  | 10    | 100k        | 1M       | 1M       | ours                                       |
+| ec     | 1     | 1k          | 1k       | 3M       | the rules of exchange-core's test generator |
+
+Ours: 45 % passive limit orders, 5 % aggressive, 40 % cancels, 10 % amends; a fair price walks, half
+of the passive flow stays near it; one account in a hundred makes half of the flow; cancels and
+amends name any live order, the worst case for caches. exchange-core: 9 % new, 3 % immediate, 6 %
+cancel and reduce, 82 % move.
+
+The generator drives an engine, so that every cancel and amend names an order that is open.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+
+from ringfence.exchange.engine import Engine, kernel
+from ringfence.exchange.engine.records import CONTROL
+from ringfence.exchange.engine.state import address_of, allocate
+from ringfence.exchange.engine.tables import (
+    command,
+    control,
+    event,
+    header,
+    instruments,
+    names_order,
+    orders,
+    positions,
+    slot_of_handle,
+)
+from ringfence.messages.batch import Records
+from ringfence.messages.commands import (
+    Command,
+    ContractKind,
+    InstrumentParameter,
+    InstrumentState,
+    OrderFlag,
+    OrderType,
+    VenueParameter,
+)
+from ringfence.messages.events import Event, EventFlag
+from ringfence.messages.records import COMMAND, DISPLAY_ALL, EVENT, RECORD_BYTES
+from ringfence.units.limits import MARK_SUBTICKS
+
+START_NS = 1_790_000_000_000_000_000
+FAIR_TICKS = 130_000
+_PX_MAX = 262_143
+_FLOW, _EXCHANGE_CORE = 0, 1
+_SEED = 7
+
+
+class Workload(NamedTuple):
+    """Commands that list the venue and fill the books, then those that are measured."""
+
+    name: str
+    setup: Records
+    commands: Records
+
+
+class Shape(NamedTuple):
+    books: int
+    depth: int
+    accounts: int
+    count: int
+    mix: int
+
+
+SHAPES = {
+    "s1k": Shape(1, 1_000, 10_000, 1_000_000, _FLOW),
+    "m10k": Shape(10, 10_000, 10_000, 1_000_000, _FLOW),
+    "m10kA": Shape(10, 10_000, 1_000_000, 1_000_000, _FLOW),
+    "ec": Shape(1, 1_000, 1_000, 3_000_000, _EXCHANGE_CORE),
+    "small": Shape(3, 100, 200, 20_000, _FLOW),
+}
+
+
+def workload(name: str) -> Workload:
+    """Return a workload, from this machine's cache if it was made before."""
+    shape = SHAPES[name]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    source = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=6).hexdigest()
+    path = home / "ringfence" / f"workload-{name}-{source}.npy"
+    venue = _venue(shape)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(made, _generate(shape, venue).view(np.uint8))
+        made.rename(path)
+    flow = np.load(path).view(COMMAND)
+    filling = shape.books * shape.depth
+    return Workload(name, np.concatenate([venue, flow[:filling]]), _aligned(flow[filling:]))
+
+
+def _aligned(commands: Records) -> Records:
+    copy = allocate(COMMAND, len(commands))
+    copy[:] = commands
+    return copy
+
+
+def _rows(count: int, kind: Command) -> Records:
+    rows = np.zeros(count, COMMAND)
+    rows["kind"] = kind
+    rows["display"] = DISPLAY_ALL
+    return rows
+
+
+def _venue(shape: Shape) -> Records:
+    """List the books (the first inverse, the others linear), open and credit the accounts."""
+    parts = [_rows(1, Command.CONFIGURE_VENUE)]
+    parts[0]["type"], parts[0]["qty"] = VenueParameter.RISK_TIERS_MAX, 0
+    for symbol in range(1, shape.books + 1):
+        inverse = symbol == 1
+        settings = {
+            InstrumentParameter.LOT_SIZE: 100 if shape.mix == _FLOW else 1,
+            InstrumentParameter.LOT_VALUE_FACTOR: 10**12 if inverse else 100,
+            InstrumentParameter.SETTLE_ASSET: 0,
+            InstrumentParameter.PX_TICKS_MAX: _PX_MAX - 1,
+            InstrumentParameter.QTY_MAX: 1_000_000,
+            InstrumentParameter.INITIAL_MARGIN_PPM: 10_000,
+            InstrumentParameter.MAINTENANCE_MARGIN_PPM: 5_000,
+            InstrumentParameter.RISK_LIMIT_BASE: 2**50,
+            InstrumentParameter.RISK_LIMIT_STEP: 2**50,
+            InstrumentParameter.MAKER_FEE_PPM: -100,
+            InstrumentParameter.TAKER_FEE_PPM: 750,
+            InstrumentParameter.COLLAR_PPM: 50_000 if shape.mix == _FLOW else 900_000,
+        }
+        listing = _rows(len(settings) + 3, Command.CONFIGURE)
+        listing["symbol"] = symbol
+        listing["kind"][0] = Command.LIST
+        listing["type"][0] = ContractKind.INVERSE if inverse else ContractKind.LINEAR
+        listing["type"][1:-2] = list(settings)
+        listing["qty"][1:-2] = list(settings.values())
+        listing["kind"][-2], listing["qty"][-2] = Command.SET_STATE, InstrumentState.OPEN
+        listing["kind"][-1], listing["qty"][-1] = Command.MARK, FAIR_TICKS * MARK_SUBTICKS
+        parts.append(listing)
+    numbers = np.arange(1, shape.accounts + 1)
+    opened, credited = _rows(shape.accounts, Command.OPEN_ACCOUNT), _rows(shape.accounts, Command.DEPOSIT)
+    opened["account"] = credited["account"] = numbers
+    credited["qty"] = 10**13
+    return np.concatenate([*parts, opened, credited])
+
+
+def _generate(shape: Shape, venue: Records) -> Records:
+    engine = Engine(accounts=2 * shape.accounts, orders=1 << 21)
+    engine.step(venue, timestamp_ns=START_NS)
+    engine.state.set_positions(1 << 22)
+    filling = shape.books * shape.depth
+    out = allocate(COMMAND, filling + shape.count)
+    events = allocate(EVENT, 1 << 16)
+    control_row = allocate(CONTROL, 1)
+    control_row["header"] = engine.state.header_address
+    control_row["timestamp_ns"] = START_NS
+    live = np.zeros((shape.books + 1, max(shape.depth * 8, 1 << 16)), np.uint64)
+    made = _drive(
+        address_of(control_row), address_of(out), address_of(events), address_of(events) + events.nbytes,
+        len(out), filling, shape.books, shape.depth, shape.accounts, shape.mix, live, _SEED,
+    )  # fmt: skip
+    assert made == len(out), f"the engine stopped the generator at command {made}"
+    return out
+
+
+_PLACE, _AMEND, _CANCEL, _MARK = (
+    int(Command.PLACE), int(Command.AMEND), int(Command.CANCEL), int(Command.MARK),
+)  # fmt: skip
+_MARKET = int(OrderType.MARKET)
+_SELL, _IOC = int(OrderFlag.SELL), int(OrderFlag.IOC)
+_AMEND_LEAVES, _AMEND_PX = int(OrderFlag.AMEND_LEAVES), int(OrderFlag.AMEND_PX)
+_TRADE, _CANCELED, _MAKER_DONE = int(Event.TRADE), int(Event.CANCELED), int(EventFlag.MAKER_DONE)
+_ACCEPTED = int(Event.ACCEPTED)
+_MARK_EVERY = 100_000
+
+
+@nb.njit
+def _below(n: int) -> Any:
+    return np.random.randint(0, n)
+
+
+@nb.njit
+def _account(accounts: int, mix: int) -> Any:
+    if mix == 0 and np.random.random() < 0.5:
+        return 1 + _below(max(1, accounts // 100))
+    return 1 + _below(accounts)
+
+
+@nb.njit
+def _drop(live: Any, n_live: Any, where: Any, s: int, slot: int) -> None:
+    k = where[slot]
+    n_live[s] -= 1
+    last = live[s, n_live[s]]
+    live[s, k] = last
+    where[slot_of_handle(last)] = k
+
+
+@nb.njit
+def _drive(
+    control_address: int, out: int, events: int, events_end: int, count: int, filling: int, books: int,
+    depth: int, accounts: int, mix: int, live: Any, seed: int,
+) -> Any:  # fmt: skip
+    """Write `count` commands, applying each; return how many were applied."""
+    np.random.seed(seed)
+    c = control(control_address)
+    h = header(c.header)
+    n_live = np.zeros(books + 1, np.int64)
+    n_side = np.zeros(2, np.int64)
+    seen_side = np.zeros(2, np.int64)
+    where = np.zeros(1 << 21, np.int64)
+    fair = np.full(books + 1, FAIR_TICKS, np.int64)
+    lot = 100 if mix == 0 else 1
+    deviation = FAIR_TICKS // 20
+    for made in range(count):
+        s = 1 + (made % books if made < filling else _below(books))
+        if _below(50) == 0:
+            fair[s] += 1 - 2 * _below(2)
+        ins = instruments(h, s)
+        bid, ask = np.int64(ins.bid), np.int64(ins.ask)
+        has_bid, has_ask = bid > 0, ask <= ins.px_max
+        centre = fair[s]
+        if mix == 1 and ins.last > 0:
+            centre = np.int64(ins.last)
+        kind, sell, aggressive = _PLACE, _below(2), False
+        if mix == 0:
+            draw = np.random.random()
+            tilt = min(0.02, max(-0.02, 0.05 * (depth - n_live[s]) / depth))
+            if made < filling:
+                draw = 0.0
+            if made % _MARK_EVERY == _MARK_EVERY - 1:
+                kind = _MARK
+            elif draw < 0.45 + tilt or n_live[s] < 10:
+                pass
+            elif draw < 0.85:
+                kind = _CANCEL
+            elif draw < 0.95:
+                kind = _AMEND
+            else:
+                aggressive = True
+        else:
+            if made % 512 == 0:
+                seen_side[0], seen_side[1] = n_side[0], n_side[1]
+            growing = seen_side[sell] < depth // 2
+            draw_of = _below(10 if growing else 40)
+            if made < filling or n_live[s] < 10:
+                draw_of, growing = 0, True
+            if draw_of < 2:
+                aggressive = not growing
+            elif draw_of == 2:
+                kind = _CANCEL
+            else:
+                kind = _AMEND
+        r = command(out + made * RECORD_BYTES)
+        r.kind = kind
+        r.symbol = s
+        r.display = DISPLAY_ALL
+        if kind == _MARK:
+            r.qty = centre * MARK_SUBTICKS
+        elif kind == _PLACE:
+            r.account = _account(accounts, mix)
+            flags = 0
+            if mix == 0:
+                qty = lot * (1 + np.int64(np.random.exponential(2.5 if aggressive else 3.0)))
+                if aggressive:
+                    middle = (bid + ask) // 2 if has_bid and has_ask else centre
+                    sell = 0 if np.random.random() < 0.5 + 0.1 * (centre - middle) else 1
+                    if _below(2) == 0:
+                        flags = _IOC
+                        px = centre - 2000 if sell else centre + 2000
+                    else:
+                        px = bid if sell else ask
+                    if px < 1 or px > ins.px_max:
+                        px = centre
+                else:
+                    spread = depth / 40.0 if np.random.random() < 0.5 else 4.0
+                    away = 1 + np.int64(np.random.exponential(spread))
+                    px = centre + away if sell else centre - away
+                    if sell and has_bid and px <= bid:
+                        px = bid + 1
+                    elif not sell and has_ask and px >= ask:
+                        px = ask - 1
+            else:
+                qty = 1 + _below(6) * _below(6) * _below(6)
+                if aggressive:
+                    flags = _IOC
+                    px = FAIR_TICKS - 5 * deviation if sell else FAIR_TICKS + 5 * deviation
+                else:
+                    span = 1 + np.int64(np.random.random() ** 2 * deviation)
+                    shift = (_below(span) + _below(span) + _below(span) + _below(span)) // 4 * 2 - span
+                    shift = -abs(shift)
+                    px = centre - shift if sell else centre + shift
+            r.qty = qty
+            r.px = px
+            r.flags = flags | (_SELL if sell else 0)
+        else:
+            handle = live[s, _below(n_live[s] if mix == 0 else min(n_live[s], 512))]
+            o = orders(h, slot_of_handle(handle))
+            sell = np.int64(o.flags) & 1
+            r.handle = handle
+            r.account = positions(h, o.position).account
+            if kind == _AMEND:
+                px = np.int64(o.px)
+                if mix == 0 and _below(2) == 0 and o.leaves > lot:
+                    r.flags = _AMEND_LEAVES
+                    r.qty = lot * (1 + _below(o.leaves // lot - 1))
+                else:
+                    if mix == 0:
+                        px += _below(11) - 5
+                        if sell and has_bid and px <= bid:
+                            px = bid + 1
+                        elif not sell and has_ask and px >= ask:
+                            px = ask - 1
+                    elif px > centre:
+                        px -= (px - centre + 99) // 100
+                    elif px < centre:
+                        px += (centre - px + 99) // 100
+                    else:
+                        px += 2 * _below(2) - 1
+                    r.flags = _AMEND_PX
+                    r.px = px
+        c.commands = out + made * RECORD_BYTES
+        c.begin, c.end = 0, 1
+        c.events, c.events_end = events, events_end
+        written = kernel.run(control_address)
+        if c.stop != kernel.DONE:
+            return made
+        for k in range(written):
+            e = event(events + k * RECORD_BYTES)
+            if e.kind == _TRADE and np.int64(e.flags) & _MAKER_DONE:
+                _drop(live, n_live, where, s, slot_of_handle(e.maker_handle))
+                n_side[1 - (np.int64(e.flags) & 1)] -= 1
+            elif e.kind == _ACCEPTED and names_order(h, e.handle):
+                live[s, n_live[s]] = e.handle
+                where[slot_of_handle(e.handle)] = n_live[s]
+                n_live[s] += 1
+                n_side[sell] += 1
+            elif e.kind == _CANCELED:
+                slot = slot_of_handle(e.handle)
+                if where[slot] < n_live[s] and live[s, where[slot]] == e.handle:
+                    _drop(live, n_live, where, s, slot)
+                    n_side[e.amount & 1] -= 1
+        if kind == _AMEND and not names_order(h, r.handle):
+            slot = slot_of_handle(r.handle)
+            if where[slot] < n_live[s] and live[s, where[slot]] == r.handle:
+                _drop(live, n_live, where, s, slot)
+                n_side[sell] -= 1
+    return count
