@@ -14,12 +14,24 @@ from ringfence.units.limits import MARK_SUBTICKS
 PPM = 1_000_000
 INVERSE = int(ContractKind.INVERSE)
 _ZERO, _ONE, _TOP_BIT = U(0), U(1), U(63)
+_SMALL = 2**40
+"""Times any rate below 2**22 ppm this fits 63 bits."""
 
 
 @inline
 def udiv(a: int, d: int) -> Any:
     """Return a // d for a >= 0 and d > 0: the bare hardware divide."""
     return np.int64(U(a) // U(d))
+
+
+@inline
+def lots_of(ins: Record, qty: int) -> Any:
+    """Return qty // lot_size for 0 <= qty < 2**31, exactly, without a divide.
+
+    With r = ceil(2**62 / lot_size) the error of qty * r / 2**62 is below qty / 2**62 * lot_size, too
+    small to reach the next whole number while both are below 2**31.
+    """
+    return mulhi(qty << 2, ins.per_lot)
 
 
 @compiled
@@ -55,8 +67,20 @@ def muldiv(a: int, b: int, d: int) -> Any:
 
 
 @inline
+def pick(sell: int, if_sell: Any, if_buy: Any) -> Any:
+    """Return one of two values that are both at hand.
+
+    Sides alternate at random, so a branch on them is guessed wrong every other time, for as long as
+    twenty instructions take. Loading both and choosing costs one.
+    """
+    return if_sell if sell else if_buy
+
+
+@inline
 def ceil_ppm(value: int, ppm: int) -> Any:
-    """Return value * ppm / 1e6 rounded up; value, ppm >= 0. Split so that nothing overflows."""
+    """Return value * ppm / 1e6 rounded up; value, ppm >= 0. Split where the product could overflow."""
+    if value < _SMALL:
+        return udiv(value * ppm + (PPM - 1), PPM)
     millions = udiv(value, PPM)
     rest = value - millions * PPM
     return millions * ppm + udiv(rest * ppm + (PPM - 1), PPM)
@@ -66,6 +90,9 @@ def ceil_ppm(value: int, ppm: int) -> Any:
 def round_ppm(value: int, ppm: int) -> Any:
     """Return value * ppm / 1e6 rounded half away from zero; value >= 0, ppm of either sign."""
     rate = abs(ppm)
+    if value < _SMALL:
+        small = udiv(value * rate + PPM // 2, PPM)
+        return -small if ppm < 0 else small
     millions = udiv(value, PPM)
     rest = value - millions * PPM
     magnitude = millions * rate + udiv(rest * rate + PPM // 2, PPM)

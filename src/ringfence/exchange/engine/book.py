@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ringfence.exchange.engine.arithmetic import pick
 from ringfence.exchange.engine.ladder import clear_price, next_price, previous_price, set_price
 from ringfence.exchange.engine.records import ORDER_DAY, ORDER_REDUCE_ONLY, ORDER_SELL
 from ringfence.exchange.engine.tables import cells, levels, orders, positions
@@ -58,17 +59,14 @@ def link(h: Record, ins: Record, slot: int, o: Record) -> None:
     level.qty += o.leaves
     if o.display != SHOW_ALL:
         level.hidden += o.leaves - o.shown
-    sell = o.flags & ORDER_SELL
+    sell = np.int64(o.flags & ORDER_SELL)
     if was_empty:
-        set_price(ins, sell, o.px)
-        if sell:
-            ins.ask = min(ins.ask, o.px)
-        else:
-            ins.bid = max(ins.bid, o.px)
-    if sell:
-        ins.n_asks += 1
-    else:
-        ins.n_bids += 1
+        px, bid, ask = np.int64(o.px), np.int64(ins.bid), np.int64(ins.ask)
+        set_price(ins, sell, px)
+        ins.ask = min(ask, pick(sell, px, ask))
+        ins.bid = max(bid, pick(sell, bid, px))
+    ins.n_asks += sell
+    ins.n_bids += 1 - sell
 
 
 @inline
@@ -90,7 +88,7 @@ def unlink(h: Record, ins: Record, o: Record) -> None:
     level.qty -= o.leaves
     if o.display != SHOW_ALL:
         level.hidden -= o.leaves - o.shown
-    sell = o.flags & ORDER_SELL
+    sell = np.int64(o.flags & ORDER_SELL)
     if level.head == 0 and level.hidden_head == 0:
         clear_price(ins, sell, o.px)
         if sell:
@@ -98,10 +96,8 @@ def unlink(h: Record, ins: Record, o: Record) -> None:
                 ins.ask = next_price(ins, sell, o.px)
         elif o.px == ins.bid:
             ins.bid = previous_price(ins, sell, o.px)
-    if sell:
-        ins.n_asks -= 1
-    else:
-        ins.n_bids -= 1
+    ins.n_asks -= sell
+    ins.n_bids -= 1 - sell
 
 
 @compiled

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import muldiv, round_ppm, udiv
+from ringfence.exchange.engine.arithmetic import lots_of, muldiv, round_ppm
 from ringfence.exchange.engine.book import SHOW_ALL, resize_iceberg, retire
 from ringfence.exchange.engine.margin import INVERSE, SPOT, owner_margin, relock, reserve
 from ringfence.exchange.engine.records import ORDER_SELL
@@ -24,8 +24,9 @@ _TAKER_DONE, _MAKER_DONE = int(EventFlag.TAKER_DONE), int(EventFlag.MAKER_DONE)
 @inline
 def fill(h: Record, ins: Record, m: Record, p: Record, index: int, sell: int, qty: int, value: int) -> None:
     """Move one side's position by a fill; profit of what it closes goes to the wallet."""
-    delta_qty = -qty if sell else qty
-    delta_cost = -value if sell else value
+    sign = 1 - 2 * sell
+    delta_qty = qty * sign
+    delta_cost = value * sign
     if p.qty == 0 or (p.qty > 0) == (delta_qty > 0):
         p.qty += delta_qty
         p.cost += delta_cost
@@ -97,7 +98,7 @@ def trade(
     mm = owner_margin(h, ins, mp)
     px = np.int64(maker.px)
     maker_flags = np.int64(maker.flags)
-    value = udiv(qty, ins.lot_size) * maker.lot_value
+    value = lots_of(ins, qty) * maker.lot_value
     taker_fee = round_ppm(value, np.int64(ins.taker_ppm))
     maker_fee = round_ppm(value, np.int64(ins.taker_ppm)) if hidden else round_ppm(value, np.int64(ins.maker_ppm))
     left = np.int64(maker.leaves) - qty

@@ -1,21 +1,22 @@
 """The engine: a pure function of its commands, with its state in tables that the kernel changes."""
 
+import struct
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from ringfence.exchange.engine import kernel, snapshot
-from ringfence.exchange.engine.records import BLOCK_LARGE, BLOCK_SMALL, CONTROL, ORDER_SELL
+from ringfence.exchange.engine.records import BLOCK_SMALL, CONTROL, HEADER, ORDER_SELL
 from ringfence.exchange.engine.state import State, Table, address_of, allocate
 from ringfence.messages.batch import Records
-from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
+from ringfence.messages.records import EVENT, RECORD_BYTES
 
 _EVENTS_AT_START = 1 << 15
-_CONTROL_FIELDS = tuple(CONTROL.names or ())
-_COMMANDS, _BEGIN, _END = (_CONTROL_FIELDS.index(name) for name in ("commands", "begin", "end"))
-_EVENTS, _EVENTS_END = _CONTROL_FIELDS.index("events"), _CONTROL_FIELDS.index("events_end")
-_TIMESTAMP, _STOP = _CONTROL_FIELDS.index("timestamp_ns"), _CONTROL_FIELDS.index("stop")
+# commands, begin, end, events, events_end, timestamp_ns of the CONTROL record, then begin and stop again.
+_ASK = struct.Struct("<6q")
+_BEGIN, _STOP = (list(CONTROL.names or ()).index(name) for name in ("begin", "stop"))
+_TIMESTAMP = list(HEADER.names or ()).index("timestamp_ns")
 
 
 class Engine:
@@ -30,10 +31,12 @@ class Engine:
     ) -> None:
         self.state = state or State(accounts=accounts, orders=orders)
         self._events = allocate(EVENT, _EVENTS_AT_START)
-        self._control_table = allocate(CONTROL, 1)
-        self._control = self._control_table.view(np.int64)
-        self._control_address = address_of(self._control_table)
+        self._events_address = address_of(self._events)
+        control = allocate(CONTROL, 1)
+        self._control_address = address_of(control)
+        self._control = control.view(np.int64)
         self._control[0] = self.state.header_address
+        self._header = self.state.header_words
         if state is not None:
             kernel.refill_clids(self.state.header_address)
 
@@ -45,23 +48,22 @@ class Engine:
         `commands` is a contiguous array of COMMAND; each takes one sequence number. Timestamps must
         not go back.
         """
-        assert commands.dtype == COMMAND and commands.flags.c_contiguous
-        assert timestamp_ns >= self.state.header["timestamp_ns"]
-        control = self._control
-        control[_COMMANDS] = address_of(commands)
-        control[_BEGIN] = 0
-        control[_END] = len(commands)
-        control[_TIMESTAMP] = timestamp_ns
-        written = 0
+        assert timestamp_ns >= self._header[_TIMESTAMP]
+        address = kernel.address_of_commands(commands)
+        count = len(commands)
+        begin = written = 0
         while True:
-            first = address_of(self._events)
-            control[_EVENTS] = first + written * RECORD_BYTES
-            control[_EVENTS_END] = first + len(self._events) * RECORD_BYTES
+            first = self._events_address
+            end = first + len(self._events) * RECORD_BYTES
+            _ASK.pack_into(
+                self._control, 8, address, begin, count, first + written * RECORD_BYTES, end, timestamp_ns
+            )
             written += kernel.run(self._control_address)
-            stop = int(control[_STOP])
+            stop = self._control[_STOP]
             if stop == kernel.DONE:
                 return self._events[:written]
-            self._make_room(stop, commands[int(control[_BEGIN])], written)
+            begin = int(self._control[_BEGIN])
+            self._make_room(int(stop), commands[begin], written)
 
     def _make_room(self, stop: int, command: Any, written: int) -> None:
         """Enlarge what the kernel ran out of before it applied `command`."""
@@ -69,7 +71,7 @@ class Engine:
         if stop == kernel.EVENTS:
             grown = allocate(EVENT, 2 * len(self._events))
             grown[:written] = self._events[:written]
-            self._events = grown
+            self._events, self._events_address = grown, address_of(grown)
         elif stop == kernel.ORDERS:
             state.set_orders(2 * len(state.orders))
         elif stop == kernel.POSITIONS:
@@ -134,7 +136,7 @@ class Engine:
         margin = self.margin(int(self.state.instruments[symbol]["settle"]), account)
         if margin["slots"] == 0:
             return None
-        size = BLOCK_LARGE if margin["slots"] == BLOCK_LARGE else BLOCK_SMALL
+        size = max(int(margin["slots"]), BLOCK_SMALL)
         block = self.state.positions[int(margin["base"]) : int(margin["base"]) + size]
         found = np.flatnonzero((block["symbol"] == symbol) & (block["account"] == account))
         return block[found[0]].copy() if len(found) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ringfence.exchange.engine.arithmetic import pick
 from ringfence.exchange.engine.book import clid_tag, remember_clid
 from ringfence.exchange.engine.listing import (
     configure,
@@ -51,10 +52,20 @@ from ringfence.exchange.engine.tables import (
     slot_of_handle,
 )
 from ringfence.exchange.engine.timers import cancel_all, cancel_all_after, tick
-from ringfence.exchange.engine.views import U, Record, compiled, entry, inline
+from ringfence.exchange.engine.views import (
+    U,
+    Record,
+    address_of_commands,
+    compiled,
+    entry,
+    inline,
+)
 from ringfence.messages.commands import Command, OrderFlag
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.messages.rejects import Reject
+
+__all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "TIMERS",
+           "address_of_commands", "refill_clids", "run"]  # fmt: skip
 
 PLACE, AMEND, CANCEL = int(Command.PLACE), int(Command.AMEND), int(Command.CANCEL)
 CANCEL_ALL, CANCEL_ALL_AFTER = int(Command.CANCEL_ALL), int(Command.CANCEL_ALL_AFTER)
@@ -230,10 +241,10 @@ def ask_for_neighbours(h: Record, cmd: Record) -> None:
         index = find_position(margin_of(h, ins.settle, cmd.account), np.int64(cmd.symbol))
         if index != 0:
             prefetch_order(h, positions(h, index).orders)
-        sell = cmd.flags & _SELL
-        best = np.int64(ins.bid) if sell else np.int64(ins.ask)
-        if best > 0 and best <= ins.px_max and ((cmd.px <= best) if sell else (cmd.px >= best)):
-            maker = orders(h, levels(ins, best).head)
+        sell = np.int64(cmd.flags & _SELL)
+        bid, ask, px = np.int64(ins.bid), np.int64(ins.ask), np.int64(cmd.px)
+        if pick(sell, px <= bid and bid > 0, px >= ask and ask <= ins.px_max):
+            maker = orders(h, levels(ins, pick(sell, bid, ask)).head)
             if maker.leaves > 0:
                 p = positions(h, maker.position)
                 prefetch_margin(h, margin_index(h, ins.settle, p.account))
@@ -258,25 +269,23 @@ def run(control_address: int) -> Any:
     k, end = c.begin, c.end
     c.stop = DONE
     base = c.commands
-    for i in range(k, min(end, k + 3 * DISTANCE)):
-        ask_for_named(h, command(base + i * RECORD_BYTES))
-    for i in range(k, min(end, k + 2 * DISTANCE)):
-        ask_for_linked(h, command(base + i * RECORD_BYTES))
-    for i in range(k, min(end, k + DISTANCE)):
-        ask_for_neighbours(h, command(base + i * RECORD_BYTES))
+    # The loop runs ahead of itself by three distances, so that each stage stands here once.
+    ahead = k - 3 * DISTANCE
     while k < end:
-        if k + 3 * DISTANCE < end:
-            ask_for_named(h, command(base + (k + 3 * DISTANCE) * RECORD_BYTES))
-        if k + 2 * DISTANCE < end:
-            ask_for_linked(h, command(base + (k + 2 * DISTANCE) * RECORD_BYTES))
-        if k + DISTANCE < end:
-            ask_for_neighbours(h, command(base + (k + DISTANCE) * RECORD_BYTES))
-        stop = apply(h, command(base + k * RECORD_BYTES))
-        if stop != DONE:
-            c.stop = stop
-            break
-        h.sequence += 1
-        k += 1
+        if ahead + 3 * DISTANCE < end:
+            ask_for_named(h, command(base + (ahead + 3 * DISTANCE) * RECORD_BYTES))
+        if ahead + 2 * DISTANCE >= c.begin and ahead + 2 * DISTANCE < end:
+            ask_for_linked(h, command(base + (ahead + 2 * DISTANCE) * RECORD_BYTES))
+        if ahead + DISTANCE >= c.begin and ahead + DISTANCE < end:
+            ask_for_neighbours(h, command(base + (ahead + DISTANCE) * RECORD_BYTES))
+        if ahead == k:
+            stop = apply(h, command(base + k * RECORD_BYTES))
+            if stop != DONE:
+                c.stop = stop
+                break
+            h.sequence += 1
+            k += 1
+        ahead += 1
     c.begin = k
     written = (h.cursor - c.events) >> _RECORD_SHIFT
     h.event_count += written

@@ -29,7 +29,7 @@ def words_per_side(ticks: int) -> int:
 @inline
 def side_base(ins: Record, sell: int) -> Any:
     ticks = ins.ticks
-    return ((ticks >> 6) + (ticks >> 12) + (ticks >> 18) + 1) if sell else np.int64(0)
+    return ((ticks >> 6) + (ticks >> 12) + (ticks >> 18) + 1) * np.int64(sell)
 
 
 @inline
@@ -58,7 +58,7 @@ def highest(word: Any) -> Any:
     return 63 - np.int64(leading_zeros(word))
 
 
-@compiled
+@inline
 def set_price(ins: Record, sell: int, px: int) -> None:
     """Mark a price that had no orders; upper words change only when the word below was empty."""
     base = side_base(ins, sell)
@@ -77,7 +77,7 @@ def set_price(ins: Record, sell: int, px: int) -> None:
         size = ins.ticks >> shift
 
 
-@compiled
+@inline
 def clear_price(ins: Record, sell: int, px: int) -> None:
     """Unmark a price whose last order has gone."""
     base = side_base(ins, sell)

@@ -109,6 +109,7 @@ def configure(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_PARAMETER, parameter)
     if parameter == _LOT_SIZE:
         ins.lot_size = value
+        ins.per_lot = udiv(np.int64(1 << 62) + value - 1, value)
     elif parameter == _FACTOR:
         ins.factor = value
     elif parameter == _SETTLE:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lot_value, udiv
+from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, udiv
 from ringfence.exchange.engine.records import ORDER_SELL
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
 from ringfence.exchange.engine.views import U, Record, compiled, inline, trailing_zeros
@@ -85,14 +85,13 @@ def relock(ins: Record, m: Record, p: Record) -> None:
 @inline
 def reserve(h: Record, ins: Record, p: Record, flags: int, value: int, qty: int) -> None:
     """Add (or, negative, release) one order's share of its position's open exposure."""
-    if flags & ORDER_SELL:
-        if ins.kind == SPOT:
-            p.open_sells += qty
-            margin_of(h, ins.base, p.account).locked += qty
-        else:
-            p.open_sells += value
+    sell = flags & ORDER_SELL
+    if ins.kind == SPOT and sell:
+        p.open_sells += qty
+        margin_of(h, ins.base, p.account).locked += qty
     else:
-        p.open_buys += value
+        p.open_sells += value * sell
+        p.open_buys += value * (1 - sell)
 
 
 @inline
@@ -148,25 +147,26 @@ def loss_at_mark(ins: Record, sell: int, lots: int, value_per_lot: int) -> Any:
 
 @inline
 def refusal(
-    h: Record, ins: Record, m: Record, p: Record, sell: int, px: int, qty: int, replaced: int
+    h: Record, ins: Record, m: Record, p: Record, sell: int, lots: int, per_lot: int, qty: int, replaced: int
 ) -> Any:
-    """Return (Reject or 0, figure) for an order of this price and quantity.
+    """Return (Reject, figure of its text) for an order of so many lots worth `per_lot` each.
+
+    If it is acceptable: (0, what the position locks with it; spot: nothing).
 
     `replaced` is the exposure (spot sells: quantity) of the order that it takes the place of. An
     order that adds no requirement is always affordable.
     """
-    lots = udiv(np.int64(qty), ins.lot_size)
-    per_lot = lot_value(ins, np.int64(px))
     value = lots * per_lot
     if value > ORDER_VALUE_MAX or value == 0:
         return _INVALID_QTY, np.int64(0)
     if ins.kind == SPOT:
         return spot_refusal(h, ins, m, p, sell, value, np.int64(qty), np.int64(replaced))
-    buys = p.open_buys if sell else p.open_buys + value - replaced
-    sells = p.open_sells + value - replaced if sell else p.open_sells
+    added = value - replaced
+    buys = p.open_buys + added * (1 - sell)
+    sells = p.open_sells + added * sell
     locked = required(ins, p, buys, sells)
     if locked <= p.locked:
-        return _ACCEPTED, np.int64(0)
+        return _ACCEPTED, locked
     limit = ins.risk_base + np.int64(p.tier) * ins.risk_step
     if worst_exposure(p, buys, sells) > min(limit, POSITION_COST_MAX):
         return _RISK_LIMIT, np.int64(0)
@@ -176,7 +176,7 @@ def refusal(
         return _INSUFFICIENT, need
     if p.leverage != 0 and liquidates_at_once(ins, p, value, premium):
         return _IMMEDIATE_LIQUIDATION, np.int64(0)
-    return _ACCEPTED, np.int64(0)
+    return _ACCEPTED, locked
 
 
 @compiled

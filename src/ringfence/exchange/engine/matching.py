@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import udiv
+from ringfence.exchange.engine.arithmetic import lot_value, lots_of, pick
 from ringfence.exchange.engine.book import SHOW_ALL, retire, shown_qty
 from ringfence.exchange.engine.clearing import trade
 from ringfence.exchange.engine.ladder import next_price, previous_price
@@ -34,7 +34,7 @@ GO_ON = -1
 @compiled
 def cancel(h: Record, ins: Record, p: Record, slot: int, o: Record, reason: int) -> None:
     """Take an open order away and say why. The caller relocks the position's margin."""
-    value = udiv(np.int64(o.leaves), ins.lot_size) * o.lot_value
+    value = lots_of(ins, np.int64(o.leaves)) * o.lot_value
     reserve(h, ins, p, np.int64(o.flags), -value, -np.int64(o.leaves))
     emit(
         h, _CANCELED, reason, handle_of(o, slot), p.account, ins.number, np.int64(o.leaves),
@@ -46,7 +46,7 @@ def cancel(h: Record, ins: Record, p: Record, slot: int, o: Record, reason: int)
 @compiled
 def shrink(h: Record, ins: Record, p: Record, slot: int, o: Record, by: int, flags: int, clid: Any) -> None:
     """Cut an order's open quantity; it keeps its place in the queue."""
-    value = udiv(by, ins.lot_size) * o.lot_value
+    value = lots_of(ins, by) * o.lot_value
     reserve(h, ins, p, np.int64(o.flags), -value, -by)
     level = levels(ins, o.px)
     level.qty -= by
@@ -159,8 +159,9 @@ def execute(
     """Take liquidity up to a limit price; return (still wanted, GO_ON or why the rest is cancelled)."""  # fmt: skip
     first = np.int64(ins.bid) if sell else np.int64(ins.ask)
     while wanted > 0:
-        best = np.int64(ins.bid) if sell else np.int64(ins.ask)
-        if (best < limit) if sell else (best > limit):
+        bid, ask = np.int64(ins.bid), np.int64(ins.ask)
+        best = pick(sell, bid, ask)
+        if pick(sell, best < limit, best > limit):
             break
         if is_market and best != first and not affords_level(h, ins, m, p, sell, best, wanted):
             return wanted, np.int64(_BY_MARGIN)
@@ -189,7 +190,8 @@ def execute(
 def affords_level(h: Record, ins: Record, m: Record, p: Record, sell: int, px: int, wanted: int) -> bool:
     """Return whether a market order may go on at a worse price than the one it was checked at."""
     relock(ins, m, p)
-    code, _ = refusal(h, ins, m, p, sell, px, min(wanted, levels(ins, px).qty), 0)
+    qty = min(wanted, levels(ins, px).qty)
+    code, _ = refusal(h, ins, m, p, sell, lots_of(ins, qty), lot_value(ins, px), qty, 0)
     return bool(code == 0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import lot_value, udiv
+from ringfence.exchange.engine.arithmetic import lot_value, lots_of, pick, udiv
 from ringfence.exchange.engine.book import (
     SHOW_ALL,
     adopt,
@@ -94,7 +94,7 @@ EVENTS_PER_COMMAND = 8
 """What any command may emit beside its fills and cancels; the kernel keeps this much room."""
 
 
-@compiled
+@inline
 def entry_error(h: Record, cmd: Record) -> Any:
     """Return what is wrong with the account or instrument of an order, 0 if nothing."""
     if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
@@ -106,19 +106,20 @@ def entry_error(h: Record, cmd: Record) -> Any:
 
 @inline
 def qty_error(ins: Record, qty: int) -> bool:
-    return bool(qty <= 0 or qty > ins.qty_max or qty % ins.lot_size != 0)
+    return bool(qty <= 0 or qty > ins.qty_max or lots_of(ins, qty) * ins.lot_size != qty)
 
 
 @inline
 def crosses(ins: Record, sell: int, px: int) -> bool:
-    return bool(ins.bid >= px) if sell else bool(ins.ask <= px)
+    bid, ask = np.int64(ins.bid), np.int64(ins.ask)
+    return bool(pick(sell, bid >= px, ask <= px))
 
 
 @compiled
 def room_to_cross(h: Record, ins: Record, p: Record, sell: int, qty: int) -> bool:
     """Return whether the buffer holds all that an aggressive order of this quantity may cause."""
     opposite = np.int64(ins.n_bids) if sell else np.int64(ins.n_asks)
-    fills = min(udiv(qty, ins.lot_size), opposite)
+    fills = min(lots_of(ins, qty), opposite)
     worst = fills * EVENTS_PER_FILL + np.int64(h.n_reduce_only) + np.int64(p.n_orders)
     return bool(has_room(h, worst + 2 * EVENTS_PER_COMMAND))
 
@@ -160,7 +161,8 @@ def collar_error(ins: Record, sell: int, px: int, qty: int) -> Any:
 @inline
 def outside_mark_collar(ins: Record, sell: int, px: int) -> bool:
     """The quick test: nothing within the collar of the mark needs a closer look."""
-    return bool(px < ins.collar_down) if sell else bool(px > ins.collar_up)
+    down, up = np.int64(ins.collar_down), np.int64(ins.collar_up)
+    return bool(pick(sell, px < down, px > up))
 
 
 @compiled
@@ -228,7 +230,7 @@ def place(h: Record, cmd: Record) -> bool:
     display = np.int64(SHOW_ALL)
     if cmd.display != DISPLAY_ALL:
         display = np.int64(cmd.display)
-        if is_market or display > qty or display % ins.lot_size != 0:
+        if is_market or display > qty or lots_of(ins, display) * ins.lot_size != display:
             return refuse(h, cmd, _R_DISPLAY, 0)
     if p.n_orders >= ins.orders_max:
         return refuse(h, cmd, _R_TOO_MANY, np.int64(ins.orders_max))
@@ -238,15 +240,15 @@ def place(h: Record, cmd: Record) -> bool:
         code = collar_error(ins, sell, px, qty)
         if code != 0:
             return refuse(h, cmd, code, 0)
-    touch = np.int64(ins.bid) if sell else np.int64(ins.ask)
-    aggressive = crosses(ins, sell, px)
+    bid, ask = np.int64(ins.bid), np.int64(ins.ask)
+    touch = pick(sell, bid, ask)
+    aggressive = bool(pick(sell, bid >= px, ask <= px))
+    valued_at = touch if is_market else pick(sell, max(bid, px), px)
+    per_lot = np.int64(0)
+    figure = np.int64(0)
     if aggressive or not is_market:
-        valued_at = px
-        if is_market:
-            valued_at = touch
-        elif sell and touch > px:
-            valued_at = touch
-        code, figure = refusal(h, ins, m, p, sell, valued_at, qty, 0)
+        per_lot = lot_value(ins, valued_at)
+        code, figure = refusal(h, ins, m, p, sell, lots_of(ins, qty), per_lot, qty, 0)
         if code != 0:
             return refuse(h, cmd, code, figure)
     if (aggressive or reducing) and not room_to_cross(h, ins, p, sell, qty):
@@ -286,13 +288,17 @@ def place(h: Record, cmd: Record) -> bool:
             o.flags = resting_flags(flags)
             if flags & _DAY:
                 arm_day_end(h)
-            stand(h, ins, p, slot, o, px, rest)
+            stand(h, ins, p, slot, o, px, per_lot if px == valued_at else lot_value(ins, px), rest)
             adopt(h, p, slot, o)
             if o.clid != U(0):
                 remember_clid(h, account, slot, o.clid)
     if o.leaves == 0:
         give_back_slot(h, slot, o)
-    relock(ins, m, p)
+    if aggressive or reducing or is_market or ins.kind == SPOT:
+        relock(ins, m, p)
+    else:
+        m.locked += figure - p.locked
+        p.locked = figure
     if p.n_reduce_only != 0 and (rest != qty or reducing):
         enforce_reduce_only(h, ins, m, p)
     return True
@@ -320,13 +326,13 @@ def arm_day_end(h: Record) -> None:
 
 
 @inline
-def stand(h: Record, ins: Record, p: Record, slot: int, o: Record, px: int, leaves: int) -> None:
+def stand(h: Record, ins: Record, p: Record, slot: int, o: Record, px: int, per_lot: int, leaves: int) -> None:
     """Put an order into the book at a price and reserve its exposure."""
     o.px = px
     o.leaves = leaves
-    o.lot_value = lot_value(ins, px)
+    o.lot_value = per_lot
     o.shown = slice_of(np.int64(o.display), leaves)
-    reserve(h, ins, p, np.int64(o.flags), udiv(leaves, ins.lot_size) * o.lot_value, leaves)
+    reserve(h, ins, p, np.int64(o.flags), lots_of(ins, leaves) * per_lot, leaves)
     link(h, ins, slot, o)
 
 
@@ -424,17 +430,18 @@ def requeue(
             return refuse(h, cmd, code, 0)
     replaced = np.int64(o.leaves)
     if ins.kind != SPOT or not sell:
-        replaced = udiv(np.int64(o.leaves), ins.lot_size) * o.lot_value
-    touch = np.int64(ins.bid) if sell else np.int64(ins.ask)
-    valued_at = touch if sell and touch > px else px
-    code, figure = refusal(h, ins, m, p, sell, valued_at, leaves, replaced)
+        replaced = lots_of(ins, np.int64(o.leaves)) * o.lot_value
+    bid, ask = np.int64(ins.bid), np.int64(ins.ask)
+    valued_at = pick(sell, max(bid, px), px)
+    per_lot = lot_value(ins, valued_at)
+    code, figure = refusal(h, ins, m, p, sell, lots_of(ins, leaves), per_lot, leaves, replaced)
     if code != 0:
         return refuse(h, cmd, code, figure)
     aggressive = crosses(ins, sell, px)
     if aggressive and not room_to_cross(h, ins, p, sell, leaves):
         return False
 
-    old_value = udiv(np.int64(o.leaves), ins.lot_size) * o.lot_value
+    old_value = lots_of(ins, np.int64(o.leaves)) * o.lot_value
     reserve(h, ins, p, np.int64(o.flags), -old_value, -np.int64(o.leaves))
     unlink(h, ins, o)
     if renamed:
@@ -454,7 +461,7 @@ def requeue(
             o.leaves = 0
             rest, reason = execute(h, ins, m, p, index, handle, sell, px, leaves, False)
             o.filled += leaves - rest
-    stand(h, ins, p, slot, o, px, rest)
+    stand(h, ins, p, slot, o, px, per_lot if px == valued_at else lot_value(ins, px), rest)
     if rest == 0:
         retire(h, ins, p, slot, o)
     elif reason != GO_ON:

@@ -89,12 +89,12 @@ MARGIN = record(
     ("held", "u8"),  # bit k: the k-th position of the block has a quantity
     ("symbols", "u8"),  # small block: four 16-bit instrument numbers, one per position
     ("base", "u4"),  # first position of the block
-    ("slots", "u2"),  # positions in use of a small block; BLOCK_LARGE = indexed by instrument
+    ("slots", "u2"),  # positions in use of a small block, or the size of one indexed by instrument
     ("flags", "u2"),
     ("timer", "u4"),  # asset 0 only: the account's cancel-all-after
     ("spare", "u4"),
 )
-BLOCK_SMALL, BLOCK_LARGE = 4, 64
+BLOCK_SMALL, BLOCK_MEDIUM, BLOCK_LARGE = 4, 16, 64
 MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT = 1, 1
 
 POSITION = record(
@@ -146,13 +146,14 @@ INSTRUMENT = record(
     # third line: totals, then this process's addresses
     ("fee_pool", "i8"),
     ("volume", "i8"),
+    ("per_lot", "i8"),  # 2**62 / lot_size, rounded up: dividing by the lot size is a multiplication
     ("p_levels", "i8"),
     ("p_words", "i8"),
     ("cap_levels", "i8"),
     ("cap_words", "i8"),
     size=192,
 )
-INSTRUMENT_STATE_BYTES = 144
+INSTRUMENT_STATE_BYTES = 152
 
 TIMER = record(("fires_ns", "i8"), ("account", "u4"), ("spare", "u4"), size=16)
 CELL = record(("tag", "u4"), ("slot", "u4"), size=8)

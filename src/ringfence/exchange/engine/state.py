@@ -39,8 +39,7 @@ def allocate(dtype: np.dtype[np.void], count: int) -> Table:
 
 
 def address_of(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    return array.ctypes.data
 
 
 class State:
@@ -49,6 +48,7 @@ class State:
     def __init__(self, *, accounts: int, orders: int) -> None:
         self._header_table = allocate(HEADER, 1)
         self.header = self._header_table[0]
+        self.header_words = self._header_table.view(np.int64)
         self.header_address = address_of(self._header_table)
         self.header["n_orders"] = self.header["n_positions"] = self.header["epoch"] = 1
         self.ladders: dict[int, tuple[Table, Table]] = {}

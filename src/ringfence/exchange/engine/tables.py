@@ -6,6 +6,7 @@ import numpy as np
 
 from ringfence.exchange.engine.records import (
     BLOCK_LARGE,
+    BLOCK_MEDIUM,
     BLOCK_SMALL,
     CELL,
     CONTROL,
@@ -79,8 +80,8 @@ def names_order(h: Record, handle: Any) -> bool:
 @inline
 def find_position(m: Record, symbol: int) -> Any:
     """Return the index of the position in this instrument, 0 if there is none yet."""
-    if m.slots == BLOCK_LARGE:
-        return np.int64(m.base) + np.int64(symbol)
+    if m.slots >= BLOCK_MEDIUM:
+        return np.int64(m.base) + np.int64(symbol) if symbol < m.slots else np.int64(0)
     packed = m.symbols
     for k in range(np.int64(m.slots)):
         if np.int64(packed & U(0xFFFF)) == symbol:
@@ -91,7 +92,7 @@ def find_position(m: Record, symbol: int) -> Any:
 
 @compiled
 def open_position(h: Record, m: Record, account: int, symbol: int) -> Any:
-    """Return a new position; a block of four that is full moves to one with a slot per instrument.
+    """Return a new position; a block that is full moves to one with a slot per instrument.
 
     The caller has seen to it that the table has room for a large block.
     """
@@ -104,7 +105,7 @@ def open_position(h: Record, m: Record, account: int, symbol: int) -> Any:
         m.slots += 1
         index = np.int64(m.base) + k
     else:
-        move_to_large_block(h, m)
+        move_to_larger_block(h, m, symbol)
         index = np.int64(m.base) + symbol
     p = positions(h, index)
     p.account = account
@@ -113,14 +114,22 @@ def open_position(h: Record, m: Record, account: int, symbol: int) -> Any:
 
 
 @compiled
-def move_to_large_block(h: Record, m: Record) -> None:
-    old_base, new_base = np.int64(m.base), np.int64(h.n_positions)
-    h.n_positions += BLOCK_LARGE
+def move_to_larger_block(h: Record, m: Record, symbol: int) -> None:
+    """Move to the smallest block with room for all instruments held and this one."""
+    old_base, old_size = np.int64(m.base), np.int64(m.slots)
+    highest = np.int64(symbol)
+    for k in range(old_size):
+        highest = max(highest, np.int64(positions(h, old_base + k).symbol))
+    new_size = BLOCK_MEDIUM if highest < BLOCK_MEDIUM else BLOCK_LARGE
+    new_base = np.int64(h.n_positions)
+    h.n_positions += new_size
     held = U(0)
-    for k in range(BLOCK_SMALL):
+    for k in range(old_size):
         old = positions(h, old_base + k)
-        symbol = np.int64(old.symbol)
-        new = positions(h, new_base + symbol)
+        if old.account == 0:
+            continue
+        own = np.int64(old.symbol)
+        new = positions(h, new_base + own)
         new.qty, new.cost = old.qty, old.cost
         new.open_buys, new.open_sells = old.open_buys, old.open_sells
         new.locked, new.transferred = old.locked, old.transferred
@@ -128,17 +137,17 @@ def move_to_large_block(h: Record, m: Record) -> None:
         new.leverage, new.symbol = old.leverage, old.symbol
         new.n_orders, new.tier, new.n_reduce_only = old.n_orders, old.tier, old.n_reduce_only
         if old.qty != 0:
-            held |= _ONE << U(symbol)
+            held |= _ONE << U(own)
         slot = np.int64(old.orders)
         while slot != 0:
             o = orders(h, slot)
-            o.position = new_base + symbol
+            o.position = new_base + own
             slot = np.int64(o.sibling_next)
         old.qty = old.cost = old.open_buys = old.open_sells = old.locked = old.transferred = 0
         old.account = old.orders = 0
         old.leverage = old.symbol = old.n_orders = old.tier = old.n_reduce_only = 0
     m.base = new_base
-    m.slots = BLOCK_LARGE
+    m.slots = new_size
     m.symbols = U(0)
     m.held = held
 
