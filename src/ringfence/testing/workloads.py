@@ -79,16 +79,22 @@ SHAPES = {
     "m10k": Shape(10, 10_000, 10_000, 1_000_000, _FLOW),
     "m10kA": Shape(10, 10_000, 1_000_000, 1_000_000, _FLOW),
     "ec": Shape(1, 1_000, 1_000, 3_000_000, _EXCHANGE_CORE),
-    "small": Shape(3, 100, 200, 20_000, _FLOW),
 }
+SMALL = {
+    "s1k": Shape(1, 100, 200, 3_000, _FLOW),
+    "m10k": Shape(10, 30, 200, 3_000, _FLOW),
+    "m10kA": Shape(10, 30, 1_500, 3_000, _FLOW),
+    "ec": Shape(1, 100, 100, 3_000, _EXCHANGE_CORE),
+}
+"""The same rules, small enough for the build that is not compiled."""
 
 
-def workload(name: str) -> Workload:
+def workload(name: str, shapes: dict[str, Shape] = SHAPES) -> Workload:
     """Return a workload, from this machine's cache if it was made before."""
-    shape = SHAPES[name]
+    shape = shapes[name]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     source = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=6).hexdigest()
-    path = home / "ringfence" / f"workload-{name}-{source}.npy"
+    path = home / "ringfence" / f"workload-{name}-{shape.count}-{source}.npy"
     venue = _venue(shape)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -350,3 +356,63 @@ def _drive(
                 _drop(live, n_live, where, s, slot)
                 n_side[sell] -= 1
     return count
+
+
+def everything(seed: int, *, count: int, accounts: int, instruments: int = 7) -> Records:
+    """Return random commands of every kind a client can send, sane and absurd, on the start venue.
+
+    Orders have clOrdIDs from a small set, so that cancels and amends often find one and duplicates
+    happen; prices stay near 10,000 ticks, so that they often cross.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = [
+        Command.PLACE, Command.AMEND, Command.CANCEL, Command.CANCEL_ALL, Command.CANCEL_ALL_AFTER,
+        Command.SET_LEVERAGE, Command.SET_RISK_LIMIT, Command.TRANSFER_MARGIN, Command.WITHDRAW,
+        Command.MARK, Command.TICK, Command.CONFIGURE_ACCOUNT, Command.DATA,
+    ]  # fmt: skip
+    weights = np.array([60, 15, 10, 0.4, 0.3, 1, 0.5, 2, 0.5, 2, 0.5, 0.2, 0.5])
+    rows = _rows(count, Command.PLACE)
+    kind = rng.choice(kinds, count, p=weights / weights.sum())
+    rows["kind"] = kind
+    rows["account"] = rng.integers(1, accounts + 1, count)
+    rows["symbol"] = rng.integers(1, instruments + 1, count)
+    is_order = np.isin(kind, [Command.PLACE, Command.AMEND])
+    lots = np.where(rows["symbol"] % 5 == 3, 1000, 100)
+    rows["qty"] = lots * rng.integers(1, 60, count) * np.where(rows["symbol"] == 7, 10, 1)
+    rows["px"] = np.where(is_order, 10_000 + rng.integers(-60, 61, count), 0)
+    rows["clid"] = np.where(is_order & (rng.random(count) < 0.9), rng.integers(1, 40, count), 0)
+    rows["orig_clid"] = np.where(kind != Command.PLACE, rng.integers(1, 40, count), 0)
+    rows["type"] = np.where((kind == Command.PLACE) & (rng.random(count) < 0.1), OrderType.MARKET, 0)
+    bits = [
+        (OrderFlag.SELL, 0.5), (OrderFlag.IOC, 0.05), (OrderFlag.FOK, 0.04), (OrderFlag.DAY, 0.05),
+        (OrderFlag.POST_ONLY, 0.1), (OrderFlag.REDUCE_ONLY, 0.12), (OrderFlag.CLOSE, 0.04),
+    ]  # fmt: skip
+    flags = np.zeros(count, np.uint16)
+    for bit, chance in bits:
+        flags |= np.where(rng.random(count) < chance, int(bit), 0).astype(np.uint16)
+    changes = rng.choice([0, 128, 256, 512, 640, 768], count).astype(np.uint16)
+    rows["flags"] = np.where(kind == Command.PLACE, flags, np.where(kind == Command.AMEND, changes, 0))
+    shown = rng.choice([0, 1, 3, 7], count) * lots
+    rows["display"] = np.where((kind == Command.PLACE) & (rng.random(count) < 0.15), shown, DISPLAY_ALL)
+    special = {
+        Command.CANCEL_ALL_AFTER: rng.integers(0, 5_000, count),
+        Command.SET_LEVERAGE: rng.choice([0, 100, 500, 1_000, 2_500, 10_000, 20_000], count),
+        Command.SET_RISK_LIMIT: rng.integers(1, 10**12, count),
+        Command.TRANSFER_MARGIN: rng.integers(-(10**6), 10**6, count),
+        Command.WITHDRAW: rng.integers(-5, 10**7, count),
+        Command.MARK: (10_000 + rng.integers(-200, 201, count)) * MARK_SUBTICKS,
+        Command.CONFIGURE_ACCOUNT: rng.integers(0, 3, count),
+    }
+    for which, values in special.items():
+        rows["qty"] = np.where(kind == which, values, rows["qty"])
+    rows["symbol"] = np.where(kind == Command.WITHDRAW, rng.integers(0, 2, count), rows["symbol"])
+    rows["type"] = np.where(kind == Command.CONFIGURE_ACCOUNT, 1, rows["type"])
+    absurd = rng.random(count) < 0.03
+    for name, values in (
+        ("qty", [0, -1, 2**62, -(2**63), 2**63 - 1, 7]), ("px", [0, -5, 2**31 - 1, -(2**31), 1]),
+        ("symbol", [0, 8, 63, 64, 65_535]), ("account", [0, accounts + 1, 2**32 - 1]),
+        ("flags", [0xFFFF, 6, 14]), ("type", [9, 255]), ("display", [1, 2**31]), ("kind", [0, 77, 200]),
+    ):  # fmt: skip
+        hit = absurd & (rng.random(count) < 0.2)
+        rows[name] = np.where(hit, rng.choice(np.array(values).astype(rows[name].dtype), count), rows[name])
+    return _aligned(rows)

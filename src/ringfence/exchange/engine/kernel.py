@@ -63,6 +63,7 @@ from ringfence.exchange.engine.views import (
 from ringfence.messages.commands import Command, OrderFlag
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.messages.rejects import Reject
+from ringfence.units.limits import SYMBOL_MAX
 
 __all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "TIMERS",
            "address_of_commands", "refill_clids", "run"]  # fmt: skip
@@ -172,52 +173,44 @@ def apply(h: Record, cmd: Record) -> Any:
     return apply_rare(h, cmd)
 
 
-# ---- prefetch: hints only
+# ---- prefetch: hints only. Asking for an address that does not exist is harmless, so only what is
+# loaded on the way is tested, and that without branches where it can be done.
 
 
 @inline
-def is_listed(h: Record, cmd: Record) -> bool:
-    return bool(cmd.symbol != 0 and cmd.symbol <= h.n_instruments)
+def named_instrument(h: Record, cmd: Record) -> Record:
+    """Return some instrument, the right one if the command's is listed: the table is always full size."""
+    return instruments(h, np.int64(cmd.symbol) & SYMBOL_MAX)
 
 
 @inline
-def is_known(h: Record, cmd: Record) -> bool:
-    return bool(cmd.account != 0 and cmd.account <= h.n_accounts)
-
-
-@inline
-def is_priced(ins: Record, cmd: Record) -> bool:
-    return bool(cmd.px > 0 and cmd.px <= ins.px_max and ins.p_levels != 0)
+def has_level(ins: Record, px: int) -> bool:
+    return bool(px >= 0 and px < ins.cap_levels)
 
 
 @inline
 def ask_for_named(h: Record, cmd: Record) -> None:
     """Stage 1: addresses known from the command alone."""
     if cmd.kind == PLACE:
-        if is_listed(h, cmd) and is_known(h, cmd):
-            ins = instruments(h, cmd.symbol)
-            prefetch_margin(h, margin_index(h, ins.settle, cmd.account))
-            if is_priced(ins, cmd):
-                prefetch_level(ins, np.int64(cmd.px))
-            if cmd.clid != U(0):
-                prefetch_cell(h, clid_tag(np.int64(cmd.account), cmd.clid) & (h.cap_clids - 1))
-    elif cmd.kind <= CANCEL:
-        slot = slot_of_handle(cmd.handle)
-        if slot != 0 and slot < h.n_orders:
-            prefetch_order(h, slot)
+        ins = named_instrument(h, cmd)
+        prefetch_margin(h, margin_index(h, ins.settle, cmd.account))
+        prefetch_level(ins, np.int64(cmd.px))
+        if cmd.clid != U(0):
+            prefetch_cell(h, clid_tag(np.int64(cmd.account), cmd.clid) & (h.cap_clids - 1))
+    else:
+        prefetch_order(h, slot_of_handle(cmd.handle))
 
 
 @inline
 def ask_for_linked(h: Record, cmd: Record) -> None:
     """Stage 2: what the named records point to."""
     if cmd.kind == PLACE:
-        if is_listed(h, cmd) and is_known(h, cmd):
-            ins = instruments(h, cmd.symbol)
-            index = find_position(margin_of(h, ins.settle, cmd.account), np.int64(cmd.symbol))
-            if index != 0:
-                prefetch_position(h, index)
-            if is_priced(ins, cmd):
-                prefetch_order(h, levels(ins, cmd.px).tail)
+        ins = named_instrument(h, cmd)
+        if cmd.account <= h.n_accounts:
+            m = margin_of(h, ins.settle, cmd.account)
+            prefetch_position(h, find_position(m, np.int64(cmd.symbol)))
+        if has_level(ins, np.int64(cmd.px)):
+            prefetch_order(h, levels(ins, cmd.px).tail)
     elif cmd.kind <= CANCEL and names_order(h, cmd.handle):
         o = orders(h, slot_of_handle(cmd.handle))
         ins = instruments(h, o.symbol)
@@ -227,27 +220,23 @@ def ask_for_linked(h: Record, cmd: Record) -> None:
         prefetch_order(h, o.next)
         prefetch_order(h, o.sibling_prev)
         prefetch_order(h, o.sibling_next)
-        if is_known(h, cmd):
-            prefetch_margin(h, margin_index(h, ins.settle, cmd.account))
-        if cmd.kind == AMEND and is_priced(ins, cmd):
-            prefetch_level(ins, np.int64(cmd.px))
+        prefetch_margin(h, margin_index(h, ins.settle, cmd.account))
+        prefetch_level(ins, np.int64(cmd.px))
 
 
 @inline
 def ask_for_neighbours(h: Record, cmd: Record) -> None:
     """Stage 3: the newest order of the position; the maker that an aggressive order will meet."""
-    if cmd.kind == PLACE and is_listed(h, cmd) and is_known(h, cmd):
-        ins = instruments(h, cmd.symbol)
+    if cmd.kind == PLACE and cmd.account <= h.n_accounts:
+        ins = named_instrument(h, cmd)
         index = find_position(margin_of(h, ins.settle, cmd.account), np.int64(cmd.symbol))
-        if index != 0:
-            prefetch_order(h, positions(h, index).orders)
+        prefetch_order(h, positions(h, index).orders)
         sell = np.int64(cmd.flags & _SELL)
         bid, ask, px = np.int64(ins.bid), np.int64(ins.ask), np.int64(cmd.px)
-        if pick(sell, px <= bid and bid > 0, px >= ask and ask <= ins.px_max):
+        if pick(sell, px <= bid, px >= ask) and has_level(ins, pick(sell, bid, ask)):
             maker = orders(h, levels(ins, pick(sell, bid, ask)).head)
-            if maker.leaves > 0:
-                p = positions(h, maker.position)
-                prefetch_margin(h, margin_index(h, ins.settle, p.account))
+            p = positions(h, maker.position)
+            prefetch_margin(h, margin_index(h, ins.settle, p.account))
 
 
 DISTANCE = 4

@@ -294,7 +294,7 @@ def place(h: Record, cmd: Record) -> bool:
                 remember_clid(h, account, slot, o.clid)
     if o.leaves == 0:
         give_back_slot(h, slot, o)
-    if aggressive or reducing or is_market or ins.kind == SPOT:
+    if aggressive or reducing or o.leaves != qty or ins.kind == SPOT:
         relock(ins, m, p)
     else:
         m.locked += figure - p.locked

@@ -11,6 +11,7 @@ Three builds of the same source, chosen by RINGFENCE_ENGINE before the first imp
 import ctypes
 import hashlib
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,21 @@ if COMPILED:
     # Said outright, or Numba takes it over from whichever caller it compiles first.
     compiled = nb.njit(forceinline=False, **_PART)
 
+    _FORBIDDEN = re.compile(r"\b(?:double|float|half|NRT_incref|NRT_decref|NRT_allocate)\b")
+
+    def refuse_floats_and_reference_counts(code: str) -> None:
+        """Raise AssertionError if one of our functions computes with floats or counts references.
+
+        Both creep in silently: a float where uint64 meets int64, a count where an array is passed.
+        """
+        ours, name = False, ""
+        for line in code.splitlines():
+            if line.startswith("define "):
+                name = line[line.find("@") + 1 :].split("(")[0].strip('"')
+                ours = name.startswith("_ZN9ringfence")
+            elif ours and (found := _FORBIDDEN.search(line)):
+                raise AssertionError(f"the kernel may not use {found[0]}: {name}: {line.strip()}")
+
     class _Library(JITCodeLibrary):
         """Machine code for entry points only.
 
@@ -101,6 +117,8 @@ if COMPILED:
                 self._finalize_dynamic_globals()
                 self._finalized = True
             else:
+                if _Library.entry_name:
+                    refuse_floats_and_reference_counts(str(self._final_module))
                 super()._finalize_final_module()
 
         def _keep_calls(self) -> None:
