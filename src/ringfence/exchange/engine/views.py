@@ -152,7 +152,9 @@ if COMPILED:
             _Library.entry_name = ""
         return result
 
-    @nb.njit(nb.int64(nb.from_dtype(COMMAND)[::1]), cache=True)  # type: ignore[untyped-decorator]
+    _ROWS = [types.Array(nb.from_dtype(COMMAND), 1, "C", readonly=fixed) for fixed in (False, True)]
+
+    @nb.njit([nb.int64(rows) for rows in _ROWS], cache=True)  # type: ignore[untyped-decorator]
     def address_of_commands(commands: Any) -> Any:
         """Return where a contiguous array of COMMAND is; nine times faster than asking NumPy."""
         return commands.ctypes.data

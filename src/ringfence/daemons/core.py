@@ -1,0 +1,240 @@
+"""The exchange core: one process with the sequencer, the engine and the journal.
+
+    python -m ringfence.daemons.core DIRECTORY
+
+Gateways connect to `core.sock` in the directory. Exit status: 0 asked to stop, 65 the journal is
+damaged, 70 the engine met an impossible state, 74 the disk failed, 75 another core has the directory.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import uvloop
+
+from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
+from ringfence.exchange.journal import JournalError, JournalWriteError
+from ringfence.exchange.sequencer import Sequencer, recover
+from ringfence.messages.commands import Command
+from ringfence.messages.records import COMMAND, RECORD_BYTES
+from ringfence.units.time import NS_PER_MINUTE
+
+log = logging.getLogger("ringfence.core")
+
+BATCH_SLOTS_MAX = 4096
+QUEUE_SLOTS_MAX = 65_536
+SNAPSHOT_EVERY = 1_000_000
+EXIT_CORRUPT, EXIT_BUG, EXIT_DISK, EXIT_LOCKED = 65, 70, 74, 75
+_ORIGIN_MAX = 2**16 - 1
+
+
+class Core:
+    """What has arrived, and the loop that turns it into batches."""
+
+    def __init__(self, sequencer: Sequencer) -> None:
+        self.sequencer = sequencer
+        self.lines: set[Line] = set()
+        self._queue: deque[bytes] = deque()
+        self.queued_slots = 0
+        self._arrived = asyncio.Event()
+        self.stopping = False
+        self._next_minute_ns = 0
+        self._origins = 0
+
+    def next_origin(self) -> int:
+        self._origins = self._origins % _ORIGIN_MAX + 1
+        return self._origins
+
+    @property
+    def queue_is_full(self) -> bool:
+        return self.queued_slots >= QUEUE_SLOTS_MAX
+
+    def enqueue(self, slots: bytes) -> None:
+        was_full = self.queue_is_full
+        self._queue.append(slots)
+        self.queued_slots += len(slots) // RECORD_BYTES
+        self._arrived.set()
+        if self.queue_is_full and not was_full:
+            self.tell_lines()
+
+    def stop(self) -> None:
+        self.stopping = True
+        self._arrived.set()
+
+    def tell_lines(self) -> None:
+        for line in self.lines:
+            line.tell(self.sequencer.next_sequence, queue_is_full=self.queue_is_full)
+
+    def _take(self) -> bytes:
+        """Return what goes into the next batch: whole submissions, in order of arrival."""
+        parts, slots = [], 0
+        while self._queue:
+            size = len(self._queue[0]) // RECORD_BYTES
+            if parts and slots + size > BATCH_SLOTS_MAX:
+                break
+            parts.append(self._queue.popleft())
+            slots += size
+        self.queued_slots -= slots
+        return b"".join(parts)
+
+    async def run(self) -> None:
+        """Apply batches until asked to stop; then finish what has arrived."""
+        timer = asyncio.create_task(self._watch_clock())
+        try:
+            while True:
+                if not self._queue:
+                    if self.stopping:
+                        return
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                    continue
+                await self.sequencer.apply(self._take(), timestamp_ns=time.time_ns())
+                self.tell_lines()
+                if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
+                    self.sequencer.begin_snapshot()
+        finally:
+            timer.cancel()
+
+    async def _watch_clock(self) -> None:
+        """Say that time passes: when the engine waits for it, and at each full minute."""
+        while True:
+            now = time.time_ns()
+            due = self.sequencer.engine.wake_at_ns
+            if now >= self._next_minute_ns or (due and now >= due):
+                self._next_minute_ns = now - now % NS_PER_MINUTE + NS_PER_MINUTE
+                row = np.zeros(1, COMMAND)
+                row["kind"] = Command.TICK
+                self.enqueue(row.tobytes())
+            if self.sequencer.collect_snapshot() is False:
+                log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
+            await asyncio.sleep(0.05)
+
+
+class Line(asyncio.Protocol):
+    """One gateway's connection."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()
+        self._origin = core.next_origin()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._core.lines.add(self)
+        self.tell(self._core.sequencer.next_sequence, queue_is_full=self._core.queue_is_full)
+
+    def tell(self, next_sequence: int, *, queue_is_full: bool) -> None:
+        if self._transport and self._transport.get_write_buffer_size() < 1 << 16:
+            self._transport.write(encode_status(next_sequence, self._origin, queue_is_full=queue_is_full))
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        offset = 0
+        while len(self._received) - offset >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._received, offset)
+            if length == 0 or length % RECORD_BYTES or length > SUBMIT_BYTES_MAX:
+                self._refuse(f"a message of {length} bytes is not a number of whole slots")
+                return
+            end = offset + LENGTH.size + length
+            if len(self._received) < end:
+                break
+            self._accept(bytes(self._received[offset + LENGTH.size : end]))
+            offset = end
+        del self._received[:offset]
+
+    def _accept(self, slots: bytes) -> None:
+        records = np.frombuffer(bytearray(slots), COMMAND)
+        if records["kind"][0] == Command.DATA:
+            self._refuse("a message begins with text that belongs to no command")
+            return
+        records["origin"] = np.where(records["kind"] == Command.DATA, records["origin"], self._origin)
+        self._core.enqueue(records.tobytes())
+
+    def _refuse(self, why: str) -> None:
+        log.error("gateway %d was cut off: %s; nothing of the message was applied", self._origin, why)
+        if self._transport:
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._core.lines.discard(self)
+        self._transport = None
+
+
+def lock(directory: Path) -> int:
+    """Return the lock on a data directory. Raises BlockingIOError if another core has it."""
+    descriptor = os.open(directory / "core.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+async def serve(directory: Path) -> int:
+    started = told = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            log.info("replaying the journal: %d of %d commands", done, total)
+
+    try:
+        recovered = recover(directory, on_progress=progress)
+    except JournalError as error:
+        log.critical("%s", error)
+        return EXIT_CORRUPT
+    sequencer = Sequencer(recovered, directory)
+    core = Core(sequencer)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, core.stop)
+    path = directory / "core.sock"
+    path.unlink(missing_ok=True)
+    os.umask(0o177)
+    server = await loop.create_unix_server(lambda: Line(core), str(path))
+    log.info(
+        "ready at sequence %d after %.2f s, %d commands replayed",
+        sequencer.next_sequence, time.monotonic() - started, recovered.replayed,
+    )  # fmt: skip
+    try:
+        await core.run()
+    except JournalWriteError as error:
+        log.critical("%s", error)
+        return EXIT_DISK
+    except (IndexError, AssertionError):
+        log.critical("the engine met an impossible state; it stops before a wrong number is told", exc_info=True)
+        return EXIT_BUG
+    finally:
+        server.close()
+    sequencer.close(snapshot=True)
+    log.info("stopped at sequence %d", sequencer.next_sequence)
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-core", description="the exchange core")
+    parser.add_argument("directory", type=Path)
+    directory: Path = parser.parse_args().directory
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s core %(levelname)s %(message)s")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        held = lock(directory)
+    except BlockingIOError:
+        log.critical("%s is in use by another core; nothing was started", directory)
+        sys.exit(EXIT_LOCKED)
+    try:
+        sys.exit(uvloop.run(serve(directory)))
+    finally:
+        os.close(held)
+
+
+if __name__ == "__main__":
+    main()

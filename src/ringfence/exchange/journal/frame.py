@@ -1,0 +1,98 @@
+"""One frame: a batch of commands that became durable together.
+
+    magic 8 | version u4 | count u4 | first_sequence u8 | timestamp_ns u8 | previous hash 32
+    | checksum of the commands u4 | checksum of this header u4 | commands 64 * count
+
+The hash of a frame is BLAKE2b-256 over its header and commands; the next frame carries it, so one hash
+names everything before it. CRC-32C finds damage fast and says which part it is in. A frame begins at a
+multiple of 64 bytes and its header takes 128, so that one can be searched for after damage.
+"""
+
+import hashlib
+import struct
+from typing import NamedTuple
+
+import crc32c
+
+from ringfence.messages.records import RECORD_BYTES, VERSION
+
+MAGIC = b"RFJRNL01"
+_HEADER = struct.Struct("<8sIIQQ32sI")
+_CRC = struct.Struct("<I")
+HEADER_BYTES = 128
+COUNT_MAX = 1 << 16
+GENESIS = hashlib.blake2b(b"ringfence journal", digest_size=32).digest()
+
+
+class Frame(NamedTuple):
+    first_sequence: int
+    timestamp_ns: int
+    previous: bytes
+    digest: bytes
+    commands: bytes
+
+    @property
+    def count(self) -> int:
+        return len(self.commands) // RECORD_BYTES
+
+    @property
+    def next_sequence(self) -> int:
+        return self.first_sequence + self.count
+
+    @property
+    def size(self) -> int:
+        return HEADER_BYTES + len(self.commands)
+
+
+def encode(commands: bytes, *, first_sequence: int, timestamp_ns: int, previous: bytes) -> tuple[bytes, bytes]:
+    """Return (bytes of the frame, its hash)."""
+    count, rest = divmod(len(commands), RECORD_BYTES)
+    assert rest == 0 and 0 < count <= COUNT_MAX
+    header = _HEADER.pack(
+        MAGIC, VERSION, count, first_sequence, timestamp_ns, previous, crc32c.crc32c(commands)
+    )
+    header = (header + _CRC.pack(crc32c.crc32c(header))).ljust(HEADER_BYTES, b"\0")
+    return header + commands, _digest(header, commands)
+
+
+def _digest(header: bytes, commands: bytes) -> bytes:
+    chained = hashlib.blake2b(header, digest_size=32)
+    chained.update(commands)
+    return chained.digest()
+
+
+class Damage(NamedTuple):
+    """Why no frame could be read at an offset."""
+
+    what: str
+    is_blank: bool = False
+    """Nothing was ever written here."""
+
+
+def decode(raw: bytes, offset: int) -> Frame | Damage:
+    """Return the frame at an offset, or why there is none."""
+    header = raw[offset : offset + HEADER_BYTES]
+    if not header.strip(b"\0"):
+        return Damage("nothing was written", is_blank=not raw[offset:].strip(b"\0"))
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
+        return Damage("no frame begins here")
+    (expected,) = _CRC.unpack_from(header, _HEADER.size)
+    if crc32c.crc32c(header[: _HEADER.size]) != expected:
+        return Damage("the frame's header does not match its checksum")
+    _, version, count, first_sequence, timestamp_ns, previous, checksum = _HEADER.unpack_from(header)
+    if version != VERSION:
+        return Damage(f"the frame has version {version}, this program reads {VERSION}")
+    begin = offset + HEADER_BYTES
+    commands = raw[begin : begin + count * RECORD_BYTES]
+    if len(commands) < count * RECORD_BYTES or crc32c.crc32c(commands) != checksum:
+        return Damage(f"the {count} commands from {first_sequence} do not match their checksum")
+    return Frame(first_sequence, timestamp_ns, previous, _digest(header, commands), commands)
+
+
+def find_frame(raw: bytes, offset: int) -> int | None:
+    """Return the offset of the next whole frame at or after one, None if there is none."""
+    while (found := raw.find(MAGIC, offset)) >= 0:
+        if found % RECORD_BYTES == 0 and isinstance(decode(raw, found), Frame):
+            return found
+        offset = found + 1
+    return None
