@@ -6,7 +6,8 @@ import numpy as np
 
 from ringfence.exchange.engine import Engine
 from ringfence.instruments.catalogue import start_instruments
-from ringfence.messages.batch import Records
+from ringfence.instruments.specification import encode
+from ringfence.messages.batch import SPECIFICATION, Records, encode_data
 from ringfence.messages.commands import Command, InstrumentState, VenueParameter
 from ringfence.messages.records import COMMAND, DISPLAY_ALL
 from ringfence.units.limits import MARK_SUBTICKS
@@ -30,6 +31,7 @@ def opening(*, accounts: int, mark_ticks: int = 10_000) -> Records:
     for instrument in start_instruments(START_NS):
         symbol = instrument.number
         rows.append(command(Command.LIST, symbol=symbol, type=instrument.kind))
+        rows.append(np.frombuffer(encode_data([(SPECIFICATION, encode(instrument))]), COMMAND))
         for parameter, value in instrument.parameters():
             rows.append(command(Command.CONFIGURE, symbol=symbol, type=parameter, qty=value))
         rows.append(command(Command.SET_STATE, symbol=symbol, qty=InstrumentState.OPEN))

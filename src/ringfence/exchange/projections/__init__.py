@@ -1,0 +1,23 @@
+"""Folds of what happened: everything a client can ask for, built from batches and from nothing else.
+
+| module     | what is in it                                                                  |
+|------------|--------------------------------------------------------------------------------|
+| views      | `Views.apply(batch) -> Changes`: the fold, and what changed, in wire order      |
+| orders     | orders and executions, and their rows                                           |
+| positions  | positions, margins and wallets of accounts, and their rows                      |
+| market     | one instrument's book, quote, trades, bins and its row                          |
+| ledger     | double-entry lines: every event that moves coins, balanced                      |
+| tables     | the columns of every wire table, their types and keys: the one home             |
+| history    | what is kept for ever, in SQL                                                   |
+"""
+
+from ringfence.exchange.projections.market import BIN_SIZES, Market, TradeView
+from ringfence.exchange.projections.orders import Execution, Order
+from ringfence.exchange.projections.positions import Account, Margin, Position
+from ringfence.exchange.projections.tables import TABLES, Column, Table
+from ringfence.exchange.projections.views import Changes, Result, Views
+
+__all__ = [
+    "BIN_SIZES", "TABLES", "Account", "Changes", "Column", "Execution", "Margin", "Market", "Order",
+    "Position", "Result", "Table", "TradeView", "Views",
+]  # fmt: skip

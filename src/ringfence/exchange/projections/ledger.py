@@ -1,0 +1,43 @@
+"""The ledger: every event that moves coins, as lines that sum to zero per asset.
+
+A client's account is `client:NUMBER`. Its counterparts: `fees` (what the venue earned), `clearing:SYMBOL`
+(profits and losses between holders: its balance is what open positions are still owed), `demo` (coins
+that no chain backs, marked as such) and `outside` (coins that came or went).
+"""
+
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """One side of an entry. `number` is the event's; the lines of one number balance per asset."""
+
+    number: int
+    account: str
+    asset: int
+    amount: int
+    kind: str
+
+
+def entry(number: int, kind: str, asset: int, amount: int, *, to: str, source: str) -> list[Line]:
+    """Return the two lines that move an amount (negative: the other way) between two accounts."""
+    if not amount:
+        return []
+    return [Line(number, to, asset, amount, kind), Line(number, source, asset, -amount, kind)]
+
+
+def client(account: int) -> str:
+    return f"client:{account}"
+
+
+class Transaction(NamedTuple):
+    """One line of an account's wallet history."""
+
+    number: int
+    account: int
+    asset: int
+    kind: str
+    amount: int
+    timestamp_ns: int
+    wallet: int
+    text: str
+    address: str | None

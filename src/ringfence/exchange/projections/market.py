@@ -1,0 +1,400 @@
+"""One instrument as the public sees it: book, quote, trades, bins, and its row."""
+
+from bisect import bisect_left, insort
+from collections import deque
+from typing import NamedTuple
+
+from ringfence.exchange.projections.orders import Order, Row, notionals, trade_id
+from ringfence.instruments.specification import Instrument
+from ringfence.instruments.value import order_value
+from ringfence.messages.commands import InstrumentState
+from ringfence.units.rounding import PPM
+from ringfence.units.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, floor_to, iso
+
+BIN_SIZES = {"1m": NS_PER_MINUTE, "5m": 5 * NS_PER_MINUTE, "1h": NS_PER_HOUR, "1d": NS_PER_DAY}
+_RECENT_TRADES = 1_000
+_MINUTES_PER_DAY = 1_440
+_STATES = {
+    InstrumentState.UNLISTED: "Unlisted", InstrumentState.OPEN: "Open",
+    InstrumentState.CLOSED: "Closed", InstrumentState.SETTLED: "Settled",
+}  # fmt: skip
+_TIMESPAN_8H = "2000-01-01T08:00:00.000Z"
+
+
+class TradeView(NamedTuple):
+    """One public trade."""
+
+    instrument: Instrument
+    number: int
+    timestamp_ns: int
+    is_sell: bool
+    qty: int
+    px: int
+    tick_direction: str
+    value: int
+
+    def row(self) -> Row:
+        of = self.instrument
+        home, foreign = notionals(of, self.qty, self.px, False)
+        return {
+            "timestamp": iso(self.timestamp_ns),
+            "symbol": of.symbol,
+            "side": "Sell" if self.is_sell else "Buy",
+            "size": self.qty,
+            "price": of.price(self.px),
+            "tickDirection": self.tick_direction,
+            "trdMatchID": trade_id(self.number),
+            "grossValue": self.value,
+            "homeNotional": abs(home),
+            "foreignNotional": abs(foreign),
+            "trdType": "Regular",
+        }
+
+
+class Bin:
+    """Trades between two instants; prices in ticks, 0 = none yet."""
+
+    __slots__ = (
+        "close", "end_ns", "foreign", "high", "home", "last_size", "low", "open", "px_qty", "trades", "turnover",
+        "volume",
+    )  # fmt: skip
+
+    def __init__(self, end_ns: int, previous_close: int) -> None:
+        self.end_ns = end_ns
+        self.open = self.high = self.low = self.close = previous_close
+        self.trades = self.volume = self.turnover = self.last_size = self.px_qty = 0
+        self.home = self.foreign = 0.0
+
+    def add(self, trade: TradeView, home: float, foreign: float) -> None:
+        if not self.trades:
+            if not self.open:
+                self.open = trade.px
+            self.high, self.low = max(self.open, trade.px), min(self.open, trade.px)
+        self.high, self.low = max(self.high, trade.px), min(self.low, trade.px)
+        self.close = trade.px
+        self.trades += 1
+        self.volume += trade.qty
+        self.turnover += trade.value
+        self.last_size = trade.qty
+        self.px_qty += trade.px * trade.qty
+        self.home += home
+        self.foreign += foreign
+
+    def merge(self, other: "Bin") -> None:
+        """Add a later, shorter bin."""
+        if other.trades:
+            if not self.open:
+                self.open = self.high = self.low = other.open
+            if not self.trades:
+                self.high, self.low = max(self.open, other.high), min(self.open, other.low)
+            self.high, self.low = max(self.high, other.high), min(self.low, other.low)
+            self.last_size = other.last_size
+        self.close = other.close or self.close
+        self.trades += other.trades
+        self.volume += other.volume
+        self.turnover += other.turnover
+        self.px_qty += other.px_qty
+        self.home += other.home
+        self.foreign += other.foreign
+
+    def row(self, of: Instrument) -> Row:
+        def price(ticks: int) -> float | None:
+            return of.price(ticks) if ticks else None
+
+        return {
+            "timestamp": iso(self.end_ns),
+            "symbol": of.symbol,
+            "open": price(self.open),
+            "high": price(self.high),
+            "low": price(self.low),
+            "close": price(self.close),
+            "trades": self.trades,
+            "volume": self.volume,
+            "vwap": round(of.price(1) * self.px_qty / self.volume, 4) if self.volume else None,
+            "lastSize": self.last_size if self.trades else None,
+            "turnover": self.turnover,
+            "homeNotional": round(self.home, 8),
+            "foreignNotional": round(self.foreign, 8),
+        }
+
+
+class Side:
+    """Displayed quantity by price on one side of a book; `prices` ascend."""
+
+    __slots__ = ("levels", "prices")
+
+    def __init__(self) -> None:
+        self.levels: dict[int, int] = {}
+        self.prices: list[int] = []
+
+    def add(self, px: int, qty: int) -> None:
+        old = self.levels.get(px, 0)
+        new = old + qty
+        assert new >= 0, f"negative quantity at {px}"
+        if new == 0:
+            if old:
+                del self.levels[px]
+                self.prices.pop(bisect_left(self.prices, px))
+        else:
+            self.levels[px] = new
+            if not old:
+                insort(self.prices, px)
+
+
+class Market:
+    """One instrument: what is displayed, what traded, what the mark is."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.state = InstrumentState.UNLISTED
+        self.bids, self.asks = Side(), Side()
+        self.mark_subticks = 0
+        self.last_px = 0
+        self.tick_direction = "ZeroPlusTick"
+        self.trades: deque[TradeView] = deque(maxlen=_RECENT_TRADES)
+        self.total_volume = self.total_turnover = 0
+        self.open_interest = self.open_value = 0
+        self.timestamp_ns = 0
+        self.minutes: deque[Bin] = deque(maxlen=_MINUTES_PER_DAY)
+        self.running: dict[str, Bin] = {}
+        self.closed: dict[str, Bin] = {}
+
+    # ---- the book
+
+    def side(self, is_sell: bool) -> Side:
+        return self.asks if is_sell else self.bids
+
+    def level_id(self, px: int, is_sell: bool) -> int:
+        """Return a number that names (instrument, price, side) for ever; below 2**53."""
+        return self.instrument.number << 40 | px << 1 | is_sell
+
+    def level_row(self, px: int, is_sell: bool) -> Row:
+        stamp = iso(self.timestamp_ns)
+        return {
+            "symbol": self.instrument.symbol,
+            "id": self.level_id(px, is_sell),
+            "side": "Sell" if is_sell else "Buy",
+            "size": self.side(is_sell).levels.get(px),
+            "price": self.instrument.price(px),
+            "timestamp": stamp,
+            "transactTime": stamp,
+        }
+
+    def depth(self, depth: int) -> list[tuple[int, bool]]:
+        """Return (price, is_sell) of the best `depth` levels a side (0 = all), price descending."""
+        asks = self.asks.prices[:depth] if depth else self.asks.prices
+        bids = self.bids.prices[-depth:] if depth else self.bids.prices
+        return [(px, True) for px in reversed(asks)] + [(px, False) for px in reversed(bids)]
+
+    def book_rows(self, depth: int) -> list[Row]:
+        return [self.level_row(px, is_sell) for px, is_sell in self.depth(depth)]
+
+    def book10_row(self) -> Row:
+        of = self.instrument
+        return {
+            "symbol": of.symbol,
+            "bids": [[of.price(px), self.bids.levels[px]] for px in reversed(self.bids.prices[-10:])],
+            "asks": [[of.price(px), self.asks.levels[px]] for px in self.asks.prices[:10]],
+            "timestamp": iso(self.timestamp_ns),
+        }
+
+    @property
+    def best(self) -> tuple[int, int, int, int]:
+        """(bid size, bid ticks, ask ticks, ask size), 0 = none."""
+        bid = self.bids.prices[-1] if self.bids.prices else 0
+        ask = self.asks.prices[0] if self.asks.prices else 0
+        return self.bids.levels.get(bid, 0), bid, ask, self.asks.levels.get(ask, 0)
+
+    def quote_row(self) -> Row:
+        of = self.instrument
+        bid_size, bid, ask, ask_size = self.best
+        return {
+            "timestamp": iso(self.timestamp_ns),
+            "symbol": of.symbol,
+            "bidSize": bid_size or None,
+            "bidPrice": of.price(bid) if bid else None,
+            "askPrice": of.price(ask) if ask else None,
+            "askSize": ask_size or None,
+        }
+
+    def show(self, order: Order, sign: int) -> None:
+        if order.shown:
+            self.side(order.is_sell).add(order.px, sign * order.shown)
+
+    # ---- trades and bins
+
+    def trade(self, *, number: int, timestamp_ns: int, is_sell: bool, qty: int, px: int) -> TradeView:
+        of = self.instrument
+        if px != self.last_px:
+            self.tick_direction = "PlusTick" if px > self.last_px else "MinusTick"
+        elif self.tick_direction in ("PlusTick", "MinusTick"):
+            self.tick_direction = "Zero" + self.tick_direction
+        self.last_px = px
+        value = order_value(of, px, qty)
+        view = TradeView(of, number, timestamp_ns, is_sell, qty, px, self.tick_direction, value)
+        self.trades.append(view)
+        self.total_volume += qty
+        self.total_turnover += value
+        home, foreign = notionals(of, qty, px, False)
+        minute = self.running.get("1m")
+        if minute is None:
+            minute = self.running["1m"] = Bin(_end_of(timestamp_ns, NS_PER_MINUTE), self.last_px)
+        minute.add(view, abs(home), abs(foreign))
+        return view
+
+    def close_bins(self, timestamp_ns: int) -> list[tuple[str, Bin]]:
+        """Close every bin that ended at or before this instant, empty ones too; return (size, bin)."""
+        closed: list[tuple[str, Bin]] = []
+        minute = self.running.get("1m")
+        if minute is None:
+            self.running["1m"] = Bin(_end_of(timestamp_ns, NS_PER_MINUTE), self.last_px)
+            return closed
+        while minute.end_ns <= timestamp_ns:
+            closed.append(("1m", minute))
+            self.minutes.append(minute)
+            self._add_to_longer(minute, closed)
+            minute = Bin(minute.end_ns + NS_PER_MINUTE, minute.close)
+        self.running["1m"] = minute
+        for size, done in closed:
+            self.closed[size] = done
+        return closed
+
+    def _add_to_longer(self, minute: Bin, closed: list[tuple[str, Bin]]) -> None:
+        for size, step in BIN_SIZES.items():
+            if size == "1m":
+                continue
+            longer = self.running.get(size)
+            if longer is None:
+                longer = self.running[size] = Bin(_end_of(minute.end_ns - 1, step), minute.open)
+            longer.merge(minute)
+            if longer.end_ns <= minute.end_ns:
+                closed.append((size, longer))
+                self.running[size] = Bin(longer.end_ns + step, longer.close)
+
+    def partial_bin(self, size: str) -> Bin | None:
+        """Return the running bin of a size, the current minute included."""
+        minute = self.running.get("1m")
+        if size == "1m" or minute is None:
+            return minute
+        step = BIN_SIZES[size]
+        running = self.running.get(size)
+        whole = Bin(_end_of(minute.end_ns - 1, step), running.open if running else minute.open)
+        if running is not None and running.end_ns == whole.end_ns:
+            whole.merge(running)
+        whole.merge(minute)
+        return whole
+
+    # ---- the row
+
+    def row(self) -> Row:
+        of = self.instrument
+        _, bid, ask, _ = self.best
+        recent = [*self.minutes, *([self.running["1m"]] if "1m" in self.running else [])]
+        traded = [minute for minute in recent if minute.trades]
+        volume = sum(minute.volume for minute in traded)
+        weighted = sum(minute.px_qty for minute in traded)
+        before = next((minute.open for minute in recent if minute.open), 0)
+        change = round((self.last_px - before) / before, 4) if before and self.last_px else None
+        is_future, is_spot = of.expiry_ns is not None, of.is_spot
+        mark = of.mark_price(self.mark_subticks) if self.mark_subticks else None
+        last = of.price(self.last_px) if self.last_px else None
+        if is_spot:
+            mark = last
+        middle = (of.price(bid) + of.price(ask)) / 2 if bid and ask else None
+        expiry = iso(of.expiry_ns) if of.expiry_ns is not None else None
+        return {
+            "symbol": of.symbol,
+            "rootSymbol": of.root_symbol,
+            "state": _STATES[self.state],
+            "typ": of.typ,
+            "listing": iso(of.listing_ns),
+            "front": iso(of.listing_ns),
+            "expiry": expiry,
+            "settle": expiry,
+            "listedSettle": expiry,
+            "positionCurrency": of.position_currency,
+            "underlying": of.underlying,
+            "quoteCurrency": of.quote_currency,
+            "underlyingSymbol": f"{of.underlying}=",
+            "reference": "BMEX",
+            "referenceSymbol": of.reference_symbol,
+            "calcInterval": None,
+            "publishInterval": None,
+            "publishTime": None,
+            "maxOrderQty": of.qty_max,
+            "maxPrice": of.price(of.px_ticks_max),
+            "lotSize": of.lot_size,
+            "tickSize": of.price(1),
+            "multiplier": of.multiplier,
+            "settlCurrency": None if is_spot else of.settle.currency,
+            "underlyingToPositionMultiplier": of.underlying_to_position,
+            "underlyingToSettleMultiplier": of.underlying_to_settle,
+            "quoteToSettleMultiplier": of.quote_to_settle,
+            "isQuanto": of.is_quanto,
+            "isInverse": of.is_inverse,
+            "initMargin": of.initial_margin_ppm / PPM,
+            "maintMargin": of.maintenance_margin_ppm / PPM,
+            "riskLimit": of.risk_limit_base,
+            "riskStep": of.risk_limit_step,
+            "limit": None,
+            "taxed": True,
+            "deleverage": not is_spot,
+            "makerFee": of.maker_fee_ppm / PPM,
+            "takerFee": of.taker_fee_ppm / PPM,
+            "settlementFee": of.settlement_fee_ppm / PPM,
+            "fundingBaseSymbol": None,
+            "fundingQuoteSymbol": None,
+            "fundingPremiumSymbol": None,
+            "fundingTimestamp": None,
+            "fundingInterval": _TIMESPAN_8H if of.funding_interval_hours else None,
+            "fundingRate": 0.0 if of.funding_interval_hours else None,
+            "indicativeFundingRate": 0.0 if of.funding_interval_hours else None,
+            "rebalanceTimestamp": None,
+            "rebalanceInterval": None,
+            "prevClosePrice": of.price(before) if before else None,
+            "limitDownPrice": None,
+            "limitUpPrice": None,
+            "prevTotalVolume": self.total_volume - volume,
+            "totalVolume": self.total_volume,
+            "volume": volume,
+            "volume24h": volume,
+            "prevTotalTurnover": self.total_turnover - sum(minute.turnover for minute in traded),
+            "totalTurnover": self.total_turnover,
+            "turnover": sum(minute.turnover for minute in traded),
+            "turnover24h": sum(minute.turnover for minute in traded),
+            "homeNotional24h": round(sum(minute.home for minute in traded), 8),
+            "foreignNotional24h": round(sum(minute.foreign for minute in traded), 8),
+            "prevPrice24h": of.price(before) if before else None,
+            "vwap": round(of.price(1) * weighted / volume, 4) if volume else None,
+            "highPrice": of.price(max(minute.high for minute in traded)) if traded else None,
+            "lowPrice": of.price(min(minute.low for minute in traded)) if traded else None,
+            "lastPrice": last,
+            "lastPriceProtected": last,
+            "lastTickDirection": self.tick_direction,
+            "lastChangePcnt": change,
+            "bidPrice": of.price(bid) if bid else None,
+            "midPrice": round(middle, 8) if middle is not None else None,
+            "askPrice": of.price(ask) if ask else None,
+            "impactBidPrice": of.price(bid) if bid else None,
+            "impactMidPrice": round(middle, 8) if middle is not None else None,
+            "impactAskPrice": of.price(ask) if ask else None,
+            "hasLiquidity": bool(bid and ask),
+            "openInterest": self.open_interest,
+            "openValue": self.open_value,
+            "fairMethod": None if is_spot else "ImpactMidPrice" if is_future else "FundingRate",
+            "fairBasisRate": None,
+            "fairBasis": None,
+            "fairPrice": mark,
+            "markMethod": "LastPrice" if is_spot else "FairPrice",
+            "markPrice": mark,
+            "indicativeSettlePrice": mark,
+            "settledPriceAdjustmentRate": None,
+            "settledPrice": None,
+            "instantPnl": False,
+            "minTick": of.price(1),
+            "timestamp": iso(self.timestamp_ns),
+        }
+
+
+def _end_of(timestamp_ns: int, step_ns: int) -> int:
+    return floor_to(timestamp_ns, step_ns) + step_ns

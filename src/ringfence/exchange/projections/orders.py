@@ -1,0 +1,224 @@
+"""Orders and executions: what they are while they live, and their rows on the wire."""
+
+from typing import Any
+
+from ringfence.instruments.specification import Instrument
+from ringfence.instruments.value import lot_value
+from ringfence.messages.commands import OrderFlag, OrderType
+from ringfence.messages.events import CancelReason
+from ringfence.messages.identifiers import EXECUTION, TRADE, order_id, wire_id
+from ringfence.messages.records import DISPLAY_ALL
+from ringfence.units.rounding import PPM
+from ringfence.units.time import iso
+
+Row = dict[str, Any]
+
+SHOW_ALL = -1
+DEFAULT_TEXT = "Submitted via API."
+CANCEL_TEXTS: dict[CancelReason, str] = {
+    CancelReason.REQUESTED: "Canceled: Canceled via API.",
+    CancelReason.CANCEL_ALL: "Canceled: Cancel all orders via API.",
+    CancelReason.IMMEDIATE_OR_CANCEL: "Canceled: Order had timeInForce of ImmediateOrCancel",
+    CancelReason.FILL_OR_KILL: "Canceled: Order had timeInForce of FillOrKill",
+    CancelReason.POST_ONLY: "Canceled: Order had execInst of ParticipateDoNotInitiate",
+    CancelReason.COLLAR: "Canceled: Order reached its execution price limit",
+    CancelReason.SELF_TRADE: "Canceled: Order would have traded with the account's own order",
+    CancelReason.TIMER: "Canceled: Cancel all orders by cancelAllAfter timer",
+    CancelReason.DAY_ENDED: "Canceled: Order had timeInForce of Day",
+    CancelReason.REDUCE_ONLY: "Canceled: Order had execInst of ReduceOnly",
+    CancelReason.CLOSE: "Canceled: Another order with execInst of Close was placed",
+    CancelReason.INSUFFICIENT_MARGIN: "Canceled: Account has insufficient Available Balance",
+    CancelReason.INSTRUMENT_CLOSED: "Canceled: Market was closed",
+}
+assert set(CANCEL_TEXTS) == set(CancelReason)
+
+_SELL, _IOC, _FOK, _DAY = OrderFlag.SELL, OrderFlag.IOC, OrderFlag.FOK, OrderFlag.DAY
+_POST, _REDUCE, _CLOSE = OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, OrderFlag.CLOSE
+
+
+def time_in_force(flags: int, ordtype: int) -> str:
+    if flags & _FOK:
+        return "FillOrKill"
+    if flags & _IOC or ordtype == OrderType.MARKET:
+        return "ImmediateOrCancel"
+    return "Day" if flags & _DAY else "GoodTillCancel"
+
+
+_EXEC_INST = [
+    (int(_POST), "ParticipateDoNotInitiate"), (int(_REDUCE), "ReduceOnly"), (int(_CLOSE), "Close"),
+]  # fmt: skip
+
+
+class Order:
+    """One order. `leaves` is open quantity, `shown` the part that others can see."""
+
+    __slots__ = (
+        "account", "clordid", "cum_qty", "display", "flags", "handle", "in_book", "instrument", "is_new",
+        "is_sell", "leaves", "lot_value", "ordtype", "px", "px_value", "qty", "sequence", "shown", "status",
+        "text", "timestamp_ns", "transact_ns",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, instrument: Instrument, sequence: int, handle: int, account: int, flags: int, ordtype: int,
+        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int,
+    ) -> None:  # fmt: skip
+        self.instrument = instrument
+        self.sequence, self.handle, self.account = sequence, handle, account
+        self.flags, self.ordtype = flags, ordtype
+        self.is_sell = bool(flags & _SELL)
+        self.px, self.qty = px, qty
+        self.lot_value = lot_value(instrument, px)
+        self.display = SHOW_ALL if display == DISPLAY_ALL else display
+        self.clordid, self.text = clordid, text
+        self.leaves, self.cum_qty = qty, 0
+        self.px_value = 0.0
+        self.shown = 0
+        self.in_book = False
+        self.is_new = True
+        self.status = "New"
+        self.timestamp_ns = self.transact_ns = timestamp_ns
+
+    @property
+    def order_id(self) -> str:
+        return order_id(self.sequence, self.handle)
+
+    @property
+    def is_open(self) -> bool:
+        return self.leaves > 0
+
+    @property
+    def open_value(self) -> int:
+        """Exposure of what is open, in settlement units."""
+        return self.leaves // self.instrument.lot_size * self.lot_value
+
+    def show_slice(self) -> None:
+        """Enter the queue: a fresh slice of an iceberg is displayed."""
+        self.shown = self.leaves if self.display == SHOW_ALL else min(self.display, self.leaves)
+
+    def fill(self, qty: int, px: int, *, was_hidden: bool) -> None:
+        self.leaves -= qty
+        self.cum_qty += qty
+        self.px_value += qty / px if self.instrument.is_inverse else qty * px
+        self.status = "Filled" if self.leaves == 0 else "PartiallyFilled"
+        if self.display == SHOW_ALL or was_hidden:
+            self.show_slice()
+        else:
+            self.shown -= qty
+            if self.shown <= 0:
+                self.show_slice()
+
+    def add_text(self, line: str) -> None:
+        self.text = f"{line}\n{self.text}" if self.text else line
+
+    @property
+    def average_price(self) -> float | None:
+        if not self.cum_qty:
+            return None
+        ticks = self.cum_qty / self.px_value if self.instrument.is_inverse else self.px_value / self.cum_qty
+        of = self.instrument
+        return round(ticks * of.tick_units / 10**of.tick_decimals, 4)
+
+    def row(self) -> Row:
+        of = self.instrument
+        inst = ",".join(name for bit, name in _EXEC_INST if self.flags & bit)
+        return {
+            "orderID": self.order_id,
+            "clOrdID": self.clordid,
+            "clOrdLinkID": None,
+            "account": self.account,
+            "symbol": of.symbol,
+            "side": "Sell" if self.is_sell else "Buy",
+            "orderQty": self.qty,
+            "price": of.price(self.px),
+            "displayQty": None if self.display == SHOW_ALL else self.display,
+            "stopPx": None,
+            "pegOffsetValue": None,
+            "pegPriceType": None,
+            "currency": of.quote_currency,
+            "settlCurrency": of.settle.currency,
+            "ordType": "Market" if self.ordtype == OrderType.MARKET else "Limit",
+            "timeInForce": time_in_force(self.flags, self.ordtype),
+            "execInst": inst or None,
+            "contingencyType": None,
+            "ordStatus": self.status,
+            "triggered": None,
+            "workingIndicator": self.is_open,
+            "ordRejReason": None,
+            "leavesQty": self.leaves,
+            "cumQty": self.cum_qty,
+            "avgPx": self.average_price,
+            "text": self.text,
+            "transactTime": iso(self.transact_ns),
+            "timestamp": iso(self.timestamp_ns),
+        }
+
+
+class Execution:
+    """One execution report. The order's row is taken at once, because the order goes on changing."""
+
+    __slots__ = (
+        "account", "commission_ppm", "cost", "fee", "is_maker", "kind", "match", "number", "order_row",
+        "px", "qty", "side_index", "symbol_of",
+    )  # fmt: skip
+
+    def __init__(self, order: Order, *, number: int, kind: str, side_index: int = 0) -> None:
+        """`number` is the event's, for ever; `side_index` tells taker (0) and maker (1) apart."""
+        self.order_row = order.row()
+        self.symbol_of = order.instrument
+        self.account = order.account
+        self.number, self.kind, self.side_index = number, kind, side_index
+        self.qty = self.px = self.cost = self.fee = self.commission_ppm = 0
+        self.is_maker = False
+        self.match: int | None = None
+
+    @property
+    def execution_id(self) -> str:
+        return wire_id(EXECUTION, self.number, self.side_index)
+
+    def row(self) -> Row:
+        of, is_trade = self.symbol_of, self.kind == "Trade"
+        row: Row = {"execID": self.execution_id, **self.order_row}
+        home, foreign = notionals(of, self.qty, self.px, self.order_row["side"] == "Sell")
+        liquidity = "AddedLiquidity" if self.is_maker else "RemovedLiquidity"
+        row.update(
+            lastQty=self.qty if is_trade else None,
+            lastPx=of.price(self.px) if is_trade else None,
+            lastLiquidityInd=liquidity if is_trade else None,
+            execType=self.kind,
+            commission=self.commission_ppm / PPM if is_trade else None,
+            feeType=("Maker" if self.is_maker else "Taker") if is_trade else None,
+            tradePublishIndicator=("DoNotPublishTrade" if self.is_maker else "PublishTrade")
+            if is_trade
+            else None,
+            trdMatchID=trade_id(self.match) if self.match is not None else None,
+            execCost=self.cost if is_trade else None,
+            execComm=self.fee if is_trade else None,
+            homeNotional=home if is_trade else None,
+            foreignNotional=foreign if is_trade else None,
+        )
+        return row
+
+
+def trade_id(number: int) -> str:
+    return wire_id(TRADE, number)
+
+
+def notionals(of: Instrument, qty: int, px_ticks: int, is_sell: bool) -> tuple[float, float]:
+    """Return (size in the base currency, size in the quote currency), signed: a buy's home is positive."""
+    price = of.price(px_ticks)
+    return notionals_at(of, -qty if is_sell else qty, price)
+
+
+def notionals_at(of: Instrument, signed_qty: int, price: float) -> tuple[float, float]:
+    """Return signed (home, foreign) notional of contracts at a price. For display only."""
+    if not signed_qty or not price:
+        return 0.0, 0.0
+    if of.is_inverse:
+        home, foreign = signed_qty / price, -float(signed_qty)
+    elif of.is_quanto:
+        home = float(signed_qty)
+        foreign = -signed_qty * price
+    else:
+        per_contract = 1 / (of.underlying_to_position or 1)
+        home, foreign = signed_qty * per_contract, -signed_qty * per_contract * price
+    return round(home, 8), round(foreign, 8)

@@ -1,0 +1,502 @@
+"""The fold: a batch in, the views move, and what changed comes out in the order of the wire."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ringfence.exchange.projections.ledger import Line, Transaction, client, entry
+from ringfence.exchange.projections.market import Bin, Market, TradeView
+from ringfence.exchange.projections.orders import (
+    CANCEL_TEXTS,
+    DEFAULT_TEXT,
+    Execution,
+    Order,
+)
+from ringfence.exchange.projections.positions import Account, Margin, Position
+from ringfence.instruments.specification import Instrument, decode
+from ringfence.instruments.value import fee as fee_of
+from ringfence.instruments.value import order_value
+from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, SPECIFICATION, TEXT, Batch, Records, decode_data
+from ringfence.messages.commands import Command, InstrumentParameter, InstrumentState
+from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.rejects import Reject
+from ringfence.units.time import NS_PER_DAY, floor_to
+
+_HALF_DAY = NS_PER_DAY // 2
+_PARAMETER_FIELDS = {
+    InstrumentParameter.INITIAL_MARGIN_PPM: "initial_margin_ppm",
+    InstrumentParameter.MAINTENANCE_MARGIN_PPM: "maintenance_margin_ppm",
+    InstrumentParameter.RISK_LIMIT_BASE: "risk_limit_base",
+    InstrumentParameter.RISK_LIMIT_STEP: "risk_limit_step",
+    InstrumentParameter.MAKER_FEE_PPM: "maker_fee_ppm",
+    InstrumentParameter.TAKER_FEE_PPM: "taker_fee_ppm",
+    InstrumentParameter.COLLAR_PPM: "collar_ppm",
+}
+
+
+class Refusal(NamedTuple):
+    reject: Reject
+    figure: int
+
+
+class Result:
+    """What came of one command: the orders it touched, or why it was refused."""
+
+    __slots__ = ("account", "kind", "orders", "refusal", "request", "symbol", "value")
+
+    def __init__(self, kind: int, request: int, account: int, symbol: int) -> None:
+        self.kind, self.request, self.account, self.symbol = kind, request, account, symbol
+        self.orders: list[Order] = []
+        self.refusal: Refusal | None = None
+        self.value = 0
+        """CANCEL_ALL_AFTER: the nanosecond at which it fires."""
+
+
+class Changes:
+    """What one batch changed, in the order in which it goes out on the wire."""
+
+    def __init__(self, timestamp_ns: int) -> None:
+        self.timestamp_ns = timestamp_ns
+        self.results: list[Result] = []
+        self.executions: list[Execution] = []
+        self.orders: dict[int, tuple[Order, bool]] = {}
+        """By id(order): the order, and whether it is new on the wire."""
+        self.positions: dict[int, Position] = {}
+        self.margins: dict[int, Margin] = {}
+        self.transactions: list[Transaction] = []
+        self.trades: list[TradeView] = []
+        self.levels: dict[int, dict[tuple[int, bool], int]] = {}
+        """By instrument: (price, is_sell) -> displayed quantity before the batch."""
+        self.quotes: dict[int, tuple[int, int, int, int]] = {}
+        """By instrument: the best before the batch."""
+        self.markets: dict[int, Market] = {}
+        self.bins: list[tuple[Market, str, Bin]] = []
+        self.lines: list[Line] = []
+
+
+class Views:
+    """Everything that can be asked for without looking into history."""
+
+    def __init__(self) -> None:
+        self.next_sequence = 0
+        self.next_event = 0
+        self.timestamp_ns = 0
+        self.markets: dict[int, Market] = {}
+        self.symbols: dict[str, Market] = {}
+        self.accounts: dict[int, Account] = {}
+        self.orders: dict[int, Order] = {}
+        self._session_ends_ns = 0
+        self._session_realised: dict[tuple[int, int, int], int] = {}
+        self._entering: list[Order] = []
+        self._apply_event = {
+            Event.ACCEPTED: self._accepted, Event.TRADE: self._traded, Event.CANCELED: self._canceled,
+            Event.AMENDED: self._amended, Event.REJECTED: self._rejected, Event.REALISED: self._realised,
+            Event.POSITION_SET: self._position_set, Event.ACCOUNT_OPENED: self._account_opened,
+            Event.DEPOSITED: self._deposited, Event.WITHDRAWN: self._withdrawn,
+            Event.TIMER_SET: self._timer_set, Event.TIMER_FIRED: self._timer_fired,
+            Event.MARKED: self._marked, Event.LISTED: self._listed,
+            Event.INSTRUMENT_SET: self._instrument_set, Event.STATE_SET: self._state_set,
+        }  # fmt: skip
+
+    def apply(self, batch: Batch) -> Changes:
+        """Fold one batch in. Batches must follow one another without a gap."""
+        assert batch.first_sequence == self.next_sequence, f"{batch.first_sequence} != {self.next_sequence}"
+        assert batch.first_event == self.next_event
+        changes = Changes(batch.timestamp_ns)
+        self.timestamp_ns = batch.timestamp_ns
+        self._end_session(changes)
+        self._close_bins(changes)
+        if len(batch.events):
+            self._fold_events(batch, changes)
+        self._collect_results(batch, changes)
+        self.next_sequence = batch.next_sequence
+        self.next_event += len(batch.events)
+        for market in changes.markets.values():
+            market.timestamp_ns = batch.timestamp_ns
+        for position in changes.positions.values():
+            position.timestamp_ns = batch.timestamp_ns
+        for margin in changes.margins.values():
+            margin.timestamp_ns = batch.timestamp_ns
+        return changes
+
+    def _fold_events(self, batch: Batch, changes: Changes) -> None:
+        self._batch, self._changes = batch, changes
+        self._result: Result | None = None
+        sequence = -1
+        for index, event in enumerate(_tuples(batch.events)):
+            if event[0] != sequence:
+                self._enter_book()
+                sequence = event[0]
+                self._begin_result(sequence)
+            apply = self._apply_event.get(event[10])
+            if apply is not None:
+                self._number = self.next_event + index
+                apply(event)
+        self._enter_book()
+
+    def _begin_result(self, sequence: int) -> None:
+        command = self._batch.commands[sequence - self._batch.first_sequence]
+        self._command = command
+        request = int(command["request"])
+        self._result = Result(int(command["kind"]), request, int(command["account"]), int(command["symbol"]))
+        if request:
+            self._changes.results.append(self._result)
+
+    def _collect_results(self, batch: Batch, changes: Changes) -> None:
+        """A command that caused no event has its (empty) result too: cancel-all with nothing to cancel."""
+        answered = {result.request for result in changes.results}
+        commands: Records = batch.commands
+        asked = commands[(commands["request"] != 0) & (commands["kind"] != Command.DATA)]
+        for command in asked:
+            if int(command["request"]) not in answered:
+                changes.results.append(
+                    Result(
+                        int(command["kind"]), int(command["request"]), int(command["account"]),
+                        int(command["symbol"]),
+                    )
+                )  # fmt: skip
+
+    # ---- what is touched
+
+    def _touch_order(self, order: Order) -> None:
+        known = self._changes.orders.get(id(order))
+        if known is None:
+            self._changes.orders[id(order)] = (order, order.is_new)
+            order.is_new = False
+        if self._result is not None and order not in self._result.orders and order.account == self._result.account:
+            self._result.orders.append(order)
+
+    def _touch_level(self, market: Market, px: int, is_sell: bool) -> None:
+        number = market.instrument.number
+        before = self._changes.levels.setdefault(number, {})
+        if (px, is_sell) not in before:
+            before[px, is_sell] = market.side(is_sell).levels.get(px, 0)
+        if number not in self._changes.quotes:
+            self._changes.quotes[number] = market.best
+        self._changes.markets[number] = market
+
+    def _show(self, market: Market, order: Order, sign: int) -> None:
+        """Add or take away what an order displays, and count its open exposure."""
+        self._touch_level(market, order.px, order.is_sell)
+        market.show(order, sign)
+
+    def _position(self, account: int, market: Market) -> Position:
+        position = self.accounts[account].position(market.instrument, market)
+        self._changes.positions[id(position)] = position
+        self._touch_margin(account, market.instrument.settle_asset)
+        if market.instrument.base_asset is not None:
+            self._touch_margin(account, market.instrument.base_asset)
+        return position
+
+    def _touch_margin(self, account: int, asset: int) -> Margin:
+        margin = self.accounts[account].margin(asset)
+        self._changes.margins[id(margin)] = margin
+        return margin
+
+    def _count(self, order: Order, sign: int) -> None:
+        position = self._position(order.account, self.markets[order.instrument.number])
+        position.count_order(order, sign)
+        base = order.instrument.base_asset
+        if base is not None and order.is_sell:
+            self._touch_margin(order.account, base).base_locked += sign * order.leaves
+
+    def _enter_book(self) -> None:
+        """Orders that a command accepted or moved stand in the book from the end of its events."""
+        for order in self._entering:
+            if order.is_open:
+                order.in_book = True
+                order.show_slice()
+                self._show(self.markets[order.instrument.number], order, +1)
+                self._count(order, +1)
+        self._entering.clear()
+
+    def _leave_book(self, order: Order) -> None:
+        if order.in_book:
+            order.in_book = False
+            self._show(self.markets[order.instrument.number], order, -1)
+            self._count(order, -1)
+
+    # ---- orders
+
+    def _accepted(self, event: tuple[Any, ...]) -> None:
+        sequence, handle, _, qty, _, _, px, account, _, symbol, _, _ = event
+        command = self._command
+        position = sequence - self._batch.first_sequence
+        items = decode_data(self._batch.commands, position)
+        clordid, text = items.get(CLORDID), items.get(TEXT)
+        order = Order(
+            instrument=self.markets[symbol].instrument, sequence=sequence, handle=handle, account=account,
+            flags=int(command["flags"]), ordtype=int(command["type"]), px=px, qty=qty,
+            display=int(command["display"]), clordid=clordid.decode() if clordid else None,
+            text=text.decode() if text else DEFAULT_TEXT, timestamp_ns=self.timestamp_ns,
+        )  # fmt: skip
+        self.orders[handle] = order
+        self.accounts[account].orders[handle] = order
+        self._entering.append(order)
+        self._touch_order(order)
+        self._execution(order, "New")
+
+    def _execution(self, order: Order, kind: str, side_index: int = 0) -> Execution:
+        order.timestamp_ns = self.timestamp_ns
+        execution = Execution(order, number=self._number, kind=kind, side_index=side_index)
+        self._changes.executions.append(execution)
+        return execution
+
+    def _forget(self, order: Order) -> None:
+        del self.orders[order.handle]
+        del self.accounts[order.account].orders[order.handle]
+
+    def _canceled(self, event: tuple[Any, ...]) -> None:
+        order = self.orders[event[1]]
+        self._leave_book(order)
+        order.leaves = 0
+        order.status = "Canceled"
+        reason = CancelReason(event[11])
+        order.add_text(CANCEL_TEXTS[reason])
+        if reason == CancelReason.REQUESTED:
+            given = decode_data(self._batch.commands, event[0] - self._batch.first_sequence).get(TEXT)
+            if given:
+                order.add_text(given.decode())
+        order.transact_ns = self.timestamp_ns
+        self._touch_order(order)
+        self._execution(order, "Canceled")
+        self._forget(order)
+
+    def _amended(self, event: tuple[Any, ...]) -> None:
+        _, handle, clid, leaves, _, _, px, _, _, _, _, flags = event
+        order = self.orders[handle]
+        market = self.markets[order.instrument.number]
+        if flags & EventFlag.KEPT_PRIORITY:
+            self._show(market, order, -1)
+            self._count(order, -1)
+            order.leaves = leaves
+            order.shown = order.leaves if order.display < 0 else min(order.shown, leaves)
+            self._show(market, order, +1)
+            self._count(order, +1)
+        else:
+            self._leave_book(order)
+            order.leaves = leaves
+            self._entering.append(order)
+        if px != order.px:
+            order.px = px
+            order.lot_value = order_value(order.instrument, px, order.instrument.lot_size)
+        order.qty = order.cum_qty + leaves
+        items = decode_data(self._batch.commands, event[0] - self._batch.first_sequence)
+        if clid and CLORDID in items:
+            order.clordid = items[CLORDID].decode()
+        by_engine = flags & EventFlag.BY_ENGINE
+        line = "Amended: Order had execInst of ReduceOnly" if by_engine else "Amended: Amended via API."
+        if not by_engine and TEXT in items:
+            line = items[TEXT].decode()
+        order.add_text(line)
+        order.transact_ns = self.timestamp_ns
+        self._touch_order(order)
+        self._execution(order, "Replaced")
+
+    def _rejected(self, event: tuple[Any, ...]) -> None:
+        if self._result is not None:
+            self._result.refusal = Refusal(Reject(event[4]), event[5])
+
+    # ---- fills
+
+    def _traded(self, event: tuple[Any, ...]) -> None:
+        _, handle, maker_handle, qty, fee, maker_fee, px, account, maker_account, symbol, _, flags = event
+        market = self.markets[symbol]
+        of = market.instrument
+        is_sell = bool(flags & EventFlag.SELL)
+        was_hidden = bool(flags & EventFlag.HIDDEN)
+        value = order_value(of, px, qty)
+        taker, maker = self.orders[handle], self.orders[maker_handle]
+        self._changes.markets[symbol] = market
+        self._show(market, maker, -1)
+        self._count(maker, -1)
+        maker.fill(qty, px, was_hidden=was_hidden)
+        taker.fill(qty, px, was_hidden=True)
+        if maker.is_open:
+            self._show(market, maker, +1)
+            self._count(maker, +1)
+        else:
+            maker.in_book = False
+        for order, selling, paid, is_maker in ((taker, is_sell, fee, False), (maker, not is_sell, maker_fee, True)):
+            order.transact_ns = self.timestamp_ns
+            self._touch_order(order)
+            execution = self._execution(order, "Trade", int(is_maker))
+            execution.qty, execution.px, execution.fee = qty, px, paid
+            signed = -value if selling else value
+            execution.cost = -signed if of.is_inverse else signed
+            execution.is_maker, execution.match = is_maker, self._number
+            ppm = of.maker_fee_ppm if is_maker and not was_hidden else of.taker_fee_ppm
+            execution.commission_ppm = ppm
+            assert paid == fee_of(value, ppm), "the fee differs from its twin"
+            self._take_fill(order.account, market, -qty if selling else qty, signed, paid)
+            if not order.is_open:
+                self._forget(order)
+        self._changes.trades.append(
+            market.trade(
+                number=self._number, timestamp_ns=self.timestamp_ns, is_sell=is_sell, qty=qty, px=px
+            )
+        )
+
+    def _take_fill(self, account: int, market: Market, qty: int, value: int, paid: int) -> None:
+        of = market.instrument
+        position = self._position(account, market)
+        margin = self.accounts[account].margin(of.settle_asset)
+        margin.wallet -= paid
+        margin.fees += paid
+        number = self._number
+        lines = self._changes.lines
+        lines += entry(number, "Fee", of.settle_asset, paid, to="fees", source=client(account))
+        if of.base_asset is not None:
+            base = self.accounts[account].margin(of.base_asset)
+            base.wallet += qty
+            margin.wallet -= value
+            lines += entry(number, "SpotTrade", of.base_asset, qty, to=client(account), source=f"clearing:{of.symbol}")
+            lines += entry(
+                number, "SpotTrade", of.settle_asset, -value, to=client(account), source=f"clearing:{of.symbol}"
+            )
+            self._note_realised(account, of, -paid)
+            return
+        before = abs(position.qty)
+        gained = position.fill(qty, value)
+        position.fees += paid
+        self._expected = gained
+        position.realise(-paid)
+        self._note_realised(account, of, -paid)
+        market.open_interest += max(position.qty, 0) - max(position.qty - qty, 0)
+        if before == 0:
+            position.fees = paid
+
+    def _realised(self, event: tuple[Any, ...]) -> None:
+        account, symbol, amount = event[7], event[9], event[4]
+        market = self.markets[symbol]
+        of = market.instrument
+        position = self._position(account, market)
+        position.realise(amount)
+        self.accounts[account].margin(of.settle_asset).wallet += amount
+        self._note_realised(account, of, amount)
+        self._changes.lines += entry(
+            self._number, "RealisedPNL", of.settle_asset, amount, to=client(account), source=f"clearing:{of.symbol}"
+        )
+
+    def _note_realised(self, account: int, of: Instrument, amount: int) -> None:
+        key = (account, of.settle_asset, of.number)
+        self._session_realised[key] = self._session_realised.get(key, 0) + amount
+        self.accounts[account].margin(of.settle_asset).realised += amount
+
+    # ---- accounts
+
+    def _account_opened(self, event: tuple[Any, ...]) -> None:
+        account = Account(event[7], self.timestamp_ns)
+        items = decode_data(self._batch.commands, event[0] - self._batch.first_sequence)
+        if ACCOUNT_NAME in items:
+            account.name = items[ACCOUNT_NAME].decode()
+        self.accounts[account.number] = account
+
+    def _position_set(self, event: tuple[Any, ...]) -> None:
+        position = self._position(event[7], self.markets[event[9]])
+        position.leverage, position.risk_limit, position.transferred = event[3], event[4], event[5]
+
+    def _deposited(self, event: tuple[Any, ...]) -> None:
+        account, asset, amount = event[7], event[9], event[4]
+        margin = self._touch_margin(account, asset)
+        margin.wallet += amount
+        margin.deposited += amount
+        is_demo = bool(event[11] & EventFlag.DEMO)
+        source = "demo" if is_demo else "outside"
+        self._changes.lines += entry(self._number, "Deposit", asset, amount, to=client(account), source=source)
+        text = "Demo coins: no chain backs them." if is_demo else "Deposit"
+        self._transact(account, asset, "Deposit", amount, margin.wallet, text, None)
+
+    def _withdrawn(self, event: tuple[Any, ...]) -> None:
+        account, asset, amount = event[7], event[9], event[4]
+        margin = self._touch_margin(account, asset)
+        margin.wallet -= amount
+        margin.withdrawn += amount
+        self._changes.lines += entry(self._number, "Withdrawal", asset, -amount, to=client(account), source="outside")
+        self._transact(account, asset, "Withdrawal", -amount, margin.wallet, "Withdrawal", None)
+
+    def _transact(
+        self, account: int, asset: int, kind: str, amount: int, wallet: int, text: str, address: str | None
+    ) -> None:
+        self._changes.transactions.append(
+            Transaction(self._number, account, asset, kind, amount, self.timestamp_ns, wallet, text, address)
+        )
+
+    def _timer_set(self, event: tuple[Any, ...]) -> None:
+        self.accounts[event[7]].cancel_all_at_ns = event[4]
+        if self._result is not None:
+            self._result.value = event[4]
+
+    def _timer_fired(self, event: tuple[Any, ...]) -> None:
+        self.accounts[event[7]].cancel_all_at_ns = 0
+
+    # ---- instruments and time
+
+    def _listed(self, event: tuple[Any, ...]) -> None:
+        items = decode_data(self._batch.commands, event[0] - self._batch.first_sequence)
+        instrument = decode(items[SPECIFICATION])
+        assert instrument.number == event[9], "the specification is of another instrument"
+        market = Market(instrument)
+        self.markets[instrument.number] = self.symbols[instrument.symbol] = market
+        self._changes.markets[instrument.number] = market
+
+    def _instrument_set(self, event: tuple[Any, ...]) -> None:
+        field = _PARAMETER_FIELDS.get(InstrumentParameter(event[6]))
+        market = self.markets[event[9]]
+        self._changes.markets[event[9]] = market
+        if field is None or getattr(market.instrument, field) == event[3]:
+            return
+        market.instrument = msgspec.structs.replace(market.instrument, **{field: event[3]})
+        for account in self.accounts.values():
+            if event[9] in account.positions:
+                account.positions[event[9]].instrument = market.instrument
+        for order in self.orders.values():
+            if order.instrument.number == event[9]:
+                order.instrument = market.instrument
+
+    def _state_set(self, event: tuple[Any, ...]) -> None:
+        market = self.markets[event[9]]
+        market.state = InstrumentState(event[3])
+        self._changes.markets[event[9]] = market
+
+    def _marked(self, event: tuple[Any, ...]) -> None:
+        market = self.markets[event[9]]
+        market.mark_subticks = event[3]
+        self._changes.markets[event[9]] = market
+
+    def _close_bins(self, changes: Changes) -> None:
+        for market in self.markets.values():
+            for size, done in market.close_bins(self.timestamp_ns):
+                changes.bins.append((market, size, done))
+
+    def _end_session(self, changes: Changes) -> None:
+        """At noon UTC what was realised since the last noon becomes a line of wallet history."""
+        if self.timestamp_ns < self._session_ends_ns:
+            return
+        ended, self._session_ends_ns = (
+            self._session_ends_ns, floor_to(self.timestamp_ns + _HALF_DAY, NS_PER_DAY) + _HALF_DAY,
+        )  # fmt: skip
+        if not ended:
+            return
+        totals: dict[tuple[int, int], int] = {}
+        for (account, asset, _), amount in self._session_realised.items():
+            totals[account, asset] = totals.get((account, asset), 0) + amount
+        for index, ((account, asset, symbol), amount) in enumerate(sorted(self._session_realised.items())):
+            margin = self.accounts[account].margin(asset)
+            changes.margins[id(margin)] = margin
+            margin.realised = 0
+            totals[account, asset] -= amount
+            changes.transactions.append(
+                Transaction(
+                    self.next_event * 1024 + index, account, asset, "RealisedPNL", amount, ended,
+                    margin.wallet - totals[account, asset], "", self.markets[symbol].instrument.symbol,
+                )  # fmt: skip
+            )
+        self._session_realised.clear()
+
+
+def _tuples(events: Records) -> list[tuple[Any, ...]]:
+    """Return events as tuples in field order: sequence, handle, maker_handle, qty, amount,
+    maker_amount, px, account, maker_account, symbol, kind, flags."""
+    rows: list[tuple[Any, ...]] = events.tolist()
+    return rows
