@@ -110,9 +110,9 @@ def plain_python_per_second():
         "engine.step(flow, timestamp_ns=_start_ns())\n"
         "print(len(flow) / (time.perf_counter() - started))\n"
     )
-    from ringfence.testing.workloads import workload
+    from ringfence.testing.workloads import SMALL, workload
 
-    work = workload("small")
+    work = workload("s1k", SMALL)
     with tempfile.TemporaryDirectory() as folder:
         setup, flow = Path(folder, "setup.npy"), Path(folder, "flow.npy")
         np.save(setup, work.setup.view(np.uint8))
