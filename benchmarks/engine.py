@@ -79,22 +79,20 @@ def throughput() -> Iterator[Result]:
         yield Result(
             f"engine.commands_per_second.{name}", best, "commands/s",
             f"the target of {target:g} M/s", best / (target * 1e6),
-        )
+        )  # fmt: skip
         typical = per_second(len(work.commands), median(times.sum(axis=1).tolist()))
         yield Result(
             f"engine.commands_per_second.{name}.median_run", typical, "commands/s",
             "plain Python", typical / floor,
-        )
-        yield Result(
-            f"engine.chunk_ns_per_command.{name}.p99", float(np.percentile(times, 99)) / CHUNK, "ns"
-        )
+        )  # fmt: skip
+        yield Result(f"engine.chunk_ns_per_command.{name}.p99", float(np.percentile(times, 99)) / CHUNK, "ns")
         few = work.commands[: 20_000 if QUICK else 200_000]
         singles = chunk_times(work, few, chunk=1, runs=max(2, RUNS // 2))
         yield Result(
             f"engine.commands_per_second.{name}.batch_1",
             per_second(len(few), singles.min(axis=0).sum()), "commands/s",
             "batches of 1024", per_second(len(few), singles.min(axis=0).sum()) / best,
-        )
+        )  # fmt: skip
 
 
 def plain_python_per_second():
@@ -124,7 +122,10 @@ def in_build(build, code, *arguments):
     """Run code in a fresh process with another build of the engine; return what it printed."""
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True,
+        [sys.executable, "-c", code, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
         env={**os.environ, "RINGFENCE_ENGINE": build, "PYTHONPATH": str(root)},
     )
     return done.stdout
@@ -169,7 +170,9 @@ def feature_costs() -> Iterator[Result]:
     }
     yield Result("engine.ns_per_command.s1k", plain, "ns")
     for name, ns in variants.items():
-        yield Result(f"engine.feature_cost_ns.{name}", ns - plain, "ns", "of a command without it", ns / plain)
+        yield Result(
+            f"engine.feature_cost_ns.{name}", ns - plain, "ns", "of a command without it", ns / plain
+        )
     code = (
         "from benchmarks.engine import *\n"
         "from ringfence.testing.workloads import workload\n"
@@ -177,7 +180,9 @@ def feature_costs() -> Iterator[Result]:
         "print(chunk_times(work, flow, chunk=CHUNK, runs=RUNS).min(axis=0).sum() / len(flow))\n"
     )
     unchecked = float(in_build("unchecked", code))
-    yield Result("engine.feature_cost_ns.index_checks", plain - unchecked, "ns", "without checks", plain / unchecked)
+    yield Result(
+        "engine.feature_cost_ns.index_checks", plain - unchecked, "ns", "without checks", plain / unchecked
+    )
 
 
 def _shifted(flow, by):

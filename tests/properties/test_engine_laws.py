@@ -179,7 +179,8 @@ def test_batch_borders_do_not_matter(size: int) -> None:
         engine.step(opening(accounts=ACCOUNTS), timestamp_ns=START_NS)
     expected = whole.step(commands, timestamp_ns=START_NS).tobytes()
     parts = [
-        cut.step(commands[k : k + size], timestamp_ns=START_NS).tobytes() for k in range(0, len(commands), size)
+        cut.step(commands[k : k + size], timestamp_ns=START_NS).tobytes()
+        for k in range(0, len(commands), size)
     ]
     assert b"".join(parts) == expected
     assert whole.digest() == cut.digest()

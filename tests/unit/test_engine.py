@@ -25,7 +25,9 @@ def say(engine: Engine, kind: Command, **fields: int) -> list[tuple[str, int, in
     return rows
 
 
-def place(engine: Engine, account: int, qty: int, px: int, flags: int = 0, **more: int) -> list[tuple[str, int, int]]:
+def place(
+    engine: Engine, account: int, qty: int, px: int, flags: int = 0, **more: int
+) -> list[tuple[str, int, int]]:
     more = {"symbol": XBTUSD, **more}
     return say(engine, Command.PLACE, account=account, qty=qty, px=px, flags=flags, **more)
 
@@ -71,7 +73,9 @@ def test_a_crossing_order_trades_and_the_rest_keeps_resting() -> None:
         ({"qty": 10_000_000, "px": 10}, Reject.RISK_LIMIT),
     ],
 )
-def test_what_is_wrong_is_refused_by_number_and_changes_nothing(fields: dict[str, int], reject: Reject) -> None:
+def test_what_is_wrong_is_refused_by_number_and_changes_nothing(
+    fields: dict[str, int], reject: Reject
+) -> None:
     engine = open_venue()
     good = {"account": 1, "symbol": XBTUSD, "qty": 100, "px": 9_990}
     wallet = engine.margin(0, 1)["wallet"]
@@ -122,10 +126,14 @@ def test_shrinking_keeps_the_place_in_the_queue_and_growing_loses_it() -> None:
     place(engine, 1, 300, 9_990, clid=1)
     place(engine, 2, 300, 9_990, clid=2)
     say(engine, Command.AMEND, account=1, orig_clid=1, qty=200, flags=OrderFlag.AMEND_QTY)
-    fill = engine.step(command(Command.PLACE, account=3, symbol=1, qty=100, px=9_990, flags=SELL), timestamp_ns=START_NS)
+    fill = engine.step(
+        command(Command.PLACE, account=3, symbol=1, qty=100, px=9_990, flags=SELL), timestamp_ns=START_NS
+    )
     assert fill[1]["maker_account"] == 1
     say(engine, Command.AMEND, account=1, orig_clid=1, qty=400, flags=OrderFlag.AMEND_QTY)
-    fill = engine.step(command(Command.PLACE, account=3, symbol=1, qty=100, px=9_990, flags=SELL), timestamp_ns=START_NS)
+    fill = engine.step(
+        command(Command.PLACE, account=3, symbol=1, qty=100, px=9_990, flags=SELL), timestamp_ns=START_NS
+    )
     assert fill[1]["maker_account"] == 2
 
 
@@ -169,7 +177,9 @@ def test_a_snapshot_goes_on_exactly_where_the_engine_was(tmp_path: Path) -> None
     assert again.digest() == engine.digest()
     assert again.book(XBTUSD) == engine.book(XBTUSD)
     assert place(again, 3, 400, 10_010, clid=1) == place(engine, 3, 400, 10_010, clid=1)
-    assert say(again, Command.CANCEL, account=1, orig_clid=1) == say(engine, Command.CANCEL, account=1, orig_clid=1)
+    assert say(again, Command.CANCEL, account=1, orig_clid=1) == say(
+        engine, Command.CANCEL, account=1, orig_clid=1
+    )
     assert again.digest() == engine.digest()
 
 
@@ -194,13 +204,17 @@ def test_every_table_grows_and_the_event_buffer_resumes(monkeypatch: pytest.Monk
     monkeypatch.setattr("ringfence.exchange.engine.engine._EVENTS_AT_START", 64)
     engine = open_venue(accounts=200)
     rows = [
-        command(Command.PLACE, account=a, symbol=XBTUSD, qty=100, px=10_001 + k, flags=SELL, clid=1000 * a + k)
-        for a in range(1, 200) for k in range(10)
+        command(
+            Command.PLACE, account=a, symbol=XBTUSD, qty=100, px=10_001 + k, flags=SELL, clid=1000 * a + k
+        )
+        for a in range(1, 200)
+        for k in range(10)
     ]
     engine.step(np.concatenate(rows), timestamp_ns=START_NS)
     assert len(engine.live_orders(XBTUSD)) == 199 * 10
     events = engine.step(
-        command(Command.PLACE, account=200, symbol=XBTUSD, qty=100 * 199 * 10, px=10_100), timestamp_ns=START_NS
+        command(Command.PLACE, account=200, symbol=XBTUSD, qty=100 * 199 * 10, px=10_100),
+        timestamp_ns=START_NS,
     )
     assert np.count_nonzero(events["kind"] == Event.TRADE) == 199 * 10
     total = sum(int(engine.position(a, XBTUSD)["qty"]) for a in range(1, 201))

@@ -87,8 +87,13 @@ def test_the_random_flow_reaches_every_kind_of_outcome() -> None:
 
 
 @pytest.mark.skipif(not COMPILED, reason="there is no machine code to look at")
-@pytest.mark.parametrize("wrong", ["define i64 @_ZN9ringfence1f() {\n  %x = fadd double %a, %b\n}",
-                                   "define i64 @_ZN9ringfence1f() {\n  call void @NRT_incref(ptr %m)\n}"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "define i64 @_ZN9ringfence1f() {\n  %x = fadd double %a, %b\n}",
+        "define i64 @_ZN9ringfence1f() {\n  call void @NRT_incref(ptr %m)\n}",
+    ],
+)
 def test_a_kernel_with_floats_or_reference_counts_is_not_built(wrong: str) -> None:
     """The test runs while the kernel is compiled; here it is seen to bite."""
     from ringfence.exchange.engine.views import refuse_floats_and_reference_counts

@@ -76,7 +76,8 @@ class Core:
 
     def _take(self) -> bytes:
         """Return what goes into the next batch: whole submissions, in order of arrival."""
-        parts, slots = [], 0
+        parts: list[bytes] = []
+        slots = 0
         while self._queue:
             size = len(self._queue[0]) // RECORD_BYTES
             if parts and slots + size > BATCH_SLOTS_MAX:
@@ -210,7 +211,9 @@ async def serve(directory: Path) -> int:
         log.critical("%s", error)
         return EXIT_DISK
     except (IndexError, AssertionError):
-        log.critical("the engine met an impossible state; it stops before a wrong number is told", exc_info=True)
+        log.critical(
+            "the engine met an impossible state; it stops before a wrong number is told", exc_info=True
+        )
         return EXIT_BUG
     finally:
         server.close()

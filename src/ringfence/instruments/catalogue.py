@@ -35,7 +35,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
         Instrument(
             number=1, symbol="XBTUSD", root_symbol="XBT", typ="FFWCSX", kind=ContractKind.INVERSE,
             underlying="XBT", quote_currency="USD", position_currency="USD", settle_asset=XBT.number,
-            tick_units=1, tick_decimals=1, lot_size=100, multiplier=-_XBT_SATS, underlying_to_settle=-_XBT_SATS,
+            tick_units=1, tick_decimals=1, lot_size=100,
+            multiplier=-_XBT_SATS, underlying_to_settle=-_XBT_SATS,
             qty_max=10_000_000, px_ticks_max=10_000_000,
             initial_margin_ppm=10_000, maintenance_margin_ppm=5_000,
             risk_limit_base=200 * _XBT_SATS, risk_limit_step=150 * _XBT_SATS,
@@ -88,7 +89,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
         Instrument(
             number=6, symbol=future, root_symbol="XBT", typ="FFCCSX", kind=ContractKind.INVERSE,
             underlying="XBT", quote_currency="USD", position_currency="USD", settle_asset=XBT.number,
-            tick_units=5, tick_decimals=1, lot_size=100, multiplier=-_XBT_SATS, underlying_to_settle=-_XBT_SATS,
+            tick_units=5, tick_decimals=1, lot_size=100,
+            multiplier=-_XBT_SATS, underlying_to_settle=-_XBT_SATS,
             qty_max=10_000_000, px_ticks_max=2_000_000,
             initial_margin_ppm=10_000, maintenance_margin_ppm=5_000,
             risk_limit_base=50 * _XBT_SATS, risk_limit_step=50 * _XBT_SATS,

@@ -71,9 +71,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_quanto(self) -> bool:
-        return (
-            self.kind == ContractKind.LINEAR and self.quote_currency != ASSETS[self.settle_asset].asset
-        )
+        return self.kind == ContractKind.LINEAR and self.quote_currency != ASSETS[self.settle_asset].asset
 
     @property
     def lot_value_factor(self) -> int:
@@ -96,11 +94,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def price(self, px_ticks: int) -> float:
         """Return the price of a tick as the wire's JSON number. For display only."""
-        return px_ticks * self.tick_units / 10**self.tick_decimals
+        return px_ticks * self.tick_units / int(10**self.tick_decimals)
 
     def mark_price(self, subticks: int) -> float:
         """Return the price of a mark in subticks as the wire's JSON number. For display only."""
-        return subticks * self.tick_units / 10 ** (self.tick_decimals + 2)
+        return subticks * self.tick_units / int(10 ** (self.tick_decimals + 2))
 
     def parameters(self) -> Iterator[tuple[InstrumentParameter, int]]:
         """Yield what the engine needs to know, in the order in which it is configured."""

@@ -44,9 +44,7 @@ _SLOT_BYTES = 56
 
 def encode_data(items: list[tuple[int, bytes]]) -> bytes:
     """Return the DATA slots for (tag, text) items: tag u1, length u2, bytes, cut into 56-byte pieces."""
-    stream = b"".join(
-        bytes((tag,)) + len(text).to_bytes(2, "little") + text for tag, text in items
-    )
+    stream = b"".join(bytes((tag,)) + len(text).to_bytes(2, "little") + text for tag, text in items)
     pieces = []
     for index in range(0, len(stream), _SLOT_BYTES):
         piece = stream[index : index + _SLOT_BYTES]

@@ -71,5 +71,6 @@ EVENT = record(
 
 DISPLAY_ALL = 0xFFFFFFFF
 
-assert DATA.fields is not None and COMMAND.fields is not None
+assert DATA.fields is not None
+assert COMMAND.fields is not None
 assert DATA.fields["kind"][1] == COMMAND.fields["kind"][1] == 58

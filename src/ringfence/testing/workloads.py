@@ -70,7 +70,7 @@ class Shape(NamedTuple):
     books: int
     depth: int
     accounts: int
-    count: int
+    commands: int
     mix: int
 
 
@@ -94,7 +94,7 @@ def workload(name: str, shapes: dict[str, Shape] = SHAPES) -> Workload:
     shape = shapes[name]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     source = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=6).hexdigest()
-    path = home / "ringfence" / f"workload-{name}-{shape.count}-{source}.npy"
+    path = home / "ringfence" / f"workload-{name}-{shape.commands}-{source}.npy"
     venue = _venue(shape)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ def _generate(shape: Shape, venue: Records) -> Records:
     engine.step(venue, timestamp_ns=START_NS)
     engine.state.set_positions(1 << 22)
     filling = shape.books * shape.depth
-    out = allocate(COMMAND, filling + shape.count)
+    out = allocate(COMMAND, filling + shape.commands)
     events = allocate(EVENT, 1 << 16)
     control_row = allocate(CONTROL, 1)
     control_row["header"] = engine.state.header_address
@@ -185,19 +185,19 @@ _ACCEPTED = int(Event.ACCEPTED)
 _MARK_EVERY = 100_000
 
 
-@nb.njit
+@nb.njit  # type: ignore[untyped-decorator]
 def _below(n: int) -> Any:
     return np.random.randint(0, n)
 
 
-@nb.njit
+@nb.njit  # type: ignore[untyped-decorator]
 def _account(accounts: int, mix: int) -> Any:
     if mix == 0 and np.random.random() < 0.5:
         return 1 + _below(max(1, accounts // 100))
     return 1 + _below(accounts)
 
 
-@nb.njit
+@nb.njit  # type: ignore[untyped-decorator]
 def _drop(live: Any, n_live: Any, where: Any, s: int, slot: int) -> None:
     k = where[slot]
     n_live[s] -= 1
@@ -206,7 +206,7 @@ def _drop(live: Any, n_live: Any, where: Any, s: int, slot: int) -> None:
     where[slot_of_handle(last)] = k
 
 
-@nb.njit
+@nb.njit  # type: ignore[untyped-decorator]
 def _drive(
     control_address: int, out: int, events: int, events_end: int, count: int, filling: int, books: int,
     depth: int, accounts: int, mix: int, live: Any, seed: int,
@@ -408,11 +408,12 @@ def everything(seed: int, *, count: int, accounts: int, instruments: int = 7) ->
     rows["symbol"] = np.where(kind == Command.WITHDRAW, rng.integers(0, 2, count), rows["symbol"])
     rows["type"] = np.where(kind == Command.CONFIGURE_ACCOUNT, 1, rows["type"])
     absurd = rng.random(count) < 0.03
-    for name, values in (
+    for name, wrong in (
         ("qty", [0, -1, 2**62, -(2**63), 2**63 - 1, 7]), ("px", [0, -5, 2**31 - 1, -(2**31), 1]),
         ("symbol", [0, 8, 63, 64, 65_535]), ("account", [0, accounts + 1, 2**32 - 1]),
         ("flags", [0xFFFF, 6, 14]), ("type", [9, 255]), ("display", [1, 2**31]), ("kind", [0, 77, 200]),
     ):  # fmt: skip
         hit = absurd & (rng.random(count) < 0.2)
-        rows[name] = np.where(hit, rng.choice(np.array(values).astype(rows[name].dtype), count), rows[name])
+        choices = np.array(wrong).astype(rows[name].dtype)
+        rows[name] = np.where(hit, rng.choice(choices, count), rows[name])
     return _aligned(rows)

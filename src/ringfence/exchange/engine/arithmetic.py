@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.views import U, Record, compiled, inline, mulhi, mullo
+from ringfence.exchange.engine.views import Record, U, compiled, inline, mulhi, mullo
 from ringfence.messages.commands import ContractKind
 from ringfence.units.limits import MARK_SUBTICKS
 

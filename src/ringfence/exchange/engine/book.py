@@ -12,7 +12,7 @@ from ringfence.exchange.engine.arithmetic import pick
 from ringfence.exchange.engine.ladder import clear_price, next_price, previous_price, set_price
 from ringfence.exchange.engine.records import ORDER_DAY, ORDER_REDUCE_ONLY, ORDER_SELL
 from ringfence.exchange.engine.tables import cells, levels, orders, positions
-from ringfence.exchange.engine.views import U, Record, compiled, inline, mullo
+from ringfence.exchange.engine.views import Record, U, compiled, inline, mullo
 
 SHOW_ALL = -1
 _SPREAD_ACCOUNT = U(0x9E37_79B9_7F4A_7C15)

@@ -13,7 +13,7 @@ from ringfence.exchange.engine.book import SHOW_ALL, resize_iceberg, retire
 from ringfence.exchange.engine.margin import INVERSE, SPOT, owner_margin, relock, reserve
 from ringfence.exchange.engine.records import ORDER_SELL
 from ringfence.exchange.engine.tables import emit, handle_of, levels, margin_of, positions
-from ringfence.exchange.engine.views import U, Record, compiled, inline
+from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.events import Event, EventFlag
 
 _TRADE, _REALISED = int(Event.TRADE), int(Event.REALISED)
@@ -41,9 +41,7 @@ def fill(h: Record, ins: Record, m: Record, p: Record, index: int, sell: int, qt
 
 
 @compiled
-def close(
-    h: Record, ins: Record, m: Record, p: Record, qty: int, delta_qty: int, delta_cost: int
-) -> None:
+def close(h: Record, ins: Record, m: Record, p: Record, qty: int, delta_qty: int, delta_cost: int) -> None:
     """Reduce, close or reverse a position, and realise the profit of the part that is closed."""
     held = abs(p.qty)
     closed = min(qty, held)
@@ -64,9 +62,7 @@ def close(
 
 
 @compiled
-def exchange_coins(
-    h: Record, ins: Record, m: Record, account: int, sell: int, qty: int, value: int
-) -> None:
+def exchange_coins(h: Record, ins: Record, m: Record, account: int, sell: int, qty: int, value: int) -> None:
     """Spot: the base asset goes one way, the quote asset the other."""
     base = margin_of(h, ins.base, account)
     if sell:
@@ -100,7 +96,9 @@ def trade(
     maker_flags = np.int64(maker.flags)
     value = lots_of(ins, qty) * maker.lot_value
     taker_fee = round_ppm(value, np.int64(ins.taker_ppm))
-    maker_fee = round_ppm(value, np.int64(ins.taker_ppm)) if hidden else round_ppm(value, np.int64(ins.maker_ppm))
+    maker_fee = (
+        round_ppm(value, np.int64(ins.taker_ppm)) if hidden else round_ppm(value, np.int64(ins.maker_ppm))
+    )
     left = np.int64(maker.leaves) - qty
 
     e = emit(h, _TRADE, _SELL if sell else 0, handle, p.account, ins.number, qty, px, taker_fee)

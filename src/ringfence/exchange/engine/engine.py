@@ -26,15 +26,13 @@ class Engine:
     batch borders matter only through the timestamp.
     """
 
-    def __init__(
-        self, *, accounts: int = 1 << 10, orders: int = 1 << 14, state: State | None = None
-    ) -> None:
+    def __init__(self, *, accounts: int = 1 << 10, orders: int = 1 << 14, state: State | None = None) -> None:
         self.state = state or State(accounts=accounts, orders=orders)
         self._events = allocate(EVENT, _EVENTS_AT_START)
         self._events_address = address_of(self._events)
         control = allocate(CONTROL, 1)
         self._control_address = address_of(control)
-        self._control = control.view(np.int64)
+        self._control: Any = control.view(np.int64)
         self._control[0] = self.state.header_address
         self._header = self.state.header_words
         if state is not None:

@@ -53,8 +53,8 @@ from ringfence.exchange.engine.tables import (
 )
 from ringfence.exchange.engine.timers import cancel_all, cancel_all_after, tick
 from ringfence.exchange.engine.views import (
-    U,
     Record,
+    U,
     address_of_commands,
     compiled,
     entry,

@@ -10,8 +10,8 @@ import numpy as np
 
 from ringfence.exchange.engine.tables import words
 from ringfence.exchange.engine.views import (
-    U,
     Record,
+    U,
     compiled,
     inline,
     leading_zeros,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ringfence.exchange.engine.arithmetic import INVERSE, lot_value_at_mark, udiv
 from ringfence.exchange.engine.tables import emit, instruments, refuse
-from ringfence.exchange.engine.views import U, Record, compiled
+from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import (
     ContractKind,
     InstrumentParameter,

@@ -14,7 +14,7 @@ import numpy as np
 from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, udiv
 from ringfence.exchange.engine.records import ORDER_SELL
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
-from ringfence.exchange.engine.views import U, Record, compiled, inline, trailing_zeros
+from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import ContractKind
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import ORDER_VALUE_MAX, POSITION_COST_MAX
@@ -60,7 +60,7 @@ def worst_exposure(p: Record, buys: int, sells: int) -> Any:
 @inline
 def required(ins: Record, p: Record, buys: int, sells: int) -> Any:
     """Return what the position and open orders of these exposures lock, in settlement units."""
-    taker = max(np.int64(ins.taker_ppm), 0)
+    taker: Any = max(np.int64(ins.taker_ppm), 0)
     if ins.kind == SPOT:
         return buys + ceil_ppm(buys, taker)
     exposure = abs(p.cost)
@@ -105,7 +105,7 @@ def profit_at_mark(ins: Record, p: Record) -> Any:
 @compiled
 def sum_unrealised(h: Record, m: Record) -> Any:
     """Return the unrealised profit of the cross positions; clamped so that it can never wrap."""
-    total = np.int64(0)
+    total: Any = np.int64(0)
     held = m.held
     while held != U(0):
         k = np.int64(trailing_zeros(held))

@@ -16,7 +16,7 @@ from ringfence.exchange.engine.ladder import next_price, previous_price
 from ringfence.exchange.engine.margin import owner_margin, refusal, relock, reserve
 from ringfence.exchange.engine.records import MARGIN_SELF_TRADE_SHIFT, ORDER_REDUCE_ONLY, ORDER_SELL
 from ringfence.exchange.engine.tables import emit, handle_of, levels, orders, positions
-from ringfence.exchange.engine.views import U, Record, compiled, inline
+from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.commands import SelfTrade
 from ringfence.messages.events import CancelReason, Event, EventFlag
 
@@ -142,7 +142,7 @@ def sweep_level_with_hidden(
                 return wanted, reason
             displayed -= shown
             continue
-        qty = min(wanted, np.int64(o.leaves) if hidden else shown)
+        qty: Any = min(wanted, np.int64(o.leaves) if hidden else shown)
         maker_position = np.int64(o.position)
         wanted -= qty
         displayed -= qty
@@ -155,8 +155,8 @@ def sweep_level_with_hidden(
 def execute(
     h: Record, ins: Record, m: Record, p: Record, index: int, handle: Any, sell: int, limit: int,
     wanted: int, is_market: bool,
-) -> Any:
-    """Take liquidity up to a limit price; return (still wanted, GO_ON or why the rest is cancelled)."""  # fmt: skip
+) -> Any:  # fmt: skip
+    """Take liquidity up to a limit price; return (still wanted, GO_ON or why the rest is cancelled)."""
     first = np.int64(ins.bid) if sell else np.int64(ins.ask)
     while wanted > 0:
         bid, ask = np.int64(ins.bid), np.int64(ins.ask)
@@ -178,7 +178,7 @@ def execute(
             if reason != GO_ON:
                 return wanted, reason
             continue
-        qty = min(wanted, np.int64(o.leaves))
+        qty: Any = min(wanted, np.int64(o.leaves))
         maker_position = np.int64(o.position)
         wanted -= qty
         trade(h, ins, m, p, index, handle, sell, slot, o, qty, wanted, False)
@@ -218,4 +218,3 @@ def own_qty(h: Record, head: int, index: int) -> Any:
             total += o.leaves
         slot = np.int64(o.next)
     return total
-

@@ -54,7 +54,7 @@ from ringfence.exchange.engine.tables import (
     refuse,
     slot_of_handle,
 )
-from ringfence.exchange.engine.views import U, Record, compiled, inline
+from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.commands import InstrumentState, OrderFlag, OrderType, SelfTrade
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.messages.records import DISPLAY_ALL
@@ -326,7 +326,9 @@ def arm_day_end(h: Record) -> None:
 
 
 @inline
-def stand(h: Record, ins: Record, p: Record, slot: int, o: Record, px: int, per_lot: int, leaves: int) -> None:
+def stand(
+    h: Record, ins: Record, p: Record, slot: int, o: Record, px: int, per_lot: int, leaves: int
+) -> None:
     """Put an order into the book at a price and reserve its exposure."""
     o.px = px
     o.leaves = leaves
@@ -431,8 +433,7 @@ def requeue(
     replaced = np.int64(o.leaves)
     if ins.kind != SPOT or not sell:
         replaced = lots_of(ins, np.int64(o.leaves)) * o.lot_value
-    bid, ask = np.int64(ins.bid), np.int64(ins.ask)
-    valued_at = pick(sell, max(bid, px), px)
+    valued_at = pick(sell, max(np.int64(ins.bid), px), px)
     per_lot = lot_value(ins, valued_at)
     code, figure = refusal(h, ins, m, p, sell, lots_of(ins, leaves), per_lot, leaves, replaced)
     if code != 0:
@@ -447,9 +448,7 @@ def requeue(
     if renamed:
         rename(h, account, slot, o, cmd.clid)
     handle = handle_of(o, slot)
-    e = emit(
-        h, _AMENDED, _SELL_EVENT if sell else 0, handle, account, ins.number, leaves, px, 0
-    )
+    e = emit(h, _AMENDED, _SELL_EVENT if sell else 0, handle, account, ins.number, leaves, px, 0)
     e.maker_handle = cmd.clid if renamed else U(0)
     rest = leaves
     reason = np.int64(GO_ON)

@@ -12,7 +12,6 @@ from ringfence.exchange.engine.margin import (
     maintenance_ppm,
     profit_at_mark,
     relock,
-    required,
     withdrawable,
     worst_exposure,
 )
@@ -25,7 +24,7 @@ from ringfence.exchange.engine.tables import (
     positions,
     refuse,
 )
-from ringfence.exchange.engine.views import U, Record, compiled
+from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import AccountParameter, OrderFlag, SelfTrade
 from ringfence.messages.events import Event, EventFlag
 from ringfence.messages.rejects import Reject
@@ -64,9 +63,7 @@ def derivative_error(h: Record, cmd: Record) -> Any:
 @compiled
 def say_position(h: Record, ins: Record, p: Record) -> bool:
     limit = ins.risk_base + np.int64(p.tier) * ins.risk_step
-    e = emit(
-        h, _POSITION_SET, 0, U(0), p.account, p.symbol, np.int64(p.leverage), 0, limit
-    )
+    e = emit(h, _POSITION_SET, 0, U(0), p.account, p.symbol, np.int64(p.leverage), 0, limit)
     e.maker_amount = p.transferred
     return True
 

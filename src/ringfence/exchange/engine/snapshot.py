@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 import xxhash
 
-from ringfence.exchange.engine.records import LEVEL, ORDER_SELL
 from ringfence.exchange.engine.ladder import words_per_side
+from ringfence.exchange.engine.records import LEVEL, ORDER_SELL
 from ringfence.exchange.engine.state import State
 from ringfence.messages.records import VERSION
 from ringfence.units.limits import ASSETS_MAX
@@ -53,7 +53,7 @@ def save(state: State, path: Path) -> None:
             file.write(part)
         for table in used.values():
             raw = table.view(np.uint8)
-            checksum.update(raw)
+            checksum.update(raw.data)
             file.write(raw.data)
         file.write(checksum.digest())
         file.flush()
@@ -69,7 +69,7 @@ def load(path: Path) -> State:
     start = len(_MAGIC) + 8
     if len(raw) < start + _CHECKSUM_BYTES or raw[: len(_MAGIC)].tobytes() != _MAGIC:
         raise SnapshotError(f"{path.name} is not a snapshot; nothing was loaded")
-    if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES]).digest() != raw[-_CHECKSUM_BYTES:].tobytes():
+    if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES].data).digest() != raw[-_CHECKSUM_BYTES:].tobytes():
         raise SnapshotError(f"{path.name} is damaged: its checksum does not match; nothing was loaded")
     length = int.from_bytes(raw[len(_MAGIC) : start].tobytes(), "little")
     index = msgspec.json.decode(raw[start : start + length].tobytes(), type=Index)

@@ -134,7 +134,7 @@ class State:
         """
         digest = xxhash.xxh3_128(self.header_bytes())
         for name, table in self.used().items():
-            digest.update(_state_bytes(table) if name == "instruments" else table.view(np.uint8))
+            digest.update((_state_bytes(table) if name == "instruments" else table.view(np.uint8)).data)
         return digest.digest()
 
 

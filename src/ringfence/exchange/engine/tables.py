@@ -19,7 +19,7 @@ from ringfence.exchange.engine.records import (
     TIMER,
     WORD,
 )
-from ringfence.exchange.engine.views import U, Record, at_address, compiled, inline, table
+from ringfence.exchange.engine.views import Record, U, at_address, compiled, inline, table
 from ringfence.messages.events import Event
 from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
 

@@ -18,7 +18,7 @@ from ringfence.exchange.engine.tables import (
     refuse,
     timers,
 )
-from ringfence.exchange.engine.views import U, Record, compiled
+from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.events import CancelReason, Event
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS

@@ -88,7 +88,7 @@ if COMPILED:
             elif ours and (found := _FORBIDDEN.search(line)):
                 raise AssertionError(f"the kernel may not use {found[0]}: {name}: {line.strip()}")
 
-    class _Library(JITCodeLibrary):
+    class _Library(JITCodeLibrary):  # type: ignore[misc]
         """Machine code for entry points only.
 
         Numba optimises and assembles every function on its own and again inside each of its callers.
@@ -145,16 +145,16 @@ if COMPILED:
         """Compile a kernel entry point: one address in, a number out, cached on disk."""
         _Library.entry_name = function.__qualname__
         try:
-            result: Callable[[int], int] = nb.njit(
-                nb.int64(nb.int64), cache=True, nogil=True, **_OPTIONS
-            )(function)
+            result: Callable[[int], int] = nb.njit(nb.int64(nb.int64), cache=True, nogil=True, **_OPTIONS)(
+                function
+            )
         finally:
             _Library.entry_name = ""
         return result
 
     _ROWS = [types.Array(nb.from_dtype(COMMAND), 1, "C", readonly=fixed) for fixed in (False, True)]
 
-    @nb.njit([nb.int64(rows) for rows in _ROWS], cache=True)  # type: ignore[untyped-decorator]
+    @nb.njit([nb.int64(rows) for rows in _ROWS], cache=True)
     def address_of_commands(commands: Any) -> Any:
         """Return where a contiguous array of COMMAND is; nine times faster than asking NumPy."""
         return commands.ctypes.data
@@ -166,7 +166,7 @@ if COMPILED:
         """Return a compiled function from an address to the record there."""
         record_type = nb.from_dtype(dtype)
 
-        @intrinsic  # type: ignore[untyped-decorator]
+        @intrinsic
         def view(typing_context: Any, address: Any) -> Any:
             def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 return builder.inttoptr(args[0], context.get_value_type(record_type))
@@ -188,7 +188,7 @@ if COMPILED:
             base = builder.load(builder.bitcast(field, _BYTES.as_pointer()))
             return builder.gep(base, [builder.mul(args[1], _I64(dtype.itemsize))], inbounds=True)
 
-        @intrinsic  # type: ignore[untyped-decorator]
+        @intrinsic
         def get(typing_context: Any, owner_record: Any, index: Any) -> Any:
             def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 if CHECKED:
@@ -202,7 +202,7 @@ if COMPILED:
 
             return record_type(owner_record, types.uint64), generate
 
-        @intrinsic  # type: ignore[untyped-decorator]
+        @intrinsic
         def prefetch(typing_context: Any, owner_record: Any, index: Any) -> Any:
             def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 kind = ir.FunctionType(ir.VoidType(), [_BYTES, _I32, _I32, _I32])
@@ -215,7 +215,7 @@ if COMPILED:
         return get, prefetch
 
     def _count_zeros(instruction: str) -> Any:
-        @intrinsic  # type: ignore[untyped-decorator]
+        @intrinsic
         def count(typing_context: Any, word: Any) -> Any:
             def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 return getattr(builder, instruction)(args[0], ir.Constant(ir.IntType(1), 1))
@@ -226,7 +226,7 @@ if COMPILED:
 
     trailing_zeros, leading_zeros = _count_zeros("cttz"), _count_zeros("ctlz")
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def mulhi(typing_context: Any, a: Any, b: Any) -> Any:
         """Return the high 64 bits of the signed 128-bit product."""
 
@@ -237,7 +237,7 @@ if COMPILED:
 
         return types.int64(types.int64, types.int64), generate
 
-    @inline  # type: ignore[untyped-decorator]
+    @inline
     def mullo(a: Any, b: Any) -> Any:
         """Return the low 64 bits of an unsigned product."""
         return a * b
@@ -250,7 +250,8 @@ else:
     compiled = entry = inline
 
     def address_of_commands(commands: Any) -> int:
-        assert commands.dtype == COMMAND and commands.flags.c_contiguous
+        assert commands.dtype == COMMAND
+        assert commands.flags.c_contiguous
         return int(commands.ctypes.data)
 
     _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i4": "i", "i8": "q"}

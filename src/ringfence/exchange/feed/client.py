@@ -55,7 +55,9 @@ class CoreClient(asyncio.Protocol):
 
     def submit(self, data: bytes) -> None:
         """Send one command with its DATA slots, or several. Raises ConnectionError."""
-        assert data and len(data) % RECORD_BYTES == 0 and len(data) <= SUBMIT_BYTES_MAX
+        assert data
+        assert len(data) % RECORD_BYTES == 0
+        assert len(data) <= SUBMIT_BYTES_MAX
         if self._transport is None:
             raise ConnectionError("the exchange core is not connected; nothing was sent")
         self._transport.write(LENGTH.pack(len(data)) + data)

@@ -32,22 +32,21 @@ class Frame(NamedTuple):
     commands: bytes
 
     @property
-    def count(self) -> int:
-        return len(self.commands) // RECORD_BYTES
-
-    @property
     def next_sequence(self) -> int:
-        return self.first_sequence + self.count
+        return self.first_sequence + len(self.commands) // RECORD_BYTES
 
     @property
     def size(self) -> int:
         return HEADER_BYTES + len(self.commands)
 
 
-def encode(commands: bytes, *, first_sequence: int, timestamp_ns: int, previous: bytes) -> tuple[bytes, bytes]:
+def encode(
+    commands: bytes, *, first_sequence: int, timestamp_ns: int, previous: bytes
+) -> tuple[bytes, bytes]:
     """Return (bytes of the frame, its hash)."""
     count, rest = divmod(len(commands), RECORD_BYTES)
-    assert rest == 0 and 0 < count <= COUNT_MAX
+    assert rest == 0
+    assert 0 < count <= COUNT_MAX
     header = _HEADER.pack(
         MAGIC, VERSION, count, first_sequence, timestamp_ns, previous, crc32c.crc32c(commands)
     )

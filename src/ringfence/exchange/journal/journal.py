@@ -69,7 +69,9 @@ class _Reader:
                     break
                 if found.first_sequence != self.next_sequence:
                     raise JournalGapError(
-                        segment=name, expected_sequence=self.next_sequence, found_sequence=found.first_sequence
+                        segment=name,
+                        expected_sequence=self.next_sequence,
+                        found_sequence=found.first_sequence,
                     )
                 if self.previous is not None and found.previous != self.previous:
                     raise self.corrupt("the frame does not continue the hash chain")
@@ -169,9 +171,7 @@ class Journal:
     def append(self, commands: bytes, *, timestamp_ns: int) -> None:
         """Write one frame and return when it is durable. Raises JournalWriteError, then for ever."""
         if self._failed:
-            raise JournalWriteError(
-                sequence=self.next_sequence, cause=OSError("an earlier write failed")
-            )
+            raise JournalWriteError(sequence=self.next_sequence, cause=OSError("an earlier write failed"))
         raw, digest = encode(
             commands, first_sequence=self.next_sequence, timestamp_ns=timestamp_ns, previous=self.head
         )

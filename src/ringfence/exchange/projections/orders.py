@@ -116,7 +116,7 @@ class Order:
             return None
         ticks = self.cum_qty / self.px_value if self.instrument.is_inverse else self.px_value / self.cum_qty
         of = self.instrument
-        return round(ticks * of.tick_units / 10**of.tick_decimals, 4)
+        return round(ticks * of.tick_units / int(10**of.tick_decimals), 4)
 
     def row(self) -> Row:
         of = self.instrument

@@ -231,7 +231,9 @@ class Position:
         for floor in (needed, exit_fee):
             loss = max(backing - floor, 0)
             direction = 1 if self.qty > 0 else -1
-            cost = self.cost + direction * loss if self.instrument.is_inverse else self.cost - direction * loss
+            cost = (
+                self.cost + direction * loss if self.instrument.is_inverse else self.cost - direction * loss
+            )
             if (cost > 0) != (self.cost > 0) or cost == 0:
                 prices.append(0.0)
                 continue
@@ -364,4 +366,3 @@ class Account:
 
     def margin_rows(self) -> list[Row]:
         return [self.margin(asset.number).row() for asset in ASSETS if asset.number in self.margins]
-

@@ -42,44 +42,50 @@ def _columns(text: str) -> tuple[Column, ...]:
     return tuple(Column(name, _TYPES[kind]) for name, kind in pairs)
 
 
-_ORDER = """orderID g, clOrdID x, clOrdLinkID x, account l, symbol s, side s, orderQty l, price f, displayQty l,
-stopPx f, pegOffsetValue f, pegPriceType s, currency s, settlCurrency s, ordType s, timeInForce s, execInst s,
-contingencyType s, ordStatus s, triggered s, workingIndicator b, ordRejReason x, leavesQty l, cumQty l, avgPx f,
-text x, transactTime t, timestamp t"""
+_ORDER = """orderID g, clOrdID x, clOrdLinkID x, account l, symbol s, side s, orderQty l, price f,
+displayQty l, stopPx f, pegOffsetValue f, pegPriceType s, currency s, settlCurrency s, ordType s,
+timeInForce s, execInst s, contingencyType s, ordStatus s, triggered s, workingIndicator b, ordRejReason x,
+leavesQty l, cumQty l, avgPx f, text x, transactTime t, timestamp t"""
 
-_EXECUTION = """execID g, """ + _ORDER + """, lastQty l, lastPx f, lastLiquidityInd s, execType s, commission f,
-feeType s, tradePublishIndicator s, trdMatchID g, execCost l, execComm l, homeNotional f, foreignNotional f"""
+_EXECUTION = (
+    """execID g, """
+    + _ORDER
+    + """, lastQty l, lastPx f, lastLiquidityInd s, execType s,
+commission f, feeType s, tradePublishIndicator s, trdMatchID g, execCost l, execComm l, homeNotional f,
+foreignNotional f"""
+)
 
-_INSTRUMENT = """symbol s, rootSymbol s, state s, typ s, listing t, front t, expiry t, settle t, listedSettle t,
-positionCurrency s, underlying s, quoteCurrency s, underlyingSymbol s, reference s, referenceSymbol s,
-calcInterval ts, publishInterval ts, publishTime ts, maxOrderQty l, maxPrice f, lotSize l, tickSize f,
-multiplier l, settlCurrency s, underlyingToPositionMultiplier l, underlyingToSettleMultiplier l,
-quoteToSettleMultiplier l, isQuanto b, isInverse b, initMargin f, maintMargin f, riskLimit l, riskStep l,
-limit f, taxed b, deleverage b, makerFee f, takerFee f, settlementFee f, fundingBaseSymbol s,
-fundingQuoteSymbol s, fundingPremiumSymbol s, fundingTimestamp t, fundingInterval ts, fundingRate f,
-indicativeFundingRate f, rebalanceTimestamp t, rebalanceInterval ts, prevClosePrice f, limitDownPrice f,
-limitUpPrice f, prevTotalVolume l, totalVolume l, volume l, volume24h l, prevTotalTurnover l, totalTurnover l,
-turnover l, turnover24h l, homeNotional24h f, foreignNotional24h f, prevPrice24h f, vwap f, highPrice f,
-lowPrice f, lastPrice f, lastPriceProtected f, lastTickDirection s, lastChangePcnt f, bidPrice f, midPrice f,
-askPrice f, impactBidPrice f, impactMidPrice f, impactAskPrice f, hasLiquidity b, openInterest l, openValue l,
-fairMethod s, fairBasisRate f, fairBasis f, fairPrice f, markMethod s, markPrice f, indicativeSettlePrice f,
-settledPriceAdjustmentRate f, settledPrice f, instantPnl b, minTick f, timestamp t"""
+_INSTRUMENT = """symbol s, rootSymbol s, state s, typ s, listing t, front t, expiry t, settle t,
+listedSettle t, positionCurrency s, underlying s, quoteCurrency s, underlyingSymbol s, reference s,
+referenceSymbol s, calcInterval ts, publishInterval ts, publishTime ts, maxOrderQty l, maxPrice f,
+lotSize l, tickSize f, multiplier l, settlCurrency s, underlyingToPositionMultiplier l,
+underlyingToSettleMultiplier l, quoteToSettleMultiplier l, isQuanto b, isInverse b, initMargin f,
+maintMargin f, riskLimit l, riskStep l, limit f, taxed b, deleverage b, makerFee f, takerFee f,
+settlementFee f, fundingBaseSymbol s, fundingQuoteSymbol s, fundingPremiumSymbol s, fundingTimestamp t,
+fundingInterval ts, fundingRate f, indicativeFundingRate f, rebalanceTimestamp t, rebalanceInterval ts,
+prevClosePrice f, limitDownPrice f, limitUpPrice f, prevTotalVolume l, totalVolume l, volume l, volume24h l,
+prevTotalTurnover l, totalTurnover l, turnover l, turnover24h l, homeNotional24h f, foreignNotional24h f,
+prevPrice24h f, vwap f, highPrice f, lowPrice f, lastPrice f, lastPriceProtected f, lastTickDirection s,
+lastChangePcnt f, bidPrice f, midPrice f, askPrice f, impactBidPrice f, impactMidPrice f, impactAskPrice f,
+hasLiquidity b, openInterest l, openValue l, fairMethod s, fairBasisRate f, fairBasis f, fairPrice f,
+markMethod s, markPrice f, indicativeSettlePrice f, settledPriceAdjustmentRate f, settledPrice f,
+instantPnl b, minTick f, timestamp t"""
 
-_POSITION = """account l, symbol s, currency s, underlying s, quoteCurrency s, commission f, initMarginReq f,
-maintMarginReq f, riskLimit l, leverage f, crossMargin b, deleveragePercentile f, rebalancedPnl l,
-prevRealisedPnl l, prevUnrealisedPnl l, openingQty l, openOrderBuyQty l, openOrderBuyCost l,
-openOrderBuyPremium l, openOrderSellQty l, openOrderSellCost l, openOrderSellPremium l, currentQty l,
-currentCost l, currentComm l, realisedCost l, unrealisedCost l, grossOpenPremium l, isOpen b, markPrice f,
-markValue l, riskValue l, homeNotional f, foreignNotional f, posState s, posCost l, posCross l, posInit l,
-posComm l, posLoss l, posMargin l, posMaint l, initMargin l, maintMargin l, realisedPnl l, unrealisedPnl l,
-unrealisedPnlPcnt f, unrealisedRoePcnt f, avgCostPrice f, avgEntryPrice f, breakEvenPrice f, marginCallPrice f,
-liquidationPrice f, bankruptPrice f, timestamp t"""
+_POSITION = """account l, symbol s, currency s, underlying s, quoteCurrency s, commission f,
+initMarginReq f, maintMarginReq f, riskLimit l, leverage f, crossMargin b, deleveragePercentile f,
+rebalancedPnl l, prevRealisedPnl l, prevUnrealisedPnl l, openingQty l, openOrderBuyQty l,
+openOrderBuyCost l, openOrderBuyPremium l, openOrderSellQty l, openOrderSellCost l, openOrderSellPremium l,
+currentQty l, currentCost l, currentComm l, realisedCost l, unrealisedCost l, grossOpenPremium l, isOpen b,
+markPrice f, markValue l, riskValue l, homeNotional f, foreignNotional f, posState s, posCost l, posCross l,
+posInit l, posComm l, posLoss l, posMargin l, posMaint l, initMargin l, maintMargin l, realisedPnl l,
+unrealisedPnl l, unrealisedPnlPcnt f, unrealisedRoePcnt f, avgCostPrice f, avgEntryPrice f,
+breakEvenPrice f, marginCallPrice f, liquidationPrice f, bankruptPrice f, timestamp t"""
 
 _MARGIN = """account l, currency s, riskLimit l, state s, amount l, prevRealisedPnl l, grossComm l,
-grossOpenCost l, grossOpenPremium l, grossExecCost l, grossMarkValue l, riskValue l, initMargin l, maintMargin l,
-targetExcessMargin l, realisedPnl l, unrealisedPnl l, walletBalance l, marginBalance l, marginLeverage f,
-marginUsedPcnt f, excessMargin l, availableMargin l, withdrawableMargin l, makerFeeDiscount f,
-takerFeeDiscount f, timestamp t, foreignMarginBalance l, foreignRequirement l"""
+grossOpenCost l, grossOpenPremium l, grossExecCost l, grossMarkValue l, riskValue l, initMargin l,
+maintMargin l, targetExcessMargin l, realisedPnl l, unrealisedPnl l, walletBalance l, marginBalance l,
+marginLeverage f, marginUsedPcnt f, excessMargin l, availableMargin l, withdrawableMargin l,
+makerFeeDiscount f, takerFeeDiscount f, timestamp t, foreignMarginBalance l, foreignRequirement l"""
 
 _WALLET = """account l, currency s, deposited l, withdrawn l, transferIn l, transferOut l, amount l,
 pendingCredit l, pendingDebit l, confirmedDebit l, timestamp t"""
@@ -133,7 +139,10 @@ _LIST = [
         _columns("orderID g, symbol s, side s, price f, leavesQty l"),
     ),
     Table("announcement", "Announcement", ("id",), _columns("id l, link x, title x, content x, date t")),
-    Table("chat", "Chat", ("id",), _columns("id l, date t, user x, message x, html x, fromBot b, channelID f")),
+    Table(
+        "chat", "Chat", ("id",),
+        _columns("id l, date t, user x, message x, html x, fromBot b, channelID f"),
+    ),
     Table("connected", "ConnectedUsers", ("id",), _columns("id l, users l, bots l")),
     Table(
         "publicNotifications", "GlobalNotification", ("id",),
