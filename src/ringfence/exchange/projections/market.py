@@ -20,6 +20,9 @@ _STATES = {
 }  # fmt: skip
 _TIMESPAN_8H = "2000-01-01T08:00:00.000Z"
 
+Best = tuple[int, int, int, int]
+"""(bid size, bid ticks, ask ticks, ask size), 0 = none."""
+
 
 class TradeView(NamedTuple):
     """One public trade."""
@@ -55,8 +58,8 @@ class Bin:
     """Trades between two instants; prices in ticks, 0 = none yet."""
 
     __slots__ = (
-        "close", "end_ns", "foreign", "high", "home", "last_size", "low", "open", "px_qty", "trades", "turnover",
-        "volume",
+        "close", "end_ns", "foreign", "high", "home", "last_size", "low", "open", "px_qty", "quote", "trades",
+        "turnover", "volume",
     )  # fmt: skip
 
     def __init__(self, end_ns: int, previous_close: int) -> None:
@@ -64,6 +67,8 @@ class Bin:
         self.open = self.high = self.low = self.close = previous_close
         self.trades = self.volume = self.turnover = self.last_size = self.px_qty = 0
         self.home = self.foreign = 0.0
+        self.quote: Best = (0, 0, 0, 0)
+        """The best when the bin closed."""
 
     def add(self, trade: TradeView, home: float, foreign: float) -> None:
         if not self.trades:
@@ -116,6 +121,9 @@ class Bin:
             "homeNotional": round(self.home, 8),
             "foreignNotional": round(self.foreign, 8),
         }
+
+    def quote_row(self, of: Instrument) -> Row:
+        return quote_row(of, self.end_ns, self.quote)
 
 
 class Side:
@@ -199,23 +207,13 @@ class Market:
         }
 
     @property
-    def best(self) -> tuple[int, int, int, int]:
-        """(bid size, bid ticks, ask ticks, ask size), 0 = none."""
+    def best(self) -> Best:
         bid = self.bids.prices[-1] if self.bids.prices else 0
         ask = self.asks.prices[0] if self.asks.prices else 0
         return self.bids.levels.get(bid, 0), bid, ask, self.asks.levels.get(ask, 0)
 
     def quote_row(self) -> Row:
-        of = self.instrument
-        bid_size, bid, ask, ask_size = self.best
-        return {
-            "timestamp": iso(self.timestamp_ns),
-            "symbol": of.symbol,
-            "bidSize": bid_size or None,
-            "bidPrice": of.price(bid) if bid else None,
-            "askPrice": of.price(ask) if ask else None,
-            "askSize": ask_size or None,
-        }
+        return quote_row(self.instrument, self.timestamp_ns, self.best)
 
     def show(self, order: Order, sign: int) -> None:
         if order.shown:
@@ -256,6 +254,7 @@ class Market:
             minute = Bin(minute.end_ns + NS_PER_MINUTE, minute.close)
         self.running["1m"] = minute
         for size, done in closed:
+            done.quote = self.best
             self.closed[size] = done
         return closed
 
@@ -394,6 +393,18 @@ class Market:
             "minTick": of.price(1),
             "timestamp": iso(self.timestamp_ns),
         }
+
+
+def quote_row(of: Instrument, timestamp_ns: int, best: Best) -> Row:
+    bid_size, bid, ask, ask_size = best
+    return {
+        "timestamp": iso(timestamp_ns),
+        "symbol": of.symbol,
+        "bidSize": bid_size or None,
+        "bidPrice": of.price(bid) if bid else None,
+        "askPrice": of.price(ask) if ask else None,
+        "askSize": ask_size or None,
+    }
 
 
 def _end_of(timestamp_ns: int, step_ns: int) -> int:
