@@ -1,0 +1,150 @@
+"""Answers questions about the past: wire rows, and the ledger's balances and lines."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, Table, and_, false, inspect, or_, select
+
+from ringfence.exchange.projections.history.schema import (
+    BALANCE,
+    HISTORY_TABLES,
+    LEDGER,
+    PROGRESS,
+    open_engine,
+)
+from ringfence.exchange.projections.orders import Row
+from ringfence.exchange.projections.tables import TABLES
+from ringfence.units.limits import INT64_MAX
+
+_STAMP_LENGTH = len("2026-11-24T12:00:00.000Z")
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of one table.
+
+    `equal` holds the allowed values of columns, None for "empty". Times are the wire's ISO text, both
+    ends included. `columns` narrows a row; the columns that identify it come always. `start` rows are
+    passed over before `count` are returned, oldest first unless `reverse`.
+    """
+
+    table: str
+    equal: dict[str, tuple[Any, ...]] = {}
+    start_time: str | None = None
+    end_time: str | None = None
+    columns: tuple[str, ...] | None = None
+    count: int = 100
+    start: int = 0
+    reverse: bool = False
+
+
+class LedgerLine(NamedTuple):
+    """One side of an entry, as it was written. `number` is the event's; its lines sum to zero per asset."""
+
+    key: int
+    number: int
+    account: str
+    asset: int
+    amount: int
+    kind: str
+    timestamp: str
+
+
+class HistoryReader:
+    """Reads a history database, while another process writes it. Use it from one thread at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+        self._is_made = False
+        self._progress = select(PROGRESS.c.next_sequence)
+
+    def next_sequence(self) -> int:
+        """Return what the rows reach: every command below it is in them. 0 before the first."""
+        with self._engine.connect() as connection:
+            if not self._is_made:
+                self._is_made = inspect(connection).has_table(PROGRESS.name)
+                if not self._is_made:
+                    return 0
+            return connection.execute(self._progress).scalar() or 0
+
+    def rows(self, query: Query) -> list[Row]:
+        """Return wire rows in the order of their making. Raises ValueError for what cannot be asked."""
+        names, statement = _select(query)
+        with self._engine.connect() as connection:
+            return [dict(zip(names, found, strict=True)) for found in connection.execute(statement)]
+
+    def balances(self, account: str | None = None) -> dict[tuple[str, int], int]:
+        """Return the balance of each (ledger account, asset); their sum is zero for every asset."""
+        statement = select(BALANCE.c.account, BALANCE.c.asset, BALANCE.c.amount)
+        if account is not None:
+            statement = statement.where(BALANCE.c.account == account)
+        with self._engine.connect() as connection:
+            found = connection.execute(statement.order_by(BALANCE.c.account, BALANCE.c.asset))
+            return {(name, asset): amount for name, asset, amount in found}
+
+    def lines(
+        self, account: str | None = None, *, after_key: int = -1, count: int = 1_000
+    ) -> list[LedgerLine]:
+        """Return lines of one ledger account, or of all, oldest first, from the one after `after_key`."""
+        statement = select(*(LEDGER.c[name] for name in LedgerLine._fields)).where(LEDGER.c.key > after_key)
+        if account is not None:
+            statement = statement.where(LEDGER.c.account == account)
+        with self._engine.connect() as connection:
+            found = connection.execute(statement.order_by(LEDGER.c.key).limit(count))
+            return [LedgerLine(*line) for line in found]
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _select(query: Query) -> tuple[tuple[str, ...], Select[Any]]:
+    """Return the names of the columns and the statement. Raises ValueError."""
+    table = HISTORY_TABLES.get(query.table)
+    if table is None:
+        raise ValueError(f"no history is kept of '{query.table}'")
+    wire = TABLES[query.table]
+    for name in (*query.equal, *(query.columns or ())):
+        if name not in wire.types:
+            raise ValueError(f"'{name}' is no column of {query.table}")
+    if not (0 <= query.count <= INT64_MAX and 0 <= query.start <= INT64_MAX):
+        raise ValueError("count and start are whole numbers from 0")
+    wanted = wire.names if query.columns is None else {*query.columns, *wire.keys}
+    names = tuple(name for name in wire.names if name in wanted)
+    statement = select(*(table.c[name] for name in names))
+    for name, values in query.equal.items():
+        statement = statement.where(_is_one_of(table, name, wire.types[name], values))
+    if query.start_time is not None:
+        statement = statement.where(table.c.timestamp >= _stamp(query.start_time))
+    if query.end_time is not None:
+        statement = statement.where(table.c.timestamp <= _stamp(query.end_time))
+    # Everywhere else the two orders are the same one, and indexes end with both columns.
+    order = [table.c.key] if query.table in ("order", "transact") else [table.c.timestamp, table.c.key]
+    statement = statement.order_by(*(column.desc() for column in order) if query.reverse else order)
+    return names, statement.limit(query.count).offset(query.start)
+
+
+def _is_one_of(table: Table, name: str, kind: str, values: tuple[Any, ...]) -> ColumnElement[bool]:
+    """Return the condition. What a column of this type cannot hold is equal to no row, and no error."""
+    column = table.c[name]
+    fitting = [value for value in values if value is not None and _fits(value, kind)]
+    found: list[ColumnElement[bool]] = [column.in_(fitting)] if len(fitting) > 1 else []
+    if len(fitting) == 1:
+        found = [column == fitting[0]]
+    if None in values:
+        found.append(column.is_(None))
+    return or_(*found) if found else and_(false())
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if kind == "boolean" or isinstance(value, bool):
+        return kind == "boolean" and isinstance(value, bool)
+    if kind in ("long", "float"):
+        is_number = isinstance(value, int | float) and -INT64_MAX <= value <= INT64_MAX
+        return is_number and (kind == "float" or value == int(value))
+    # Neither NUL nor half a surrogate pair can be asked of every database.
+    return isinstance(value, str) and "\0" not in value and value == value.encode(errors="ignore").decode()
+
+
+def _stamp(text: str) -> str:
+    if len(text) != _STAMP_LENGTH or not text.endswith("Z"):
+        raise ValueError(f"'{text}' is not a time like 2026-11-24T12:00:00.000Z")
+    return text

@@ -1,0 +1,141 @@
+"""The SQL tables, made from the wire's column lists, and how a database is opened.
+
+Every table has an integer `key` that orders its rows for ever and is the same after a rebuild:
+
+| table           | key                                                                      |
+|-----------------|--------------------------------------------------------------------------|
+| order           | sequence of the command that placed it                                    |
+| execution       | twice the number of its event, plus 1 for the maker's side                |
+| trade           | number of its event                                                       |
+| tradeBin, quoteBin | minutes since 1970 at its end, times 64, plus the instrument's number   |
+| transact, ledger | how many rows came before; `progress` counts them                        |
+
+Timestamps are the wire's ISO text, which sorts. They ascend with the key in every table but `order`,
+whose rows go on changing.
+"""
+
+import os
+import sqlite3
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.types import TypeEngine
+
+from ringfence.exchange.projections.tables import BIN_NAMES, TABLES
+
+
+class HistoryError(Exception):
+    """The database does not fit what is to be written to it; nothing in it was changed."""
+
+
+# "C": byte order on every server, which is what ISO text needs, and the quickest.
+_TEXT: TypeEngine[Any] = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite makes a row's own address of a primary key only if its type is spelled INTEGER.
+_KEY: TypeEngine[Any] = BigInteger().with_variant(Integer(), "sqlite")
+_TYPES: dict[str, TypeEngine[Any]] = {"long": BigInteger(), "float": Double(), "boolean": Boolean()}
+
+# What queries filter by, each with the order in which they want the rows.
+_BY_SYMBOL = (("symbol", "timestamp", "key"),)
+_INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "order": (("account", "key"), ("account", "symbol", "key"), ("account", "clOrdID"), ("orderID",)),
+    "execution": (
+        ("account", "timestamp", "key"), ("account", "symbol", "timestamp", "key"),
+        ("account", "clOrdID"), ("orderID",),
+    ),
+    "trade": (("symbol", "timestamp", "key"), ("timestamp", "key")),
+    "transact": (("account", "key"),),
+    **{f"tradeBin{size}": _BY_SYMBOL for size in BIN_NAMES},
+    **{f"quoteBin{size}": _BY_SYMBOL for size in BIN_NAMES},
+}  # fmt: skip
+
+METADATA = MetaData()
+
+
+def _table(name: str) -> Table:
+    columns = [Column(column.name, _TYPES.get(column.type, _TEXT)) for column in TABLES[name].columns]
+    indexes = [
+        Index(f"{name}_by_{'_'.join(by)}", *by)
+        for by in _INDEXES[name]
+    ]  # fmt: skip
+    return Table(name, METADATA, Column("key", _KEY, primary_key=True), *columns, *indexes)
+
+
+HISTORY_TABLES: dict[str, Table] = {name: _table(name) for name in _INDEXES}
+"""By the name of the wire table."""
+
+LEDGER = Table(
+    "ledger", METADATA,
+    Column("key", _KEY, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("account", _TEXT, nullable=False),
+    Column("asset", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("timestamp", _TEXT, nullable=False),
+    Index("ledger_by_account_key", "account", "key"),
+)  # fmt: skip
+
+# The sums of the lines, kept as they grow: adding up all lines takes longer every day.
+BALANCE = Table(
+    "balance", METADATA,
+    Column("account", _TEXT, primary_key=True),
+    Column("asset", BigInteger, primary_key=True, autoincrement=False),
+    Column("amount", BigInteger, nullable=False),
+)  # fmt: skip
+
+PROGRESS = Table(
+    "progress", METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("layout", _TEXT, nullable=False),
+    Column("next_sequence", BigInteger, nullable=False),
+    Column("next_event", BigInteger, nullable=False),
+    Column("last_batch", _TEXT, nullable=False),
+    Column("transactions", BigInteger, nullable=False),
+    Column("lines", BigInteger, nullable=False),
+)  # fmt: skip
+
+
+def layout() -> str:
+    """Return a name of the tables and columns as they are now; a database of another one is made again."""
+    text = repr([(t.name, [(c.name, str(c.type)) for c in t.columns]) for t in METADATA.sorted_tables])
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def open_engine(url: str) -> Engine:
+    """Return the engine of a database URL; a file of SQLite is made, private to its owner."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, paramstyle="format")
+    if parsed.database:
+        os.close(os.open(Path(parsed.database), os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(parsed, paramstyle="qmark", connect_args={"timeout": 10})
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+    """Readers do not wait for the writer, and commits do not wait for the disk.
+
+    A power cut can take the newest commits with it, whole ones; they are folded again.
+    """
+    for pragma in (
+        "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "cache_size=-65536",
+        "wal_autocheckpoint=4000", "journal_size_limit=67108864",
+    ):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}")
