@@ -1,11 +1,12 @@
 """The journal: what was said, in order, for ever. Everything else can be rebuilt from it.
 
-| module  | what is in it                                                             |
-|---------|---------------------------------------------------------------------------|
-| journal | `Journal`: open, append, read, verify; tells a torn tail from rot         |
-| frame   | the binary layout of one frame and its place in the hash chain            |
+| module  | what is in it                                                               |
+|---------|-----------------------------------------------------------------------------|
+| journal | `Journal`, the one writer: open, append; tells a torn tail from rot         |
+| reader  | `JournalReader`: frames in order, checked; safe while the core appends      |
+| frame   | the binary layout of one frame and its place in the hash chain              |
 | disk    | every access to files goes through `Disk`, so that a test can pull the plug |
-| errors  | what can go wrong, with what to do about it                               |
+| errors  | what can go wrong, with what to do about it                                 |
 """
 
 from ringfence.exchange.journal.disk import Disk, DiskFile, RealDisk
@@ -13,12 +14,16 @@ from ringfence.exchange.journal.errors import (
     JournalCorruptError,
     JournalError,
     JournalGapError,
+    JournalReadError,
+    JournalVersionError,
     JournalWriteError,
 )
 from ringfence.exchange.journal.frame import GENESIS, Frame
-from ringfence.exchange.journal.journal import Journal, Progress, TornTail, read_frames
+from ringfence.exchange.journal.journal import Journal, TornTail
+from ringfence.exchange.journal.reader import JournalReader, Progress, read_frames
 
 __all__ = [
     "GENESIS", "Disk", "DiskFile", "Frame", "Journal", "JournalCorruptError", "JournalError",
-    "JournalGapError", "JournalWriteError", "Progress", "RealDisk", "TornTail", "read_frames",
+    "JournalGapError", "JournalReadError", "JournalReader", "JournalVersionError", "JournalWriteError",
+    "Progress", "RealDisk", "TornTail", "read_frames",
 ]  # fmt: skip

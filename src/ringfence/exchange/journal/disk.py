@@ -62,6 +62,9 @@ class RealDisk:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The names of the folders must survive a power cut as well.
+        _sync_directory(directory.parent)
+        _sync_directory(directory.parent.parent)
 
     def names(self, suffix: str) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir() if path.name.endswith(suffix))
@@ -80,7 +83,7 @@ class RealDisk:
             # Blocks are allocated now, so that a sync writes data only and cannot run out of space.
             os.posix_fallocate(descriptor, 0, size)
             os.fsync(descriptor)
-            self._sync_directory()
+            _sync_directory(self.directory)
         except OSError:
             os.close(descriptor)
             os.unlink(self.directory / name)
@@ -97,15 +100,16 @@ class RealDisk:
             file.flush()
             os.fsync(file.fileno())
         aside.rename(self.directory / name)
-        self._sync_directory()
+        _sync_directory(self.directory)
 
     def remove(self, name: str) -> None:
         (self.directory / name).unlink()
-        self._sync_directory()
+        _sync_directory(self.directory)
 
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

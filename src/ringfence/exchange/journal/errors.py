@@ -11,20 +11,42 @@ class JournalCorruptError(JournalError):
     def __init__(self, *, segment: str, offset: int, sequence: int, what: str) -> None:
         self.segment, self.offset, self.sequence, self.what = segment, offset, sequence, what
         super().__init__(
-            f"journal damaged in {segment} at byte {offset}, at sequence {sequence}: {what}. Nothing was "
-            "started and nothing was changed. Restore this segment from a backup or a replica and run "
-            "`ringfence journal verify`."
+            f"journal damaged in {segment or 'the folder'} at byte {offset}, at sequence {sequence}: {what}. "
+            "Nothing was started and nothing was changed. Restore this segment from a backup or a replica "
+            "and run `ringfence journal verify`."
         )
 
 
 class JournalGapError(JournalError):
-    """A frame does not continue the one before it: a segment is missing or out of place."""
+    """A segment is missing or out of place. Remedy: put the segments back as they were."""
 
-    def __init__(self, *, segment: str, expected_sequence: int, found_sequence: int) -> None:
-        self.expected_sequence, self.found_sequence = expected_sequence, found_sequence
+    def __init__(self, *, segment: str, offset: int, what: str) -> None:
+        self.segment, self.offset, self.what = segment, offset, what
         super().__init__(
-            f"journal has a gap before {segment}: expected sequence {expected_sequence}, found "
-            f"{found_sequence}. Nothing was started. Put the missing segments back."
+            f"journal has a gap at byte {offset} of {segment}: {what}. Nothing was started and nothing was "
+            "changed. Put the missing segments back and run `ringfence journal verify`."
+        )
+
+
+class JournalVersionError(JournalError):
+    """A whole frame of a version that this program does not read. Remedy: start the one that wrote it."""
+
+    def __init__(self, *, segment: str, offset: int, found: int, known: int) -> None:
+        self.segment, self.offset, self.found, self.known = segment, offset, found, known
+        super().__init__(
+            f"the frame at byte {offset} of {segment} has version {found}, this program reads {known}. "
+            "Nothing was started and nothing was changed. Start the release that wrote it."
+        )
+
+
+class JournalReadError(JournalError):
+    """The disk did not give back what it holds. Nothing is known to be lost; look at the disk."""
+
+    def __init__(self, *, segment: str, offset: int, cause: OSError) -> None:
+        self.segment, self.offset = segment, offset
+        super().__init__(
+            f"the journal could not read {segment} from byte {offset}: {cause.strerror or cause}. Nothing "
+            "was started and nothing was changed. Check the disk, then start again."
         )
 
 

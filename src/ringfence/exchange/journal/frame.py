@@ -1,11 +1,13 @@
 """One frame: a batch of commands that became durable together.
 
     magic 8 | version u4 | count u4 | first_sequence u8 | timestamp_ns u8 | previous hash 32
-    | checksum of the commands u4 | checksum of this header u4 | commands 64 * count
+    | checksum of the commands u4 | checksum of this header u4 | zeros to 128 | commands 64 * count
 
-The hash of a frame is BLAKE2b-256 over its header and commands; the next frame carries it, so one hash
+The header stays the same in every version, so that a frame of another version is known for one. The
+hash of a frame is BLAKE2b-256 over its header and commands; the next frame carries it, so one hash
 names everything before it. CRC-32C finds damage fast and says which part it is in. A frame begins at a
-multiple of 64 bytes and its header takes 128, so that one can be searched for after damage.
+multiple of 64 bytes and its header takes 128, so that one can be searched for after damage. No text
+that a customer sends can look like a frame: where a header has its zeros, a slot has its kind.
 """
 
 import hashlib
@@ -66,6 +68,8 @@ class Damage(NamedTuple):
     what: str
     is_blank: bool = False
     """Nothing was ever written here."""
+    version: int = VERSION
+    """That of a whole header."""
 
 
 def decode(raw: bytes, offset: int) -> Frame | Damage:
@@ -80,7 +84,9 @@ def decode(raw: bytes, offset: int) -> Frame | Damage:
         return Damage("the frame's header does not match its checksum")
     _, version, count, first_sequence, timestamp_ns, previous, checksum = _HEADER.unpack_from(header)
     if version != VERSION:
-        return Damage(f"the frame has version {version}, this program reads {VERSION}")
+        return Damage(f"the frame has version {version}", version=version)
+    if header[_HEADER.size + _CRC.size :].strip(b"\0"):
+        return Damage("the frame's header has bytes where zeros belong")
     begin = offset + HEADER_BYTES
     commands = raw[begin : begin + count * RECORD_BYTES]
     if len(commands) < count * RECORD_BYTES or crc32c.crc32c(commands) != checksum:

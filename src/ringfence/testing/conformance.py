@@ -1,0 +1,55 @@
+"""What the real thing and its fake must both do, so that a test on the fake says something."""
+
+from collections.abc import Callable
+
+from ringfence.exchange.journal import Disk
+
+
+def check_disk(disk: Disk) -> None:
+    """Check an empty disk. Raises AssertionError."""
+    assert disk.names("") == []
+    file = disk.create("b.part", 1000)
+    assert disk.names("") == ["b.part"]
+    assert disk.size("b.part") == 1000
+    assert disk.read("b.part") == bytes(1000)
+    assert _refuses(FileExistsError, lambda: disk.create("b.part", 10))
+    assert disk.size("b.part") == 1000
+
+    file.write_at(10, b"hello")
+    assert disk.read("b.part", 9, 7) == b"\0hello\0"
+    file.sync()
+    file.write_at(12, b"LL")
+    file.close()
+    assert disk.read("b.part", 10, 5) == b"heLLo"
+    assert disk.read("b.part", 998) == b"\0\0"
+    assert disk.read("b.part", 998, 100) == b"\0\0"
+    assert disk.read("b.part", 2000) == b""
+
+    again = disk.open("b.part")
+    again.write_at(998, b"beyond")
+    again.sync()
+    again.close()
+    assert disk.size("b.part") == 1004
+    assert disk.read("b.part", 996) == b"\0\0beyond"
+
+    disk.put("a.part", b"one")
+    disk.put("a.part", b"two!")
+    disk.put("a.other", b"")
+    assert disk.read("a.part") == b"two!"
+    assert disk.read("a.other") == b""
+    assert disk.names(".part") == ["a.part", "b.part"]
+    assert disk.names(".none") == []
+    disk.remove("a.part")
+    assert disk.names("") == ["a.other", "b.part"]
+    disk.create("a.part", 4).close()
+    assert disk.read("a.part") == bytes(4)
+    for missing in (disk.read, disk.size, disk.open, disk.remove):
+        assert _refuses(FileNotFoundError, lambda missing=missing: missing("nowhere"))  # type: ignore[misc]
+
+
+def _refuses(error: type[OSError], action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except error:
+        return True
+    return False
