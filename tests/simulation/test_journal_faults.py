@@ -130,7 +130,7 @@ def test_what_was_acknowledged_is_there_and_nothing_else() -> None:
     reached: Counter[str] = Counter()
     run_all(SEEDS, reached)
     floors = {
-        "stopped in append": 1_000, "stopped while opening": 500, "failed in append": 300,
+        "stopped in append": 1_000, "stopped while opening": 400, "failed in append": 300,
         "failed while opening": 100, "could not read": 100, "the frame in flight survived": 500,
         "a torn tail was set aside": 500, "segments": 8,
     }  # fmt: skip
@@ -261,9 +261,7 @@ def test_each_missing_segment_is_missed() -> None:
             with pytest.raises((JournalGapError, JournalCorruptError)) as caught:
                 attempt()
             # The last one leaves no hole: that it is gone is known from what was published.
-            assert (
-                caught.value.segment == names[min(gone + 1, len(names) - 1) if gone < len(names) - 1 else -2]
-            )
+            assert caught.value.segment == names[gone + 1 if gone + 1 < len(names) else gone - 1]
         assert contents(disk) == before
 
 
@@ -337,7 +335,9 @@ def test_a_disk_that_does_not_read_is_not_taken_for_an_empty_one() -> None:
         assert contents(disk) == before
 
 
-@pytest.mark.parametrize(("operation", "code"), [("write", errno.ENOSPC), ("sync", errno.EIO), ("create", errno.ENOSPC)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("operation", "code"), [("write", errno.ENOSPC), ("sync", errno.EIO), ("create", errno.ENOSPC)]
+)
 def test_after_one_failed_write_nothing_more_is_acknowledged(operation: str, code: int) -> None:
     disk = SimulatedDisk(3)
     journal = Journal(disk, segment_bytes=1024)
@@ -360,8 +360,7 @@ def test_a_frame_whose_sync_failed_is_durable_once_a_journal_was_opened_over_it(
         journal = Journal(disk, segment_bytes=1024)
         disk.fail("sync", errno.EIO)
         with pytest.raises(JournalWriteError):
-            for index in range(2):
-                journal.append(b"a" * 640, timestamp_ns=index)
+            journal.append(b"a" * 640, timestamp_ns=1)
         disk.kill()
         opened = Journal(disk).next_sequence
         disk.power_cut()
