@@ -5,6 +5,7 @@
 | specification | one instrument, its JSON, the integers the engine gets       |
 | value         | value, profit, fee and margin formulas in exact integers     |
 | catalogue     | what a new venue lists                                       |
+| listing       | the commands that list an instrument                         |
 """
 
 from ringfence.instruments.specification import Instrument, decode, encode

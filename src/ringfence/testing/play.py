@@ -6,9 +6,9 @@ import numpy as np
 
 from ringfence.exchange.engine import Engine
 from ringfence.instruments.catalogue import start_instruments
-from ringfence.instruments.specification import encode
-from ringfence.messages.batch import SPECIFICATION, Records, encode_data
-from ringfence.messages.commands import Command, InstrumentState, VenueParameter
+from ringfence.instruments.listing import listing_commands
+from ringfence.messages.batch import Records
+from ringfence.messages.commands import Command, VenueParameter
 from ringfence.messages.records import COMMAND, DISPLAY_ALL
 from ringfence.units.limits import MARK_SUBTICKS
 
@@ -29,14 +29,9 @@ def opening(*, accounts: int, mark_ticks: int = 10_000) -> Records:
     """Return the commands that list the start instruments and credit demo accounts."""
     rows = [command(Command.CONFIGURE_VENUE, type=VenueParameter.RISK_TIERS_MAX, qty=10)]
     for instrument in start_instruments(START_NS):
-        symbol = instrument.number
-        rows.append(command(Command.LIST, symbol=symbol, type=instrument.kind))
-        rows.append(np.frombuffer(encode_data([(SPECIFICATION, encode(instrument))]), COMMAND))
-        for parameter, value in instrument.parameters():
-            rows.append(command(Command.CONFIGURE, symbol=symbol, type=parameter, qty=value))
-        rows.append(command(Command.SET_STATE, symbol=symbol, qty=InstrumentState.OPEN))
+        rows.append(listing_commands(instrument))
         if not instrument.is_spot:
-            rows.append(command(Command.MARK, symbol=symbol, qty=mark_ticks * MARK_SUBTICKS))
+            rows.append(command(Command.MARK, symbol=instrument.number, qty=mark_ticks * MARK_SUBTICKS))
     for account in range(1, accounts + 1):
         rows.append(command(Command.OPEN_ACCOUNT, account=account))
         rows.append(command(Command.DEPOSIT, account=account, symbol=0, qty=100 * 10**8))

@@ -4,6 +4,8 @@ Costs are exposures with the sign of the quantity, as in the engine; rows turn t
 inverse contracts, whose long positions have negative value on the wire.
 """
 
+from collections.abc import Container
+
 from ringfence.exchange.projections.market import Market
 from ringfence.exchange.projections.orders import Order, Row, notionals_at
 from ringfence.instruments.specification import Instrument
@@ -334,7 +336,9 @@ class Margin:
 class Account:
     """One account: its margins by asset, its positions by instrument number, its open orders by handle."""
 
-    __slots__ = ("cancel_all_at_ns", "margins", "name", "number", "opened_ns", "orders", "positions")
+    __slots__ = (
+        "by_clordid", "cancel_all_at_ns", "margins", "name", "number", "opened_ns", "orders", "positions",
+    )  # fmt: skip
 
     def __init__(self, number: int, opened_ns: int) -> None:
         self.number, self.opened_ns = number, opened_ns
@@ -342,6 +346,8 @@ class Account:
         self.margins: dict[int, Margin] = {}
         self.positions: dict[int, Position] = {}
         self.orders: dict[int, Order] = {}
+        self.by_clordid: dict[str, Order] = {}
+        """The open orders that have a clOrdID."""
         self.cancel_all_at_ns = 0
 
     def margin(self, asset: int) -> Margin:
@@ -357,12 +363,16 @@ class Account:
             self.margin(instrument.settle_asset).positions.append(position)
         return position
 
-    def position_rows(self) -> list[Row]:
+    def position_rows(self, numbers: Container[int] | None = None) -> list[Row]:
+        """Return the rows of positions, of some instruments or of all."""
         return [
             position.row(self.margin(position.instrument.settle_asset))
-            for position in self.positions.values()
-            if not position.instrument.is_spot
+            for number, position in self.positions.items()
+            if not position.instrument.is_spot and (numbers is None or number in numbers)
         ]
 
     def margin_rows(self) -> list[Row]:
-        return [self.margin(asset.number).row() for asset in ASSETS if asset.number in self.margins]
+        return [self.margins[asset.number].row() for asset in ASSETS if asset.number in self.margins]
+
+    def wallet_rows(self) -> list[Row]:
+        return [self.margins[asset.number].wallet_row() for asset in ASSETS if asset.number in self.margins]

@@ -231,7 +231,10 @@ class Views:
             text=text.decode() if text else DEFAULT_TEXT, timestamp_ns=self.timestamp_ns,
         )  # fmt: skip
         self.orders[handle] = order
-        self.accounts[account].orders[handle] = order
+        held = self.accounts[account]
+        held.orders[handle] = order
+        if order.clordid is not None:
+            held.by_clordid[order.clordid] = order
         self._entering.append(order)
         self._touch_order(order)
         self._execution(order, "New")
@@ -244,7 +247,10 @@ class Views:
 
     def _forget(self, order: Order) -> None:
         del self.orders[order.handle]
-        del self.accounts[order.account].orders[order.handle]
+        held = self.accounts[order.account]
+        del held.orders[order.handle]
+        if order.clordid is not None:
+            held.by_clordid.pop(order.clordid, None)
 
     def _canceled(self, event: tuple[Any, ...]) -> None:
         order = self.orders[event[1]]
@@ -283,7 +289,7 @@ class Views:
         order.qty = order.cum_qty + leaves
         items = decode_data(self._batch.commands, event[0] - self._batch.first_sequence)
         if clid and CLORDID in items:
-            order.clordid = items[CLORDID].decode()
+            self._rename(order, items[CLORDID].decode())
         by_engine = flags & EventFlag.BY_ENGINE
         line = "Amended: Order had execInst of ReduceOnly" if by_engine else "Amended: Amended via API."
         if not by_engine and TEXT in items:
@@ -292,6 +298,13 @@ class Views:
         order.transact_ns = self.timestamp_ns
         self._touch_order(order)
         self._execution(order, "Replaced")
+
+    def _rename(self, order: Order, clordid: str) -> None:
+        held = self.accounts[order.account].by_clordid
+        if order.clordid is not None:
+            held.pop(order.clordid, None)
+        order.clordid = clordid
+        held[clordid] = order
 
     def _rejected(self, event: tuple[Any, ...]) -> None:
         if self._result is not None:

@@ -1,0 +1,82 @@
+"""The gateway: one process that serves REST and WebSocket on one port.
+
+    python -m ringfence.daemons.gateway DIRECTORY [--config FILE] [--host H] [--port P]
+
+Reads `gateway.json` in the directory unless told otherwise. Exit status: 0 asked to stop, 66 a file that
+it needs is no good, 69 the port is taken.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from ringfence.exchange.gateway import Config, Gateway
+
+log = logging.getLogger("ringfence.gateway")
+
+EXIT_INPUT, EXIT_UNAVAILABLE = 66, 69
+
+
+def read_config(path: Path) -> Config:
+    """Return the configuration, the defaults if there is no file. Raises ValueError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Config)
+    except FileNotFoundError:
+        return Config()
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path.name} is no gateway configuration: {error}") from error
+
+
+async def serve(directory: Path, config: Config) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        gateway = Gateway(directory, config)
+    except ValueError as error:
+        log.critical("%s", error)
+        return EXIT_INPUT
+    starting = loop.create_task(gateway.start())
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return 0
+    try:
+        starting.result()
+    except OSError as error:
+        log.critical("cannot listen on %s:%d: %s; nothing was started", config.host, config.port, error)
+        return EXIT_UNAVAILABLE
+    log.info("listening on http://%s:%d", config.host, gateway.port)
+    await stopping
+    await gateway.stop()
+    log.info("stopped")
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-gateway", description="REST and WebSocket gateway")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s gateway %(levelname)s %(message)s")
+    try:
+        config = read_config(options.config or options.directory / "gateway.json")
+    except ValueError as error:
+        log.critical("%s; nothing was started", error)
+        sys.exit(EXIT_INPUT)
+    given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
+    sys.exit(uvloop.run(serve(options.directory, msgspec.structs.replace(config, **given))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The gateway: BitMEX's REST and WebSocket text in, command records on, replies and streams out.
+
+| module                          | what is in it                                                    |
+|---------------------------------|------------------------------------------------------------------|
+| gateway                         | `Gateway`: one port, who may pass, which handler                 |
+| http                            | HTTP/1.1 connections                                             |
+| keys, authentication, limits    | who asks, what they may, how often                               |
+| parameters, commands            | text into values, values into command records                    |
+| desk                            | commands to the core, results back, views up to date             |
+| errors                          | refusals in BitMEX's words                                       |
+| rest/                           | the endpoints, one file a noun                                   |
+| websocket/                      | sessions, topics, streams                                        |
+| swagger                         | the API's description of itself                                  |
+"""
+
+from ringfence.exchange.gateway.gateway import Config, Gateway
+from ringfence.exchange.gateway.keys import (
+    KeyLimits,
+    KeyRecord,
+    Permission,
+    new_record,
+    read_records,
+    write_records,
+)
+from ringfence.exchange.gateway.limits import Limits
+
+__all__ = [
+    "Config", "Gateway", "KeyLimits", "KeyRecord", "Limits", "Permission", "new_record", "read_records",
+    "write_records",
+]  # fmt: skip

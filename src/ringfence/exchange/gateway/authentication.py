@@ -1,0 +1,44 @@
+"""Who asks: BitMEX's `api-key`, `api-expires` and `api-signature`, over the bytes that were sent."""
+
+from ringfence.exchange.gateway.errors import Refused
+from ringfence.exchange.gateway.keys import ApiKey, KeyStore, Permission
+
+WEBSOCKET_MESSAGE = b"GET/realtime"
+"""What a WebSocket client signs, with the expiry behind it, whatever the real path is."""
+
+
+def authenticate(
+    keys: KeyStore,
+    *,
+    key_id: str,
+    expires: str,
+    signature: str,
+    message: bytes,
+    address: str,
+    now_seconds: int,
+) -> ApiKey:
+    """Return the key that signed `message + expires`'s request. Raises Refused (401 or 403).
+
+    `message` already holds the expiry at its place. The order of checks is the venue's: key, enabled,
+    address, expiry, signature. An expiry far ahead is fine: clients send up to a year, one even
+    milliseconds.
+    """
+    key = keys.get(key_id)
+    if key is None:
+        raise Refused(401, "Invalid API Key.")
+    if not key.record.enabled:
+        raise Refused(403, "This key is disabled.")
+    if not key.allows_address(address):
+        raise Refused(403, "Access Denied")
+    if not expires.isascii() or not expires.isdigit() or len(expires) > 18:
+        raise Refused(401, "Invalid api-expires: it must be a Unix time in seconds.")
+    if int(expires) < now_seconds:
+        raise Refused(401, "This request has expired - `expires` is in the past. Check your clock.")
+    if not key.signs(message, signature):
+        raise Refused(401, "Signature not valid.")
+    return key
+
+
+def require(key: ApiKey, permission: Permission) -> None:
+    if not key.allows(permission):
+        raise Refused(403, "Access Denied")

@@ -1,0 +1,257 @@
+"""Parameters into command records: the edge where text becomes binary."""
+
+import struct
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.errors import invalid
+from ringfence.exchange.projections import Market, Order, Views
+from ringfence.messages.batch import CLORDID, TEXT, encode_data
+from ringfence.messages.commands import Command, OrderFlag, OrderType
+from ringfence.messages.identifiers import clid_hash, handle_of
+from ringfence.messages.records import COMMAND, DISPLAY_ALL, RECORD_BYTES
+from ringfence.units.limits import INT64_MAX, QTY_MAX
+
+Parameters = Mapping[str, Any]
+
+_RECORD = struct.Struct("<QqQQQiiIIHBBHH")
+assert _RECORD.size == RECORD_BYTES
+assert COMMAND.names == (
+    "handle", "qty", "clid", "orig_clid", "request", "px", "stop_px", "account", "display", "symbol",
+    "kind", "type", "flags", "origin",
+)  # fmt: skip
+
+_IMMEDIATE, _DAY, _FILL_OR_KILL = int(OrderFlag.IOC), int(OrderFlag.DAY), int(OrderFlag.FOK)
+_POST, _REDUCE, _CLOSE = int(OrderFlag.POST_ONLY), int(OrderFlag.REDUCE_ONLY), int(OrderFlag.CLOSE)
+_SELL = int(OrderFlag.SELL)
+_TIME_IN_FORCE = {
+    "GoodTillCancel": 0, "GTC": 0, "ImmediateOrCancel": _IMMEDIATE, "IOC": _IMMEDIATE, "FillOrKill": _FILL_OR_KILL,
+    "FOK": _FILL_OR_KILL, "Day": _DAY, "PO": _POST, "PostOnly": _POST,
+}  # fmt: skip
+_EXEC_INST = {"ParticipateDoNotInitiate": _POST, "ReduceOnly": _REDUCE, "Close": _CLOSE}
+_SIDES = {"Buy": 0, "Sell": _SELL, "buy": 0, "sell": _SELL}
+_CLORDID_MAX = 36
+_TEXT_MAX = 255
+
+
+def pack(
+    kind: int,
+    *,
+    request: int,
+    account: int = 0,
+    symbol: int = 0,
+    qty: int = 0,
+    px: int = 0,
+    handle: int = 0,
+    clid: int = 0,
+    orig_clid: int = 0,
+    display: int = DISPLAY_ALL,
+    type: int = 0,
+    flags: int = 0,
+    data: list[tuple[int, bytes]] | None = None,
+) -> bytes:
+    """Return one command with its DATA slots."""
+    record = _RECORD.pack(
+        handle, qty, clid, orig_clid, request, px, 0, account, display, symbol, kind, type, flags, 0
+    )
+    return record + encode_data(data) if data else record
+
+
+def market_of(views: Views, parameters: Parameters) -> Market:
+    """Return the market that `symbol` names exactly, whatever its case. Raises Refused."""
+    symbol = parameters.get("symbol")
+    if not isinstance(symbol, str) or not symbol:
+        raise invalid("symbol is required")
+    market = views.symbols.get(symbol) or views.symbols.get(symbol.upper())
+    if market is None:
+        raise invalid("Invalid symbol")
+    return market
+
+
+def ticks_of(market: Market, price: Decimal | int, *, name: str = "price") -> int:
+    """Return the whole ticks of an exact price. Raises Refused."""
+    of = market.instrument
+    if not 0 < price <= of.price(of.px_ticks_max):
+        raise invalid(f"Invalid {name}")
+    scaled = Decimal(price).scaleb(of.tick_decimals)
+    if scaled % of.tick_units:
+        raise invalid(f"Invalid {name} tickSize")
+    return int(scaled) // of.tick_units
+
+
+def _quantity(parameters: Parameters, name: str) -> int | None:
+    value = read.number(parameters, name)
+    if value is None:
+        return None
+    if value != int(value) or abs(value) > INT64_MAX:
+        raise invalid(f"Invalid {name}")
+    return int(value)
+
+
+def _display(parameters: Parameters) -> int:
+    value = _quantity(parameters, "displayQty")
+    if value is None:
+        return DISPLAY_ALL
+    if not 0 <= value <= QTY_MAX:
+        raise invalid("Invalid displayQty")
+    return value
+
+
+def _instructions(parameters: Parameters) -> int:
+    value = parameters.get("execInst")
+    if not value:
+        return 0
+    if not isinstance(value, str):
+        raise invalid("Invalid execInst")
+    flags = 0
+    for word in value.split(","):
+        name = word.strip()
+        if not name:
+            continue
+        bit = _EXEC_INST.get(name)
+        if bit is None:
+            raise invalid("Unsupported execInst")
+        flags |= bit
+    return flags
+
+
+def _order_type(parameters: Parameters, has_price: bool) -> int:
+    value = parameters.get("ordType")
+    if not value:
+        if parameters.get("stopPx") or parameters.get("pegPriceType"):
+            raise invalid("Unsupported ordType")
+        return OrderType.LIMIT if has_price else OrderType.MARKET
+    if value == "Limit":
+        return OrderType.LIMIT
+    if value == "Market":
+        return OrderType.MARKET
+    raise invalid("Unsupported ordType")
+
+
+def client_order_id(parameters: Parameters, name: str = "clOrdID") -> str | None:
+    value = parameters.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > _CLORDID_MAX or not value.isprintable():
+        raise invalid(f"Invalid {name}: at most {_CLORDID_MAX} printable characters")
+    return value
+
+
+def place(views: Views, account: int, parameters: Parameters, request: int) -> bytes:
+    """Return the PLACE command of a POST /order. Raises Refused."""
+    market = market_of(views, parameters)
+    qty = _quantity(parameters, "orderQty")
+    price = read.number(parameters, "price")
+    flags = _instructions(parameters)
+    kind = _order_type(parameters, price is not None)
+    if read.given(parameters, "contingencyType") or read.given(parameters, "clOrdLinkID"):
+        raise invalid("Unsupported contingencyType")
+    force = parameters.get("timeInForce")
+    if force:
+        bits = _TIME_IN_FORCE.get(force) if isinstance(force, str) else None
+        if bits is None:
+            raise invalid("Unsupported timeInForce")
+        # A market order never rests, so good-till-cancelled and immediate-or-cancel say nothing new.
+        flags |= bits & (_FILL_OR_KILL | _POST) if kind == OrderType.MARKET else bits
+    side = parameters.get("side")
+    if side:
+        bit = _SIDES.get(side) if isinstance(side, str) else None
+        if bit is None:
+            raise invalid("Invalid side")
+        flags |= bit
+    elif qty is not None and qty < 0:
+        flags |= _SELL
+    elif qty is None and flags & _CLOSE:
+        held = views.accounts[account].positions.get(market.instrument.number)
+        flags |= _SELL if held is not None and held.qty > 0 else 0
+    if qty is None:
+        if not flags & _CLOSE:
+            raise invalid("Invalid orderQty")
+        qty = 0
+    elif qty < 0:
+        qty = -qty
+        if not flags & _SELL:
+            raise invalid("Invalid orderQty")
+    px = 0
+    if kind == OrderType.LIMIT:
+        if price is None:
+            raise invalid("Invalid price")
+        px = ticks_of(market, price)
+    clordid = client_order_id(parameters)
+    data = [] if clordid is None else [(CLORDID, clordid.encode())]
+    words = parameters.get("text")
+    if words:
+        data.append((TEXT, _checked_text(parameters)))
+    record = _RECORD.pack(
+        0, qty, clid_hash(clordid) if clordid else 0, 0, request, px, 0, account, _display(parameters),
+        market.instrument.number, Command.PLACE, kind, flags, 0,
+    )  # fmt: skip
+    return record + encode_data(data) if data else record
+
+
+def _checked_text(parameters: Parameters) -> bytes:
+    words = read.text(parameters, "text", length_max=_TEXT_MAX)
+    return (words or "").encode()
+
+
+def amend(order: Order, account: int, parameters: Parameters, market: Market, request: int) -> bytes:
+    """Return the AMEND command of a PUT /order. Raises Refused."""
+    flags = 0
+    qty = _quantity(parameters, "orderQty")
+    leaves = _quantity(parameters, "leavesQty")
+    price = read.number(parameters, "price")
+    if read.given(parameters, "stopPx") or read.given(parameters, "pegOffsetValue"):
+        raise invalid("Invalid stopPx for ordType")
+    if qty is not None and leaves is not None:
+        raise invalid("Invalid leavesQty: orderQty or leavesQty, not both")
+    if qty is not None:
+        flags |= OrderFlag.AMEND_QTY
+        qty = abs(qty)
+    elif leaves is not None:
+        flags |= OrderFlag.AMEND_LEAVES
+        qty = abs(leaves)
+    px = 0
+    if price is not None:
+        flags |= OrderFlag.AMEND_PX
+        px = ticks_of(market, price)
+    clordid = client_order_id(parameters)
+    data = [] if clordid is None else [(CLORDID, clordid.encode())]
+    if parameters.get("text"):
+        data.append((TEXT, _checked_text(parameters)))
+    return pack(
+        Command.AMEND, request=request, account=account, symbol=market.instrument.number, qty=qty or 0, px=px,
+        handle=order.handle, clid=clid_hash(clordid) if clordid else 0, flags=flags, data=data,
+    )  # fmt: skip
+
+
+def cancel(
+    account: int, text: str | None, request: int, *, order_id: str | None = None, clordid: str | None = None
+) -> bytes | None:
+    """Return the CANCEL command of an order; the engine knows whether it is open and whose it is.
+
+    None if the orderID cannot be one of ours.
+    """
+    handle = 0
+    if order_id is not None:
+        named = handle_of(order_id)
+        if named is None:
+            return None
+        handle = named
+    data = [(TEXT, f"Canceled: {text}".encode())] if text else None
+    return pack(
+        Command.CANCEL, request=request, account=account, handle=handle,
+        orig_clid=clid_hash(clordid) if clordid else 0, data=data,
+    )  # fmt: skip
+
+
+def find_open(
+    views: Views, account: int, *, order_id: str | None = None, clordid: str | None = None
+) -> Order | None:
+    """Return an account's open order by orderID or clOrdID, None if it has none such."""
+    held = views.accounts[account]
+    if order_id is not None:
+        handle = handle_of(order_id)
+        return None if handle is None else held.orders.get(handle)
+    return None if clordid is None else held.by_clordid.get(clordid)

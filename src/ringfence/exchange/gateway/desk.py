@@ -1,0 +1,200 @@
+"""The desk: takes commands to the core, brings results back, and keeps the views up to date."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ringfence.exchange.feed import CoreClient, FeedReader
+from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
+from ringfence.exchange.projections import Changes, Result, Views
+from ringfence.exchange.projections.history import checkpoint
+from ringfence.messages.records import RECORD_BYTES
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[Sequence[Result] | Refused], None]
+"""Called once: with the results in the order of the commands, or with why nothing was done."""
+
+_PENDING_MAX = 20_000
+_MESSAGE_BYTES_MAX = 1024 * RECORD_BYTES
+_RECONNECT_SECONDS = 0.2
+_CATCH_UP_SECONDS = 0.05
+
+
+class _Submission:
+    """Commands that one request sent together."""
+
+    __slots__ = ("connection", "done", "missing", "results", "tokens")
+
+    def __init__(self, tokens: Sequence[int], done: Done, connection: int) -> None:
+        self.tokens, self.done, self.connection = tokens, done, connection
+        self.results: dict[int, Result] = {}
+        self.missing = len(tokens)
+
+
+class Desk:
+    """One gateway's view of the exchange and its way in."""
+
+    def __init__(self, directory: Path, on_changes: Callable[[Changes], None]) -> None:
+        self._directory = directory
+        self._on_changes = on_changes
+        self.views = Views()
+        self._reader = FeedReader(directory / "feed")
+        self._core = CoreClient(directory / "core.sock", self._wake, self._lost)
+        self._pending: dict[int, _Submission] = {}
+        self._outgoing: list[bytes] = []
+        # Tokens start at the clock, so that two gateways, or one before and after a restart, never share one.
+        self._tokens = itertools.count(time.time_ns())
+        self._connection = 0
+        self._awaits_greeting = True
+        self._settle_at: int | None = None
+        self._closing = False
+        self._reconnecting: asyncio.Task[None] | None = None
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Load the views, catch up with the feed, connect to the core. Waits for the core."""
+        started = time.monotonic()
+        loaded = checkpoint.load(self._directory / "checkpoints")
+        if loaded is not None:
+            self.views = loaded
+            self._reader = FeedReader(self._directory / "feed", next_sequence=loaded.next_sequence)
+        begun = self.views.next_sequence
+        while not self._catch_up(_CATCH_UP_SECONDS):
+            await asyncio.sleep(0)
+        await self._connect()
+        log.info(
+            "views at sequence %d after %.2f s, %d commands folded",
+            self.views.next_sequence, time.monotonic() - started, self.views.next_sequence - begun,
+        )  # fmt: skip
+
+    async def _connect(self) -> None:
+        told = False
+        while not self._closing:
+            try:
+                await self._core.connect()
+                return
+            except OSError as error:
+                if not told:
+                    log.warning("waiting for the exchange core: %s", error)
+                    told = True
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def _catch_up(self, seconds: float) -> bool:
+        """Fold what the feed holds for at most so long; True when it is all folded."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            batch = self._reader.read()
+            if batch is None:
+                return True
+            self._take(self.views.apply(batch))
+        return False
+
+    def close(self) -> None:
+        self._closing = True
+        self._core.close()
+        self._reader.close()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._core.is_connected
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    # ---- commands out
+
+    def token(self) -> int:
+        return next(self._tokens)
+
+    def check_open(self, *, may_shed: bool) -> None:
+        """Raise Refused if a command cannot be taken now; cancels are not shed while there is a core."""
+        if not self._core.is_connected:
+            raise unavailable("the matching engine is restarting")
+        if may_shed and (self._core.queue_is_full or len(self._pending) > _PENDING_MAX):
+            raise overloaded()
+
+    def submit(self, commands: Sequence[tuple[int, bytes]], done: Done) -> None:
+        """Send (token, command) pairs; `done` hears their results when they are durable."""
+        submission = _Submission([token for token, _ in commands], done, self._connection)
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        for token, slots in commands:
+            self._pending[token] = submission
+            self._outgoing.append(slots)
+
+    def _flush(self) -> None:
+        """Send what the requests of this turn of the loop asked for, in as few messages as fit."""
+        parts: list[bytes] = []
+        size = 0
+        outgoing, self._outgoing = self._outgoing, []
+        try:
+            for slots in outgoing:
+                if size + len(slots) > _MESSAGE_BYTES_MAX and parts:
+                    self._core.submit(b"".join(parts))
+                    parts, size = [], 0
+                parts.append(slots)
+                size += len(slots)
+            self._core.submit(b"".join(parts))
+        except ConnectionError:
+            pass  # The line was just lost: what did not reach the journal is answered on reconnection.
+
+    # ---- results in
+
+    def _wake(self, next_sequence: int) -> None:
+        if self._awaits_greeting:
+            # Everything that became durable lies below what the core greets with: what has no result
+            # when the views are there never reached the journal.
+            self._awaits_greeting = False
+            self._settle_at = next_sequence
+        while True:
+            batch = self._reader.read()
+            if batch is None:
+                break
+            self._take(self.views.apply(batch))
+        if self._settle_at is not None and self.views.next_sequence >= self._settle_at:
+            self._settle()
+
+    def _take(self, changes: Changes) -> None:
+        """Tell everyone: the private streams first, then whoever waits for a reply."""
+        self._on_changes(changes)
+        for result in changes.results:
+            submission = self._pending.pop(result.request, None)
+            if submission is None:
+                continue
+            submission.results[result.request] = result
+            submission.missing -= 1
+            if submission.missing == 0:
+                found = submission.results
+                submission.done([found[token] for token in submission.tokens])
+
+    # ---- a lost core
+
+    def _lost(self) -> None:
+        if self._closing:
+            return
+        log.error(
+            "the line to the exchange core is lost; %d commands await their outcome", len(self._pending)
+        )
+        self._connection += 1
+        self._awaits_greeting = True
+        self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        await self._connect()
+        log.info("connected to the exchange core again")
+
+    def _settle(self) -> None:
+        self._settle_at = None
+        dead = {id(s): s for s in self._pending.values() if s.connection < self._connection}
+        self._pending = {t: s for t, s in self._pending.items() if s.connection >= self._connection}
+        for submission in dead.values():
+            if submission.results:
+                submission.done(list(submission.results.values()))
+            else:
+                submission.done(unavailable("the command did not reach the journal before a restart"))

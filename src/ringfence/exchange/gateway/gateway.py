@@ -1,0 +1,389 @@
+"""The gateway: one port for REST and WebSocket, one desk behind them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from picows import WSAutoPingStrategy, WSCloseCode
+from picows.api import WSProtocol
+
+from ringfence.exchange.gateway import swagger
+from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, require
+from ringfence.exchange.gateway.desk import Desk
+from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
+from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
+from ringfence.exchange.gateway.keys import ApiKey, KeyStore
+from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.gateway.parameters import parse_body, parse_form
+from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
+from ringfence.exchange.gateway.schema import VERSION
+from ringfence.exchange.gateway.websocket import Publisher, Session
+from ringfence.exchange.projections import Changes, Result
+from ringfence.exchange.projections.history import HistoryReader, Query
+from ringfence.messages.commands import Command
+from ringfence.messages.rejects import Reject
+from ringfence.units.assets import ASSETS
+
+log = logging.getLogger(__name__)
+
+_API = "/api/v1"
+_HISTORY_WAIT_SECONDS = 5.0
+_HISTORY_POLL_SECONDS = 0.004
+_KEYS_EVERY_SECONDS = 1.0
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an operator can choose for one gateway process. None of it changes what the engine does."""
+
+    host: str = "127.0.0.1"
+    port: int = 8040
+    public_host: str | None = None
+    """Host and port that clients see, for the swagger document; None = that of each request."""
+    public_scheme: str = "http"
+    history_url: str | None = None
+    """SQLAlchemy URL; None = history.sqlite in the data directory."""
+    flush_milliseconds: float = 5.0
+    """How long public changes are gathered before they are sent."""
+    limits: Limits = Limits()
+
+
+class Gateway:
+    """Everything that serves one port. `start`, then `stop`."""
+
+    def __init__(self, directory: Path, config: Config) -> None:
+        self.config = config
+        self.limits = config.limits
+        self.keys = KeyStore(directory / "keys.json")
+        self.limiter = Limiter(config.limits)
+        self.desk = Desk(directory, self._changed)
+        self.publisher: Publisher
+        self.sessions: set[Session] = set()
+        self._connections: set[HttpConnection] = set()
+        self._history_url = config.history_url or f"sqlite:///{directory / 'history.sqlite'}"
+        self._reader: HistoryReader | None = None
+        self._history_thread = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server: asyncio.Server | None = None
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Catch up with the exchange and listen."""
+        loop = asyncio.get_running_loop()
+        self.publisher = Publisher(
+            self.desk.views, schedule=loop.call_later, flush_seconds=self.config.flush_milliseconds / 1000
+        )
+        await self.desk.start()
+        self.publisher.views = self.desk.views
+        self._server = await loop.create_server(
+            lambda: HttpConnection(self._handle, self._upgrade, self._connections), self.config.host, self.config.port,
+            backlog=1024, reuse_address=True,
+        )  # fmt: skip
+        self.run(self._watch_keys())
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also when 0 was asked for."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Tell clients that we restart, and stop."""
+        if self._server is not None:
+            self._server.close()
+        for session in list(self.sessions):
+            session.close(WSCloseCode.SERVICE_RESTART, "restarting")
+        for connection in list(self._connections):
+            connection.close()
+        for task in list(self._tasks):
+            task.cancel()
+        self.desk.close()
+        self._history_thread.shutdown(wait=False, cancel_futures=True)
+        await asyncio.sleep(0.05)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run something beside the request that asked for it."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch_keys(self) -> None:
+        """Read the keys again when their file changes; a key that is gone loses its connections."""
+        while True:
+            await asyncio.sleep(_KEYS_EVERY_SECONDS)
+            try:
+                self.keys.refresh()
+            except ValueError as error:
+                log.error("%s; the keys that were read before stay in force", error)
+                continue
+            for session in list(self.sessions):
+                if session.key is not None:
+                    found = self.keys.get(session.key.record.id)
+                    if found is None or not found.record.enabled:
+                        session.close(WSCloseCode.POLICY_VIOLATION, "the API key was revoked")
+                    else:
+                        session.key = found
+
+    # ---- time: the wire's clock, never the engine's
+
+    def now(self) -> float:
+        return time.time()
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    # ---- what others need
+
+    @property
+    def connected(self) -> int:
+        return len(self.sessions)
+
+    def _changed(self, changes: Changes) -> None:
+        if self.sessions:
+            self.publisher.take(changes)
+
+    def refusal_of(self, result: Result) -> Refused:
+        """Return why the engine refused a command, in the wire's words."""
+        assert result.refusal is not None
+        reject, figure = result.refusal
+        market = self.desk.views.markets.get(result.symbol)
+        currency = market.instrument.settle.currency if market else ASSETS[0].currency
+        if reject == Reject.UNKNOWN_ORDER and result.kind == Command.CANCEL:
+            return Refused(404, "Not Found")
+        return of_reject(reject, figure, currency)
+
+    async def history(self, query: Query) -> list[dict[str, Any]]:
+        """Return rows of the past that include everything this gateway has answered so far.
+
+        Raises Refused (503) if the history process does not get there in time.
+        """
+        wanted = self.desk.views.next_sequence
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _HISTORY_WAIT_SECONDS
+        while True:
+            try:
+                rows = await loop.run_in_executor(self._history_thread, self._read_history, wanted, query)
+            except ValueError as error:
+                raise Refused(400, str(error), "ValidationError") from error
+            if rows is not None:
+                return rows
+            if loop.time() > until:
+                raise unavailable("the history of orders and trades is behind")
+            await asyncio.sleep(_HISTORY_POLL_SECONDS)
+
+    def _read_history(self, wanted: int, query: Query) -> list[dict[str, Any]] | None:
+        """Runs in the history thread."""
+        try:
+            if self._reader is None:
+                self._reader = HistoryReader(self._history_url)
+            return self._reader.rows(query) if self._reader.next_sequence() >= wanted else None
+        except ValueError:
+            raise
+        except Exception:
+            log.exception("the history database cannot be read")
+            self._reader = None
+            return None
+
+    def log_fault(self, request: Request) -> None:
+        log.exception("a request of account %s failed", request.key.account if request.key else "-")
+
+    # ---- REST
+
+    def _handle(self, connection: HttpConnection, http: HttpRequest) -> None:
+        request: Request | None = None
+        try:
+            admitted = self._admit(connection, http)
+            if admitted is None:
+                return
+            route, request = admitted
+            outcome = route.handler(request)
+        except Refused as refused:
+            if request is not None:
+                request.refuse(refused)
+            else:
+                self._turn_away(connection, refused)
+            return
+        except Exception:
+            log.exception("a request to %s %s failed", http.method, http.target[:80])
+            connection.reply(
+                500, Refused(500, "Server Error: this is our fault and has been logged", "Error").body()
+            )
+            return
+        if outcome is LATER:
+            return
+        if asyncio.iscoroutine(outcome):
+            self.run(request.answer_when(outcome))
+        else:
+            request.answer(outcome)
+
+    def _turn_away(self, connection: HttpConnection, refused: Refused) -> None:
+        headers = b""
+        bucket = self.limiter.requests(None, connection.address, self.now())
+        if refused.status == 429:
+            seconds = refused.retry_after_seconds or 1
+            headers = b"retry-after: %d\r\n" % seconds
+        connection.reply(refused.status, refused.body(), headers + limit_headers(bucket, None, self.now()))
+
+    def _admit(self, connection: HttpConnection, http: HttpRequest) -> tuple[Route, Request] | None:
+        """Find the route, the caller and its parameters. Raises Refused; None if it was answered."""
+        raw_path, _, raw_query = http.target.partition(b"?")
+        path, query = raw_path.decode("latin-1"), raw_query.decode("latin-1")
+        if not path.startswith(_API):
+            self._answer_root(connection, http, path)
+            return None
+        now = self.now()
+        name = path[len(_API) :]
+        if not name or name == "/":
+            connection.reply(
+                200, encode({"name": "BitMEX API", "version": VERSION, "timestamp": int(now * 1000)})
+            )
+            return None
+        key = self._key_of(connection, http, now)
+        bucket = self._take(self.limiter.requests(key, connection.address, now), now)
+        route = ROUTES.get((http.method, name.rstrip("/")))
+        request = Request(connection, self, {}, key, bucket)
+        try:
+            if route is None:
+                raise self._no_route(http.method, name)
+            if route.needs_key:
+                if key is None:
+                    raise Refused(401, "Authorization Required")
+                if key.account not in self.desk.views.accounts:
+                    raise Refused(403, "Invalid account")
+                if route.permission is not None:
+                    require(key, route.permission)
+                if route.moves_orders:
+                    request.second_bucket = self.count_order(key)
+            request.parameters = parse_form(query) if query else {}
+            if http.body:
+                request.parameters.update(parse_body(http.body, http.header(b"content-type")))
+        except Refused as refused:
+            request.refuse(refused)
+            return None
+        return route, request
+
+    def _no_route(self, method: str, name: str) -> Refused:
+        allowed = sorted(m for m, path in ROUTES if path == name.rstrip("/"))
+        if allowed:
+            return Refused(405, f"{method} is not possible here; use {', '.join(allowed)}")
+        return Refused(404, "Not Found")
+
+    def _key_of(self, connection: HttpConnection, http: HttpRequest, now: float) -> ApiKey | None:
+        """Return the key that signed a request, None if it is not signed. Raises Refused."""
+        key_id = http.header(b"api-key")
+        if not key_id:
+            return None
+        expires = http.header(b"api-expires")
+        if not expires:
+            raise Refused(401, "api-expires is missing; api-nonce is no longer supported")
+        message = b"".join((http.method.encode(), http.target, expires.encode("latin-1"), http.body))
+        try:
+            return authenticate(
+                self.keys, key_id=key_id, expires=expires, signature=http.header(b"api-signature"), message=message,
+                address=connection.address, now_seconds=int(now),
+            )  # fmt: skip
+        except Refused:
+            # Guessing counts against the address.
+            self._take(self.limiter.requests(None, connection.address, now), now)
+            raise
+
+    def _take(self, bucket: Any, now: float) -> Any:
+        if bucket is not None and not bucket.take(1, now):
+            seconds = bucket.seconds_until(1)
+            raise Refused(
+                429,
+                f"Rate limit exceeded, retry in {seconds} seconds.",
+                "RateLimitError",
+                retry_after_seconds=seconds,
+            )
+        return bucket
+
+    def count_order(self, key: ApiKey) -> Any:
+        """Count one order request against the account's second limit. Raises Refused (429)."""
+        now = self.now()
+        return self._take(self.limiter.orders(key, now), now)
+
+    def _answer_root(self, connection: HttpConnection, http: HttpRequest, path: str) -> None:
+        if http.method == "GET" and path == "/api/explorer/swagger.json":
+            host = self.config.public_host or http.header(b"host") or f"{self.config.host}:{self.port}"
+            connection.reply(200, encode(swagger.document(host, self.config.public_scheme)))
+        elif http.method == "GET" and path == "/":
+            connection.reply(200, encode(self._greeting()))
+        else:
+            raise Refused(404, "Not Found")
+
+    def _greeting(self) -> dict[str, str]:
+        return {
+            "name": "Ringfence", "api": _API, "realtime": "/realtime",
+            "swagger": "/api/explorer/swagger.json", "instruments": f"{_API}/instrument/active",
+        }  # fmt: skip
+
+    # ---- WebSocket
+
+    def websocket_key(self, key_id: str, expires: str, signature: str, address: str) -> ApiKey:
+        """Return the key that signed a realtime connection. Raises Refused."""
+        message = WEBSOCKET_MESSAGE + expires.encode("latin-1", "replace")
+        key = authenticate(
+            self.keys, key_id=key_id, expires=expires, signature=signature, message=message, address=address,
+            now_seconds=int(self.now()),
+        )  # fmt: skip
+        if key.account not in self.desk.views.accounts:
+            raise Refused(403, "Invalid account")
+        return key
+
+    def _upgrade(self, connection: HttpConnection, http: HttpRequest, ahead: bytes) -> None:
+        """Check who wants a realtime connection, then give the socket to picows."""
+        raw_path, _, raw_query = http.target.partition(b"?")
+        query = raw_query.decode("latin-1")
+        now = self.now()
+        try:
+            if raw_path != b"/realtime":
+                raise Refused(404, "Not Found")
+            self._take(self.limiter.connections(connection.address, now), now)
+            key = self._websocket_caller(connection, http, query)
+        except Refused as refused:
+            connection.reply(refused.status, refused.body(), b"")
+            return
+        session = Session(self, connection.address, key, query)
+        transport = connection.hand_over()
+        if transport is None:
+            return
+        protocol = WSProtocol(
+            None, None, False, lambda request: session, logging.getLogger("picows.server"), True, 5.0, True, 30.0, 30.0,
+            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 16_384,
+        )  # fmt: skip
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        _feed(protocol, _head_of(http) + ahead)
+
+    def _websocket_caller(self, connection: HttpConnection, http: HttpRequest, query: str) -> ApiKey | None:
+        named = {name: http.header(f"api-{name}".encode()) for name in ("key", "expires", "signature")}
+        if not named["key"]:
+            fields = parse_form(query)
+            named = {name: str(fields.get(f"api-{name}", "")) for name in named}
+        if not named["key"]:
+            return None
+        return self.websocket_key(named["key"], named["expires"], named["signature"], connection.address)
+
+
+def _head_of(http: HttpRequest) -> bytes:
+    """Write the upgrade request again, in the plain form that every parser takes."""
+    lines = [b"GET " + http.target + b" HTTP/1.1"]
+    lines += [name + b": " + value.strip() for name, value in http.headers.items()]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    """Give a buffered protocol bytes that were read before it took over."""
+    view = memoryview(data)
+    while view:
+        buffer = memoryview(protocol.get_buffer(len(view)))
+        count = min(len(buffer), len(view))
+        buffer[:count] = view[:count]
+        protocol.buffer_updated(count)
+        view = view[count:]

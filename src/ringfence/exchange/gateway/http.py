@@ -1,0 +1,204 @@
+"""HTTP/1.1 on the gateway's one port: requests in order, replies in order, upgrades handed over.
+
+A connection works on one request at a time; what a client sends ahead waits. Parsing is httptools'
+(the parser of Node.js); this module adds limits, so that nobody fills the memory with half a request.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+
+URL_BYTES_MAX = 16_384
+HEADERS_MAX = 64
+HEADER_BYTES_MAX = 16_384
+BODY_BYTES_MAX = 1 << 20
+_AHEAD_MAX = 64
+_IDLE_SECONDS = 75.0
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+_JSON = b"content-type: application/json; charset=utf-8\r\n"
+_COMMON = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+
+
+class HttpRequest:
+    """One request as it came: `target` and `body` are the bytes that were signed."""
+
+    __slots__ = ("body", "headers", "is_upgrade", "keep_alive", "method", "target")
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.keep_alive = True
+        self.is_upgrade = False
+
+    def header(self, name: bytes) -> str:
+        """Return a header's text, empty if it is missing. Names are lower case."""
+        return self.headers.get(name, b"").decode("latin-1").strip()
+
+
+Handler = Callable[["HttpConnection", HttpRequest], None]
+Upgrader = Callable[["HttpConnection", HttpRequest, bytes], None]
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client connection. `handle` is called with each request and must lead to one `reply`."""
+
+    def __init__(self, handle: Handler, upgrade: Upgrader, connections: set["HttpConnection"]) -> None:
+        self._handle, self._upgrade, self._connections = handle, upgrade, connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = HttpRequest()
+        self._body: list[bytes] = []
+        self._body_bytes = self._header_bytes = 0
+        self._waiting: deque[HttpRequest] = deque()
+        self._busy: HttpRequest | None = None
+        self._transport: asyncio.Transport | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._broken = False
+        self.address = ""
+
+    # ---- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if peer else ""
+        self._connections.add(self)
+        self._watch()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.discard(self)
+        self._transport = None
+        self._waiting.clear()
+        if self._idle:
+            self._idle.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self._broken:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._transport:
+                self._broken = True
+                self._upgrade(self, self._request, data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            if not self._broken:
+                self._refuse(400, f"the request is not HTTP: {error}")
+
+    def _watch(self) -> None:
+        """Close a connection on which nothing happens; also one that never finishes a request."""
+        if self._idle:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._expire)
+
+    def _expire(self) -> None:
+        if self._busy is None and self._transport:
+            self._transport.close()
+        else:
+            self._watch()
+
+    # ---- httptools
+
+    def on_message_begin(self) -> None:
+        self._request = HttpRequest()
+        self._body, self._body_bytes, self._header_bytes = [], 0, 0
+
+    def on_url(self, url: bytes) -> None:
+        self._request.target += url
+        if len(self._request.target) > URL_BYTES_MAX:
+            self._refuse(414, f"the address is longer than {URL_BYTES_MAX} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers = self._request.headers
+        headers[name.lower()] = value
+        self._header_bytes += len(name) + len(value)
+        if len(headers) > HEADERS_MAX or self._header_bytes > HEADER_BYTES_MAX:
+            self._refuse(431, "the request has too many or too long headers")
+
+    def on_headers_complete(self) -> None:
+        if not self._broken and self._request.headers.get(b"expect", b"").lower() == b"100-continue":
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > BODY_BYTES_MAX:
+            self._refuse(413, f"the body is longer than {BODY_BYTES_MAX} bytes")
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._broken:
+            return
+        request, parser = self._request, self._parser
+        request.method = parser.get_method().decode("latin-1")
+        request.keep_alive = parser.should_keep_alive()
+        request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if parser.should_upgrade():
+            return
+        if self._busy is not None:
+            self._waiting.append(request)
+            if len(self._waiting) > _AHEAD_MAX:
+                self._refuse(429, f"more than {_AHEAD_MAX} requests were sent ahead on one connection")
+            return
+        self._begin(request)
+
+    def _begin(self, request: HttpRequest) -> None:
+        self._busy = request
+        self._handle(self, request)
+
+    # ---- replies
+
+    def reply(self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = _JSON) -> None:
+        """Send the reply of the request at work. `headers` are complete lines with their line ends."""
+        request = self._busy
+        self._busy = None
+        if self._transport is None:
+            return
+        keep_alive = request is not None and request.keep_alive and not self._broken
+        close = b"" if keep_alive else b"connection: close\r\n"
+        payload = b"" if request is not None and request.method == "HEAD" else body
+        self._write(
+            b"".join((_STATUS_LINES[status], content_type, _COMMON, headers, close,
+                      b"content-length: %d\r\n\r\n" % len(body), payload))
+        )  # fmt: skip
+        if not keep_alive:
+            self._transport.close()
+            return
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+        else:
+            self._watch()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport:
+            self._transport.write(data)
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Answer what cannot be read any further and hang up."""
+        if self._broken:
+            return
+        self._broken = True
+        self._busy = None
+        self._waiting.clear()
+        text = why.replace("\\", "/").replace('"', "'")
+        self.reply(status, b'{"error":{"message":"%s","name":"HTTPError"}}' % text.encode())
+
+    def hand_over(self) -> asyncio.Transport | None:
+        """Give the transport away after an upgrade; this object is done with."""
+        transport, self._transport = self._transport, None
+        self._connections.discard(self)
+        if self._idle:
+            self._idle.cancel()
+        return transport
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.close()

@@ -1,0 +1,173 @@
+"""API keys: who may do what, and the fast HMAC of each.
+
+Keys live in one file that only its owner may read, because an HMAC secret has to be known to check a
+signature. The file is replaced whole and read again when it changes.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from ringfence.units.time import iso
+
+_BLOCK_BYTES = hashlib.sha256().block_size
+_INNER = bytes(x ^ 0x36 for x in range(256))
+_OUTER = bytes(x ^ 0x5C for x in range(256))
+
+
+class Permission(StrEnum):
+    ORDER = "order"
+    ORDER_CANCEL = "orderCancel"
+    WITHDRAW = "withdraw"
+
+
+class KeyLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Rate limits of one key's account that differ from the venue's; None = the venue's."""
+
+    requests_per_minute: int | None = None
+    orders_per_second: int | None = None
+
+
+class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One key as the file holds it."""
+
+    id: str
+    secret: str
+    account: int
+    name: str = ""
+    permissions: tuple[Permission, ...] = ()
+    cidrs: tuple[str, ...] = ()
+    """Networks that may use the key; none = any."""
+    enabled: bool = True
+    created_ns: int = 0
+    limits: KeyLimits = KeyLimits()
+
+
+class ApiKey:
+    """A key ready for use."""
+
+    __slots__ = ("_inner", "_networks", "_outer", "record")
+
+    def __init__(self, record: KeyRecord) -> None:
+        self.record = record
+        self._networks = [ipaddress.ip_network(cidr, strict=False) for cidr in record.cidrs]
+        secret = record.secret.encode()
+        if len(secret) > _BLOCK_BYTES:
+            secret = hashlib.sha256(secret).digest()
+        padded = secret.ljust(_BLOCK_BYTES, b"\0")
+        # RFC 2104 with both pads hashed once per key: a third of the time of a fresh HMAC.
+        self._inner = hashlib.sha256(padded.translate(_INNER))
+        self._outer = hashlib.sha256(padded.translate(_OUTER))
+
+    @property
+    def account(self) -> int:
+        return self.record.account
+
+    def allows(self, permission: Permission) -> bool:
+        """Return whether the key has a permission; `order` includes cancelling."""
+        held = self.record.permissions
+        return permission in held or (permission == Permission.ORDER_CANCEL and Permission.ORDER in held)
+
+    def allows_address(self, address: str) -> bool:
+        if not self._networks:
+            return True
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._networks)
+
+    def signs(self, message: bytes, signature: str) -> bool:
+        """Return whether the lowercase hex signature is this key's; compares in constant time."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return hmac.compare_digest(outer.hexdigest().encode(), signature.encode())
+
+    def row(self) -> dict[str, object]:
+        """Return the key as `GET /apiKey` shows it: never with its secret."""
+        record = self.record
+        return {
+            "id": record.id, "secret": None, "name": record.name or None, "nonce": 0,
+            "cidr": record.cidrs[0] if record.cidrs else None, "cidrs": list(record.cidrs),
+            "permissions": list(record.permissions), "enabled": record.enabled, "userId": record.account,
+            "created": iso(record.created_ns),
+        }  # fmt: skip
+
+
+def new_record(
+    account: int,
+    *,
+    name: str,
+    permissions: tuple[Permission, ...],
+    cidrs: tuple[str, ...] = (),
+    created_ns: int,
+    limits: KeyLimits = KeyLimits(),  # noqa: B008
+) -> KeyRecord:
+    """Return a fresh key with a random id (24 characters) and secret (48)."""
+    if {Permission.ORDER, Permission.ORDER_CANCEL} <= set(permissions):
+        raise ValueError("a key has `order` or `orderCancel`, not both")
+    for cidr in cidrs:
+        ipaddress.ip_network(cidr, strict=False)
+    return KeyRecord(
+        id=secrets.token_urlsafe(18), secret=secrets.token_urlsafe(36), account=account, name=name,
+        permissions=permissions, cidrs=cidrs, created_ns=created_ns, limits=limits,
+    )  # fmt: skip
+
+
+def read_records(path: Path) -> tuple[KeyRecord, ...]:
+    """Return the keys of a file, none if it is not there. Raises ValueError if it is no key file."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    try:
+        return msgspec.json.decode(text, type=tuple[KeyRecord, ...])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path.name} is no key file: {error}. Restore it or delete it.") from error
+
+
+def write_records(path: Path, records: tuple[KeyRecord, ...]) -> None:
+    """Replace the file at once; readable by its owner only."""
+    aside = path.with_suffix(".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(records)))
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+
+
+class KeyStore:
+    """The keys of one file, by id."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = (-1, -1)
+        self._keys: dict[str, ApiKey] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed. Raises ValueError if it is no key file."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._keys, self._stamp = {}, (-1, -1)
+            return
+        stamp = (status.st_mtime_ns, status.st_ino)
+        if stamp != self._stamp:
+            self._keys = {record.id: ApiKey(record) for record in read_records(self._path)}
+            self._stamp = stamp
+
+    def get(self, key_id: str) -> ApiKey | None:
+        return self._keys.get(key_id)
+
+    def of_account(self, account: int) -> list[ApiKey]:
+        return [key for key in self._keys.values() if key.account == account]

@@ -1,0 +1,88 @@
+"""Rate limits: token buckets by account or address, and the headers that tell about them.
+
+BitMEX's figures are the defaults: 120 requests a minute for an account, 30 for an address without a
+key, and 10 a second for what moves orders.
+"""
+
+import msgspec
+
+from ringfence.exchange.gateway.keys import ApiKey
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The venue's limits. 0 = none."""
+
+    requests_per_minute: int = 120
+    anonymous_requests_per_minute: int = 30
+    orders_per_second: int = 10
+    connections_per_hour: int = 60
+    subscriptions_max: int = 1_000
+    """Topics of one WebSocket connection."""
+
+
+class Bucket:
+    """A token bucket: `capacity` tokens, refilled evenly over `period_seconds`."""
+
+    __slots__ = ("_at", "_rate", "_tokens", "capacity")
+
+    def __init__(self, capacity: int, period_seconds: float, now: float) -> None:
+        self.capacity = capacity
+        self._rate = capacity / period_seconds
+        self._tokens = float(capacity)
+        self._at = now
+
+    def take(self, cost: int, now: float) -> bool:
+        """Take tokens if there are enough."""
+        self._tokens = min(self.capacity, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < cost:
+            return False
+        self._tokens -= cost
+        return True
+
+    @property
+    def remaining(self) -> int:
+        return int(self._tokens)
+
+    def seconds_until(self, cost: int) -> int:
+        """Return whole seconds, at least 1, until so many tokens are there."""
+        return max(1, -int(-(min(cost, self.capacity) - self._tokens) / self._rate // 1))
+
+    def is_full_at(self, now: float) -> bool:
+        return self._tokens + (now - self._at) * self._rate >= self.capacity
+
+
+class Limiter:
+    """The buckets of everyone who was here lately."""
+
+    _SWEEP_ABOVE = 10_000
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._buckets: dict[tuple[str, object], Bucket] = {}
+
+    def _bucket(self, kind: str, who: object, capacity: int, period: float, now: float) -> Bucket | None:
+        if capacity == 0:
+            return None
+        found = self._buckets.get((kind, who))
+        if found is None or found.capacity != capacity:
+            if len(self._buckets) > self._SWEEP_ABOVE:
+                self._buckets = {k: b for k, b in self._buckets.items() if not b.is_full_at(now)}
+            found = self._buckets[kind, who] = Bucket(capacity, period, now)
+        return found
+
+    def requests(self, key: ApiKey | None, address: str, now: float) -> Bucket | None:
+        """Return the bucket of ordinary requests, None if they are not limited."""
+        if key is None:
+            return self._bucket("address", address, self.limits.anonymous_requests_per_minute, 60, now)
+        own = key.record.limits.requests_per_minute
+        capacity = self.limits.requests_per_minute if own is None else own
+        return self._bucket("account", key.account, capacity, 60, now)
+
+    def orders(self, key: ApiKey, now: float) -> Bucket | None:
+        own = key.record.limits.orders_per_second
+        capacity = self.limits.orders_per_second if own is None else own
+        return self._bucket("orders", key.account, capacity, 1, now)
+
+    def connections(self, address: str, now: float) -> Bucket | None:
+        return self._bucket("connections", address, self.limits.connections_per_hour, 3600, now)

@@ -1,0 +1,18 @@
+"""REST under /api/v1: one file a noun, each endpoint beside what it says of itself.
+
+| module                          | endpoints                                             |
+|---------------------------------|-------------------------------------------------------|
+| route                           | what an endpoint is; request and answer               |
+| query                           | filter, columns, count, start, reverse, times, symbol |
+| order, position, execution      | trading                                               |
+| instrument, market_data, schema | public data                                           |
+| user                            | account, wallet, keys, assets                         |
+"""
+
+from ringfence.exchange.gateway.rest import execution, instrument, market_data, order, position, schema, user
+from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route, encode, limit_headers
+
+__all__ = [
+    "LATER", "ROUTES", "Request", "Route", "encode", "execution", "instrument", "limit_headers",
+    "market_data", "order", "position", "schema", "user",
+]  # fmt: skip

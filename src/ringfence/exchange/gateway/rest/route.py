@@ -1,0 +1,169 @@
+"""A REST endpoint: its place, who may use it, what it takes and gives. The swagger document is made of these."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ringfence.exchange.gateway.errors import Refused
+from ringfence.exchange.gateway.keys import ApiKey, Permission
+from ringfence.exchange.gateway.limits import Bucket
+from ringfence.exchange.gateway.parameters import Parameters
+
+if TYPE_CHECKING:
+    from ringfence.exchange.gateway.gateway import Gateway
+    from ringfence.exchange.gateway.http import HttpConnection
+
+encode = msgspec.json.Encoder().encode
+
+
+class Later:
+    """What a handler returns when it will answer by itself."""
+
+
+LATER = Later()
+
+
+class Parameter(NamedTuple):
+    """One parameter as the swagger document shows it. `type`: string, number, boolean, JSON."""
+
+    name: str
+    type: str
+    is_required: bool = False
+    format: str | None = None
+    description: str = ""
+
+
+Handler = Callable[["Request"], Any]
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    operation: str
+    """Tag.operationId as BitMEX names it: generated clients call it by this."""
+    handler: Handler
+    parameters: tuple[Parameter, ...]
+    returns: str
+    """Model name, `Model[]`, or `object`."""
+    needs_key: bool
+    permission: Permission | None
+    moves_orders: bool
+    """Counts against the orders-per-second limit too."""
+    summary: str
+
+
+ROUTES: dict[tuple[str, str], Route] = {}
+
+
+def route(
+    method: str,
+    path: str,
+    operation: str,
+    *parameters: Parameter,
+    returns: str = "object",
+    key: bool = False,
+    permission: Permission | None = None,
+    moves_orders: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Register a handler; its docstring's first line becomes the summary."""
+
+    def register(handler: Handler) -> Handler:
+        summary = (handler.__doc__ or "").strip().split("\n")[0]
+        ROUTES[method, path] = Route(
+            method, path, operation, handler, parameters, returns, key or permission is not None,
+            permission, moves_orders, summary,
+        )  # fmt: skip
+        return handler
+
+    return register
+
+
+class Request:
+    """One request on its way through: who asks, with which parameters, and how to answer."""
+
+    __slots__ = ("_connection", "bucket", "gateway", "key", "parameters", "second_bucket")
+
+    def __init__(
+        self, connection: "HttpConnection", gateway: "Gateway", parameters: Parameters, key: ApiKey | None,
+        bucket: Bucket | None,
+    ) -> None:  # fmt: skip
+        self._connection, self.gateway = connection, gateway
+        self.parameters = parameters
+        self.key = key
+        self.bucket = bucket
+        self.second_bucket: Bucket | None = None
+
+    @property
+    def account(self) -> int:
+        assert self.key is not None, "the route lets in requests without a key"
+        return self.key.account
+
+    @property
+    def address(self) -> str:
+        return self._connection.address
+
+    # ---- the answer, exactly once
+
+    def answer(self, value: Any) -> None:
+        self._connection.reply(200, encode(value), self._limit_headers())
+
+    def answer_bytes(self, body: bytes) -> None:
+        self._connection.reply(200, body, self._limit_headers())
+
+    def refuse(self, refused: Refused) -> None:
+        headers = self._limit_headers()
+        if refused.retry_after_seconds is not None:
+            headers += b"retry-after: %d\r\n" % refused.retry_after_seconds
+        self._connection.reply(refused.status, refused.body(), headers)
+
+    async def answer_when(self, coming: Awaitable[Any]) -> None:
+        """Answer with what an async handler returns or raises."""
+        try:
+            value = await coming
+        except Refused as refused:
+            self.refuse(refused)
+        except Exception:
+            self.gateway.log_fault(self)
+            self.refuse(Refused(500, "Server Error: this is our fault and has been logged", "Error"))
+        else:
+            self.answer(value)
+
+    def _limit_headers(self) -> bytes:
+        return limit_headers(self.bucket, self.second_bucket, self.gateway.now())
+
+
+def limit_headers(bucket: Bucket | None, second: Bucket | None, now: float) -> bytes:
+    """Return the x-ratelimit header lines; `reset` is the Unix second at which there is room again."""
+    if bucket is None:
+        return b""
+    reset = int(now) if bucket.remaining else int(now) + bucket.seconds_until(1)
+    lines = b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % (
+        bucket.capacity, bucket.remaining, reset,
+    )  # fmt: skip
+    return lines if second is None else lines + b"x-ratelimit-remaining-1s: %d\r\n" % second.remaining
+
+
+SYMBOL = Parameter(
+    "symbol", "string", description="Instrument symbol, e.g. XBTUSD; a bare root means the nearest."
+)
+TABLE_PARAMETERS: tuple[Parameter, ...] = (
+    SYMBOL,
+    Parameter(
+        "filter", "JSON", format="JSON", description='Column equality, e.g. {"side": "Buy"}; arrays mean any.'
+    ),
+    Parameter("columns", "JSON", format="JSON", description="Columns to return; keys are always there."),
+    Parameter("count", "number", format="int32", description="How many rows, 100 if not given."),
+    Parameter("start", "number", format="int32", description="How many rows to pass over."),
+    Parameter("reverse", "boolean", description="Newest first."),
+    Parameter("startTime", "string", format="date-time", description="Earliest timestamp."),
+    Parameter("endTime", "string", format="date-time", description="Latest timestamp."),
+)
+
+
+def required(name: str, type_: str = "string", description: str = "") -> Parameter:
+    return Parameter(name, type_, True, None, description)
+
+
+def optional(name: str, type_: str = "string", description: str = "") -> Parameter:
+    return Parameter(name, type_, False, None, description)

@@ -1,0 +1,269 @@
+"""/user, /apiKey, /wallet: who you are and what is yours."""
+
+from typing import Any
+
+from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.errors import Refused, invalid
+from ringfence.exchange.gateway.keys import Permission
+from ringfence.exchange.gateway.rest.route import Request, optional, required, route
+from ringfence.exchange.projections import Account, Market
+from ringfence.exchange.projections.history import Query
+from ringfence.units.assets import ASSETS, BY_CURRENCY, XBT
+from ringfence.units.rounding import PPM
+from ringfence.units.time import iso
+
+Row = dict[str, Any]
+_CURRENCY = optional("currency", description="XBt if not given; `all` for every currency.")
+_WALLET_ROWS_MAX = 10_000
+_NO_GUID = "00000000-0000-0000-0000-000000000000"
+_NO_COINS = "this venue has no wallets yet: its coins are demo coins that an operator credits"
+
+
+def _account(request: Request) -> Account:
+    return request.gateway.desk.views.accounts[request.account]
+
+
+@route("GET", "/user", "User.get", returns="User", key=True)
+def get_user(request: Request) -> object:
+    """Get your user."""
+    account = _account(request)
+    name = account.name or f"account-{account.number}"
+    return {
+        "id": account.number, "firstname": None, "lastname": None, "username": name, "accountName": name,
+        "isUser": True, "email": None, "phone": None, "created": iso(account.opened_ns),
+        "lastUpdated": iso(account.opened_ns), "preferences": {}, "TFAEnabled": None, "affiliateID": None,
+        "country": None, "geoipCountry": None, "geoipRegion": None, "firstTradeTimestamp": None,
+        "firstDepositTimestamp": None, "typ": None,
+    }  # fmt: skip
+
+
+def _by_currency(request: Request, rows: dict[str, Row]) -> object:
+    """Return the row of the currency that is asked for, or all rows."""
+    currency = read.text(request.parameters, "currency") or XBT.currency
+    if currency == "all":
+        return list(rows.values())
+    if currency not in BY_CURRENCY:
+        raise invalid("Invalid currency")
+    return rows[currency]
+
+
+@route("GET", "/user/margin", "User.getMargin", _CURRENCY, returns="Margin", key=True)
+def get_margin(request: Request) -> object:
+    """Get your margin in one currency, or a list for `all`."""
+    account = _account(request)
+    return _by_currency(request, {a.currency: account.margin(a.number).row() for a in ASSETS if a.enabled})
+
+
+@route("GET", "/user/wallet", "User.getWallet", _CURRENCY, returns="Wallet", key=True)
+def get_wallet(request: Request) -> object:
+    """Get your wallet in one currency, or a list for `all`."""
+    account = _account(request)
+    return _by_currency(
+        request, {a.currency: account.margin(a.number).wallet_row() for a in ASSETS if a.enabled}
+    )
+
+
+@route(
+    "GET", "/user/walletHistory", "User.getWalletHistory", _CURRENCY, optional("count", "number"),
+    optional("start", "number"), optional("reverse", "boolean", "Newest first, as is usual here."),
+    optional("startTime"), optional("endTime"),
+    returns="Transaction[]", key=True,
+)  # fmt: skip
+def get_wallet_history(request: Request) -> object:
+    """Get every deposit, withdrawal and daily profit, newest first; above them the profit still open."""
+    parameters = request.parameters
+    currency = read.text(parameters, "currency") or XBT.currency
+    if currency != "all" and currency not in BY_CURRENCY:
+        raise invalid("Invalid currency")
+    count = read.integer(parameters, "count", low=0, high=_WALLET_ROWS_MAX)
+    start = read.integer(parameters, "start", low=0) or 0
+    reverse = read.boolean(parameters, "reverse", default=True)
+    equal: dict[str, tuple[Any, ...]] = {"account": (request.account,)}
+    if currency != "all":
+        equal["currency"] = (currency,)
+    query = Query(
+        table="transact", equal=equal, start_time=read.timestamp(parameters, "startTime"),
+        end_time=read.timestamp(parameters, "endTime"), columns=None,
+        count=_WALLET_ROWS_MAX if count is None else count, start=start, reverse=reverse,
+    )  # fmt: skip
+    is_first_page = reverse and start == 0 and query.end_time is None
+    return _history(request, query, _open_rows(_account(request), currency) if is_first_page else [])
+
+
+def _open_rows(account: Account, currency: str) -> list[Row]:
+    """Return a synthetic row for the profit of each open position: not yet in the wallet."""
+    rows = []
+    for position in account.positions.values():
+        of = position.instrument
+        if not position.qty or of.is_spot or currency not in ("all", of.settle.currency):
+            continue
+        rows.append(
+            {"transactID": _NO_GUID, "account": account.number, "currency": of.settle.currency, "network": None,
+             "transactType": "UnrealisedPNL", "amount": position.unrealised, "fee": 0, "transactStatus": "Pending",
+             "address": of.symbol, "tx": None, "text": None, "transactTime": None,
+             "walletBalance": account.margin(of.settle_asset).wallet, "memo": None, "timestamp": None}
+        )  # fmt: skip
+    return rows
+
+
+async def _history(request: Request, query: Query, first: list[Row]) -> list[Row]:
+    return (first + await request.gateway.history(query))[: query.count]
+
+
+@route(
+    "GET", "/user/walletSummary", "User.getWalletSummary", _CURRENCY, optional("startTime"), optional("endTime"),
+    returns="Transaction[]", key=True,
+)  # fmt: skip
+def get_wallet_summary(request: Request) -> object:
+    """Get the sums of your wallet history by kind and symbol, with a total."""
+    currency = read.text(request.parameters, "currency") or XBT.currency
+    if currency != "all" and currency not in BY_CURRENCY:
+        raise invalid("Invalid currency")
+    equal: dict[str, tuple[Any, ...]] = {"account": (request.account,)}
+    if currency != "all":
+        equal["currency"] = (currency,)
+    query = Query(
+        table="transact", equal=equal, start_time=read.timestamp(request.parameters, "startTime"),
+        end_time=read.timestamp(request.parameters, "endTime"), columns=None, count=1_000_000, start=0, reverse=False,
+    )  # fmt: skip
+    return _summary(request, query)
+
+
+async def _summary(request: Request, query: Query) -> list[Row]:
+    account = _account(request)
+    sums: dict[tuple[str, str, str | None], int] = {}
+    for row in await request.gateway.history(query):
+        symbol = row["address"] if row["transactType"] == "RealisedPNL" else None
+        key = (row["currency"], row["transactType"], symbol)
+        sums[key] = sums.get(key, 0) + row["amount"]
+    rows = [_summary_row(account, *key, amount) for key, amount in sums.items()]
+    for currency in sorted({key[0] for key in sums}):
+        rows.append(
+            _summary_row(
+                account, currency, "Total", None, sum(v for k, v in sums.items() if k[0] == currency)
+            )
+        )
+    return rows
+
+
+def _summary_row(account: Account, currency: str, kind: str, symbol: str | None, amount: int) -> Row:
+    margin = account.margin(BY_CURRENCY[currency].number)
+    wallet = margin.wallet if kind == "Total" else None
+    unrealised = margin.shared_unrealised if kind == "Total" else None
+    return {
+        "account": account.number, "currency": currency, "transactType": kind, "symbol": symbol, "amount": amount,
+        "pendingDebit": 0, "realisedPnl": amount if kind == "RealisedPNL" else None, "walletBalance": wallet,
+        "unrealisedPnl": unrealised,
+        "marginBalance": None if wallet is None or unrealised is None else wallet + unrealised,
+    }  # fmt: skip
+
+
+def _fees(market: Market) -> Row:
+    of = market.instrument
+    return {
+        "makerFee": of.maker_fee_ppm / PPM, "takerFee": of.taker_fee_ppm / PPM,
+        "settlementFee": of.settlement_fee_ppm / PPM, "maxFee": max(of.maker_fee_ppm, of.taker_fee_ppm) / PPM,
+    }  # fmt: skip
+
+
+@route("GET", "/user/commission", "User.getCommission", returns="UserCommissionsBySymbol", key=True)
+def get_commission(request: Request) -> object:
+    """Get your fee rates by symbol."""
+    return {m.instrument.symbol: _fees(m) for m in request.gateway.desk.views.markets.values()}
+
+
+@route("GET", "/user/tradingVolume", "User.getTradingVolume", returns="TradingVolume[]", key=True)
+def get_trading_volume(request: Request) -> object:
+    """Get your average daily volume in US dollars, by which fee tiers will go."""
+    return [{"advUsd": 0, "advUsdSpot": 0, "advUsdContract": 0}]
+
+
+@route("GET", "/user/quoteFillRatio", "User.getQuoteFillRatio", returns="QuoteFillRatio[]", key=True)
+def get_quote_fill_ratio(request: Request) -> object:
+    """Get your quote-fill ratios: this venue sets no threshold."""
+    return []
+
+
+@route("GET", "/user/quoteValueRatio", "User.getQuoteValueRatio", returns="QuoteValueRatio[]", key=True)
+def get_quote_value_ratio(request: Request) -> object:
+    """Get your quote-value ratios: this venue sets no threshold."""
+    return []
+
+
+@route("GET", "/user/affiliateStatus", "User.getAffiliateStatus", returns="Affiliate", key=True)
+def get_affiliate_status(request: Request) -> object:
+    """Get your affiliate status: this venue has no affiliate programme."""
+    return {"account": request.account, "currency": XBT.currency}
+
+
+@route(
+    "GET",
+    "/user/depositAddress",
+    "User.getDepositAddress",
+    required("currency"),
+    required("network"),
+    key=True,
+)
+def get_deposit_address(request: Request) -> object:
+    """Get an address to deposit coins to."""
+    raise Refused(400, f"Deposits are not possible: {_NO_COINS}")
+
+
+@route(
+    "POST", "/user/requestWithdrawal", "User.requestWithdrawal", required("currency"), required("network"),
+    required("amount", "number"), optional("address"), optional("otpToken"), optional("fee", "number"),
+    returns="Transaction", permission=Permission.WITHDRAW,
+)  # fmt: skip
+def request_withdrawal(request: Request) -> object:
+    """Ask for a withdrawal."""
+    raise Refused(400, f"Withdrawals currently disabled: {_NO_COINS}. Nothing was moved.")
+
+
+@route("GET", "/userEvent", "UserEvent.get", optional("count", "number"), returns="UserEvent[]", key=True)
+def get_user_events(request: Request) -> object:
+    """Get events of your account."""
+    return []
+
+
+@route("GET", "/globalNotification", "GlobalNotification.get", key=True, returns="GlobalNotification[]")
+def get_notifications(request: Request) -> object:
+    """Get notifications."""
+    return []
+
+
+@route("GET", "/apiKey", "APIKey.get", optional("reverse", "boolean"), returns="APIKey[]", key=True)
+def get_keys(request: Request) -> object:
+    """Get your API keys, without their secrets."""
+    rows = [key.row() for key in request.gateway.keys.of_account(request.account)]
+    return rows[::-1] if read.boolean(request.parameters, "reverse", default=False) else rows
+
+
+# ---- assets
+
+
+@route("GET", "/wallet/assets", "Wallet.getAssetsConfig", returns="AssetsConfig[]")
+def get_assets(request: Request) -> object:
+    """Get the assets of the venue and their limits."""
+    rows = []
+    for asset in ASSETS:
+        network = {
+            "asset": asset.network, "tokenAddress": None, "depositEnabled": False, "withdrawalEnabled": False,
+            "withdrawalFee": 20_000, "minFee": 20_000, "maxFee": 10_000_000,
+        }  # fmt: skip
+        rows.append(
+            {"asset": asset.asset, "currency": asset.currency, "majorCurrency": asset.asset, "name": asset.name,
+             "currencyType": "Crypto", "scale": asset.scale, "enabled": asset.enabled,
+             "isMarginCurrency": asset.is_margin, "memoRequired": False, "minDepositAmount": 10_000,
+             "minWithdrawalAmount": 1_000, "maxWithdrawalAmount": 10**15, "networks": [network]}
+        )  # fmt: skip
+    return rows
+
+
+@route("GET", "/wallet/networks", "Wallet.getNetworksConfig", returns="NetworksConfig[]")
+def get_networks(request: Request) -> object:
+    """Get the networks of the venue's assets."""
+    return [
+        {"network": network, "name": network.upper(), "currency": currency, "networkSymbol": network,
+         "transactionExplorer": None, "tokenExplorer": None, "depositConfirmations": confirmations, "enabled": False}
+        for network, currency, confirmations in (("btc", "XBt", 2), ("eth", "Gwei", 12), ("sol", "LAMPORT", 32))
+    ]  # fmt: skip

@@ -1,0 +1,15 @@
+"""A WebSocket text frame as a server sends it (RFC 6455, section 5.2): unmasked, so one serves everyone."""
+
+import struct
+
+_TEXT_FINAL = 0x81
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return the frame of a whole text message."""
+    size = len(payload)
+    if size < 126:
+        return bytes((_TEXT_FINAL, size)) + payload
+    if size < 1 << 16:
+        return struct.pack(">BBH", _TEXT_FINAL, 126, size) + payload
+    return struct.pack(">BBQ", _TEXT_FINAL, 127, size) + payload

@@ -1,0 +1,271 @@
+"""One realtime connection: frames in are worked on strictly in order, frames out are gathered."""
+
+import asyncio
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from ringfence.exchange.gateway import commands
+from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.authentication import require
+from ringfence.exchange.gateway.errors import Refused
+from ringfence.exchange.gateway.keys import ApiKey, Permission
+from ringfence.exchange.gateway.rest.order import timer_row
+from ringfence.exchange.gateway.rest.route import encode
+from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, VERSION, websocket_help
+from ringfence.exchange.gateway.websocket.frame import text_frame
+from ringfence.exchange.gateway.websocket.orders import ENTRIES, enter
+from ringfence.exchange.gateway.websocket.topics import Topic, parse_topic, partial
+from ringfence.messages.commands import Command
+from ringfence.units.time import iso
+
+if TYPE_CHECKING:
+    from ringfence.exchange.gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+UNSENT_BYTES_MAX = 16 << 20
+"""A client that falls this far behind is disconnected: its book would be wrong for long anyway."""
+MESSAGE_BYTES_MAX = 1 << 20
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class Session(WSListener):  # type: ignore[misc]
+    """One client. Made by the gateway after the headers or the query said who it is, if they did."""
+
+    def __init__(self, gateway: "Gateway", address: str, key: ApiKey | None, query: str) -> None:
+        self.gateway, self.address, self.key = gateway, address, key
+        self._query = query
+        self._transport: WSTransport | None = None
+        self._out: list[bytes] = []
+        self._parts: list[bytes] = []
+        self._parts_bytes = 0
+        self._topics: dict[str, Topic] = {}
+
+    # ---- picows
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self.gateway.sessions.add(self)
+        self.send(
+            {"info": "Welcome to the BitMEX Realtime API.", "version": VERSION,
+             "timestamp": iso(self.gateway.now_ns()), "docs": "https://www.bitmex.com/app/wsAPI",
+             "heartbeatEnabled": False, "limit": {}}
+        )  # fmt: skip
+        wanted = dict(parse_qsl(self._query)).get("subscribe", "")
+        for text in filter(None, wanted.split(",")):
+            self._subscribe(text, {"op": "subscribe", "args": [text]})
+        self.write_out()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            payload = frame.get_payload_as_bytes()
+            if not frame.fin or kind == WSMsgType.CONTINUATION:
+                self._parts.append(payload)
+                self._parts_bytes += len(payload)
+                if self._parts_bytes > MESSAGE_BYTES_MAX:
+                    transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
+                    transport.disconnect()
+                    return
+                if not frame.fin:
+                    return
+                payload, self._parts, self._parts_bytes = b"".join(self._parts), [], 0
+            self._receive(payload)
+            if self._out and frame.last_in_buffer:
+                self.write_out()
+        elif kind == WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.gateway.sessions.discard(self)
+        for topic in self._topics.values():
+            self._unlisten(topic)
+        self._topics.clear()
+        self._transport = None
+
+    # ---- frames out
+
+    def send(self, message: Any) -> None:
+        self.queue(text_frame(encode(message)))
+
+    def queue(self, frame: bytes) -> None:
+        """Add a frame to what `write_out` sends."""
+        self._out.append(frame)
+
+    def queue_message(self, message: bytes) -> None:
+        self._out.append(text_frame(message))
+
+    def write_out(self) -> None:
+        """Hand all gathered frames to the socket in one piece."""
+        out, self._out = self._out, []
+        transport = self._transport
+        if transport is None or not out or transport.is_close_frame_sent:
+            return
+        socket = transport.underlying_transport
+        if socket.get_write_buffer_size() > UNSENT_BYTES_MAX:
+            log.warning("a client at %s fell too far behind and was disconnected", self.address)
+            transport.disconnect(graceful=False)
+            return
+        socket.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def reply_soon(self, message: bytes) -> None:
+        """Send a reply that became known outside `on_ws_frame`, with others of the same moment."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self.write_out)
+        self._out.append(text_frame(message))
+
+    def close(self, code: WSCloseCode, reason: str) -> None:
+        if self._transport is not None:
+            self.write_out()
+            self._transport.send_close(code, reason.encode())
+            self._transport.disconnect()
+
+    # ---- messages in
+
+    def _receive(self, payload: bytes) -> None:
+        if payload == b"ping":
+            self.queue(text_frame(b"pong"))
+            return
+        if payload == b"help":
+            self.send(websocket_help())
+            return
+        message: Any = None
+        try:
+            message = _decode(payload)
+            if not isinstance(message, dict):
+                raise Refused(400, "A message is a JSON object with `op` and `args`")
+            self._obey(message)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            self._refuse(Refused(400, f"The message is not valid JSON: {error}"), None)
+        except Refused as refused:
+            self._refuse(refused, message)
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        operation = message.get("op")
+        if operation in ENTRIES:
+            enter(self, str(operation), message)
+            return
+        args = message.get("args", [])
+        if operation in ("subscribe", "unsubscribe"):
+            texts = [args] if isinstance(args, str) else args
+            if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+                raise Refused(400, "args is invalid: a topic or a list of topics is expected")
+            for text in texts:
+                (self._subscribe if operation == "subscribe" else self._unsubscribe)(text, message)
+        elif operation == "authKeyExpires":
+            self._authenticate(args, message)
+        elif operation == "cancelAllAfter":
+            self._cancel_all_after(args, message)
+        elif operation == "ping":
+            self.send({"op": "pong"})
+        elif operation == "help":
+            self.send(websocket_help())
+        else:
+            raise Refused(400, f"Unknown op: {operation!r}. See /api/v1/schema/websocketHelp.")
+
+    def _refuse(self, refused: Refused, request: Any) -> None:
+        meta = {} if refused.retry_after_seconds is None else {"retryAfter": str(refused.retry_after_seconds)}
+        self.send(
+            {"status": refused.status, "error": refused.message, "meta": meta, "request": request or {}}
+        )
+
+    # ---- who it is
+
+    def _authenticate(self, args: Any, message: dict[str, Any]) -> None:
+        if self.key is not None:
+            raise Refused(400, "You are already authenticated.")
+        if not isinstance(args, list) or len(args) != 3:
+            raise Refused(400, "args is invalid: [key, expires, signature] is expected")
+        try:
+            self.key = self.gateway.websocket_key(str(args[0]), str(args[1]), str(args[2]), self.address)
+        except Refused as refused:
+            # Closed after the answer, because some clients would wait for ever on an open socket.
+            self._refuse(refused, _without_signature(message))
+            self.close(WSCloseCode.POLICY_VIOLATION, "authentication failed")
+            return
+        self.send({"success": True, "request": message})
+
+    def account_for(self, permission: Permission | None) -> int:
+        """Return the account that this connection acts for. Raises Refused."""
+        if self.key is None:
+            raise Refused(401, "Authorization Required")
+        if permission is not None:
+            require(self.key, permission)
+        return self.key.account
+
+    # ---- topics
+
+    def _subscribe(self, text: str, request: dict[str, Any]) -> None:
+        try:
+            topic = self._accept(text)
+        except Refused as refused:
+            self._refuse(refused, request)
+            return
+        publisher, views = self.gateway.publisher, self.gateway.desk.views
+        publisher.flush()
+        self.send({"success": True, "subscribe": text, "request": request})
+        account = self.key.account if self.key is not None else 0
+        self.send(partial(topic, views, views.accounts.get(account)))
+        self._topics[text] = topic
+        publisher.add(self, topic, account)
+
+    def _accept(self, text: str) -> Topic:
+        if text in self._topics:
+            raise Refused(400, f"You are already subscribed to this topic: {text}")
+        if len(self._topics) >= self.gateway.limits.subscriptions_max:
+            raise Refused(429, "Too many subscriptions on one connection")
+        topic = parse_topic(text, self.gateway.desk.views)
+        if topic.table in PRIVATE_TOPICS:
+            self.account_for(None)
+        return topic
+
+    def _unsubscribe(self, text: str, request: dict[str, Any]) -> None:
+        topic = self._topics.pop(text, None)
+        if topic is None:
+            self._refuse(Refused(400, f"You are not subscribed to this topic: {text}"), request)
+            return
+        self._unlisten(topic)
+        self.send({"success": True, "unsubscribe": text, "request": request})
+
+    def _unlisten(self, topic: Topic) -> None:
+        self.gateway.publisher.remove(self, topic, self.key.account if self.key else 0)
+
+    def wants_whole_rows(self, number: int) -> bool:
+        """Return whether one of its topics names this instrument alone."""
+        return any(
+            t.table == "instrument" and t.numbers == frozenset((number,)) for t in self._topics.values()
+        )
+
+    # ---- dead man's switch
+
+    def _cancel_all_after(self, args: Any, message: dict[str, Any]) -> None:
+        account = self.account_for(Permission.ORDER_CANCEL)
+        value = args[0] if isinstance(args, list) and len(args) == 1 else args
+        timeout = read.integer({"timeout": value}, "timeout", low=0)
+        if timeout is None:
+            raise Refused(400, "args is invalid: milliseconds are expected")
+        desk = self.gateway.desk
+        desk.check_open(may_shed=False)
+        token = desk.token()
+        command = commands.pack(Command.CANCEL_ALL_AFTER, request=token, account=account, qty=timeout)
+
+        def answer(outcome: Any) -> None:
+            if isinstance(outcome, Refused) or outcome[0].refusal is not None:
+                refused = outcome if isinstance(outcome, Refused) else self.gateway.refusal_of(outcome[0])
+                self._refuse(refused, message)
+                self.write_out()
+                return
+            row = timer_row(outcome[0].value, timeout, desk.views.timestamp_ns)
+            self.reply_soon(encode({**row, "request": message}))
+
+        desk.submit(((token, command),), answer)
+
+
+def _without_signature(message: dict[str, Any]) -> dict[str, Any]:
+    return {"op": message.get("op"), "args": message.get("args", [])[:1]}
