@@ -1,0 +1,152 @@
+"""A whole exchange in a folder, with its real processes, for tests and benchmarks."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ringfence.exchange.feed import CoreClient, FeedReader
+from ringfence.exchange.gateway import KeyLimits, KeyRecord, Permission, write_records
+from ringfence.messages.batch import Records
+from ringfence.testing.play import opening
+
+_START_SECONDS = 60.0
+UNLIMITED = KeyLimits(requests_per_minute=0, orders_per_second=0)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def key_of(account: int, *permissions: Permission) -> KeyRecord:
+    """Return the key `key-N` with secret `secret-N` of account N; all orders allowed if nothing is said."""
+    return KeyRecord(
+        id=f"key-{account}", secret=f"secret-{account}", account=account,
+        permissions=permissions or (Permission.ORDER,), limits=UNLIMITED,
+    )  # fmt: skip
+
+
+class Venue:
+    """Core, history and gateway on a free port, with credited accounts 1..N and their keys.
+
+    Everything is found under `url`; output goes to `NAME.log` in the folder.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        accounts: int = 4,
+        mark_ticks: int = 100_000,
+        keys: Sequence[KeyRecord] | None = None,
+        limits: dict[str, int] | None = None,
+        history: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._accounts, self._mark_ticks = accounts, mark_ticks
+        self._names = ["core", *(["history"] if history else []), "gateway"]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+        self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])
+        unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
+        config = {"port": self.port, "limits": {**unlimited, **(limits or {})}}
+        (directory / "gateway.json").write_text(json.dumps(config))
+
+    def set_keys(self, keys: Sequence[KeyRecord]) -> None:
+        write_records(self.directory / "keys.json", tuple(keys))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def realtime_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/realtime"
+
+    # ---- processes
+
+    def start(self, name: str) -> None:
+        log = open(self.directory / f"{name}.log", "ab")  # noqa: SIM115
+        arguments = [sys.executable, "-m", f"ringfence.daemons.{name}", str(self.directory)]
+        self.processes[name] = subprocess.Popen(arguments, stdout=log, stderr=log)
+        log.close()
+
+    def kill(self, name: str) -> None:
+        """Kill a process as a power cut would, and wait until it is gone."""
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
+
+    def wait_ready(self) -> None:
+        """Wait until the gateway answers. Raises TimeoutError with the logs' ends."""
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if any(process.poll() is not None for process in self.processes.values()):
+                    break
+                time.sleep(0.02)
+        ends = {name: (self.directory / f"{name}.log").read_text()[-2000:] for name in self.processes}
+        raise TimeoutError(f"the venue did not start: {ends}")
+
+    def __enter__(self) -> Self:
+        self.start("core")
+        asyncio.run(self.submit(opening(accounts=self._accounts, mark_ticks=self._mark_ticks)))
+        for name in self._names[1:]:
+            self.start(name)
+        self.wait_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in reversed(list(self.processes)):
+            process = self.processes[name]
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    async def submit(self, commands: Records) -> None:
+        """Send commands straight to the core and wait until they are durable."""
+        client = CoreClient(self.directory / "core.sock", lambda sequence: None)
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                await client.connect()
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.02)
+        reader = FeedReader(self.directory / "feed")
+        while reader.read() is not None:
+            pass
+        target = reader.next_sequence + len(commands)
+        client.submit(commands.tobytes())
+        while reader.next_sequence < target:
+            if reader.read() is None:
+                await asyncio.sleep(0.002)
+        client.close()
+        reader.close()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
