@@ -21,8 +21,9 @@ from typing import cast
 import numpy as np
 import uvloop
 
+from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
-from ringfence.exchange.journal import JournalError, JournalWriteError
+from ringfence.exchange.journal import JournalError, JournalReadError, JournalWriteError
 from ringfence.exchange.sequencer import Sequencer, recover
 from ringfence.messages.commands import Command
 from ringfence.messages.records import COMMAND, RECORD_BYTES
@@ -189,9 +190,15 @@ async def serve(directory: Path) -> int:
 
     try:
         recovered = recover(directory, on_progress=progress)
+    except (JournalReadError, JournalWriteError, FeedWriteError) as error:
+        log.critical("%s", error)
+        return EXIT_DISK
     except JournalError as error:
         log.critical("%s", error)
         return EXIT_CORRUPT
+    except (IndexError, AssertionError):
+        log.critical("the engine met an impossible state while replaying the journal", exc_info=True)
+        return EXIT_BUG
     sequencer = Sequencer(recovered, directory)
     core = Core(sequencer)
     loop = asyncio.get_running_loop()
@@ -207,7 +214,7 @@ async def serve(directory: Path) -> int:
     )  # fmt: skip
     try:
         await core.run()
-    except JournalWriteError as error:
+    except (JournalWriteError, FeedWriteError) as error:
         log.critical("%s", error)
         return EXIT_DISK
     except (IndexError, AssertionError):

@@ -1,7 +1,7 @@
 """The feed: durable batches with their events, for everyone who builds a view.
 
 A consumer tails files at its own pace, so a slow one holds nobody up; the core only sends a wake-up of
-a few bytes. The files can be deleted: the core writes them again from the journal.
+a few bytes. The folder can be deleted while the core is stopped: it is written again from the journal.
 
 | module  | what is in it                                                |
 |---------|--------------------------------------------------------------|
@@ -12,7 +12,10 @@ a few bytes. The files can be deleted: the core writes them again from the journ
 """
 
 from ringfence.exchange.feed.client import CoreClient, encode_status
-from ringfence.exchange.feed.reader import FeedReader
-from ringfence.exchange.feed.writer import FeedWriter
+from ringfence.exchange.feed.reader import FeedReader, published_below
+from ringfence.exchange.feed.writer import FeedWriteError, FeedWriter, sync_feed
 
-__all__ = ["CoreClient", "FeedReader", "FeedWriter", "encode_status"]
+__all__ = [
+    "CoreClient", "FeedReader", "FeedWriteError", "FeedWriter", "encode_status", "published_below",
+    "sync_feed",
+]  # fmt: skip

@@ -3,11 +3,13 @@
     magic 8 | first_sequence u8 | timestamp_ns u8 | first_event u8 | commands u4 | events u4
     | checksum of the body u4 | checksum of this header u4 | commands | events
 
-Files are named by their first sequence. They are never synced: what a crash takes away is written
-again, byte for byte.
+Files are named by their first sequence. They are synced when a snapshot is written and not before:
+what a crash takes away is written again, byte for byte.
 """
 
+import os
 import struct
+from pathlib import Path
 
 import crc32c
 import numpy as np
@@ -24,6 +26,31 @@ HEADER_BYTES = 64
 
 def name_of(first_sequence: int) -> str:
     return f"{first_sequence:020d}{SUFFIX}"
+
+
+def first_sequence_of(name: str) -> int:
+    return int(name.removesuffix(SUFFIX))
+
+
+def names(directory: Path) -> list[str]:
+    """Return the names of the feed files in order, none if there is no such folder."""
+    if not directory.is_dir():
+        return []
+    return sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
+
+
+def size_of(batch: Batch) -> int:
+    return HEADER_BYTES + (len(batch.commands) + len(batch.events)) * RECORD_BYTES
+
+
+def decode_at(raw: bytes, offset: int) -> Batch | None:
+    """Return the batch at an offset, None if there is no whole one."""
+    header = raw[offset : offset + HEADER_BYTES]
+    size = body_bytes(header)
+    if size is None:
+        return None
+    begin = offset + HEADER_BYTES
+    return decode(header, raw[begin : begin + size])
 
 
 def encode(batch: Batch) -> bytes:

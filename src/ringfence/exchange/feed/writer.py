@@ -1,59 +1,119 @@
-"""Writes the feed; on opening, cuts off what a crash left half written."""
+"""Writes the feed; after a crash, continues where it is still whole."""
 
 import os
 from pathlib import Path
 
 from ringfence.exchange.feed import segment
-from ringfence.exchange.feed.reader import FeedReader
 from ringfence.messages.batch import Batch
 
 FILE_BYTES = 64 << 20
 
 
+class FeedWriteError(Exception):
+    """A durable batch could not be published. Remedy: free disk space and start again.
+
+    The journal has it, so the feed is continued from there; until then nobody is told of it.
+    """
+
+    def __init__(self, *, sequence: int, cause: OSError) -> None:
+        self.sequence = sequence
+        super().__init__(
+            f"the feed could not write sequence {sequence}: {cause.strerror or cause}. It is safe in the "
+            "journal. Free disk space, then start again."
+        )
+
+
 class FeedWriter:
     """Appends durable batches. `next_sequence` says where it stands after opening."""
 
-    def __init__(self, directory: Path, *, file_bytes: int = FILE_BYTES) -> None:
+    def __init__(self, directory: Path, *, durable_below: int = 0, file_bytes: int = FILE_BYTES) -> None:
+        """Find out how far the feed is whole; nothing is changed before the first append.
+
+        `durable_below` = a sequence below which it was synced. From the file that holds it on, every
+        batch is checked: a power cut may have taken any page, of an older file too.
+        """
         self._directory = directory
         self._file_bytes = file_bytes
         self._descriptor = -1
-        self._offset = 0
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.next_sequence = 0
-        self._recover()
+        self._offset = 0
+        self._kept = ""
+        """The file that `_offset` is in: the last that is whole up to there."""
+        self._is_cut = False
+        self._find_end(durable_below)
 
-    def _recover(self) -> None:
-        """Find the end of the last file that checks, and drop everything after it."""
-        names = sorted(name for name in os.listdir(self._directory) if name.endswith(segment.SUFFIX))
-        while names:
-            first = int(names[-1].split(".")[0])
-            reader = FeedReader(self._directory, next_sequence=first)
-            while reader.read() is not None:
-                pass
-            self.next_sequence, offset = reader.next_sequence, reader._offset
-            reader.close()
-            if self.next_sequence > first or len(names) == 1:
-                self._descriptor = os.open(self._directory / names[-1], os.O_RDWR)
-                os.ftruncate(self._descriptor, offset)
-                self._offset = offset
+    def _find_end(self, durable_below: int) -> None:
+        names = segment.names(self._directory)
+        if not names or names[0] != segment.name_of(0):
+            return
+        begin = [name for name in names if segment.first_sequence_of(name) <= durable_below][-1]
+        self.next_sequence = segment.first_sequence_of(begin)
+        next_event: int | None = None
+        for name in names[names.index(begin) :]:
+            if segment.first_sequence_of(name) != self.next_sequence:
                 return
-            (self._directory / names.pop()).unlink()
+            raw = (self._directory / name).read_bytes()
+            self._kept, self._offset = name, 0
+            while (batch := segment.decode_at(raw, self._offset)) is not None:
+                if batch.first_sequence != self.next_sequence or next_event not in (None, batch.first_event):
+                    return
+                self.next_sequence = batch.next_sequence
+                next_event = batch.first_event + len(batch.events)
+                self._offset += segment.size_of(batch)
+            if self._offset != len(raw):
+                return
+
+    def _cut(self) -> None:
+        """Drop what is not whole and everything after it."""
+        self._is_cut = True
+        for name in reversed(segment.names(self._directory)):
+            if name > self._kept or (name == self._kept and not self._offset) or not self._kept:
+                (self._directory / name).unlink()
+        if self._offset:
+            self._descriptor = os.open(self._directory / self._kept, os.O_RDWR)
+            os.ftruncate(self._descriptor, self._offset)
 
     def append(self, batch: Batch) -> None:
-        """Write a batch that is durable in the journal; one that is there already is passed over."""
+        """Write a batch that is durable in the journal; one that is there already is passed over.
+
+        Raises FeedWriteError; then the process must end.
+        """
         if batch.next_sequence <= self.next_sequence:
             return
         assert batch.first_sequence == self.next_sequence
-        if self._descriptor < 0 or self._offset >= self._file_bytes:
-            self.close()
-            path = self._directory / segment.name_of(batch.first_sequence)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._offset = 0
-        raw = segment.encode(batch)
-        self._offset += os.pwrite(self._descriptor, raw, self._offset)
+        try:
+            if not self._is_cut:
+                self._cut()
+            if self._descriptor < 0 or self._offset >= self._file_bytes:
+                self.close()
+                path = self._directory / segment.name_of(batch.first_sequence)
+                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+                self._offset = 0
+            self._write(segment.encode(batch))
+        except OSError as error:
+            raise FeedWriteError(sequence=batch.first_sequence, cause=error) from error
         self.next_sequence = batch.next_sequence
+
+    def _write(self, raw: bytes) -> None:
+        view = memoryview(raw)
+        while view:
+            written = os.pwrite(self._descriptor, view, self._offset)
+            view = view[written:]
+            self._offset += written
 
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def sync_feed(directory: Path) -> None:
+    """Return when every batch that was published before is durable. Raises OSError."""
+    files = [directory / name for name in segment.names(directory)]
+    for path in [*files, directory] if files else []:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

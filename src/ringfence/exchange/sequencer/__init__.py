@@ -6,7 +6,20 @@
 | recovery  | newest valid snapshot, then the journal after it; snapshots              |
 """
 
-from ringfence.exchange.sequencer.recovery import Recovered, recover, remove_old_snapshots, snapshot_path
+from ringfence.exchange.sequencer.recovery import (
+    Recovered,
+    acknowledged_below,
+    apply,
+    recover,
+    remove_old_snapshots,
+    sequence_of,
+    snapshot_path,
+    snapshots,
+    write_snapshot,
+)
 from ringfence.exchange.sequencer.sequencer import Sequencer
 
-__all__ = ["Recovered", "Sequencer", "recover", "remove_old_snapshots", "snapshot_path"]
+__all__ = [
+    "Recovered", "Sequencer", "acknowledged_below", "apply", "recover", "remove_old_snapshots",
+    "sequence_of", "snapshot_path", "snapshots", "write_snapshot",
+]  # fmt: skip

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ringfence.exchange.engine import Engine, SnapshotError
-from ringfence.exchange.feed import FeedWriter
+from ringfence.exchange.feed import FeedWriter, published_below, sync_feed
 from ringfence.exchange.journal import Disk, Frame, Journal, RealDisk, read_frames
 from ringfence.messages.batch import Batch
 from ringfence.messages.records import COMMAND
 
 log = logging.getLogger(__name__)
 _KEEP_SNAPSHOTS = 2
-_SUFFIX = ".snapshot"
+_SUFFIX, _WRITING = ".snapshot", ".writing"
 
 
 class Recovered(NamedTuple):
@@ -33,13 +33,27 @@ def snapshot_path(directory: Path, sequence: int) -> Path:
 
 def snapshots(directory: Path) -> list[Path]:
     """Return the snapshot files, newest first."""
-    folder = directory / "snapshots"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return sorted(folder.glob(f"*{_SUFFIX}"), reverse=True)
+    return sorted((directory / "snapshots").glob(f"*{_SUFFIX}"), reverse=True)
+
+
+def sequence_of(snapshot: Path) -> int:
+    return int(snapshot.name.removesuffix(_SUFFIX))
+
+
+def acknowledged_below(directory: Path) -> int:
+    """Return the sequence below which everything is known to have been acknowledged to somebody.
+
+    The feed is not synced, so it may know less than there was; a snapshot is of what was published.
+    """
+    snapshot = max((sequence_of(path) for path in snapshots(directory)), default=0)
+    return max(snapshot, published_below(directory / "feed"))
 
 
 def remove_old_snapshots(directory: Path) -> None:
+    """Keep the newest; also remove what a process that died was still writing."""
     for path in snapshots(directory)[_KEEP_SNAPSHOTS:]:
+        path.unlink()
+    for path in (directory / "snapshots").glob(f"*{_WRITING}"):
         path.unlink()
 
 
@@ -49,11 +63,12 @@ def recover(
     """Return everything as it was when the last acknowledged batch became durable.
 
     `on_progress(commands applied, commands in the journal)`. Raises JournalError if the journal cannot
-    be trusted.
+    be trusted, before anything was changed; FeedWriteError.
     """
     disk = disk or RealDisk(directory / "journal")
-    feed = FeedWriter(directory / "feed")
-    journal = Journal(disk, acknowledged=feed.next_sequence)
+    journal = Journal(disk, acknowledged=acknowledged_below(directory))
+    durable = max((sequence_of(path) for path in snapshots(directory)), default=0)
+    feed = FeedWriter(directory / "feed", durable_below=durable)
     if journal.torn_tail:
         log.warning("recovered a torn tail: %s", journal.torn_tail)
     engine = _load_newest(directory, at_most=min(feed.next_sequence, journal.next_sequence))
@@ -69,12 +84,16 @@ def recover(
 def _load_newest(directory: Path, *, at_most: int) -> Engine:
     """Load the newest usable snapshot; its successors' events must still be writable to the feed."""
     for path in snapshots(directory):
-        if int(path.name.split(".")[0]) > at_most:
+        if sequence_of(path) > at_most:
             continue
         try:
-            return Engine.load(path)
-        except SnapshotError as error:
+            engine = Engine.load(path)
+        except (SnapshotError, OSError) as error:
             log.warning("%s; trying an older one", error)
+            continue
+        if engine.next_sequence == sequence_of(path):
+            return engine
+        log.warning("%s is of sequence %d; trying an older one", path.name, engine.next_sequence)
     return Engine()
 
 
@@ -88,10 +107,14 @@ def apply(engine: Engine, frame: Frame) -> Batch:
 
 
 def write_snapshot(engine: Engine, directory: Path) -> Path:
-    """Write a snapshot aside, sync it and rename it into place."""
+    """Write a snapshot aside, sync it and rename it into place.
+
+    The feed is synced first, so that recovery need not look for holes before the newest snapshot.
+    """
+    sync_feed(directory / "feed")
     path = snapshot_path(directory, engine.next_sequence)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = path.with_suffix(".writing")
+    aside = path.with_suffix(_WRITING)
     engine.save(aside)
     aside.rename(path)
     descriptor = os.open(path.parent, os.O_RDONLY)

@@ -36,7 +36,7 @@ class Sequencer:
         return self._feed.next_sequence
 
     async def apply(self, commands: bytes, *, timestamp_ns: int) -> Batch:
-        """Apply one batch and return it, durable and published. Raises JournalWriteError.
+        """Apply one batch and return it, durable and published. Raises JournalWriteError, FeedWriteError.
 
         The engine's result is thrown away with the process if the write fails: nobody saw it.
         """
@@ -68,6 +68,8 @@ class Sequencer:
         if child == 0:
             status = 1
             try:
+                # If the parent dies now, its lock and its lines must not live on in the child.
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
                 write_snapshot(self.engine, self._directory)
                 status = 0
             finally:

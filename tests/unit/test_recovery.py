@@ -1,0 +1,284 @@
+"""From files to a running engine: whatever is missing, it is as if nothing had happened, or refused."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ringfence.exchange.feed import (
+    FeedReader,
+    FeedWriteError,
+    FeedWriter,
+    published_below,
+    segment,
+)
+from ringfence.exchange.feed import writer as feed_writer
+from ringfence.exchange.journal import Journal, JournalCorruptError, RealDisk
+from ringfence.exchange.sequencer import Sequencer, recover, recovery, snapshots
+from ringfence.testing.play import START_NS, opening
+from ringfence.testing.workloads import everything
+
+BATCHES = 12
+SNAPSHOTS_AFTER = (2, 5)
+FEED_FILE_BYTES = 20_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_files() -> None:
+    """Several feed files and a small journal segment, from little flow."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(recovery, "FeedWriter", partial(FeedWriter, file_bytes=FEED_FILE_BYTES))
+    patch.setattr(recovery, "Journal", partial(Journal, segment_bytes=30_000))
+    yield
+    patch.undo()
+
+
+async def _flow(directory: Path) -> bytes:
+    sequencer = Sequencer(recover(directory), directory)
+    commands = everything(11, count=50 * BATCHES, accounts=4)
+    await sequencer.apply(opening(accounts=4).tobytes(), timestamp_ns=START_NS)
+    for index in range(BATCHES):
+        raw = commands[50 * index : 50 * (index + 1)].tobytes()
+        await sequencer.apply(raw, timestamp_ns=START_NS + index * 10**9)
+        if index in SNAPSHOTS_AFTER:
+            sequencer.begin_snapshot()
+            while (done := sequencer.collect_snapshot()) is None:
+                await asyncio.sleep(0.01)
+            assert done
+    sequencer.close(snapshot=False)
+    return sequencer.engine.digest()
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A directory with two snapshots, several segments and feed files; the digest of its engine."""
+    directory = tmp_path_factory.mktemp("straight")
+    digest = asyncio.run(_flow(directory))
+    assert len(snapshots(directory)) == 2
+    assert len(segment.names(directory / "feed")) >= 4
+    assert len(list((directory / "journal").iterdir())) >= 2
+    return directory, digest
+
+
+@pytest.fixture
+def copy(straight: tuple[Path, bytes], tmp_path: Path) -> Path:
+    shutil.copytree(straight[0], tmp_path / "exchange")
+    return tmp_path / "exchange"
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def feed_of(directory: Path) -> dict[str, bytes]:
+    return {name: raw for name, raw in contents(directory).items() if name.startswith("feed")}
+
+
+def spoil(path: Path, offset: int = 500) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[offset] ^= 1
+    path.write_bytes(raw)
+
+
+def nothing(directory: Path) -> None:
+    pass
+
+
+def newest_snapshot_damaged(directory: Path) -> None:
+    spoil(snapshots(directory)[0])
+
+
+def both_snapshots_damaged(directory: Path) -> None:
+    for path in snapshots(directory):
+        spoil(path)
+
+
+def newest_snapshot_cut_short(directory: Path) -> None:
+    path = snapshots(directory)[0]
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def newest_snapshot_of_another_sequence(directory: Path) -> None:
+    newest, older = snapshots(directory)
+    shutil.copy(older, newest)
+
+
+def newest_snapshot_unreadable(directory: Path) -> None:
+    path = snapshots(directory)[0]
+    path.unlink()
+    path.mkdir()
+
+
+def no_snapshots(directory: Path) -> None:
+    shutil.rmtree(directory / "snapshots")
+
+
+def no_feed(directory: Path) -> None:
+    shutil.rmtree(directory / "feed")
+
+
+def no_feed_and_no_snapshots(directory: Path) -> None:
+    no_feed(directory)
+    no_snapshots(directory)
+
+
+def no_first_feed_file(directory: Path) -> None:
+    (directory / "feed" / segment.name_of(0)).unlink()
+
+
+def last_feed_file(directory: Path) -> Path:
+    return directory / "feed" / segment.names(directory / "feed")[-1]
+
+
+def last_feed_file_empty(directory: Path) -> None:
+    last_feed_file(directory).write_bytes(b"")
+
+
+def last_feed_file_half_a_batch(directory: Path) -> None:
+    path = last_feed_file(directory)
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def feed_behind_the_older_snapshot(directory: Path) -> None:
+    for name in segment.names(directory / "feed")[1:]:
+        (directory / "feed" / name).unlink()
+
+
+def a_hole_in_the_feed_after_the_snapshot(directory: Path) -> None:
+    """What a power cut does to a file that was never synced, although later ones reached the disk."""
+    path = directory / "feed" / segment.names(directory / "feed")[-2]
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) // 2] + bytes(len(raw) - len(raw) // 2))
+
+
+def a_torn_tail_in_the_journal(directory: Path) -> None:
+    """A frame in flight that nobody was told of; the one before it stays the last."""
+    path = sorted((directory / "journal").glob("*.journal"))[-1]
+    journal = Journal(RealDisk(directory / "journal"))
+    with open(path, "r+b") as file:
+        file.seek(journal._offset)
+        file.write(b"RFJRNL01" + b"half a frame")
+    journal.close()
+
+
+def a_snapshot_was_being_written(directory: Path) -> None:
+    (directory / "snapshots" / "00000000000000009999.writing").write_bytes(b"half a snapshot")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        nothing, newest_snapshot_damaged, both_snapshots_damaged, newest_snapshot_cut_short,
+        newest_snapshot_of_another_sequence, newest_snapshot_unreadable, no_snapshots, no_feed,
+        no_feed_and_no_snapshots, no_first_feed_file, last_feed_file_empty, last_feed_file_half_a_batch,
+        feed_behind_the_older_snapshot, a_hole_in_the_feed_after_the_snapshot, a_torn_tail_in_the_journal,
+        a_snapshot_was_being_written,
+    ],
+)  # fmt: skip
+def test_state_and_events_are_those_of_a_straight_run(
+    damage: Callable[[Path], None], straight: tuple[Path, bytes], copy: Path
+) -> None:
+    damage(copy)
+    recovered = recover(copy)
+    assert recovered.engine.digest() == straight[1]
+    assert feed_of(copy) == feed_of(straight[0])
+    assert (recovered.journal.torn_tail is not None) == (damage is a_torn_tail_in_the_journal)
+    reader, batches = FeedReader(copy / "feed"), 0
+    while reader.read() is not None:
+        batches += 1
+    assert batches == BATCHES + 1
+    recovered.journal.close()
+    recovered.feed.close()
+
+
+def test_a_whole_newest_snapshot_is_used_and_only_the_rest_is_replayed(copy: Path) -> None:
+    assert recover(copy).replayed == 50 * (BATCHES - 1 - SNAPSHOTS_AFTER[1])
+    newest_snapshot_damaged(copy)
+    assert recover(copy).replayed == 50 * (BATCHES - 1 - SNAPSHOTS_AFTER[0])
+
+
+def journal_lost_what_was_published(directory: Path) -> None:
+    sorted((directory / "journal").glob("*.journal"))[-1].unlink()
+
+
+def journal_lost_what_a_snapshot_holds(directory: Path) -> None:
+    shutil.rmtree(directory / "feed")
+    last = sorted((directory / "journal").glob("*.journal"))[-1]
+    keep = snapshots(directory)[0].name.split(".")[0]
+    assert int(keep) > int(last.name.split("-")[1].split(".")[0]), "the snapshot needs the last segment"
+    last.unlink()
+
+
+def journal_rots(directory: Path) -> None:
+    spoil(sorted((directory / "journal").glob("*.journal"))[-1], 200)
+
+
+@pytest.mark.parametrize(
+    "damage", [journal_lost_what_was_published, journal_lost_what_a_snapshot_holds, journal_rots]
+)
+def test_a_journal_that_lost_anything_is_refused_and_nothing_is_changed(
+    damage: Callable[[Path], None], copy: Path
+) -> None:
+    last_feed_file_half_a_batch(copy)
+    damage(copy)
+    before = contents(copy)
+    with pytest.raises(JournalCorruptError, match="had been acknowledged"):
+        recover(copy)
+    assert contents(copy) == before
+
+
+def test_a_feed_that_does_not_fit_the_disk_is_continued_after_a_restart(
+    straight: tuple[Path, bytes], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short write must be neither taken for a whole one nor written after."""
+    no_feed(copy)
+    room = 100_000
+
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        size = min(len(data), room, 7_000)
+        room -= size
+        return os.pwrite(descriptor, data[:size], offset)
+
+    class Full:
+        def __getattr__(self, name: str) -> object:
+            return pwrite if name == "pwrite" else getattr(os, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed_writer, "os", Full())
+        with pytest.raises(FeedWriteError, match="safe in the journal"):
+            recover(copy)
+    assert 0 < published_below(copy / "feed") < published_below(straight[0] / "feed")
+    assert recover(copy).engine.digest() == straight[1]
+    assert feed_of(copy) == feed_of(straight[0])
+
+
+def test_a_reader_follows_a_feed_that_is_removed_and_written_again(copy: Path) -> None:
+    names = segment.names(copy / "feed")
+    reader = FeedReader(copy / "feed", next_sequence=int(names[-1].split(".")[0]))
+    last_feed_file(copy).write_bytes(b"")
+    assert reader.read() is None
+    recover(copy)
+    assert reader.read() is not None
+
+
+def test_a_reader_waits_at_a_file_that_has_just_been_created(tmp_path: Path) -> None:
+    """It once went round for ever, and the core with it when it started on such a file."""
+    (tmp_path / segment.name_of(0)).write_bytes(b"")
+    assert FeedReader(tmp_path).read() is None
+    assert FeedWriter(tmp_path).next_sequence == 0
+    assert published_below(tmp_path) == 0
+
+
+def test_what_a_dead_process_left_of_a_snapshot_is_removed_with_the_next_one(copy: Path) -> None:
+    a_snapshot_was_being_written(copy)
+    Sequencer(recover(copy), copy).close(snapshot=True)
+    assert [path.suffix for path in (copy / "snapshots").iterdir()] == [".snapshot", ".snapshot"]
