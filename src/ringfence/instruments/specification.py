@@ -6,6 +6,7 @@ outcome is also sent to the engine as integers by `listing_commands`, so the eng
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 
 import msgspec
 
@@ -15,7 +16,7 @@ from ringfence.units.limits import LEVERAGE_HUNDREDTHS_MAX
 from ringfence.units.rounding import PPM
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One instrument as it is listed. Field names follow BitMEX, units are in the names."""
 
     number: int
@@ -61,19 +62,19 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     def settle(self) -> Asset:
         return ASSETS[self.settle_asset]
 
-    @property
+    @cached_property
     def is_inverse(self) -> bool:
         return self.kind == ContractKind.INVERSE
 
-    @property
+    @cached_property
     def is_spot(self) -> bool:
         return self.kind == ContractKind.SPOT
 
-    @property
+    @cached_property
     def is_quanto(self) -> bool:
         return self.kind == ContractKind.LINEAR and self.quote_currency != ASSETS[self.settle_asset].asset
 
-    @property
+    @cached_property
     def lot_value_factor(self) -> int:
         """Inverse: settlement units x ticks of a lot. Linear, spot: settlement units of a lot per tick.
 

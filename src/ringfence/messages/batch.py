@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence.messages.commands import Command
-from ringfence.messages.records import COMMAND, DATA
+from ringfence.messages.records import COMMAND, DATA, RECORD_BYTES
 
 Records = NDArray[np.void]
 
@@ -40,18 +40,24 @@ CLORDLINKID = 5
 ACCOUNT_NAME = 6
 
 _SLOT_BYTES = 56
+_DATA = int(Command.DATA)
+_KIND_AT, _LENGTH_AT = 58, 59
+_ONE_SLOT_TAIL = [bytes((0, 0, _DATA, length, 0, 0, 0, 0)) for length in range(_SLOT_BYTES + 1)]
 
 
 def encode_data(items: list[tuple[int, bytes]]) -> bytes:
     """Return the DATA slots for (tag, text) items: tag u1, length u2, bytes, cut into 56-byte pieces."""
-    stream = b"".join(bytes((tag,)) + len(text).to_bytes(2, "little") + text for tag, text in items)
+    stream = b"".join([b"%c%b%b" % (tag, len(text).to_bytes(2, "little"), text) for tag, text in items])
+    size = len(stream)
+    if size <= _SLOT_BYTES:
+        return stream.ljust(_SLOT_BYTES, b"\0") + _ONE_SLOT_TAIL[size] if size else b""
     pieces = []
-    for index in range(0, len(stream), _SLOT_BYTES):
+    for index in range(0, size, _SLOT_BYTES):
         piece = stream[index : index + _SLOT_BYTES]
         pieces.append(
             piece.ljust(_SLOT_BYTES, b"\0")
             + (index // _SLOT_BYTES).to_bytes(2, "little")
-            + bytes((Command.DATA, len(piece)))
+            + bytes((_DATA, len(piece)))
             + b"\0\0\0\0"
         )
     return b"".join(pieces)
@@ -59,20 +65,28 @@ def encode_data(items: list[tuple[int, bytes]]) -> bytes:
 
 def decode_data(commands: Records, position: int) -> dict[int, bytes]:
     """Return the text items that follow the command at `position`, by tag; empty if there are none."""
-    pieces = []
-    for slot in range(position + 1, len(commands)):
-        row = commands[slot]
-        if row["kind"] != Command.DATA:
-            break
-        raw = row.tobytes()
-        pieces.append(raw[: raw[59]])
-    stream = b"".join(pieces)
+    return decode_slots(commands[position + 1 :].tobytes(), -1)
+
+
+def decode_slots(raw: bytes, position: int) -> dict[int, bytes]:
+    """Return the text items that follow the command at `position` of commands as bytes."""
+    begin = offset = (position + 1) * RECORD_BYTES
+    end = len(raw)
+    while offset < end and raw[offset + _KIND_AT] == _DATA:
+        offset += RECORD_BYTES
+    if offset == begin:
+        return {}
+    if offset == begin + RECORD_BYTES:
+        stream = raw[begin : begin + raw[begin + _LENGTH_AT]]
+    else:
+        slots = range(begin, offset, RECORD_BYTES)
+        stream = b"".join([raw[slot : slot + raw[slot + _LENGTH_AT]] for slot in slots])
     items: dict[int, bytes] = {}
-    offset = 0
-    while offset + 3 <= len(stream):
-        length = int.from_bytes(stream[offset + 1 : offset + 3], "little")
-        items[stream[offset]] = stream[offset + 3 : offset + 3 + length]
-        offset += 3 + length
+    at, size = 0, len(stream)
+    while at + 3 <= size:
+        length = stream[at + 1] | stream[at + 2] << 8
+        items[stream[at]] = stream[at + 3 : at + 3 + length]
+        at += 3 + length
     return items
 
 

@@ -4,6 +4,7 @@ Nothing here reads a clock: stamps arrive from the sequencer.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
@@ -14,8 +15,12 @@ NS_PER_DAY = 24 * NS_PER_HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=4096)
 def iso(timestamp_ns: int) -> str:
-    """Return e.g. 2026-11-24T12:00:00.000Z: exactly three decimals, as clients compare it byte for byte."""
+    """Return e.g. 2026-11-24T12:00:00.000Z: exactly three decimals, as clients compare it byte for byte.
+
+    Remembered, because everything that one batch changed carries the same stamp.
+    """
     stamp = _EPOCH + timedelta(milliseconds=timestamp_ns // NS_PER_MS)
     return f"{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}Z"
 

@@ -85,7 +85,7 @@ def _quantity(parameters: Parameters, name: str) -> int | None:
     value = read.number(parameters, name)
     if value is None:
         return None
-    if value != int(value) or abs(value) > INT64_MAX:
+    if value != int(value) or not -INT64_MAX <= value <= INT64_MAX:
         raise invalid(f"Invalid {name}")
     return int(value)
 

@@ -85,12 +85,8 @@ def text(parameters: Mapping[str, Any], name: str, *, length_max: int = 255) -> 
 
 
 def _is_clean(value: str) -> bool:
-    """No control characters, and nothing that UTF-8 cannot carry."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return all(character >= " " or character == "\n" for character in value)
+    """No control characters but line ends, and nothing that UTF-8 cannot carry."""
+    return value.isprintable() or value.replace("\n", "").isprintable()
 
 
 def required_text(parameters: Mapping[str, Any], name: str) -> str:
@@ -102,12 +98,12 @@ def required_text(parameters: Mapping[str, Any], name: str) -> str:
 
 def number(parameters: Mapping[str, Any], name: str) -> Decimal | int | None:
     """Return an exact number of at most 20 digits before and after the point. Raises Refused."""
-    value = given(parameters, name)
-    if value is None:
-        return None
-    if type(value) is int:
+    value = parameters.get(name)
+    if type(value) is int or value is None:
         return value
     if isinstance(value, str):
+        if not value:
+            return None
         try:
             value = Decimal(value)
         except InvalidOperation:

@@ -50,7 +50,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": route.operation,
         "summary": route.summary,
         "parameters": [
-            {"name": p.name, "in": where, "required": p.is_required, "description": p.description, **_type(p.type, p.format)}
+            {
+                "name": p.name, "in": where, "required": p.is_required, "description": p.description,
+                **_type(p.type, p.format),
+            }
             for p in route.parameters
         ],
         "responses": {

@@ -1,6 +1,6 @@
 """Orders and executions: what they are while they live, and their rows on the wire."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import lot_value
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 SHOW_ALL = -1
 DEFAULT_TEXT = "Submitted via API."
-CANCEL_TEXTS: dict[CancelReason, str] = {
+CANCEL_TEXTS: dict[int, str] = {
     CancelReason.REQUESTED: "Canceled: Canceled via API.",
     CancelReason.CANCEL_ALL: "Canceled: Cancel all orders via API.",
     CancelReason.IMMEDIATE_OR_CANCEL: "Canceled: Order had timeInForce of ImmediateOrCancel",
@@ -30,23 +30,44 @@ CANCEL_TEXTS: dict[CancelReason, str] = {
     CancelReason.INSUFFICIENT_MARGIN: "Canceled: Account has insufficient Available Balance",
     CancelReason.INSTRUMENT_CLOSED: "Canceled: Market was closed",
 }
-assert set(CANCEL_TEXTS) == set(CancelReason)
+assert set(CANCEL_TEXTS) == set(map(int, CancelReason))
 
-_SELL, _IOC, _FOK, _DAY = OrderFlag.SELL, OrderFlag.IOC, OrderFlag.FOK, OrderFlag.DAY
-_POST, _REDUCE, _CLOSE = OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, OrderFlag.CLOSE
+_SELL, _IOC, _FOK, _DAY = (int(f) for f in (OrderFlag.SELL, OrderFlag.IOC, OrderFlag.FOK, OrderFlag.DAY))
+_MARKET = int(OrderType.MARKET)
+_EXEC_INST = [
+    (int(OrderFlag.POST_ONLY), "ParticipateDoNotInitiate"), (int(OrderFlag.REDUCE_ONLY), "ReduceOnly"),
+    (int(OrderFlag.CLOSE), "Close"),
+]  # fmt: skip
+_ANY_EXEC_INST = sum(bit for bit, _ in _EXEC_INST)
 
 
 def time_in_force(flags: int, ordtype: int) -> str:
     if flags & _FOK:
         return "FillOrKill"
-    if flags & _IOC or ordtype == OrderType.MARKET:
+    if flags & _IOC or ordtype == _MARKET:
         return "ImmediateOrCancel"
     return "Day" if flags & _DAY else "GoodTillCancel"
 
 
-_EXEC_INST = [
-    (int(_POST), "ParticipateDoNotInitiate"), (int(_REDUCE), "ReduceOnly"), (int(_CLOSE), "Close"),
-]  # fmt: skip
+def exec_inst(flags: int) -> str | None:
+    if not flags & _ANY_EXEC_INST:
+        return None
+    return ",".join(name for bit, name in _EXEC_INST if flags & bit)
+
+
+class OrderState(NamedTuple):
+    """What changes about an order, at one moment: with the order itself it makes a row."""
+
+    clordid: str | None
+    qty: int
+    px: int
+    status: str
+    leaves: int
+    cum_qty: int
+    px_value: float
+    text: str
+    transact_ns: int
+    timestamp_ns: int
 
 
 class Order:
@@ -54,8 +75,8 @@ class Order:
 
     __slots__ = (
         "account", "clordid", "cum_qty", "display", "flags", "handle", "in_book", "instrument", "is_new",
-        "is_sell", "leaves", "lot_value", "ordtype", "px", "px_value", "qty", "sequence", "shown", "status",
-        "text", "timestamp_ns", "transact_ns",
+        "is_sell", "leaves", "lot_value", "order_id", "ordtype", "px", "px_value", "qty", "sequence", "shown",
+        "status", "text", "timestamp_ns", "transact_ns",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +85,7 @@ class Order:
     ) -> None:  # fmt: skip
         self.instrument = instrument
         self.sequence, self.handle, self.account = sequence, handle, account
+        self.order_id = order_id(sequence, handle)
         self.flags, self.ordtype = flags, ordtype
         self.is_sell = bool(flags & _SELL)
         self.px, self.qty = px, qty
@@ -77,10 +99,6 @@ class Order:
         self.is_new = True
         self.status = "New"
         self.timestamp_ns = self.transact_ns = timestamp_ns
-
-    @property
-    def order_id(self) -> str:
-        return order_id(self.sequence, self.handle)
 
     @property
     def is_open(self) -> bool:
@@ -110,75 +128,83 @@ class Order:
     def add_text(self, line: str) -> None:
         self.text = f"{line}\n{self.text}" if self.text else line
 
-    @property
-    def average_price(self) -> float | None:
-        if not self.cum_qty:
-            return None
-        ticks = self.cum_qty / self.px_value if self.instrument.is_inverse else self.px_value / self.cum_qty
-        of = self.instrument
-        return round(ticks * of.tick_units / int(10**of.tick_decimals), 4)
+    def state(self) -> OrderState:
+        return OrderState(
+            self.clordid, self.qty, self.px, self.status, self.leaves, self.cum_qty, self.px_value, self.text,
+            self.transact_ns, self.timestamp_ns,
+        )  # fmt: skip
 
-    def row(self) -> Row:
-        of = self.instrument
-        inst = ",".join(name for bit, name in _EXEC_INST if self.flags & bit)
+    def row(self, state: OrderState | None = None) -> Row:
+        """Return the wire row, of now or of an earlier moment."""
+        of, now = self.instrument, state or self.state()
         return {
             "orderID": self.order_id,
-            "clOrdID": self.clordid,
+            "clOrdID": now.clordid,
             "clOrdLinkID": None,
             "account": self.account,
             "symbol": of.symbol,
             "side": "Sell" if self.is_sell else "Buy",
-            "orderQty": self.qty,
-            "price": of.price(self.px),
+            "orderQty": now.qty,
+            "price": of.price(now.px),
             "displayQty": None if self.display == SHOW_ALL else self.display,
             "stopPx": None,
             "pegOffsetValue": None,
             "pegPriceType": None,
             "currency": of.quote_currency,
             "settlCurrency": of.settle.currency,
-            "ordType": "Market" if self.ordtype == OrderType.MARKET else "Limit",
+            "ordType": "Market" if self.ordtype == _MARKET else "Limit",
             "timeInForce": time_in_force(self.flags, self.ordtype),
-            "execInst": inst or None,
+            "execInst": exec_inst(self.flags),
             "contingencyType": None,
-            "ordStatus": self.status,
+            "ordStatus": now.status,
             "triggered": None,
-            "workingIndicator": self.is_open,
+            "workingIndicator": now.leaves > 0,
             "ordRejReason": None,
-            "leavesQty": self.leaves,
-            "cumQty": self.cum_qty,
-            "avgPx": self.average_price,
-            "text": self.text,
-            "transactTime": iso(self.transact_ns),
-            "timestamp": iso(self.timestamp_ns),
+            "leavesQty": now.leaves,
+            "cumQty": now.cum_qty,
+            "avgPx": average_price(of, now.cum_qty, now.px_value),
+            "text": now.text,
+            "transactTime": iso(now.transact_ns),
+            "timestamp": iso(now.timestamp_ns),
         }
 
 
+def average_price(of: Instrument, cum_qty: int, px_value: float) -> float | None:
+    """Return the average fill price. For display only."""
+    if not cum_qty:
+        return None
+    ticks = cum_qty / px_value if of.is_inverse else px_value / cum_qty
+    return round(float(ticks * of.tick_units / 10**of.tick_decimals), 4)
+
+
 class Execution:
-    """One execution report. The order's row is taken at once, because the order goes on changing."""
+    """One execution report: an order at one moment, and what happened then."""
 
     __slots__ = (
-        "account", "commission_ppm", "cost", "fee", "is_maker", "kind", "match", "number", "order_row",
-        "px", "qty", "side_index", "symbol_of",
+        "commission_ppm", "cost", "fee", "is_maker", "kind", "match", "number", "order", "px", "qty",
+        "side_index", "state",
     )  # fmt: skip
 
     def __init__(self, order: Order, *, number: int, kind: str, side_index: int = 0) -> None:
         """`number` is the event's, for ever; `side_index` tells taker (0) and maker (1) apart."""
-        self.order_row = order.row()
-        self.symbol_of = order.instrument
-        self.account = order.account
+        self.order, self.state = order, order.state()
         self.number, self.kind, self.side_index = number, kind, side_index
         self.qty = self.px = self.cost = self.fee = self.commission_ppm = 0
         self.is_maker = False
         self.match: int | None = None
 
     @property
+    def account(self) -> int:
+        return self.order.account
+
+    @property
     def execution_id(self) -> str:
         return wire_id(EXECUTION, self.number, self.side_index)
 
     def row(self) -> Row:
-        of, is_trade = self.symbol_of, self.kind == "Trade"
-        row: Row = {"execID": self.execution_id, **self.order_row}
-        home, foreign = notionals(of, self.qty, self.px, self.order_row["side"] == "Sell")
+        of, is_trade = self.order.instrument, self.kind == "Trade"
+        row: Row = {"execID": self.execution_id, **self.order.row(self.state)}
+        home, foreign = notionals(of, self.qty, self.px, self.order.is_sell)
         liquidity = "AddedLiquidity" if self.is_maker else "RemovedLiquidity"
         row.update(
             lastQty=self.qty if is_trade else None,

@@ -144,7 +144,7 @@ class Publisher:
         listening = self._private
         for execution in changes.executions:
             if execution.account in listening:
-                note(execution.account, "execution", execution.symbol_of.number, "insert", execution.row())
+                note(execution.account, "execution", execution.order.instrument.number, "insert", execution.row())
         for order, is_new in changes.orders.values():
             if order.account in listening:
                 action = "insert" if is_new else "update"
