@@ -140,8 +140,8 @@ class Position:
         upkeep = maintenance_ppm(of, self.tier)
         isolated = self.leverage != 0
         maintenance = ceil_div(abs(self.cost) * upkeep, PPM)
-        exit_fee = ceil_div(abs(self.cost) * max(of.taker_fee_ppm, 0), PPM) if isolated else 0
         initial = ceil_div(abs(self.cost) * 100, self.leverage) if isolated else 0
+        exit_fee = ceil_div((abs(self.cost) + initial) * max(of.taker_fee_ppm, 0), PPM) if isolated else 0
         home, foreign = notionals_at(of, self.qty, mark or 0.0)
         entry = self.price_of(self.cost, self.qty)
         cost = self.wire_value(self.cost)
