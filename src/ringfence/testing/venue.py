@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -103,7 +104,10 @@ class Venue:
 
     def __enter__(self) -> Self:
         self.start("core")
-        asyncio.run(self.submit(opening(accounts=self._accounts, mark_ticks=self._mark_ticks)))
+        commands = opening(accounts=self._accounts, mark_ticks=self._mark_ticks)
+        # In a thread of its own: the caller may be running an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, self.submit(commands)).result()
         for name in self._names[1:]:
             self.start(name)
         self.wait_ready()

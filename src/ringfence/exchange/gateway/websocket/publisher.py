@@ -67,11 +67,11 @@ class Publisher:
             known.update(("position", number) for number in held.positions)
             known.update(("margin", asset) for asset in held.margins)
             return
-        for number in [0] if topic.numbers is None else topic.numbers:
-            self._public.setdefault((topic.table, number), set()).add(session)
         for number, market in self.views.markets.items():
             if topic.numbers is None or number in topic.numbers:
                 self._remember(topic.table, market)
+        for number in [0] if topic.numbers is None else topic.numbers:
+            self._public.setdefault((topic.table, number), set()).add(session)
 
     def remove(self, session: "Session", topic: Topic, account: int) -> None:
         if topic.is_private:
@@ -90,9 +90,9 @@ class Publisher:
                     del self._public[topic.table, number]
 
     def _remember(self, table: str, market: Market) -> None:
-        """Note what a new listener sees in its partial, so that the next update continues it."""
+        """Note what the first listener sees in its partial, so that the next update continues it."""
         key = (table, market.instrument.number)
-        if key in self._shown:
+        if self._has_listeners(*key):
             return
         if table == "orderBookL2_25":
             self._shown[key] = _window(market, _DEPTH_25)
@@ -144,7 +144,13 @@ class Publisher:
         listening = self._private
         for execution in changes.executions:
             if execution.account in listening:
-                note(execution.account, "execution", execution.order.instrument.number, "insert", execution.row())
+                note(
+                    execution.account,
+                    "execution",
+                    execution.order.instrument.number,
+                    "insert",
+                    execution.row(),
+                )
         for order, is_new in changes.orders.values():
             if order.account in listening:
                 action = "insert" if is_new else "update"

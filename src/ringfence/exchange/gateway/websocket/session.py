@@ -148,8 +148,10 @@ class Session(WSListener):  # type: ignore[misc]
 
     def _obey(self, message: dict[str, Any]) -> None:
         operation = message.get("op")
+        if not isinstance(operation, str):
+            raise Refused(400, "Unknown op: a text is expected. See /api/v1/schema/websocketHelp.")
         if operation in ENTRIES:
-            enter(self, str(operation), message)
+            enter(self, operation, message)
             return
         args = message.get("args", [])
         if operation in ("subscribe", "unsubscribe"):
