@@ -1,0 +1,390 @@
+"""The supervisor: starts every process of an exchange on one machine, keeps them running, stops them.
+
+Each is an operating-system process with its own log in DIRECTORY/logs. One that dies is started again,
+sooner the first time than the tenth; one that says that starting it again is no use is not. The
+supervisor itself holds no state that matters: what it writes is for `ringfence status`.
+"""
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from rich.console import Console
+
+from ringfence.daemons import founding, welcome
+from ringfence.daemons.admin import AdminRefused, AdminTimeout
+from ringfence.daemons.probe import core_sequence, get_json
+from ringfence.exchange.gateway import Config, Limits
+
+Value = TypeVar("Value")
+
+ANONYMOUS_REQUESTS_PER_MINUTE = 600
+"""A first visitor's curls and the web page come from one address; BitMEX's 30 would turn them away."""
+PORT = 8040
+EXIT_INPUT, EXIT_BUG, EXIT_BUSY = 66, 70, 75
+_LOG_BYTES_MAX = 16 << 20
+_RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.2, 30.0
+_WORKED_SECONDS = 60.0
+"""A process that ran this long is started again at once when it dies."""
+_STOP_SECONDS = {"core": 60.0}
+_STOP_SECONDS_DEFAULT = 10.0
+_COMPILING_SECONDS = 3.0
+"""A core that takes longer than this to greet is compiling, or replaying what its log says."""
+_POLL_SECONDS = 0.05
+_TALK_SECONDS = 5.0
+_FINAL_OF_CORE = (65, 70, 74, 75)
+_FINAL_OF_HISTORY = (65, 70, 75)
+_FINAL_OF_GATEWAY = (66, 69)
+_PR_SET_PDEATHSIG = 1
+
+
+class Options(NamedTuple):
+    """What `ringfence up` was asked for."""
+
+    directory: Path
+    port: int | None
+    bots: bool
+    accounts: int
+
+
+class StartError(Exception):
+    """The exchange cannot run. The text says what the process that gave up has said last."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ProcessState(msgspec.Struct):
+    """One process in `run.json`."""
+
+    name: str
+    pid: int = 0
+    started_ns: int = 0
+    restarts: int = 0
+    state: str = "stopped"
+    """stopped, running, waiting (to be started again) or failed (and not started again)."""
+
+
+class RunState(msgspec.Struct):
+    """`run.json`: what is running, for `ringfence status`."""
+
+    supervisor: int
+    url: str
+    started_ns: int
+    processes: list[ProcessState]
+
+
+def read_run_state(directory: Path) -> RunState | None:
+    """Return what the last supervisor wrote, None if there is none. Raises ValueError."""
+    try:
+        return msgspec.json.decode((directory / "run.json").read_bytes(), type=RunState)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"run.json cannot be read: {error}") from error
+
+
+class Child:
+    """One process: how it is started and what its exit statuses mean."""
+
+    def __init__(
+        self, directory: Path, name: str, *arguments: str, final: tuple[int, ...] = (), is_vital: bool = False
+    ) -> None:
+        self.state = ProcessState(name)
+        self.final = final
+        """Exit statuses after which it is not started again."""
+        self.is_vital = is_vital
+        """Everything stops when it ends for good."""
+        self.log = directory / "logs" / f"{name}.log"
+        self.process: asyncio.subprocess.Process | None = None
+        module = f"ringfence.daemons.{name.replace('-', '_')}"
+        self._arguments = (sys.executable, "-m", module, str(directory), *arguments)
+
+    @property
+    def name(self) -> str:
+        return self.state.name
+
+    async def spawn(self) -> asyncio.subprocess.Process:
+        if self.log.exists() and self.log.stat().st_size > _LOG_BYTES_MAX:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        with self.log.open("ab") as file:
+            self.process = await asyncio.create_subprocess_exec(
+                *self._arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )  # fmt: skip
+        self.state.pid, self.state.started_ns = self.process.pid, time.time_ns()
+        self.state.state = "running"
+        return self.process
+
+    def last_words(self) -> str:
+        """Return the last line of its log that is an error, or its last line."""
+        lines = self.log.read_bytes()[-20_000:].decode(errors="replace").strip().splitlines()
+        grave = [line for line in lines if " CRITICAL " in line]
+        return (grave or lines or ["it said nothing"])[-1]
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to stop a child whose supervisor is gone; elsewhere it goes on by itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Supervisor:
+    """Everything that `ringfence up` does: `start`, `watch`, `stop`."""
+
+    def __init__(self, options: Options, console: Console) -> None:
+        self._options, self._console = options, console
+        self._directory = options.directory
+        self._children: list[Child] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._is_up = False
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._started_ns = time.time_ns()
+        self.url = ""
+
+    # ---- start
+
+    async def start(self) -> None:
+        """Start everything; returns when the exchange trades. Raises StartError."""
+        began = time.monotonic()
+        config = self._configure()
+        is_new = self._read_venue() is None
+        core = self._run("core", final=_FINAL_OF_CORE, is_vital=True)
+        if not is_new:
+            # Nothing depends on the order any more: they load while the core does.
+            self._run_readers(config.port)
+        await self._step("exchange core", self._until_core(core))
+        venue = await self._founded()
+        if is_new:
+            self._run_readers(config.port)
+        await self._step("gateway", self._until(self._answers))
+        self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
+        self._run("price-feed")
+        if self._options.bots:
+            self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
+            await self._step("market makers", self._until(self._is_liquid))
+        self._is_up = True
+        welcome.show(
+            self._console, directory=self._directory, url=self.url, venue=venue,
+            keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots,
+        )  # fmt: skip
+
+    def _configure(self) -> Config:
+        """Return the gateway's configuration; a new directory gets its first."""
+        path = self._directory / "gateway.json"
+        if not path.exists():
+            limits = Limits(anonymous_requests_per_minute=ANONYMOUS_REQUESTS_PER_MINUTE)
+            first = Config(port=self._options.port or PORT, limits=limits)
+            founding.replace(path, msgspec.json.format(msgspec.json.encode(first)))
+        try:
+            config = msgspec.json.decode(path.read_bytes(), type=Config)
+        except msgspec.MsgspecError as error:
+            raise StartError(f"gateway.json cannot be read: {error}", EXIT_INPUT) from error
+        if self._options.port is not None:
+            config = msgspec.structs.replace(config, port=self._options.port)
+        self.url = f"http://{config.host}:{config.port}"
+        return config
+
+    def _run_readers(self, port: int) -> None:
+        self._run("history", final=_FINAL_OF_HISTORY)
+        self._run("gateway", "--port", str(port), final=_FINAL_OF_GATEWAY)
+
+    def _read_venue(self) -> founding.Venue | None:
+        try:
+            return founding.read_venue(self._directory)
+        except ValueError as error:
+            raise StartError(str(error), EXIT_INPUT) from error
+
+    async def _founded(self) -> founding.Venue:
+        """Return the venue, founding it or opening more accounts first if that is to be done."""
+        venue = self._read_venue()
+        if venue is not None and len(venue.traders) >= self._options.accounts:
+            return venue
+        work = founding.found(self._directory, accounts=self._options.accounts)
+        try:
+            venue = await self._step("founding the venue", work)
+        except (AdminRefused, AdminTimeout, OSError) as error:
+            raise StartError(f"the venue could not be founded: {error}", EXIT_BUG) from error
+        founding.ensure_keys(self._directory, venue)
+        founding.write_venue(self._directory, venue)
+        return venue
+
+    async def _step(self, name: str, work: Awaitable[Value]) -> Value:
+        """Do one step of the start and say how long it took. Raises StartError if a process gives up."""
+        began = time.monotonic()
+        task = asyncio.ensure_future(work)
+        try:
+            with self._console.status(f"{name} ..."):
+                await asyncio.wait((task, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                self._failed.result()
+            result = await task
+        finally:
+            task.cancel()
+        self._console.print(f"  {name:<20} ready in {time.monotonic() - began:5.2f} s", highlight=False)
+        return result
+
+    async def _until_core(self, core: Child) -> None:
+        """Wait for the core's greeting; say what keeps it busy if it takes long."""
+        began = told = time.monotonic()
+        while await core_sequence(self._directory) is None:
+            now = time.monotonic()
+            if now - began > _COMPILING_SECONDS and now - told > _TALK_SECONDS - _COMPILING_SECONDS:
+                told = now + _COMPILING_SECONDS
+                words = core.last_words()
+                busy = words if "replaying" in words else "compiling the engine, once per version"
+                self._console.print(f"  {busy}: {now - began:.0f} s", highlight=False)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _answers(self) -> bool:
+        return get_json(f"{self.url}/api/v1") is not None
+
+    def _is_liquid(self) -> bool:
+        rows = get_json(f"{self.url}/api/v1/instrument/active")
+        return bool(rows) and all(row["hasLiquidity"] or row["state"] != "Open" for row in rows)
+
+    # ---- children
+
+    def _run(self, name: str, *arguments: str, final: tuple[int, ...] = (), is_vital: bool = False) -> Child:
+        child = Child(self._directory, name, *arguments, final=final, is_vital=is_vital)
+        self._children.append(child)
+        self._keepers.append(asyncio.create_task(self._keep(child)))
+        return child
+
+    async def _keep(self, child: Child) -> None:
+        """Run a process again and again until we stop or it says that this is no use."""
+        pause = _RETRY_SECONDS
+        while not self._stopping:
+            began = time.monotonic()
+            process = await child.spawn()
+            self._save()
+            code = await process.wait()
+            if self._stopping:
+                break
+            if code in child.final:
+                self._give_up(child, code)
+                return
+            if time.monotonic() - began > _WORKED_SECONDS:
+                pause = _RETRY_SECONDS
+            how = f"signal {-code}" if code < 0 else f"status {code}"
+            self._console.print(
+                f"{child.name} ended with {how}; it is started again in {pause:.1f} s", highlight=False
+            )
+            child.state.state, child.state.pid = "waiting", 0
+            child.state.restarts += 1
+            self._save()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _RETRY_SECONDS_MAX)
+        child.state.state, child.state.pid = "stopped", 0
+
+    def _give_up(self, child: Child, code: int) -> None:
+        """A process must not be started again: say why, and stop everything if nothing goes without it."""
+        child.state.state, child.state.pid = "failed", 0
+        self._save()
+        words = f"{child.name} ended with status {code} and is not started again:\n  {child.last_words()}"
+        if child.is_vital or not self._is_up:
+            if not self._failed.done():
+                self._failed.set_exception(StartError(words, code))
+        else:
+            self._console.print(f"[bold red]{words}[/]", highlight=False)
+
+    def _save(self) -> None:
+        state = RunState(
+            supervisor=os.getpid(), url=self.url, started_ns=self._started_ns,
+            processes=[child.state for child in self._children],
+        )  # fmt: skip
+        founding.replace(self._directory / "run.json", msgspec.json.encode(state))
+
+    # ---- stop
+
+    async def watch(self) -> None:
+        """Return never; raises StartError when a process that nothing goes without gives up."""
+        await self._failed
+
+    async def stop(self) -> None:
+        """Stop every process, those that depend on others first, and wait for each."""
+        self._stopping = True
+        order = {name: rank for rank, name in enumerate(("bots", "price-feed", "gateway", "history", "core"))}
+        for child in sorted(self._children, key=lambda child: order[child.name]):
+            process = child.process
+            if process is None or process.returncode is not None:
+                continue
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_SECONDS.get(child.name, _STOP_SECONDS_DEFAULT))
+            except TimeoutError:
+                self._console.print(f"{child.name} did not stop and is killed; nothing is lost by that")
+                process.kill()
+                await process.wait()
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for child in self._children:
+            child.state.pid = 0
+            if child.state.state != "failed":
+                child.state.state = "stopped"
+        self._save()
+
+
+async def supervise(options: Options, console: Console) -> int:
+    """Run an exchange until a signal comes; return the exit status."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(name, stop.set)
+    supervisor = Supervisor(options, console)
+    stopping = loop.create_task(stop.wait())
+    working = loop.create_task(_start_and_watch(supervisor))
+    await asyncio.wait((stopping, working), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if working.done() and (error := working.exception()) is not None:
+        if not isinstance(error, StartError):
+            console.print_exception()
+        console.print(f"[bold red]{error}[/]", highlight=False)
+        code = error.code if isinstance(error, StartError) else EXIT_BUG
+    working.cancel()
+    with console.status("stopping ..."):
+        await supervisor.stop()
+    with suppress(asyncio.CancelledError, Exception):
+        await working
+    stopping.cancel()
+    console.print("stopped; everything acknowledged is in the journal")
+    return code
+
+
+async def _start_and_watch(supervisor: Supervisor) -> None:
+    await supervisor.start()
+    await supervisor.watch()
+
+
+def up(options: Options) -> int:
+    """Found or start the exchange in a directory and run it until Ctrl-C; return the exit status."""
+    console = Console()
+    options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (options.directory / "logs").mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(options.directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        console.print(f"{options.directory} is in use by another `ringfence up`; nothing was started")
+        return EXIT_BUSY
+    try:
+        return asyncio.run(supervise(options, console))
+    finally:
+        os.close(descriptor)
