@@ -126,11 +126,13 @@ class Socket(WSListener):  # type: ignore[misc]
         """Subscribe and wait for every partial."""
         begin = len(self.frames)
         self.say(op="subscribe", args=list(topics))
-        for topic in topics:
-            table = topic.partition(":")[0]
-            await self.until(
-                lambda f, table=table: f.get("table") == table and f["action"] == "partial", since=begin
-            )
+        missing = {topic.partition(":")[0] for topic in topics}
+
+        def all_seen() -> bool:
+            seen = {f["table"] for f in self.frames[begin:] if f.get("action") == "partial"}
+            return missing <= seen
+
+        await self.wait(all_seen)
 
     async def order(self, operation: str = "placeOrder", **args: Any) -> Row:
         """Send an order message and return its reply."""

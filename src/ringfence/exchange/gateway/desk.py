@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ringfence.exchange.feed import CoreClient, FeedReader
+from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
 from ringfence.exchange.projections import Changes, Result, Views
 from ringfence.exchange.projections.history import checkpoint
+from ringfence.messages.commands import Command
 from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Desk:
         while not self._catch_up(_CATCH_UP_SECONDS):
             await asyncio.sleep(0)
         await self._connect()
+        await self._pass_barrier()
         log.info(
             "views at sequence %d after %.2f s, %d commands folded",
             self.views.next_sequence, time.monotonic() - started, self.views.next_sequence - begun,
@@ -83,6 +86,20 @@ class Desk:
                     log.warning("waiting for the exchange core: %s", error)
                     told = True
                 await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _pass_barrier(self) -> None:
+        """Wait until everything that a gateway before us handed to the core has its outcome.
+
+        A client whose connection died with that gateway asks us what became of its order; the core
+        takes commands in order of arrival, so after this one the answer is final.
+        """
+        loop = asyncio.get_running_loop()
+        passed: asyncio.Future[None] = loop.create_future()
+        token = self.token()
+        self.submit(
+            ((token, commands.pack(Command.TICK, request=token)),), lambda outcome: passed.set_result(None)
+        )
+        await passed
 
     def _catch_up(self, seconds: float) -> bool:
         """Fold what the feed holds for at most so long; True when it is all folded."""
@@ -119,12 +136,12 @@ class Desk:
         if may_shed and (self._core.queue_is_full or len(self._pending) > _PENDING_MAX):
             raise overloaded()
 
-    def submit(self, commands: Sequence[tuple[int, bytes]], done: Done) -> None:
+    def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:
         """Send (token, command) pairs; `done` hears their results when they are durable."""
-        submission = _Submission([token for token, _ in commands], done, self._connection)
+        submission = _Submission([token for token, _ in sent], done, self._connection)
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
-        for token, slots in commands:
+        for token, slots in sent:
             self._pending[token] = submission
             self._outgoing.append(slots)
 
