@@ -12,7 +12,6 @@ from ringfence.exchange.projections.history import HistoryWriter, checkpoint
 from ringfence.exchange.projections.history.schema import METADATA
 from ringfence.messages.batch import Batch
 from ringfence.units.assets import ASSETS
-from ringfence.units.time import NS_PER_MINUTE
 from tests.unit.test_history import DATABASES, batches_of, empty_database, write
 
 
@@ -64,7 +63,7 @@ def told(changes: Changes) -> list[Any]:
 @pytest.mark.parametrize("seed", range(600, 604))
 def test_restarts_leave_no_trace(kind: str, seed: int, tmp_path: Path) -> None:
     """Processes die between batches, with or without a commit, and start from any checkpoint or none."""
-    batches = batches_of(seed, count=480, step_ns=31 * NS_PER_MINUTE)
+    batches = batches_of(seed)
     url = empty_database(kind, tmp_path)
     write(url, batches)
     wanted = content(url)
@@ -95,7 +94,7 @@ def test_restarts_leave_no_trace(kind: str, seed: int, tmp_path: Path) -> None:
 def test_folding_on_from_a_checkpoint_is_folding_from_the_beginning(seed: int, tmp_path: Path) -> None:
     """Each batch is folded by views that live for ever and by views that a checkpoint brought back."""
     views, restored = Views(), Views()
-    for batch in batches_of(seed, count=600, step_ns=31 * NS_PER_MINUTE):
+    for batch in batches_of(seed):
         checkpoint.save(restored, tmp_path)
         loaded = checkpoint.load(tmp_path)
         assert loaded is not None

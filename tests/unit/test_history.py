@@ -1,6 +1,7 @@
 """History answers with the rows that the builders made, and refuses what it cannot trust."""
 
 import asyncio
+import itertools
 import logging
 import os
 import pickle
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event, make_url
 
 from ringfence.daemons.history import EXIT_LOCKED, EXIT_REFUSED, History, lock
 from ringfence.exchange.engine import Engine
@@ -30,7 +31,8 @@ from ringfence.exchange.projections.history import (
     checkpoint,
     transaction_row,
 )
-from ringfence.exchange.projections.history.schema import METADATA, PROGRESS
+from ringfence.exchange.projections.history.reader import _select
+from ringfence.exchange.projections.history.schema import PROGRESS
 from ringfence.messages.batch import CLORDID, TEXT, Batch, Records, encode_data
 from ringfence.messages.commands import Command
 from ringfence.messages.identifiers import clid_hash
@@ -41,22 +43,30 @@ from ringfence.units.time import NS_PER_HOUR
 
 Row = dict[str, Any]
 ACCOUNTS = 4
+STAMP = "2026-11-24T12:00:00.000Z"
 DATABASES = ["sqlite", *(["postgresql"] if "RINGFENCE_TEST_POSTGRES_URL" in os.environ else [])]
 
 
+_schemas = itertools.count()
+
+
 def empty_database(kind: str, tmp_path: Path) -> str:
-    """Return the URL of a database without tables."""
+    """Return the URL of a database without tables; on PostgreSQL a schema of its own."""
     if kind == "sqlite":
         return f"sqlite:///{tmp_path}/history.sqlite"
-    url = os.environ["RINGFENCE_TEST_POSTGRES_URL"]
+    url = make_url(os.environ["RINGFENCE_TEST_POSTGRES_URL"])
+    schema = f"history_{next(_schemas)}"
     engine = create_engine(url)
-    METADATA.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"drop schema if exists {schema} cascade")
+        connection.exec_driver_sql(f"create schema {schema}")
     engine.dispose()
-    return url
+    url = url.update_query_dict({"options": f"-csearch_path={schema}"})
+    return url.render_as_string(hide_password=False)
 
 
-def batches_of(seed: int, *, count: int = 720, step_ns: int = 2 * NS_PER_HOUR) -> list[Batch]:
-    """Return batches of everything; with two hours between them, sessions end and bins close."""
+def batches_of(seed: int, *, count: int = 840) -> list[Batch]:
+    """Return batches of everything, two hours apart, so that bins close and a session ends."""
     engine = Engine(accounts=64, orders=64)
     named = command(
         Command.PLACE, account=1, symbol=1, qty=100, px=9_990, clid=clid_hash("märz"), request=7
@@ -68,7 +78,7 @@ def batches_of(seed: int, *, count: int = 720, step_ns: int = 2 * NS_PER_HOUR) -
     parts.insert(1, _records(named))
     batches = []
     for index, rows in enumerate(parts):
-        stamp = START_NS + index * step_ns
+        stamp = START_NS + index * 2 * NS_PER_HOUR
         sequence, event = engine.next_sequence, engine.event_count
         events = engine.step(rows, timestamp_ns=stamp).copy()
         batches.append(Batch(sequence, stamp, event, rows, events))
@@ -244,6 +254,60 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match=why):
         reader.rows(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "plan"),
+    [
+        (Query(table="order", equal={"account": (1,)}), "order_by_account_key"),
+        (Query(table="order", equal={"account": (1,), "symbol": ("A",)}), "order_by_account_symbol_key"),
+        (Query(table="order", equal={"account": (1,), "orderID": ("A",)}), "order_by_account_orderID"),
+        (
+            Query(table="execution", equal={"account": (1,), "clOrdID": ("A", "B"), "symbol": ("C",)}),
+            "execution_by_account_clOrdID",
+        ),
+        (
+            Query(table="execution", equal={"account": (1,), "orderID": ("A",)}, start_time=STAMP),
+            "execution_by_account_orderID",
+        ),
+        (
+            Query(table="execution", equal={"account": (1,), "execType": ("Trade",)}, reverse=True),
+            "execution_by_account_timestamp_key_execType",
+        ),
+        (Query(table="trade", reverse=True), "trade_by_timestamp_key"),
+        (Query(table="trade", start_time=STAMP), "trade_by_timestamp_key"),
+        (Query(table="trade", equal={"symbol": ("A",)}, end_time=STAMP), "trade_by_symbol_timestamp_key"),
+        (Query(table="tradeBin1m", equal={"symbol": ("A",)}), "tradeBin1m_by_symbol_timestamp_key"),
+        (Query(table="transact", equal={"account": (1,)}, reverse=True), "transact_by_account_key"),
+    ],
+)
+def test_what_clients_ask_most_is_found_by_an_index_that_fits(
+    tmp_path: Path, query: Query, plan: str
+) -> None:
+    """In the order of the answer; only the few rows that have an identifier are sorted."""
+    url = empty_database("sqlite", tmp_path)
+    HistoryWriter(url).close()
+    _, statement = _select(query)
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def explain(_: Any, __: Any, text: str, parameters: Any, *___: Any) -> tuple[str, Any]:
+        return f"explain query plan {text}", parameters
+
+    with engine.connect() as connection:
+        steps = [row[3] for row in connection.execute(statement).cursor.fetchall()]
+    assert [step.split()[4] for step in steps if " USING INDEX " in step] == [plan], steps
+    if "ID" not in plan:
+        assert not any("ORDER BY" in step for step in steps), steps
+
+
+def test_a_question_that_takes_too_long_is_given_up(tmp_path: Path, batches: list[Batch]) -> None:
+    url = empty_database("sqlite", tmp_path)
+    write(url, batches)
+    reader = HistoryReader(url, seconds_max=0.0)
+    with pytest.raises(TimeoutError, match="narrow it"):
+        reader.rows(Query(table="tradeBin1m", equal={"trades": (-1,)}))
+    assert reader.next_sequence() == batches[-1].next_sequence
 
 
 def test_the_first_close_has_the_quote_of_that_moment(reader: HistoryReader, batches: list[Batch]) -> None:

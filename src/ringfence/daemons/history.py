@@ -32,9 +32,6 @@ log = logging.getLogger("ringfence.history")
 
 CHECKPOINT_EVERY = 200_000
 COMMIT_SECONDS = 0.02
-CATCH_UP_SECONDS = 0.5
-"""Between commits while far behind: larger transactions cost less, and nobody waits for the newest row."""
-FAR_BEHIND = 20_000
 POLL_SECONDS = 0.05
 CHECK_SECONDS = 1.0
 """How often to look without a wake-up, and to try to reach a core that is away."""
@@ -98,9 +95,7 @@ class History:
     def _fold(self, began: float) -> bool:
         """Take batches for a while; return whether there are no more."""
         assert self._reader is not None
-        is_far = self._core_sequence - self.views.next_sequence > FAR_BEHIND
-        until = began + (CATCH_UP_SECONDS if is_far else COMMIT_SECONDS)
-        while time.monotonic() < until:
+        while time.monotonic() < began + COMMIT_SECONDS:
             batch = self._reader.read()
             if batch is None:
                 self._check_gap()
@@ -170,7 +165,9 @@ class History:
         self._woken.set()
 
     def _lost(self) -> None:
-        log.warning("the core hung up; looking at the feed until it is back")
+        self._core_sequence = 0
+        if not self._stopping:
+            log.warning("the core hung up; looking at the feed until it is back")
         self._woken.set()
 
     # ---- checkpoints

@@ -13,7 +13,6 @@ import io
 import logging
 import os
 import pickle
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def save(views: Views, directory: Path) -> Path:
     aside = directory / "checkpoint.writing"
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as file:
-        file.write(_MAGIC + _version() + _digest(body))
+        file.write(_MAGIC + _VERSION + _digest(body))
         file.write(body)
         file.flush()
         os.fsync(descriptor)
@@ -74,7 +73,7 @@ def load(directory: Path, *, at_most: int | None = None) -> Views | None:
             continue
         try:
             return _decode(path.read_bytes())
-        except (OSError, ValueError, pickle.UnpicklingError) as error:
+        except Exception as error:  # Whatever is wrong with it, it is only a convenience.
             log.warning("checkpoint %s is passed over: %s", path.name, error)
     return None
 
@@ -85,7 +84,7 @@ def _decode(raw: bytes) -> Views:
     body = memoryview(raw)[_HEADER_BYTES:]
     if len(raw) < _HEADER_BYTES or not raw.startswith(_MAGIC):
         raise ValueError("it is no checkpoint")
-    if version != _version():
+    if version != _VERSION:
         raise ValueError("it was written by another version of the code")
     if digest != _digest(body):
         raise ValueError("it is damaged")
@@ -111,8 +110,7 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint needs")
 
 
-@cache
-def _version() -> bytes:
+def _version_of_code() -> bytes:
     """Return a digest of the sources whose objects are in a checkpoint and whose rules made them."""
     digest = blake2b(digest_size=_VERSION_BYTES)
     for package in (
@@ -137,3 +135,7 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+# Taken when the code is loaded: what lies on the disk later may be another version than what runs.
+_VERSION = _version_of_code()

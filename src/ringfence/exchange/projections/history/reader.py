@@ -1,9 +1,13 @@
 """Answers questions about the past: wire rows, and the ledger's balances and lines."""
 
+import math
+import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, and_, false, inspect, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, event, false, inspect, or_, select
+from sqlalchemy.exc import OperationalError
 
 from ringfence.exchange.projections.history.schema import (
     BALANCE,
@@ -16,6 +20,7 @@ from ringfence.exchange.projections.orders import Row
 from ringfence.exchange.projections.tables import TABLES
 from ringfence.units.limits import INT64_MAX
 
+_IDENTIFIERS = frozenset(("clOrdID", "orderID"))
 _STAMP_LENGTH = len("2026-11-24T12:00:00.000Z")
 
 
@@ -50,10 +55,17 @@ class LedgerLine(NamedTuple):
 
 
 class HistoryReader:
-    """Reads a history database, while another process writes it. Use it from one thread at a time."""
+    """Reads a history database, while another process writes it. Use it from one thread at a time.
 
-    def __init__(self, url: str) -> None:
+    A question that takes longer than `seconds_max`, because no index helps with it, raises TimeoutError:
+    anybody may ask one, and it must not keep the others waiting.
+    """
+
+    def __init__(self, url: str, *, seconds_max: float = 5.0) -> None:
         self._engine = open_engine(url)
+        self._seconds_max = seconds_max
+        self._give_up_at = math.inf
+        event.listen(self._engine, "connect", self._limit)
         self._is_made = False
         self._progress = select(PROGRESS.c.next_sequence)
 
@@ -69,17 +81,15 @@ class HistoryReader:
     def rows(self, query: Query) -> list[Row]:
         """Return wire rows in the order of their making. Raises ValueError for what cannot be asked."""
         names, statement = _select(query)
-        with self._engine.connect() as connection:
-            return [dict(zip(names, found, strict=True)) for found in connection.execute(statement)]
+        return [dict(zip(names, found, strict=True)) for found in self._ask(statement)]
 
     def balances(self, account: str | None = None) -> dict[tuple[str, int], int]:
         """Return the balance of each (ledger account, asset); their sum is zero for every asset."""
         statement = select(BALANCE.c.account, BALANCE.c.asset, BALANCE.c.amount)
         if account is not None:
             statement = statement.where(BALANCE.c.account == account)
-        with self._engine.connect() as connection:
-            found = connection.execute(statement.order_by(BALANCE.c.account, BALANCE.c.asset))
-            return {(name, asset): amount for name, asset, amount in found}
+        found = self._ask(statement.order_by(BALANCE.c.account, BALANCE.c.asset))
+        return {(name, asset): amount for name, asset, amount in found}
 
     def lines(
         self, account: str | None = None, *, after_key: int = -1, count: int = 1_000
@@ -88,9 +98,29 @@ class HistoryReader:
         statement = select(*(LEDGER.c[name] for name in LedgerLine._fields)).where(LEDGER.c.key > after_key)
         if account is not None:
             statement = statement.where(LEDGER.c.account == account)
-        with self._engine.connect() as connection:
-            found = connection.execute(statement.order_by(LEDGER.c.key).limit(count))
-            return [LedgerLine(*line) for line in found]
+        return [LedgerLine(*line) for line in self._ask(statement.order_by(LEDGER.c.key).limit(count))]
+
+    def _ask(self, statement: Select[Any]) -> Sequence[Any]:
+        self._give_up_at = time.monotonic() + self._seconds_max
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement).all()
+        except OperationalError as error:
+            if time.monotonic() < self._give_up_at:
+                raise
+            raise TimeoutError(
+                f"the question takes longer than {self._seconds_max} s; narrow it by account, symbol or time"
+            ) from error
+        finally:
+            self._give_up_at = math.inf
+
+    def _limit(self, connection: Any, _record: object) -> None:
+        if self._engine.dialect.name == "sqlite":
+            connection.set_progress_handler(lambda: time.monotonic() >= self._give_up_at, 10_000)
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = {int(self._seconds_max * 1000)}")
+        connection.commit()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -109,22 +139,30 @@ def _select(query: Query) -> tuple[tuple[str, ...], Select[Any]]:
         raise ValueError("count and start are whole numbers from 0")
     wanted = wire.names if query.columns is None else {*query.columns, *wire.keys}
     names = tuple(name for name in wire.names if name in wanted)
-    statement = select(*(table.c[name] for name in names))
-    for name, values in query.equal.items():
-        statement = statement.where(_is_one_of(table, name, wire.types[name], values))
-    if query.start_time is not None:
-        statement = statement.where(table.c.timestamp >= _stamp(query.start_time))
-    if query.end_time is not None:
-        statement = statement.where(table.c.timestamp <= _stamp(query.end_time))
+
+    def allowed(within: FromClause, name: str) -> ColumnElement[bool]:
+        return _is_one_of(within.c[name], wire.types[name], query.equal[name])
+
+    source: FromClause = table
     # Everywhere else the two orders are the same one, and indexes end with both columns.
-    order = [table.c.key] if query.table in ("order", "transact") else [table.c.timestamp, table.c.key]
-    statement = statement.order_by(*(column.desc() for column in order) if query.reverse else order)
-    return names, statement.limit(query.count).offset(query.start)
+    order = ("key",) if query.table in ("order", "transact") else ("timestamp", "key")
+    if identifier := _IDENTIFIERS & query.equal.keys():
+        # These few rows first: SQLite would rather walk through all that the account ever did, because
+        # that is in the right order. An offset, be it none, is a fence to planners.
+        narrow = [allowed(table, name) for name in ("account", min(identifier)) if name in query.equal]
+        source, order = select(table).where(*narrow).offset(0).subquery(), ("key",)
+    statement = select(*(source.c[name] for name in names))
+    statement = statement.where(*(allowed(source, name) for name in query.equal))
+    if query.start_time is not None:
+        statement = statement.where(source.c.timestamp >= _stamp(query.start_time))
+    if query.end_time is not None:
+        statement = statement.where(source.c.timestamp <= _stamp(query.end_time))
+    by = [source.c[name].desc() if query.reverse else source.c[name].asc() for name in order]
+    return names, statement.order_by(*by).limit(query.count).offset(query.start)
 
 
-def _is_one_of(table: Table, name: str, kind: str, values: tuple[Any, ...]) -> ColumnElement[bool]:
+def _is_one_of(column: ColumnElement[Any], kind: str, values: tuple[Any, ...]) -> ColumnElement[bool]:
     """Return the condition. What a column of this type cannot hold is equal to no row, and no error."""
-    column = table.c[name]
     fitting = [value for value in values if value is not None and _fits(value, kind)]
     found: list[ColumnElement[bool]] = [column.in_(fitting)] if len(fitting) > 1 else []
     if len(fitting) == 1:

@@ -2,13 +2,13 @@
 
 Every table has an integer `key` that orders its rows for ever and is the same after a rebuild:
 
-| table           | key                                                                      |
-|-----------------|--------------------------------------------------------------------------|
-| order           | sequence of the command that placed it                                    |
-| execution       | twice the number of its event, plus 1 for the maker's side                |
-| trade           | number of its event                                                       |
-| tradeBin, quoteBin | minutes since 1970 at its end, times 64, plus the instrument's number   |
-| transact, ledger | how many rows came before; `progress` counts them                        |
+| table              | key                                                                    |
+|--------------------|------------------------------------------------------------------------|
+| order              | sequence of the command that placed it                                 |
+| execution          | twice the number of its event, plus 1 for the maker's side             |
+| trade              | number of its event                                                    |
+| tradeBin, quoteBin | minutes from 1970 to its end, times 64, plus the instrument's number   |
+| transact, ledger   | how many rows came before; `progress` counts them                      |
 
 Timestamps are the wire's ISO text, which sorts. They ascend with the key in every table but `order`,
 whose rows go on changing.
@@ -50,30 +50,31 @@ _TEXT: TypeEngine[Any] = Text().with_variant(Text(collation="C"), "postgresql")
 _KEY: TypeEngine[Any] = BigInteger().with_variant(Integer(), "sqlite")
 _TYPES: dict[str, TypeEngine[Any]] = {"long": BigInteger(), "float": Double(), "boolean": Boolean()}
 
-# What queries filter by, each with the order in which they want the rows.
-_BY_SYMBOL = (("symbol", "timestamp", "key"),)
+# What queries filter by, each with the order in which they want the rows. execType stands at the end, so
+# that a trade history passes over the index entries of a thousand cancels and not over their rows.
+_PUBLIC = (("symbol", "timestamp", "key"), ("timestamp", "key"))
 _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "order": (("account", "key"), ("account", "symbol", "key"), ("account", "clOrdID"), ("orderID",)),
+    "order": (("account", "key"), ("account", "symbol", "key"), ("account", "clOrdID"), ("account", "orderID")),
     "execution": (
-        ("account", "timestamp", "key"), ("account", "symbol", "timestamp", "key"),
-        ("account", "clOrdID"), ("orderID",),
+        ("account", "timestamp", "key", "execType"), ("account", "symbol", "timestamp", "key", "execType"),
+        ("account", "clOrdID"), ("account", "orderID"),
     ),
-    "trade": (("symbol", "timestamp", "key"), ("timestamp", "key")),
     "transact": (("account", "key"),),
-    **{f"tradeBin{size}": _BY_SYMBOL for size in BIN_NAMES},
-    **{f"quoteBin{size}": _BY_SYMBOL for size in BIN_NAMES},
+    **dict.fromkeys(("trade", *(f"{kind}Bin{size}" for kind in ("trade", "quote") for size in BIN_NAMES)), _PUBLIC),
 }  # fmt: skip
+
+_LOCK_SECONDS = 10
+"""How long SQLite waits for another process's lock."""
 
 METADATA = MetaData()
 
 
 def _table(name: str) -> Table:
     columns = [Column(column.name, _TYPES.get(column.type, _TEXT)) for column in TABLES[name].columns]
-    indexes = [
-        Index(f"{name}_by_{'_'.join(by)}", *by)
-        for by in _INDEXES[name]
-    ]  # fmt: skip
-    return Table(name, METADATA, Column("key", _KEY, primary_key=True), *columns, *indexes)
+    indexes = [Index(f"{name}_by_{'_'.join(by)}", *by) for by in _INDEXES[name]]
+    return Table(
+        name, METADATA, Column("key", _KEY, primary_key=True, autoincrement=False), *columns, *indexes
+    )
 
 
 HISTORY_TABLES: dict[str, Table] = {name: _table(name) for name in _INDEXES}
@@ -81,7 +82,7 @@ HISTORY_TABLES: dict[str, Table] = {name: _table(name) for name in _INDEXES}
 
 LEDGER = Table(
     "ledger", METADATA,
-    Column("key", _KEY, primary_key=True),
+    Column("key", _KEY, primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
     Column("account", _TEXT, nullable=False),
     Column("asset", BigInteger, nullable=False),
@@ -112,9 +113,16 @@ PROGRESS = Table(
 
 
 def layout() -> str:
-    """Return a name of the tables and columns as they are now; a database of another one is made again."""
-    text = repr([(t.name, [(c.name, str(c.type)) for c in t.columns]) for t in METADATA.sorted_tables])
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    """Return a name of the tables as they are now; a database that has another one is made again."""
+    tables = [
+        (table.name, [(column.name, str(column.type)) for column in table.columns], _index_names(table))
+        for table in METADATA.sorted_tables
+    ]
+    return blake2b(repr(tables).encode(), digest_size=8).hexdigest()
+
+
+def _index_names(table: Table) -> list[str]:
+    return sorted(str(index.name) for index in table.indexes)
 
 
 def open_engine(url: str) -> Engine:
@@ -124,7 +132,7 @@ def open_engine(url: str) -> Engine:
         return create_engine(parsed, paramstyle="format")
     if parsed.database:
         os.close(os.open(Path(parsed.database), os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_engine(parsed, paramstyle="qmark", connect_args={"timeout": 10})
+    engine = create_engine(parsed, paramstyle="qmark", connect_args={"timeout": _LOCK_SECONDS})
     event.listen(engine, "connect", _set_pragmas)
     return engine
 
@@ -135,7 +143,7 @@ def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     A power cut can take the newest commits with it, whole ones; they are folded again.
     """
     for pragma in (
-        "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "cache_size=-65536",
+        "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536",
         "wal_autocheckpoint=4000", "journal_size_limit=67108864",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
