@@ -23,7 +23,14 @@ _NAME_BYTES_MAX = 100
 
 
 class AdminRefused(Exception):
-    """The exchange did not carry a command out. Remedy: the text says what is wrong with it."""
+    """The exchange did not carry a command out. Remedy: the text says what is wrong with it.
+
+    `figure` is the number that the engine gave with its (first) refusal.
+    """
+
+    def __init__(self, message: str, figure: int) -> None:
+        super().__init__(message)
+        self.figure = figure
 
 
 class AdminTimeout(Exception):
@@ -119,4 +126,4 @@ def _raise_refusals(first_sequence: int, commands: Records, events: Records) -> 
         kind = Command(commands[int(event["sequence"]) - first_sequence]["kind"])
         text = TEXTS[Reject(int(event["amount"]))].format(amount=int(event["maker_amount"]), currency="")
         lines.append(f"{kind.name} (sequence {event['sequence']}): {text}")
-    raise AdminRefused("; ".join(lines))
+    raise AdminRefused("; ".join(lines), int(refused["maker_amount"][0]))

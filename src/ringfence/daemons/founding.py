@@ -5,17 +5,16 @@ are there and goes on with the steps that left none, so it can be repeated as of
 `founded.json` says that it is complete and what the price feed and the bots need to know.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from ringfence.daemons.admin import Admin, command
-from ringfence.daemons.simulated_prices import mark_subticks
+from ringfence.daemons.simulated_prices import SEED, mark_subticks
+from ringfence.daemons.venue import BOTS, Venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.gateway.keys import (
     KeyLimits,
@@ -35,26 +34,14 @@ from ringfence.messages.records import COMMAND
 from ringfence.units.assets import USDT, XBT, Asset
 
 OPERATOR = "ringfence up"
-SEED = 1
-"""Of the simulated prices."""
 RISK_TIERS = 10
 DEMO_COINS: tuple[tuple[Asset, int], ...] = ((XBT, 10 * 10**XBT.scale), (USDT, 1_000_000 * 10**USDT.scale))
 BOT_COINS: tuple[tuple[Asset, int], ...] = (
     (XBT, 10_000 * 10**XBT.scale), (USDT, 1_000_000_000 * 10**USDT.scale),
 )  # fmt: skip
-BOTS = ("bot-maker", "bot-taker")
 WIDE_LIMITS = KeyLimits(requests_per_minute=6_000, orders_per_second=200)
 _SLOTS_PER_REQUEST = 2_000
 _ASKING_SECONDS = 60
-
-
-class Venue(msgspec.Struct, frozen=True, kw_only=True):
-    """What was founded: accounts by name, and the instruments as they were listed."""
-
-    founded_ns: int
-    instruments: tuple[Instrument, ...]
-    traders: dict[str, int]
-    bots: dict[str, int]
 
 
 Done = tuple[int, int, int, int]
@@ -210,33 +197,7 @@ def _requests(parts: list[Records]) -> Iterator[Records]:
         yield np.concatenate(held)
 
 
-# ---- files
-
-
-def read_venue(directory: Path) -> Venue | None:
-    """Return what was founded, None before it is complete. Raises ValueError if the file is damaged."""
-    try:
-        return msgspec.json.decode((directory / "founded.json").read_bytes(), type=Venue)
-    except FileNotFoundError:
-        return None
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"founded.json cannot be read: {error}. Delete it: it is made again.") from error
-
-
-def write_venue(directory: Path, venue: Venue) -> None:
-    """Say that the venue is founded; written last, after the keys."""
-    replace(directory / "founded.json", msgspec.json.format(msgspec.json.encode(venue)))
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Replace a file as a whole, readable by its owner only."""
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+# ---- keys
 
 
 def ensure_keys(directory: Path, venue: Venue) -> tuple[KeyRecord, ...]:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
-from ringfence.daemons.founding import SEED, Venue, read_venue
-from ringfence.daemons.simulated_prices import mark_subticks
+from ringfence.daemons.simulated_prices import SEED, mark_subticks
+from ringfence.daemons.venue import Venue, read_venue
 from ringfence.exchange.feed import CoreClient
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import Command

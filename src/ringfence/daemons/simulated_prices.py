@@ -13,6 +13,7 @@ from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.rounding import round_div
 from ringfence.units.time import NS_PER_DAY, NS_PER_SECOND
 
+SEED = 1
 START_PRICES = {"XBT": 100_000, "ETH": 3_500, "SOL": 180}
 """Whole dollars. An underlying that is not here begins at 100."""
 _BILLION = 10**9

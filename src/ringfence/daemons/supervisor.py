@@ -24,6 +24,7 @@ from rich.console import Console
 from ringfence.daemons import founding, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.probe import core_sequence, get_json
+from ringfence.daemons.venue import Venue, read_venue, replace, write_venue
 from ringfence.exchange.gateway import Config, Limits
 
 Value = TypeVar("Value")
@@ -83,6 +84,26 @@ class RunState(msgspec.Struct):
     url: str
     started_ns: int
     processes: list[ProcessState]
+
+
+def lock(directory: Path) -> int:
+    """Return the lock that a running supervisor holds. Raises BlockingIOError if another has it."""
+    descriptor = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_running(directory: Path) -> bool:
+    """Return whether a supervisor runs in a directory."""
+    try:
+        os.close(lock(directory))
+    except BlockingIOError:
+        return True
+    return False
 
 
 def read_run_state(directory: Path) -> RunState | None:
@@ -187,7 +208,7 @@ class Supervisor:
         if not path.exists():
             limits = Limits(anonymous_requests_per_minute=ANONYMOUS_REQUESTS_PER_MINUTE)
             first = Config(port=self._options.port or PORT, limits=limits)
-            founding.replace(path, msgspec.json.format(msgspec.json.encode(first)))
+            replace(path, msgspec.json.format(msgspec.json.encode(first)))
         try:
             config = msgspec.json.decode(path.read_bytes(), type=Config)
         except msgspec.MsgspecError as error:
@@ -201,13 +222,13 @@ class Supervisor:
         self._run("history", final=_FINAL_OF_HISTORY)
         self._run("gateway", "--port", str(port), final=_FINAL_OF_GATEWAY)
 
-    def _read_venue(self) -> founding.Venue | None:
+    def _read_venue(self) -> Venue | None:
         try:
-            return founding.read_venue(self._directory)
+            return read_venue(self._directory)
         except ValueError as error:
             raise StartError(str(error), EXIT_INPUT) from error
 
-    async def _founded(self) -> founding.Venue:
+    async def _founded(self) -> Venue:
         """Return the venue, founding it or opening more accounts first if that is to be done."""
         venue = self._read_venue()
         if venue is not None and len(venue.traders) >= self._options.accounts:
@@ -218,7 +239,7 @@ class Supervisor:
         except (AdminRefused, AdminTimeout, OSError) as error:
             raise StartError(f"the venue could not be founded: {error}", EXIT_BUG) from error
         founding.ensure_keys(self._directory, venue)
-        founding.write_venue(self._directory, venue)
+        write_venue(self._directory, venue)
         return venue
 
     async def _step(self, name: str, work: Awaitable[Value]) -> Value:
@@ -309,7 +330,7 @@ class Supervisor:
             supervisor=os.getpid(), url=self.url, started_ns=self._started_ns,
             processes=[child.state for child in self._children],
         )  # fmt: skip
-        founding.replace(self._directory / "run.json", msgspec.json.encode(state))
+        replace(self._directory / "run.json", msgspec.json.encode(state))
 
     # ---- stop
 
@@ -378,9 +399,8 @@ def up(options: Options) -> int:
     console = Console()
     options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     (options.directory / "logs").mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(options.directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = lock(options.directory)
     except BlockingIOError:
         console.print(f"{options.directory} is in use by another `ringfence up`; nothing was started")
         return EXIT_BUSY

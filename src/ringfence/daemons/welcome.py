@@ -1,10 +1,11 @@
 """What `ringfence up` says when the exchange trades: where it is, the demo keys, a first order."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from ringfence.daemons.founding import Venue
+from ringfence.daemons.venue import Venue
 from ringfence.exchange.gateway import KeyRecord
 
 _KEYS_SHOWN = 8
@@ -26,6 +27,15 @@ expires=$(($(date +%s) + 60))
 signature=$(printf '%s' "POST/api/v1/order$expires$body" | openssl dgst -sha256 -hmac "$secret" | sed 's/.* //')
 curl -s -X POST {url}/api/v1/order -H 'content-type: application/json' -d "$body" \\
   -H "api-key: $key" -H "api-expires: $expires" -H "api-signature: $signature"; echo"""
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines in columns. Nothing is cut off, however narrow the terminal: keys are copied."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def show(
@@ -50,10 +60,9 @@ def show(
     rows = [("demo API key", "account", "permissions", "id", "secret")]
     for key in ours[:_KEYS_SHOWN]:
         rows.append((key.name, str(key.account), ", ".join(key.permissions) or "read", key.id, key.secret))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     say()
-    for row in rows:
-        say("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(rows):
+        say(line)
     if len(ours) > _KEYS_SHOWN:
         say(f"  and {len(ours) - _KEYS_SHOWN} more: ringfence key list")
     say()

@@ -19,7 +19,7 @@ from picows import WSError
 from ringfence.daemons.bots.connection import connect
 from ringfence.daemons.bots.maker import Maker
 from ringfence.daemons.bots.taker import Taker
-from ringfence.daemons.founding import BOTS, SEED
+from ringfence.daemons.venue import BOTS
 from ringfence.exchange.gateway.keys import KeyRecord, read_records
 
 log = logging.getLogger("ringfence.bots")
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-bots", description="market makers and takers")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--url", default="ws://127.0.0.1:8040/realtime")
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s bots %(levelname)s %(message)s")
     try:

@@ -1,0 +1,152 @@
+"""`ringfence operator`: what only the venue may do. Each action has its operator's name in the journal."""
+
+import asyncio
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from ringfence.cli.up import DIRECTORY
+
+if TYPE_CHECKING:
+    from ringfence.messages.batch import Records
+
+app = App(name="operator", help="Admin commands; each needs --operator NAME, which goes into the journal.")
+Operator = Annotated[str, Parameter(help="Who does this: it stands in the hash-chained journal for ever.")]
+
+
+def _carry_out(directory: Path, operator: str, records: "Records", done: str) -> None:
+    """Send commands to the running core and say what came of them."""
+    from ringfence.daemons.admin import AdminRefused
+
+    try:
+        sequence = _ask(directory, operator, records)
+    except AdminRefused as error:
+        sys.exit(f"refused, nothing has changed: {error}")
+    print(f"{done}; sequence {sequence}, operator {operator}")
+
+
+def _ask(directory: Path, operator: str, records: "Records") -> int:
+    """Return the sequence of a command when it is durable. Raises AdminRefused."""
+    from ringfence.daemons.admin import Admin, AdminTimeout
+
+    async def ask() -> int:
+        admin = Admin(directory)
+        await admin.connect()
+        try:
+            events = await admin.ask(records, operator=operator)
+        finally:
+            admin.close()
+        return int(events["sequence"][0])
+
+    try:
+        return asyncio.run(ask())
+    except AdminTimeout as error:
+        sys.exit(f"{error}; look at the journal before you try again")
+    except ValueError as error:
+        sys.exit(f"{error}; nothing was sent")
+    except OSError as error:
+        sys.exit(f"no exchange core answers in {directory}: {error}")
+
+
+@app.command
+def open_account(*, name: str, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Open the next account and print its number."""
+    from ringfence.daemons import founding
+    from ringfence.daemons.admin import AdminRefused
+
+    try:
+        # The engine opens only the next number, and names it when it is asked for another.
+        _ask(directory, operator, founding.open_account(0, name))
+    except AdminRefused as error:
+        account = error.figure
+    records = founding.open_account(account, name)
+    _carry_out(directory, operator, records, f"account {account} is open for {name}")
+
+
+@app.command
+def credit(
+    *,
+    account: int,
+    asset: Annotated[str, Parameter(help="XBt, USDt, Gwei ... : the smallest unit of a coin.")],
+    amount: Annotated[str, Parameter(help="Whole units of the asset: 100000000 XBt are one bitcoin.")],
+    operator: Operator,
+    directory: Path = DIRECTORY,
+) -> None:
+    """Credit demo coins to an account; the ledger marks them as backed by no chain."""
+    from ringfence.daemons import founding
+    from ringfence.units.assets import BY_CURRENCY
+
+    if asset not in BY_CURRENCY:
+        sys.exit(f"--asset is one of {', '.join(BY_CURRENCY)}; nothing was sent")
+    records = founding.credit(account, BY_CURRENCY[asset], _whole(amount))
+    _carry_out(directory, operator, records, f"account {account} has {amount} {asset} more, DEMO")
+
+
+def _whole(text: str) -> int:
+    try:
+        value = Decimal(text.replace("_", ""))
+        if value != int(value) or not 0 < value < 2**62:
+            raise ValueError
+    except (InvalidOperation, ValueError, OverflowError):
+        sys.exit(f"--amount {text!r} is no whole positive number; nothing was sent")
+    return int(value)
+
+
+def _number_of(directory: Path, symbol: str) -> int:
+    from ringfence.daemons.venue import read_venue
+
+    try:
+        venue = read_venue(directory)
+    except ValueError as error:
+        sys.exit(str(error))
+    for instrument in venue.instruments if venue else ():
+        if instrument.symbol == symbol:
+            return instrument.number
+    sys.exit(f"{symbol} is not listed; nothing was sent")
+
+
+@app.command
+def halt(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Close a market: no new orders and no amendments, cancels still work; orders in the book stay."""
+    from ringfence.daemons.admin import command
+    from ringfence.messages.commands import Command, InstrumentState
+
+    number = _number_of(directory, symbol)
+    records = command(Command.SET_STATE, symbol=number, qty=InstrumentState.CLOSED)
+    _carry_out(directory, operator, records, f"{symbol} is closed")
+
+
+@app.command
+def resume(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Open a market that was halted."""
+    from ringfence.daemons.admin import command
+    from ringfence.messages.commands import Command, InstrumentState
+
+    number = _number_of(directory, symbol)
+    records = command(Command.SET_STATE, symbol=number, qty=InstrumentState.OPEN)
+    _carry_out(directory, operator, records, f"{symbol} is open")
+
+
+@app.command
+def restrict(*, account: int, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Let an account place no more orders; it can still cancel, and its open orders stay."""
+    _set_restricted(directory, operator, account, restricted=True)
+
+
+@app.command
+def unrestrict(*, account: int, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Let a restricted account trade again."""
+    _set_restricted(directory, operator, account, restricted=False)
+
+
+def _set_restricted(directory: Path, operator: str, account: int, *, restricted: bool) -> None:
+    from ringfence.daemons.admin import command
+    from ringfence.messages.commands import AccountParameter, Command
+
+    parameter = AccountParameter.TRADING_DISABLED
+    records = command(Command.CONFIGURE_ACCOUNT, account=account, type=parameter, qty=int(restricted))
+    done = f"account {account} {'is restricted' if restricted else 'may trade again'}"
+    _carry_out(directory, operator, records, done)

@@ -1,0 +1,46 @@
+"""`founded.json`: what was founded, for those who serve it; and how a small file is replaced."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from ringfence.instruments.specification import Instrument
+
+BOTS = ("bot-maker", "bot-taker")
+"""The names of the bots' accounts and keys."""
+
+
+class Venue(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts by name, and the instruments as they were listed."""
+
+    founded_ns: int
+    instruments: tuple[Instrument, ...]
+    traders: dict[str, int]
+    bots: dict[str, int]
+
+
+def read_venue(directory: Path) -> Venue | None:
+    """Return what was founded, None before it is complete. Raises ValueError if the file is damaged."""
+    try:
+        return msgspec.json.decode((directory / "founded.json").read_bytes(), type=Venue)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"founded.json cannot be read: {error}. Delete it: it is made again.") from error
+
+
+def write_venue(directory: Path, venue: Venue) -> None:
+    """Say that the venue is founded; written last, after the keys."""
+    replace(directory / "founded.json", msgspec.json.format(msgspec.json.encode(venue)))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file as a whole, readable by its owner only."""
+    aside = path.with_suffix(".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
