@@ -2,10 +2,11 @@
 
 from cyclopts import App
 
-from ringfence.cli import warm
+from ringfence.cli import journal, warm
 
 app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
+app.command(journal.app)
 
 
 def main() -> None:
