@@ -1,0 +1,223 @@
+"""`ringfence up` as a stranger meets it: start, paste the curl, lose processes, stop, start again."""
+
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ringfence.daemons.supervisor import read_run_state
+from ringfence.exchange.gateway import KeyRecord, read_records
+
+Found = TypeVar("Found")
+
+START_SECONDS = 120
+"""The engine may have to be compiled first."""
+BACK_SECONDS = 20
+RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
+
+
+def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} within {seconds} s")
+
+
+class Up:
+    """A running `ringfence up`, in a session of its own as in a terminal."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        self._output = directory.with_suffix(".txt")
+        arguments = [RINGFENCE, "up", str(directory), *options]
+        with self._output.open("wb") as file:
+            self.process = subprocess.Popen(
+                arguments, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"COLUMNS": "80"}
+            )
+
+    @property
+    def text(self) -> str:
+        return self._output.read_text()
+
+    def wait_until_it_trades(self) -> str:
+        """Return what it printed when the exchange is there."""
+
+        def look() -> str | None:
+            assert self.process.poll() is None, self.text
+            return self.text if "Ctrl-C stops everything" in self.text else None
+
+        return wait_for(look, START_SECONDS, "start")
+
+    def pid_of(self, name: str) -> int:
+        state = read_run_state(self.directory)
+        assert state is not None
+        return next(process.pid for process in state.processes if process.name == name)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+class Trader:
+    """Signed requests with the standard library, as the documentation describes them."""
+
+    def __init__(self, url: str, key: KeyRecord) -> None:
+        self._url, self._key = url, key
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        data = json.dumps(body).encode() if body is not None else b""
+        expires = str(int(time.time()) + 60)
+        message = f"{method}{path}{expires}".encode() + data
+        headers = {
+            "api-key": self._key.id, "api-expires": expires, "content-type": "application/json",
+            "api-signature": hmac.new(self._key.secret.encode(), message, hashlib.sha256).hexdigest(),
+        }  # fmt: skip
+        request = urllib.request.Request(self._url + path, data=data or None, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+        except OSError as error:
+            return 0, str(error)
+
+    def open_orders(self) -> list[str] | None:
+        status, rows = self.call("GET", "/api/v1/order?filter=%7B%22open%22%3Atrue%7D")
+        return [row["clOrdID"] for row in rows] if status == 200 else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_in_bash(text: str) -> Any:
+    """Run what was printed, as if it were pasted."""
+    if not all(shutil.which(tool) for tool in ("bash", "curl", "openssl")):
+        return None
+    done = subprocess.run(["bash", "-c", text], capture_output=True, timeout=20, check=True)
+    return json.loads(done.stdout)
+
+
+def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
+    """The printed commands work, killed processes come back with every order, Ctrl-C ends it all."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    directory = tmp_path / "exchange"
+    up = Up(directory, "--port", str(port))
+    try:
+        printed = up.wait_until_it_trades()
+        assert url in printed
+        book = printed[printed.index("curl -s '") :].splitlines()[0]
+        rows = run_in_bash(book)
+        assert rows is None or {row["side"] for row in rows} == {"Buy", "Sell"}
+
+        keys = {record.name: record for record in read_records(directory / "keys.json")}
+        assert keys["demo-1"].secret in printed
+        assert keys["bot-maker"].secret not in printed
+        assert (directory / "keys.json").stat().st_mode & 0o777 == 0o600
+        trader = Trader(url, keys["demo-1"])
+        pasted = printed[printed.index("key=") : printed.index("; echo") + len("; echo")]
+        order = run_in_bash(pasted)
+        if order is None:
+            market = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "ordType": "Market"}
+            order = trader.call("POST", "/api/v1/order", market)[1]
+        assert order["ordStatus"] == "Filled", order
+        assert order["cumQty"] == 100
+
+        assert Trader(url, keys["demo-1 read only"]).call("POST", "/api/v1/order", {})[0] == 403
+        resting = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 98_000, "clOrdID": "stays"}
+        assert trader.call("POST", "/api/v1/order", resting)[0] == 200
+
+        for name in ("core", "gateway", "history"):
+            killed = up.pid_of(name)
+            os.kill(killed, signal.SIGKILL)
+            wait_for(lambda n=name, k=killed: up.pid_of(n) not in (0, k), BACK_SECONDS, name)  # type: ignore[misc]
+            wait_for(
+                lambda: trader.open_orders() == ["stays"], BACK_SECONDS, f"order after {name} was killed"
+            )
+            status, position = trader.call("GET", "/api/v1/position")
+            assert (status, position[0]["currentQty"]) == (200, 100)
+
+        assert up.stop() == 0, up.text
+        assert "everything acknowledged is in the journal" in up.text
+    finally:
+        up.stop()
+
+    # All of it is there again, within the time that a warm start may take.
+    began = time.monotonic()
+    again = Up(directory, "--no-bots")
+    try:
+        assert again.wait_until_it_trades()
+        assert time.monotonic() - began < 5
+        assert trader.open_orders() == ["stays"]
+        assert len(read_records(directory / "keys.json")) == len(keys)
+    finally:
+        assert again.stop() == 0, again.text
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_stays_behind(tmp_path: Path) -> None:
+    """The gateway's own words are shown, and every process that was started is stopped again."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        up = Up(tmp_path / "exchange", "--port", str(taken.getsockname()[1]), "--no-bots")
+        try:
+            assert up.process.wait(START_SECONDS) == 69
+        finally:
+            up.stop()
+    assert "cannot listen on" in up.text
+    assert up.pid_of("core") == 0
+
+
+def test_a_damaged_journal_stops_everything_and_says_where(tmp_path: Path) -> None:
+    """A core that says its journal is damaged is not started again in a loop."""
+    directory = tmp_path / "exchange"
+    port = str(free_port())
+    up = Up(directory, "--port", port, "--no-bots")
+    up.wait_until_it_trades()
+    assert up.stop() == 0
+    segment = sorted((directory / "journal").iterdir())[0]
+    content = bytearray(segment.read_bytes())
+    content[2_000] ^= 1
+    segment.write_bytes(content)
+    for snapshot in (directory / "snapshots").iterdir():
+        snapshot.unlink()
+
+    up = Up(directory, "--no-bots")
+    try:
+        assert up.process.wait(START_SECONDS) == 65, up.text
+    finally:
+        up.stop()
+    assert "core ended with status 65 and is not started again" in up.text
+
+
+def test_one_directory_has_one_supervisor(tmp_path: Path) -> None:
+    directory = tmp_path / "exchange"
+    up = Up(directory, "--port", str(free_port()), "--no-bots")
+    try:
+        up.wait_until_it_trades()
+        second = Up(directory, "--no-bots")
+        assert second.process.wait(10) == 75
+        status = [RINGFENCE, "status", str(directory), "--json"]
+        found = json.loads(subprocess.run(status, capture_output=True, check=True, timeout=20).stdout)
+        assert found["is_running"]
+        assert {process["state"] for process in found["processes"]} == {"running"}
+    finally:
+        up.stop()
