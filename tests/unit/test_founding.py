@@ -1,0 +1,138 @@
+"""Founding: every step is known by its event, an interrupted one goes on, each names its operator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ringfence.daemons import founding
+from ringfence.daemons.admin import signed
+from ringfence.daemons.founding import Step
+from ringfence.daemons.simulated_prices import deviation_ppb, mark_subticks
+from ringfence.daemons.venue import BOTS, Venue, read_venue, write_venue
+from ringfence.exchange.engine import Engine
+from ringfence.exchange.feed import FeedWriter
+from ringfence.exchange.gateway import read_records
+from ringfence.instruments.catalogue import start_instruments
+from ringfence.instruments.value import lot_value_at_mark
+from ringfence.messages.batch import OPERATOR, Batch, Records, command_positions, decode_data
+from ringfence.messages.events import Event, EventFlag
+from ringfence.testing.play import START_NS
+
+TRADERS = {"demo-1": 1, "demo-2": 2}
+BOT_ACCOUNTS = {name: 3 + index for index, name in enumerate(BOTS)}
+
+
+def all_steps() -> list[Step]:
+    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS))
+
+
+def commands_of(steps: Sequence[Step]) -> Records:
+    return signed(np.concatenate([step.commands for step in steps]), operator="anna", token=1)
+
+
+def venue() -> Venue:
+    return Venue(
+        founded_ns=START_NS,
+        instruments=tuple(start_instruments(START_NS)),
+        traders=TRADERS,
+        bots=BOT_ACCOUNTS,
+    )
+
+
+def test_the_engine_takes_every_step_and_each_is_known_by_its_event(tmp_path: Path) -> None:
+    steps = all_steps()
+    commands = commands_of(steps)
+    events = Engine(accounts=64, orders=64).step(commands, timestamp_ns=START_NS)
+    assert not (events["kind"] == Event.REJECTED).any()
+    FeedWriter(tmp_path / "feed").append(Batch(0, START_NS, 0, commands, events))
+    past = founding.look_back(tmp_path, below=len(commands))
+    assert past.done == {step.done for step in steps}
+    assert len(past.done) == len(steps)
+    assert past.accounts == TRADERS | BOT_ACCOUNTS
+    assert list(past.instruments.values()) == start_instruments(START_NS)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 9, 17, 60, 110, 120])
+def test_an_interrupted_founding_goes_on_where_it_stopped(tmp_path: Path, taken: int) -> None:
+    steps = all_steps()
+    engine = Engine(accounts=64, orders=64)
+    if taken:
+        commands = commands_of(steps[:taken])
+        events = engine.step(commands, timestamp_ns=START_NS)
+        FeedWriter(tmp_path / "feed").append(Batch(0, START_NS, 0, commands, events))
+    past = founding.look_back(tmp_path, below=engine.next_sequence)
+    missing = [step for step in steps if step.done not in past.done]
+    assert [step.done for step in missing] == [step.done for step in steps[taken:]]
+    if missing:
+        events = engine.step(commands_of(missing), timestamp_ns=START_NS)
+        assert not (events["kind"] == Event.REJECTED).any()
+
+
+def test_every_command_names_its_operator() -> None:
+    commands = commands_of(all_steps())
+    for position in command_positions(commands):
+        assert decode_data(commands, position)[OPERATOR] == b"anna"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "two\nlines"])
+def test_an_operator_without_a_name_does_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match="operator's name"):
+        signed(all_steps()[0].commands, operator=name, token=1)
+
+
+def test_demo_coins_are_marked() -> None:
+    events = Engine(accounts=64, orders=64).step(commands_of(all_steps()), timestamp_ns=START_NS)
+    deposits = events[events["kind"] == Event.DEPOSITED]
+    assert len(deposits) == 2 * len(TRADERS | BOT_ACCOUNTS)
+    assert (deposits["flags"] & EventFlag.DEMO).all()
+
+
+def test_keys_are_made_once_and_nobody_else_reads_them(tmp_path: Path) -> None:
+    first = founding.ensure_keys(tmp_path, venue())
+    assert [(key.name, key.account, key.permissions) for key in first] == [
+        ("demo-1", 1, ("order", "withdraw")),
+        ("demo-1 order only", 1, ("order",)),
+        ("demo-1 read only", 1, ()),
+        ("demo-2", 2, ("order", "withdraw")),
+        ("bot-maker", 3, ("order",)),
+        ("bot-taker", 4, ("order",)),
+    ]
+    assert founding.ensure_keys(tmp_path, venue()) == first == read_records(tmp_path / "keys.json")
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_venue_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_venue(tmp_path) is None
+    write_venue(tmp_path, venue())
+    assert read_venue(tmp_path) == venue()
+    (tmp_path / "founded.json").write_text("{")
+    with pytest.raises(ValueError, match="Delete it"):
+        read_venue(tmp_path)
+
+
+# ---- simulated prices
+
+
+def test_prices_depend_on_the_seed_and_the_second_and_stay_near_their_start() -> None:
+    walk = [deviation_ppb(1, "XBT", second) for second in range(0, 10_000_000, 9_973)]
+    assert walk == [deviation_ppb(1, "XBT", second) for second in range(0, 10_000_000, 9_973)]
+    assert max(map(abs, walk)) < 50_000_000
+    assert max(walk) - min(walk) > 1_000_000
+    assert deviation_ppb(1, "XBT", 1_000) != deviation_ppb(2, "XBT", 1_000)
+    steps = [deviation_ppb(1, "XBT", s + 1) - deviation_ppb(1, "XBT", s) for s in range(2_000)]
+    assert max(map(abs, steps)) < 100_000
+
+
+def test_contracts_on_one_coin_share_a_walk_and_the_future_stands_above_it() -> None:
+    marks = {i.symbol: (i, mark_subticks(i, seed=1, at_ns=START_NS)) for i in start_instruments(START_NS)}
+    prices = {symbol: of.mark_price(subticks) for symbol, (of, subticks) in marks.items()}
+    assert prices["XBTUSD"] == prices["XBTUSDT"]
+    assert prices["ETHUSD"] == prices["ETHUSDT"]
+    future = next(
+        symbol for symbol in prices if symbol not in ("XBTUSD", "XBTUSDT") and symbol.startswith("XBT")
+    )
+    assert 1 < prices[future] / prices["XBTUSD"] < 1.03
+    for of, subticks in marks.values():
+        assert of.is_spot or lot_value_at_mark(of, subticks) > 0
