@@ -2,10 +2,14 @@
 
 from cyclopts import App
 
-from ringfence.cli import journal, warm
+from ringfence.cli import journal, key, operator, status, up, warm
 
 app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
+app.command(up.up)
+app.command(status.status)
+app.command(key.app)
+app.command(operator.app)
 app.command(journal.app)
 
 
