@@ -8,8 +8,9 @@ RUN := .venv/bin
 
 .PHONY: up test check install warm clean
 
-up: warm
-	$(RUN)/ringfence up
+# make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
+up: install
+	@exec $(RUN)/ringfence up $(UP)
 
 test: warm
 	$(RUN)/pytest -q
@@ -23,11 +24,12 @@ check: install
 install: .venv/.installed
 
 # The engine's machine code is compiled here, with a line that says so, not at the first order.
-warm: .venv/.installed
+warm: install
 	@$(RUN)/ringfence warm
 
 .venv/.installed: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen
+	@$(RUN)/ringfence warm
 	@touch $@
 
 $(UV):

@@ -17,10 +17,11 @@ SEED = 1
 START_PRICES = {"XBT": 100_000, "ETH": 3_500, "SOL": 180}
 """Whole dollars. An underlying that is not here begins at 100."""
 _BILLION = 10**9
-_OCTAVES = 19
-"""Periods of 1, 2, 4 ... 2**18 seconds, which is three days."""
+_OCTAVES = range(3, 19)
+"""Periods of 8, 16, 32 ... 2**18 seconds, which is three days. Faster ones would only tremble: they move
+the makers' orders to and fro, and every move is a row of history for ever."""
 _STEP_PPB = 8_000
-"""The size of the fastest octave, in parts per billion: 0.8 dollars of 100 000."""
+"""The size of an octave of one second, in parts per billion: 0.8 dollars of 100 000."""
 _BASIS_PPM_PER_YEAR = 50_000
 """A future stands above its underlying by this much a year: what holding the coin would cost."""
 
@@ -34,7 +35,7 @@ def _noise(seed: int, underlying: str, octave: int, point: int) -> int:
 def deviation_ppb(seed: int, underlying: str, second: int) -> int:
     """Return how far the underlying is from its start price, in parts per billion."""
     total = 0
-    for octave in range(_OCTAVES):
+    for octave in _OCTAVES:
         period = 1 << octave
         point, into = divmod(second, period)
         before = _noise(seed, underlying, octave, point)

@@ -1,5 +1,6 @@
 """What `ringfence up` says when the exchange trades: where it is, the demo keys, a first order."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,5 +74,8 @@ def show(
         say()
         say("# a signed order, for bash; it trades at once")
         say(order_curl(url, first))
+    missing = [tool for tool in ("curl", "openssl") if shutil.which(tool) is None]
+    if missing:
+        say(f"(not installed here: {' and '.join(missing)}; Debian packages of the same names)")
     say()
     say("Ctrl-C stops everything; start again and all is as it was. In another terminal: ringfence status")
