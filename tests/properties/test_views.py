@@ -12,11 +12,11 @@ from ringfence.units.assets import ASSETS
 ACCOUNTS = 5
 
 
-def fold(seed: int, *, count: int = 900) -> tuple[Engine, Views, list[Changes]]:
+def fold(seed: int, *, count: int = 900, accounts: int = ACCOUNTS) -> tuple[Engine, Views, list[Changes]]:
     """Return an engine, the views of its events, and what each batch changed."""
     engine, views, changes = Engine(accounts=64, orders=64), Views(), []
-    commands = everything(seed, count=count, accounts=ACCOUNTS)
-    batches = [opening(accounts=ACCOUNTS), *(commands[k : k + 60] for k in range(0, len(commands), 60))]
+    commands = everything(seed, count=count, accounts=accounts)
+    batches = [opening(accounts=accounts), *(commands[k : k + 60] for k in range(0, len(commands), 60))]
     for index, rows in enumerate(batches):
         stamp = START_NS + index * 10**9
         sequence, event = engine.next_sequence, engine.event_count
@@ -55,6 +55,12 @@ def test_views_equal_the_engine(seed: int) -> None:
         (int(o["sequence"]), int(o["leaves"])) for n in views.markets for o in engine.live_orders(n)
     }
     assert {(order.sequence & 0xFFFFFFFF, order.leaves) for order in views.orders.values()} == open_handles
+
+
+def test_a_close_order_amended_upwards_is_cut_by_the_same_command() -> None:
+    """It leaves the book, is cut to the position before it stands again, and the fold follows."""
+    engine, views, _ = fold(500, accounts=4)
+    assert len(views.orders) == sum(len(engine.live_orders(number)) for number in views.markets)
 
 
 @pytest.mark.parametrize("seed", [300, 301])

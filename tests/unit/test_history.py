@@ -65,7 +65,7 @@ def empty_database(kind: str, tmp_path: Path) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def batches_of(seed: int, *, count: int = 840) -> list[Batch]:
+def batches_of(seed: int, *, count: int = 900) -> list[Batch]:
     """Return batches of everything, two hours apart, so that bins close and a session ends."""
     engine = Engine(accounts=64, orders=64)
     named = command(

@@ -170,6 +170,10 @@ class Gateway:
                 rows = await loop.run_in_executor(self._history_thread, self._read_history, wanted, query)
             except ValueError as error:
                 raise Refused(400, str(error), "ValidationError") from error
+            except TimeoutError as error:
+                raise Refused(
+                    400, "The query takes too long: narrow it by symbol or time", "ValidationError"
+                ) from error
             if rows is not None:
                 return rows
             if loop.time() > until:
@@ -182,7 +186,7 @@ class Gateway:
             if self._reader is None:
                 self._reader = HistoryReader(self._history_url)
             return self._reader.rows(query) if self._reader.next_sequence() >= wanted else None
-        except ValueError:
+        except (ValueError, TimeoutError):
             raise
         except Exception:
             log.exception("the history database cannot be read")

@@ -287,7 +287,10 @@ class Views:
         _, handle, clid, leaves, _, _, px, _, _, _, _, flags = event
         order = self.orders[handle]
         market = self.markets[order.instrument.number]
-        if flags & _KEPT_PRIORITY:
+        if not order.in_book:
+            # Amended upwards a moment ago by the same command, and now cut to the position.
+            order.leaves = leaves
+        elif flags & _KEPT_PRIORITY:
             self._show(market, order, -1)
             self._count(order, -1)
             order.leaves = leaves
@@ -345,7 +348,10 @@ class Views:
             self._count(maker, +1)
         else:
             maker.in_book = False
-        for order, selling, paid, is_maker in ((taker, is_sell, fee, False), (maker, not is_sell, maker_fee, True)):
+        for order, selling, paid, is_maker in (
+            (taker, is_sell, fee, False),
+            (maker, not is_sell, maker_fee, True),
+        ):
             order.transact_ns = self.timestamp_ns
             self._touch_order(order)
             execution = self._execution(order, "Trade", int(is_maker))
@@ -360,9 +366,7 @@ class Views:
             if not order.is_open:
                 self._forget(order)
         self._changes.trades.append(
-            market.trade(
-                number=self._number, timestamp_ns=self.timestamp_ns, is_sell=is_sell, qty=qty, px=px
-            )
+            market.trade(number=self._number, timestamp_ns=self.timestamp_ns, is_sell=is_sell, qty=qty, px=px)
         )
 
     def _take_fill(self, account: int, market: Market, qty: int, value: int, paid: int) -> None:
@@ -378,9 +382,16 @@ class Views:
             base = self.accounts[account].margin(of.base_asset)
             base.wallet += qty
             margin.wallet -= value
-            lines += entry(number, "SpotTrade", of.base_asset, qty, to=client(account), source=f"clearing:{of.symbol}")
             lines += entry(
-                number, "SpotTrade", of.settle_asset, -value, to=client(account), source=f"clearing:{of.symbol}"
+                number, "SpotTrade", of.base_asset, qty, to=client(account), source=f"clearing:{of.symbol}"
+            )
+            lines += entry(
+                number,
+                "SpotTrade",
+                of.settle_asset,
+                -value,
+                to=client(account),
+                source=f"clearing:{of.symbol}",
             )
             self._note_realised(account, of, -paid)
             return
@@ -403,7 +414,12 @@ class Views:
         self.accounts[account].margin(of.settle_asset).wallet += amount
         self._note_realised(account, of, amount)
         self._changes.lines += entry(
-            self._number, "RealisedPNL", of.settle_asset, amount, to=client(account), source=f"clearing:{of.symbol}"
+            self._number,
+            "RealisedPNL",
+            of.settle_asset,
+            amount,
+            to=client(account),
+            source=f"clearing:{of.symbol}",
         )
 
     def _note_realised(self, account: int, of: Instrument, amount: int) -> None:
@@ -431,7 +447,9 @@ class Views:
         margin.deposited += amount
         is_demo = bool(event[11] & _DEMO)
         source = "demo" if is_demo else "outside"
-        self._changes.lines += entry(self._number, "Deposit", asset, amount, to=client(account), source=source)
+        self._changes.lines += entry(
+            self._number, "Deposit", asset, amount, to=client(account), source=source
+        )
         text = "Demo coins: no chain backs them." if is_demo else "Deposit"
         self._transact(account, asset, "Deposit", amount, margin.wallet, text, None)
 
@@ -440,7 +458,9 @@ class Views:
         margin = self._touch_margin(account, asset)
         margin.wallet -= amount
         margin.withdrawn += amount
-        self._changes.lines += entry(self._number, "Withdrawal", asset, -amount, to=client(account), source="outside")
+        self._changes.lines += entry(
+            self._number, "Withdrawal", asset, -amount, to=client(account), source="outside"
+        )
         self._transact(account, asset, "Withdrawal", -amount, margin.wallet, "Withdrawal", None)
 
     def _transact(
@@ -509,15 +529,23 @@ class Views:
         totals: dict[tuple[int, int], int] = {}
         for (account, asset, _), amount in self._session_realised.items():
             totals[account, asset] = totals.get((account, asset), 0) + amount
-        for index, ((account, asset, symbol), amount) in enumerate(sorted(self._session_realised.items())):
+        for index, ((account, asset, symbol), amount) in enumerate(sorted(self._session_realised.items()), 1):
             margin = self.accounts[account].margin(asset)
             changes.margins[id(margin)] = margin
             margin.realised = 0
             totals[account, asset] -= amount
             changes.transactions.append(
                 Transaction(
-                    self.next_event * 1024 + index, account, asset, "RealisedPNL", amount, ended,
-                    margin.wallet - totals[account, asset], "", self.markets[symbol].instrument.symbol,
+                    self.next_event,
+                    account,
+                    asset,
+                    "RealisedPNL",
+                    amount,
+                    ended,
+                    margin.wallet - totals[account, asset],
+                    "",
+                    self.markets[symbol].instrument.symbol,
+                    index,
                 )  # fmt: skip
             )
         self._session_realised.clear()
