@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ringfence.exchange.gateway import KeyRecord
+from ringfence.testing.venue import key_of
+
 
 class Answer(NamedTuple):
     status: int
@@ -31,10 +34,16 @@ def sign(secret: str, method: str, path: str, expires: int | str, body: bytes = 
 
 
 class Client:
-    """Talks to one gateway as one account, `key-N` of `testing.venue.key_of`."""
+    """Talks to one gateway with one key: an account's of `testing.venue.key_of`, any other, or none."""
 
-    def __init__(self, port: int, account: int | None) -> None:
-        self.port, self.account = port, account
+    def __init__(self, port: int, who: int | KeyRecord | None) -> None:
+        self.port = port
+        self.key = key_of(who) if isinstance(who, int) else who
+
+    @property
+    def account(self) -> int:
+        assert self.key is not None
+        return self.key.account
 
     def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         """Send one request; header names are written with `_` for `-`. Raises OSError."""
@@ -55,10 +64,10 @@ class Client:
         body = raw if raw is not None else b"" if value is None else msgspec.json.encode(value)
         target, expires = "/api/v1" + path, int(time.time()) + 30
         signed: dict[str, str] = {"content_type": "application/json"}
-        if self.account is not None:
-            signed["api_key"] = f"key-{self.account}"
+        if self.key is not None:
+            signed["api_key"] = self.key.id
             signed["api_expires"] = str(expires)
-            signed["api_signature"] = sign(f"secret-{self.account}", method, target, expires, body)
+            signed["api_signature"] = sign(self.key.secret, method, target, expires, body)
         return self.send(method, target, body, **{**signed, **headers})
 
     def get(self, path: str) -> Any:

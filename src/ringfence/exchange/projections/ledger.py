@@ -41,5 +41,5 @@ class Transaction(NamedTuple):
     wallet: int
     text: str
     address: str | None
-    index: int = 0
+    line: int = 0
     """Tells lines that have the same number apart: 0 for an event's own, 1.. at the end of a session."""

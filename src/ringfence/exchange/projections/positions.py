@@ -125,10 +125,8 @@ class Position:
         if not qty or not cost:
             return None
         lots = abs(qty) / of.lot_size
-        if of.is_inverse:
-            ticks = of.lot_value_factor / (abs(cost) / lots)
-        else:
-            ticks = abs(cost) / lots / of.lot_value_factor
+        lot_cost = abs(cost) / lots
+        ticks = of.lot_value_factor / lot_cost if of.is_inverse else lot_cost / of.lot_value_factor
         return float(round(ticks * of.tick_units / 10**of.tick_decimals, 4))
 
     def row(self, margin: "Margin") -> Row:

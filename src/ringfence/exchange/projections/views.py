@@ -534,6 +534,8 @@ class Views:
             changes.margins[id(margin)] = margin
             margin.realised = 0
             totals[account, asset] -= amount
+            symbol_text = self.markets[symbol].instrument.symbol
+            wallet = margin.wallet - totals[account, asset]
             changes.transactions.append(
                 Transaction(
                     self.next_event,
@@ -542,11 +544,11 @@ class Views:
                     "RealisedPNL",
                     amount,
                     ended,
-                    margin.wallet - totals[account, asset],
+                    wallet,
                     "",
-                    self.markets[symbol].instrument.symbol,
+                    symbol_text,
                     index,
-                )  # fmt: skip
+                )
             )
         self._session_realised.clear()
 

@@ -166,7 +166,7 @@ def transaction_row(transaction: Transaction) -> Row:
     asset = ASSETS[transaction.asset]
     stamp = iso(transaction.timestamp_ns)
     return {
-        "transactID": wire_id(TRANSACTION, transaction.number, transaction.index),
+        "transactID": wire_id(TRANSACTION, transaction.number, transaction.line),
         "account": transaction.account,
         "currency": asset.currency,
         "network": asset.network if transaction.kind in ("Deposit", "Withdrawal") else None,
