@@ -1,0 +1,124 @@
+"""Write the reference pages that follow from the code: `python docs/generate.py`.
+
+`tests/tidy` fails when a page is not what this would write.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType
+
+from ringfence.exchange.gateway.errors import of_reject
+from ringfence.messages import commands, events, records
+from ringfence.messages.rejects import TEXTS, Reject
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def rejects_page() -> str:
+    """Return the page of numbered refusals."""
+    lines = [
+        "# Refusals",
+        "",
+        "What the engine can refuse a command with. The number stands in the REJECTED event for ever: numbers",
+        "are appended and never used again. The text is what REST and WebSocket say, word for word where",
+        "clients match it. `{amount}` and `{currency}` are filled in from the event.",
+        "",
+        "The gateway refuses what it cannot even read (a bad signature, a number that is none) before a",
+        "command is made; those refusals have no number and leave no trace in the journal.",
+        "",
+        "| number | name | HTTP | text |",
+        "|-------:|------|-----:|------|",
+    ]
+    for reject in Reject:
+        status = of_reject(reject, 0, "").status
+        lines.append(f"| {reject.value} | {reject.name} | {status} | {TEXTS[reject]} |")
+    lines += [
+        "",
+        "A cancel of an unknown order is answered with 404 `Not Found` instead.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def records_page() -> str:
+    """Return the page of binary records."""
+    parts = [
+        "# Records",
+        "",
+        "Commands go in and events come out as records of 64 bytes, little endian. The journal holds",
+        "commands, the feed both. The layout is for ever: a field may be added in spare bytes, and nothing",
+        "moves.",
+        "",
+        f"This is version {records.VERSION}. Every frame of the journal names its version.",
+        "",
+        "A command's sequence number is its place in the journal; its time is that of its frame. So neither",
+        "stands in the record.",
+    ]
+    comments = dict(_field_comments())
+    for title, dtype in (("COMMAND", records.COMMAND), ("DATA", records.DATA), ("EVENT", records.EVENT)):
+        parts += [
+            "",
+            f"## {title}",
+            "",
+            "| offset | bytes | type | field | |",
+            "|-------:|------:|------|-------|-|",
+        ]
+        assert dtype.fields is not None
+        for name, (kind, offset, *_) in dtype.fields.items():
+            comment = comments.get((title, name), "")
+            parts.append(f"| {offset} | {kind.itemsize} | {kind.str[1:]} | {name} | {comment} |")
+    parts += [
+        "",
+        "The text of a command (clOrdID, remarks, the operator's name, a specification) follows it in DATA",
+        "slots: items of a tag (1 byte), a length (2 bytes) and the bytes, cut into pieces of 56. Slots have",
+        "sequence numbers of their own; the engine passes over them.",
+    ]
+    for module, title, kind in (
+        (commands, "Commands", commands.Command),
+        (commands, "Order flags", commands.OrderFlag),
+        (commands, "Instrument parameters", commands.InstrumentParameter),
+        (events, "Events", events.Event),
+        (events, "Event flags", events.EventFlag),
+        (events, "Reasons of a cancel", events.CancelReason),
+    ):
+        said = _member_docs(module, kind.__name__)
+        parts += ["", f"## {title}", "", "| number | name | |", "|-------:|------|-|"]
+        members: list[IntEnum] = list(kind.__members__.values())  # type: ignore[arg-type]
+        parts += [
+            f"| {member.value} | {member.name} | {said.get(str(member.name), '')} |" for member in members
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _field_comments() -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield ((record, field), comment) from the lines of messages/records.py."""
+    title = ""
+    for line in inspect.getsource(records).splitlines():
+        if " = record(" in line:
+            title = line.split(" = ")[0]
+        elif line.startswith("    (") and "  # " in line:
+            yield (title, line.split('"')[1]), line.split("  # ", 1)[1].replace("|", "\\|")
+
+
+def _member_docs(module: ModuleType, name: str) -> dict[str, str]:
+    """Return what the source says below each member of an enumeration."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    said: dict[str, str] = {}
+    member = ""
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            member = node.targets[0].id
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and member:
+            said[member] = " ".join(str(node.value.value).split()).replace("|", "\\|")
+    return said
+
+
+PAGES = {"rejects.md": rejects_page, "records.md": records_page}
+
+if __name__ == "__main__":
+    for file, make in PAGES.items():
+        (REFERENCE / file).write_text(make())
+        print(f"wrote docs/reference/{file}")
