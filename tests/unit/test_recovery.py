@@ -2,8 +2,13 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import shutil
+import signal
+import socket
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -282,3 +287,31 @@ def test_what_a_dead_process_left_of_a_snapshot_is_removed_with_the_next_one(cop
     a_snapshot_was_being_written(copy)
     Sequencer(recover(copy), copy).close(snapshot=True)
     assert [path.suffix for path in (copy / "snapshots").iterdir()] == [".snapshot", ".snapshot"]
+
+
+def test_a_snapshot_child_holds_neither_the_lock_nor_the_lines_of_its_core(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the core is killed meanwhile, the next one starts at once and the gateways hear of it."""
+    module = sys.modules[Sequencer.__module__]
+    monkeypatch.setattr(module, "write_snapshot", lambda *_: time.sleep(30))
+    held = os.open(copy / "core.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    ours, theirs = socket.socketpair()
+    sequencer = Sequencer(recover(copy), copy)
+    sequencer.snapshot_sequence = -1
+    sequencer.begin_snapshot()
+    try:
+        os.close(held)
+        ours.close()
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b"", "the line is closed"
+        again = os.open(copy / "core.lock", os.O_RDWR)
+        signal.alarm(10)  # the child closes one after the other
+        fcntl.flock(again, fcntl.LOCK_EX)
+        os.close(again)
+    finally:
+        signal.alarm(0)
+        os.kill(sequencer._snapshot_child, signal.SIGKILL)
+        theirs.close()
+    sequencer.close(snapshot=False)
