@@ -6,14 +6,18 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
 
-.PHONY: up test check install warm clean
+.PHONY: up test check install warm clients clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
 up: install
 	@exec $(RUN)/ringfence up $(UP)
 
-test: warm
+test: warm clients
 	$(RUN)/pytest -q
+
+# Clients that others wrote, for tests/conformance, each in an environment of its own.
+clients: install
+	@sh tests/conformance/clients/install $(UV) .venvs
 
 check: install
 	$(RUN)/ruff check .
@@ -41,4 +45,4 @@ $(UV):
 	.tools/bin/pip install --quiet uv==$(UV_VERSION)
 
 clean:
-	rm -rf .venv .tools var
+	rm -rf .venv .venvs .tools var

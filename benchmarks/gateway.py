@@ -57,7 +57,12 @@ def an_order(index: int, account: int, label: str) -> dict:
     is_taker = index % 20 == 19
     side = 1 if (index + account) % 2 else -1
     price = 10_000 + side * (2 if is_taker else -1 - step) * 0.5
-    return {"symbol": "XBTUSD", "orderQty": side * 100, "price": price, "clOrdID": f"{label}{account}-{index}"}
+    return {
+        "symbol": "XBTUSD",
+        "orderQty": side * 100,
+        "price": price,
+        "clOrdID": f"{label}{account}-{index}",
+    }
 
 
 # ---- WebSocket
@@ -127,7 +132,9 @@ class Trader(WSListener):
         self.say(message)
 
 
-async def drive(url: str, orders: int, *, brief: bool, rate: float | None = None) -> tuple[float, list[float], int]:
+async def drive(
+    url: str, orders: int, *, brief: bool, rate: float | None = None
+) -> tuple[float, list[float], int]:
     """Return (seconds, waits, accepted) of an order load over WebSocket; `rate` paces it open-loop."""
     each = orders // CONNECTIONS
     traders = []
@@ -172,9 +179,7 @@ def measured(venue: Venue, work) -> tuple[float, object]:
 
 def websocket_orders(venue: Venue) -> Iterator[Result]:
     def run(brief: bool, rate: float | None = None, orders: int = ORDERS):
-        return measured(
-            venue, lambda: uvloop.run(drive(venue.realtime_url, orders, brief=brief, rate=rate))
-        )
+        return measured(venue, lambda: uvloop.run(drive(venue.realtime_url, orders, brief=brief, rate=rate)))
 
     run(True, orders=ORDERS // 4)
     for name, brief in (("ws_order", True), ("ws_order_full_row", False)):
@@ -183,7 +188,11 @@ def websocket_orders(venue: Venue) -> Iterator[Result]:
         rate = median(len(outcome[1]) / outcome[0] for _, outcome in runs)
         assert all(outcome[2] > 0.9 * len(outcome[1]) for _, outcome in runs), "too many orders were refused"
         yield Result(
-            f"gateway.{name}_cpu_us", micros, "us", f"the target of {TARGET_WS_US:g} us", micros / TARGET_WS_US
+            f"gateway.{name}_cpu_us",
+            micros,
+            "us",
+            f"the target of {TARGET_WS_US:g} us",
+            micros / TARGET_WS_US,
         )
         yield Result(f"gateway.{name}s_per_second", rate, "orders/s")
         if brief:
@@ -192,7 +201,9 @@ def websocket_orders(venue: Venue) -> Iterator[Result]:
     waits = np.array(outcome[1]) * 1e3
     for point in (50, 99):
         yield Result(
-            f"gateway.ws_order_latency_ms.half_load.p{point}", float(np.percentile(waits, point)), "ms",
+            f"gateway.ws_order_latency_ms.half_load.p{point}",
+            float(np.percentile(waits, point)),
+            "ms",
             f"open loop at {half:.0f} orders/s",
         )
 
@@ -285,7 +296,9 @@ def rest_orders(venue: Venue) -> Iterator[Result]:
     runs = []
     for index in range(RUNS):
         label = f"r{index}x"
-        runs.append(measured(venue, lambda label=label: uvloop.run(drive_rest(venue.port, REST_ORDERS, label))))
+        runs.append(
+            measured(venue, lambda label=label: uvloop.run(drive_rest(venue.port, REST_ORDERS, label)))
+        )
     assert all(outcome[2] == len(outcome[1]) for _, outcome in runs), "a request was refused"
     micros = median(cpu * 1e6 / len(outcome[1]) for cpu, outcome in runs)
     rate = median(len(outcome[1]) / outcome[0] for _, outcome in runs)
@@ -298,7 +311,7 @@ def rest_orders(venue: Venue) -> Iterator[Result]:
         yield Result(f"gateway.rest_order_latency_ms.p{point}", float(np.percentile(waits, point)), "ms")
 
 
-_PEER = '''
+_PEER = """
 import hashlib, hmac, json, sys
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
@@ -317,7 +330,7 @@ app = Starlette(routes=[Route("/api/v1/order", order, methods=["POST", "DELETE"]
 uvicorn.run(
     app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False, loop="uvloop", http="httptools"
 )
-'''
+"""
 
 
 def framework_peer() -> tuple[float, float]:
@@ -392,7 +405,10 @@ def fanout(venue: Venue) -> Iterator[Result]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Venue(Path(folder), accounts=CONNECTIONS, history=False) as venue:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Venue(Path(folder), accounts=CONNECTIONS, history=False) as venue,
+    ):
         pin(venue.processes["gateway"].pid, 1)
         pin(venue.processes["core"].pid, 0)
         pin(os.getpid(), 0)

@@ -191,6 +191,7 @@ BAD_BODIES: list[tuple[str, str, bytes, str, int, str]] = [
      "application/json", 400, "enabled is invalid"),
     ("POST", "/user/requestWithdrawal", b'{"currency":"XBt","network":"btc","amount":5}',
      "application/json", 403, "Access Denied"),
+    ("GET", "/user/depositAddress?currency=XBt&network=btc", b"", "application/json", 400, "no wallets yet"),
     ("GET", "/order?filter=%7B", b"", "application/json", 400, "filter is not valid"),
     ("GET", "/order?filter=17", b"", "application/json", 400, "filter values"),
     ("GET", '/order?filter={"secret":1}', b"", "application/json", 400, "filter columns"),

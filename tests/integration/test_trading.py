@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from ringfence.exchange.gateway import KeyLimits, Permission, read_records
 from ringfence.exchange.projections import TABLES
 from ringfence.testing.client import Client
-from ringfence.testing.venue import Venue
+from ringfence.testing.up import wait_for
+from ringfence.testing.venue import Venue, key_of
 
 
 @pytest.fixture
@@ -147,6 +150,34 @@ def test_demo_coins_are_visibly_demo_coins(carol: Client) -> None:
     assert {row["currency"] for row in deposits} == {"XBt", "USDt"}
 
 
+def test_a_withdrawal_leaves_the_wallet_and_is_limited_to_what_is_free(venue: Venue) -> None:
+    key = msgspec.structs.replace(key_of(7), id="key-withdraw", permissions=(Permission.WITHDRAW,))
+    venue.set_keys([*read_records(venue.directory / "keys.json"), key])
+    grace = Client(venue.port, key)
+    wait_for(lambda: grace.call("GET", "/user").status == 200, 5, "new key")
+    before = grace.get("/user/wallet")["amount"]
+    wanted = {"currency": "XBt", "network": "btc", "amount": 5_000}
+    gone = grace.call("POST", "/user/requestWithdrawal", wanted).value
+    assert (gone["transactType"], gone["amount"], gone["walletBalance"]) == (
+        "Withdrawal",
+        -5_000,
+        before - 5_000,
+    )
+    assert "Demo coins" in gone["text"]
+    assert grace.get("/user/wallet")["withdrawn"] == 5_000
+    assert grace.get("/user/walletHistory")[0]["transactID"] == gone["transactID"]
+    for wrong, message in (
+        ({"amount": before * 2}, f"insufficient Available Balance, {before * 2} XBt required"),
+        ({"amount": 999}, "Invalid withdrawal amount"),
+        ({"currency": "EUR"}, "Invalid currency"),
+        ({"network": "eth"}, "Invalid network"),
+    ):
+        answer = grace.call("POST", "/user/requestWithdrawal", {**wanted, **wrong})
+        assert answer.status == 400
+        assert message in answer.error
+    assert grace.call("POST", "/order", {"symbol": "XBTUSD", "orderQty": 100, "price": 9_000}).status == 403
+
+
 def test_a_get_sees_what_was_just_written(dave: Client) -> None:
     for index in range(20):
         placed = dave.place(orderQty=100, price=9_100, clOrdID=f"ryw-{index}").value
@@ -170,11 +201,6 @@ def test_requests_sent_ahead_are_answered_in_order(venue: Venue) -> None:
 
 
 def test_the_second_limit_and_its_headers(tmp_path: Any) -> None:
-    import msgspec
-
-    from ringfence.exchange.gateway import KeyLimits
-    from ringfence.testing.venue import key_of
-
     plain = msgspec.structs.replace(key_of(1), limits=KeyLimits())
     with Venue(tmp_path, accounts=1, keys=[plain], history=False) as strict:
         client = Client(strict.port, 1)

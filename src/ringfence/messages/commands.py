@@ -29,7 +29,7 @@ class Command(IntEnum):
     DEPOSIT = 11
     """account, symbol = asset number, qty > 0; flag DEMO marks coins that no chain backs."""
     WITHDRAW = 12
-    """account, symbol = asset number, qty > 0."""
+    """account, symbol = asset number, qty > 0; flag DEMO: nothing leaves on a chain."""
     MARK = 20
     """symbol; qty = mark price in subticks (1/100 tick)."""
     TICK = 21

@@ -38,7 +38,7 @@ class Event(IntEnum):
     DEPOSITED = 10
     """account, symbol = asset; amount; flags = EventFlag.DEMO."""
     WITHDRAWN = 11
-    """account, symbol = asset; amount."""
+    """account, symbol = asset; amount; flags = EventFlag.DEMO."""
     TIMER_SET = 12
     """account; amount = nanosecond at which everything is cancelled, 0 = disarmed."""
     TIMER_FIRED = 13

@@ -22,10 +22,10 @@ XBT = Asset(0, "XBt", "XBT", "Bitcoin", 8, "btc", True, True)
 USDT = Asset(1, "USDt", "USDT", "Tether USD", 6, "eth", True, True)
 ETH = Asset(2, "Gwei", "ETH", "Ether", 9, "eth", False, True)
 SOL = Asset(3, "LAMPORT", "SOL", "Solana", 9, "sol", False, True)
-USDC = Asset(4, "USDc", "USDC", "USD Coin", 6, "eth", False, False)
+LTC = Asset(4, "Litoshi", "LTC", "Litecoin", 8, "ltc", False, False)
 XRP = Asset(5, "DROP", "XRP", "XRP", 6, "xrp", False, False)
 
-ASSETS: tuple[Asset, ...] = (XBT, USDT, ETH, SOL, USDC, XRP)
+ASSETS: tuple[Asset, ...] = (XBT, USDT, ETH, SOL, LTC, XRP)
 """By number. Append only: the numbers are in the journal."""
 
 BY_CURRENCY: dict[str, Asset] = {asset.currency: asset for asset in ASSETS}

@@ -223,5 +223,6 @@ def withdraw(h: Record, cmd: Record) -> bool:
     if withdrawable(h, m) < cmd.qty:
         return refuse(h, cmd, _R_BALANCE, cmd.qty)
     m.wallet -= cmd.qty
-    emit(h, _WITHDRAWN, 0, U(0), cmd.account, cmd.symbol, 0, 0, cmd.qty)
+    flags = _DEMO_EVENT if cmd.flags & _DEMO else 0
+    emit(h, _WITHDRAWN, flags, U(0), cmd.account, cmd.symbol, 0, 0, cmd.qty)
     return True

@@ -152,7 +152,10 @@ class Gateway:
         assert result.refusal is not None
         reject, figure = result.refusal
         market = self.desk.views.markets.get(result.symbol)
-        currency = market.instrument.settle.currency if market else ASSETS[0].currency
+        if result.kind in (Command.DEPOSIT, Command.WITHDRAW):
+            currency = ASSETS[result.symbol].currency
+        else:
+            currency = market.instrument.settle.currency if market else ASSETS[0].currency
         if reject == Reject.UNKNOWN_ORDER and result.kind == Command.CANCEL:
             return Refused(404, "Not Found")
         return of_reject(reject, figure, currency)

@@ -102,4 +102,6 @@ def _model(table: Table) -> dict[str, Any]:
     for column in table.columns:
         kind = {} if column.name in ("bids", "asks") else _TYPES[column.type]
         properties[column.name] = dict(kind) if column.name in table.keys else {**kind, "x-nullable": True}
-    return {"type": "object", "required": list(table.keys), "properties": properties}
+    model: dict[str, Any] = {"type": "object", "properties": properties}
+    # The standard forbids an empty list.
+    return {**model, "required": list(table.keys)} if table.keys else model

@@ -48,12 +48,13 @@ class Refusal(NamedTuple):
 class Result:
     """What came of one command: the orders it touched, or why it was refused."""
 
-    __slots__ = ("account", "kind", "orders", "refusal", "request", "symbol", "value")
+    __slots__ = ("account", "kind", "orders", "refusal", "request", "symbol", "transaction", "value")
 
     def __init__(self, kind: int, request: int, account: int, symbol: int) -> None:
         self.kind, self.request, self.account, self.symbol = kind, request, account, symbol
         self.orders: list[Order] = []
         self.refusal: Refusal | None = None
+        self.transaction: Transaction | None = None
         self.value = 0
         """CANCEL_ALL_AFTER: the nanosecond at which it fires."""
 
@@ -441,34 +442,31 @@ class Views:
         position.leverage, position.risk_limit, position.transferred = event[3], event[4], event[5]
 
     def _deposited(self, event: tuple[Any, ...]) -> None:
-        account, asset, amount = event[7], event[9], event[4]
-        margin = self._touch_margin(account, asset)
-        margin.wallet += amount
-        margin.deposited += amount
-        is_demo = bool(event[11] & _DEMO)
-        source = "demo" if is_demo else "outside"
-        self._changes.lines += entry(
-            self._number, "Deposit", asset, amount, to=client(account), source=source
-        )
-        text = "Demo coins: no chain backs them." if is_demo else "Deposit"
-        self._transact(account, asset, "Deposit", amount, margin.wallet, text, None)
+        self._move(event, "Deposit", event[4])
 
     def _withdrawn(self, event: tuple[Any, ...]) -> None:
-        account, asset, amount = event[7], event[9], event[4]
-        margin = self._touch_margin(account, asset)
-        margin.wallet -= amount
-        margin.withdrawn += amount
-        self._changes.lines += entry(
-            self._number, "Withdrawal", asset, -amount, to=client(account), source="outside"
-        )
-        self._transact(account, asset, "Withdrawal", -amount, margin.wallet, "Withdrawal", None)
+        self._move(event, "Withdrawal", -event[4])
 
-    def _transact(
-        self, account: int, asset: int, kind: str, amount: int, wallet: int, text: str, address: str | None
-    ) -> None:
-        self._changes.transactions.append(
-            Transaction(self._number, account, asset, kind, amount, self.timestamp_ns, wallet, text, address)
+    def _move(self, event: tuple[Any, ...], kind: str, amount: int) -> None:
+        """Take coins in or let them go; demo coins have a counterpart of their own in the ledger."""
+        account, asset, is_demo = event[7], event[9], bool(event[11] & _DEMO)
+        margin = self._touch_margin(account, asset)
+        margin.wallet += amount
+        if amount > 0:
+            margin.deposited += amount
+        else:
+            margin.withdrawn -= amount
+        counterpart = "demo" if is_demo else "outside"
+        self._changes.lines += entry(
+            self._number, kind, asset, amount, to=client(account), source=counterpart
         )
+        text = "Demo coins: no chain moved." if is_demo else kind
+        transaction = Transaction(
+            self._number, account, asset, kind, amount, self.timestamp_ns, margin.wallet, text, None
+        )
+        self._changes.transactions.append(transaction)
+        if self._result is not None:
+            self._result.transaction = transaction
 
     def _timer_set(self, event: tuple[Any, ...]) -> None:
         self.accounts[event[7]].cancel_all_at_ns = event[4]

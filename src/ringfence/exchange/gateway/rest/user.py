@@ -1,13 +1,16 @@
 """/user, /apiKey, /wallet: who you are and what is yours."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid
 from ringfence.exchange.gateway.keys import Permission
-from ringfence.exchange.gateway.rest.route import Request, optional, required, route
-from ringfence.exchange.projections import Account, Market
-from ringfence.exchange.projections.history import Query
+from ringfence.exchange.gateway.rest.route import LATER, Request, optional, required, route
+from ringfence.exchange.projections import Account, Market, Result
+from ringfence.exchange.projections.history import Query, transaction_row
+from ringfence.messages.commands import Command, OrderFlag
 from ringfence.units.assets import ASSETS, BY_CURRENCY, XBT
 from ringfence.units.rounding import PPM
 from ringfence.units.time import iso
@@ -16,7 +19,8 @@ Row = dict[str, Any]
 _CURRENCY = optional("currency", description="XBt if not given; `all` for every currency.")
 _WALLET_ROWS_MAX = 10_000
 _NO_GUID = "00000000-0000-0000-0000-000000000000"
-_NO_COINS = "this venue has no wallets yet: its coins are demo coins that an operator credits"
+_NO_COINS = "this venue has no wallets yet: its coins are demo coins, credited by `ringfence operator credit`"
+WITHDRAWAL_MIN = 1_000
 
 
 def _account(request: Request) -> Account:
@@ -211,12 +215,39 @@ def get_deposit_address(request: Request) -> object:
 
 @route(
     "POST", "/user/requestWithdrawal", "User.requestWithdrawal", required("currency"), required("network"),
-    required("amount", "number"), optional("address"), optional("otpToken"), optional("fee", "number"),
-    returns="Transaction", permission=Permission.WITHDRAW,
+    required("amount", "number"), optional("address"), optional("memo"), optional("otpToken"),
+    optional("fee", "number"), optional("text"), returns="Transaction", permission=Permission.WITHDRAW,
 )  # fmt: skip
 def request_withdrawal(request: Request) -> object:
-    """Ask for a withdrawal."""
-    raise Refused(400, f"Withdrawals currently disabled: {_NO_COINS}. Nothing was moved.")
+    """Take coins out of your wallet. Demo coins vanish: there is no chain that they could go to."""
+    asset = BY_CURRENCY.get(read.required_text(request.parameters, "currency"))
+    if asset is None or not asset.enabled:
+        raise invalid("Invalid currency")
+    if read.required_text(request.parameters, "network") != asset.network:
+        raise invalid(f"Invalid network: {asset.currency} moves on {asset.network}")
+    amount = read.integer(request.parameters, "amount", low=1)
+    if amount is None or amount < WITHDRAWAL_MIN:
+        raise invalid(f"Invalid withdrawal amount: at least {WITHDRAWAL_MIN} {asset.currency}")
+    desk = request.gateway.desk
+    desk.check_open(may_shed=True)
+    token = desk.token()
+    command = commands.pack(
+        Command.WITHDRAW, request=token, account=request.account, symbol=asset.number, qty=amount,
+        flags=OrderFlag.DEMO,
+    )  # fmt: skip
+    desk.submit(((token, command),), lambda outcome: _answer_withdrawal(request, outcome))
+    return LATER
+
+
+def _answer_withdrawal(request: Request, outcome: Sequence[Result] | Refused) -> None:
+    if isinstance(outcome, Refused):
+        request.refuse(outcome)
+    elif outcome[0].refusal is not None:
+        request.refuse(request.gateway.refusal_of(outcome[0]))
+    else:
+        transaction = outcome[0].transaction
+        assert transaction is not None
+        request.answer(transaction_row(transaction))
 
 
 @route("GET", "/userEvent", "UserEvent.get", optional("count", "number"), returns="UserEvent[]", key=True)
@@ -246,15 +277,17 @@ def get_assets(request: Request) -> object:
     """Get the assets of the venue and their limits."""
     rows = []
     for asset in ASSETS:
+        # Enabled means that coins come and go by command; there is no address yet to send them to.
         network = {
-            "asset": asset.network, "tokenAddress": None, "depositEnabled": False, "withdrawalEnabled": False,
+            "asset": asset.network, "tokenAddress": None, "depositEnabled": asset.enabled,
+            "withdrawalEnabled": asset.enabled,
             "withdrawalFee": 20_000, "minFee": 20_000, "maxFee": 10_000_000,
         }  # fmt: skip
         rows.append(
             {"asset": asset.asset, "currency": asset.currency, "majorCurrency": asset.asset, "name": asset.name,
              "currencyType": "Crypto", "scale": asset.scale, "enabled": asset.enabled,
              "isMarginCurrency": asset.is_margin, "memoRequired": False, "minDepositAmount": 10_000,
-             "minWithdrawalAmount": 1_000, "maxWithdrawalAmount": 10**15, "networks": [network]}
+             "minWithdrawalAmount": WITHDRAWAL_MIN, "maxWithdrawalAmount": 10**15, "networks": [network]}
         )  # fmt: skip
     return rows
 

@@ -1,0 +1,82 @@
+"""`ringfence up` as a stranger starts it: one command, bots and all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ringfence.exchange.gateway import KeyRecord, read_records
+from ringfence.testing.venue import free_port
+
+Found = TypeVar("Found")
+RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
+_START_SECONDS = 120
+"""The engine may have to be compiled first."""
+_STOP_SECONDS = 30
+READY = "Ctrl-C stops everything"
+
+
+def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
+    """Return what `look` finds. Raises AssertionError if it finds nothing in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} within {seconds} s")
+
+
+class Up:
+    """A running `ringfence up`, in a session of its own as in a terminal."""
+
+    def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self._output = directory.with_suffix(".txt")
+        arguments = [RINGFENCE, "up", str(directory), "--port", str(self.port), *options]
+        with self._output.open("wb") as file:
+            self.process = subprocess.Popen(
+                arguments, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"COLUMNS": "80"}
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def text(self) -> str:
+        """What it has printed."""
+        return self._output.read_text()
+
+    def wait_until_it_trades(self) -> str:
+        """Return what it printed when the exchange is there."""
+
+        def look() -> str | None:
+            assert self.process.poll() is None, self.text
+            return self.text if READY in self.text else None
+
+        return wait_for(look, _START_SECONDS, "start")
+
+    def key(self, name: str) -> KeyRecord:
+        return next(record for record in read_records(self.directory / "keys.json") if record.name == name)
+
+    def stop(self) -> int:
+        """Ask it to stop as Ctrl-C does; return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        self.wait_until_it_trades()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

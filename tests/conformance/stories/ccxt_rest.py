@@ -1,0 +1,96 @@
+"""ccxt, synchronous: place, amend, cancel, fill, see position, margin, wallet history, errors."""
+
+import os
+
+import ccxt
+
+origin = os.environ["URL"]
+exchange = ccxt.bitmex(
+    {
+        "apiKey": os.environ["KEY"],
+        "secret": os.environ["SECRET"],
+        "urls": {"api": {"public": origin, "private": origin}},
+    }
+)
+SYMBOL = "BTC/USD:BTC"
+markets = exchange.load_markets()
+assert {"BTC/USD:BTC", "ETH/USD:BTC", "BTC/USDT:USDT", "ETH/USDT:USDT", "SOL/USDT:USDT", "BTC/USDT"} <= set(
+    markets
+)
+
+book = exchange.fetch_order_book(SYMBOL)
+bid, ask = book["bids"][0][0], book["asks"][0][0]
+assert bid < ask
+print(f"book of {SYMBOL}: {len(book['bids'])} bids, {len(book['asks'])} asks")
+
+low = exchange.price_to_precision(SYMBOL, bid * 0.97)
+placed = exchange.create_order(
+    SYMBOL, "limit", "buy", 100, float(low), {"clOrdID": "story/1=", "postOnly": True}
+)
+assert placed["status"] == "open", placed
+open_ids = [order["id"] for order in exchange.fetch_open_orders(SYMBOL)]
+assert placed["id"] in open_ids
+amended = exchange.edit_order(placed["id"], SYMBOL, "limit", "buy", 200, float(low))
+assert amended["id"] == placed["id"], amended
+assert amended["info"]["orderQty"] in (200, "200"), amended
+assert exchange.fetch_order(placed["id"], SYMBOL)["status"] == "open"
+canceled = exchange.cancel_order(placed["id"], SYMBOL)
+assert canceled["status"] == "canceled", canceled
+assert exchange.fetch_order(placed["id"], SYMBOL)["status"] == "canceled"
+print("placed, amended, cancelled")
+
+before = exchange.fetch_balance()["BTC"]["total"]
+bought = exchange.create_order(SYMBOL, "market", "buy", 100)
+assert bought["status"] == "closed", bought
+assert bought["average"], bought
+position = next(p for p in exchange.fetch_positions([SYMBOL]) if p["contracts"])
+assert position["entryPrice"] > 0, position
+trades = exchange.fetch_my_trades(SYMBOL, params={"reverse": True})
+assert any(trade["order"] == bought["id"] for trade in trades)
+sold = exchange.create_order(SYMBOL, "market", "sell", 100, params={"reduceOnly": True})
+assert sold["status"] == "closed", sold
+assert exchange.fetch_balance()["BTC"]["total"] != before, "fees were paid"
+ledger = exchange.fetch_ledger("BTC")
+assert any(
+    entry["type"] == "transaction" or entry["info"]["transactType"] == "Deposit" for entry in ledger
+), ledger
+print("bought, saw the position, sold, saw the ledger")
+
+leverage = exchange.set_leverage(5, SYMBOL)
+assert float(leverage["leverage"]) == 5, leverage
+exchange.set_margin_mode("cross", SYMBOL)
+assert exchange.fetch_leverages([SYMBOL])
+
+spot = exchange.create_order("BTC/USDT", "market", "buy", 0.001)
+assert spot["status"] == "closed", spot
+print("leverage, margin mode, spot")
+
+exchange.set_leverage(1, SYMBOL)
+for call, error in (
+    (lambda: exchange.create_order(SYMBOL, "limit", "buy", 100, 1e9), ccxt.InvalidOrder),
+    (lambda: exchange.create_order(SYMBOL, "limit", "buy", 10_000_000, float(low)), ccxt.InsufficientFunds),
+    (
+        lambda: exchange.cancel_order("00000000-0000-8fff-8000-0000000fffff", SYMBOL),
+        (ccxt.OrderNotFound, ccxt.ExchangeError),
+    ),
+    (lambda: exchange.cancel_order(placed["id"], SYMBOL), ccxt.OrderNotFound),
+):
+    try:
+        call()
+    except error:
+        continue
+    raise AssertionError(f"{error} was expected")
+exchange.set_margin_mode("cross", SYMBOL)
+exchange.create_order(SYMBOL, "limit", "buy", 100, float(low), {"clOrdID": "twice"})
+try:
+    exchange.create_order(SYMBOL, "limit", "buy", 100, float(low), {"clOrdID": "twice"})
+    raise AssertionError("a duplicate clOrdID was taken")
+except ccxt.InvalidOrder:
+    pass
+assert len(exchange.cancel_all_orders(SYMBOL)) == 1
+exchange.secret = "wrong"
+try:
+    exchange.fetch_balance()
+    raise AssertionError("a wrong secret was taken")
+except (ccxt.AuthenticationError, ccxt.ExchangeNotAvailable):
+    print("errors arrive as ccxt's own")
