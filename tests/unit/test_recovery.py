@@ -315,3 +315,13 @@ def test_a_snapshot_child_holds_neither_the_lock_nor_the_lines_of_its_core(
         os.kill(sequencer._snapshot_child, signal.SIGKILL)
         theirs.close()
     sequencer.close(snapshot=False)
+
+
+def test_a_venue_with_many_accounts_and_few_positions_recovers_from_its_snapshot(tmp_path: Path) -> None:
+    """Loading once failed as soon as there were more accounts than positions and more than 512 of them."""
+    sequencer = Sequencer(recover(tmp_path), tmp_path)
+    asyncio.run(sequencer.apply(opening(accounts=700).tobytes(), timestamp_ns=START_NS))
+    sequencer.close(snapshot=True)
+    recovered = recover(tmp_path)
+    assert recovered.replayed == 0
+    assert recovered.engine.digest() == sequencer.engine.digest()

@@ -96,8 +96,9 @@ def load(path: Path) -> State:
 def _state_of_size(sizes: dict[str, int]) -> State:
     """Return an empty state with room for these tables and as much again."""
     state = State(accounts=max(1024, 2 * sizes["margins0"]), orders=max(1024, 2 * sizes["orders"]))
-    state.set_positions(max(1024, 2 * sizes["positions"]))
-    state.set_timers(max(1024, 2 * sizes["timers"]))
+    # Tables only grow, and a state for many accounts begins with room for as many positions.
+    state.set_positions(max(len(state.positions), 2 * sizes["positions"]))
+    state.set_timers(max(len(state.timers), 2 * sizes["timers"]))
     assert ASSETS_MAX == sum(name.startswith("margins") for name in sizes)
     return state
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ringfence.exchange.engine import Engine, SnapshotError
+from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter, published_below, sync_feed
 from ringfence.exchange.journal import Disk, Frame, Journal, RealDisk, read_frames
 from ringfence.messages.batch import Batch
@@ -88,8 +88,9 @@ def _load_newest(directory: Path, *, at_most: int) -> Engine:
             continue
         try:
             engine = Engine.load(path)
-        except (SnapshotError, OSError) as error:
-            log.warning("%s; trying an older one", error)
+        except Exception as error:
+            # A snapshot only saves time: whatever is wrong with one, the journal knows better.
+            log.warning("%s cannot be used: %s; trying an older one", path.name, error)
             continue
         if engine.next_sequence == sequence_of(path):
             return engine

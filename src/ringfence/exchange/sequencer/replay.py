@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ringfence.exchange.engine import Engine, SnapshotError
+from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader, published_below
 from ringfence.exchange.feed.segment import encode
 from ringfence.exchange.journal import JournalReader, Progress, RealDisk
@@ -110,8 +110,8 @@ class Replay:
             found = Engine.load(path)
         except FileNotFoundError:
             return  # the core has just removed an old one
-        except (SnapshotError, OSError) as error:
-            self._differ(sequence, path.name, str(error))
+        except Exception as error:
+            self._differ(sequence, path.name, f"it cannot be used: {error}")
             return
         self.snapshots_compared += 1
         if found.next_sequence != sequence:
