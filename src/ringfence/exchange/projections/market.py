@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ringfence.exchange.projections.orders import Order, Row, notionals, trade_id
 from ringfence.instruments.specification import Instrument
-from ringfence.instruments.value import order_value
+from ringfence.instruments.value import mark_value, order_value
 from ringfence.messages.commands import InstrumentState
 from ringfence.units.rounding import PPM
 from ringfence.units.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, floor_to, iso
@@ -161,9 +161,10 @@ class Market:
         self.tick_direction = "ZeroPlusTick"
         self.trades: deque[TradeView] = deque(maxlen=_RECENT_TRADES)
         self.total_volume = self.total_turnover = 0
-        self.open_interest = self.open_value = 0
+        self.open_interest = 0
         self.timestamp_ns = 0
         self.minutes: deque[Bin] = deque(maxlen=_MINUTES_PER_DAY)
+        self._closed_day: Bin | None = None
         self.running: dict[str, Bin] = {}
         self.closed: dict[str, Bin] = {}
 
@@ -285,14 +286,35 @@ class Market:
 
     # ---- the row
 
+    def _day(self) -> Bin:
+        """Return the last 24 hours to this moment as one bin.
+
+        The closed minutes are summed once a minute, for the row is asked for many times a second.
+        """
+        last_end = self.minutes[-1].end_ns if self.minutes else 0
+        if self._closed_day is None or self._closed_day.end_ns != last_end:
+            whole = Bin(last_end, 0)
+            for minute in self.minutes:
+                whole.merge(minute)
+            self._closed_day = whole
+        day = Bin(last_end, 0)
+        day.merge(self._closed_day)
+        if "1m" in self.running:
+            day.merge(self.running["1m"])
+        return day
+
+    @property
+    def open_value(self) -> int:
+        """What all open contracts are worth at the mark, in settlement units."""
+        if not self.mark_subticks:
+            return 0
+        return abs(mark_value(self.instrument, self.mark_subticks, self.open_interest))
+
     def row(self) -> Row:
         of = self.instrument
         _, bid, ask, _ = self.best
-        recent = [*self.minutes, *([self.running["1m"]] if "1m" in self.running else [])]
-        traded = [minute for minute in recent if minute.trades]
-        volume = sum(minute.volume for minute in traded)
-        weighted = sum(minute.px_qty for minute in traded)
-        before = next((minute.open for minute in recent if minute.open), 0)
+        day = self._day()
+        before = day.open or self.last_px
         change = round((self.last_px - before) / before, 4) if before and self.last_px else None
         is_future, is_spot = of.expiry_ns is not None, of.is_spot
         mark = of.mark_price(self.mark_subticks) if self.mark_subticks else None
@@ -353,20 +375,20 @@ class Market:
             "prevClosePrice": of.price(before) if before else None,
             "limitDownPrice": None,
             "limitUpPrice": None,
-            "prevTotalVolume": self.total_volume - volume,
+            "prevTotalVolume": self.total_volume - day.volume,
             "totalVolume": self.total_volume,
-            "volume": volume,
-            "volume24h": volume,
-            "prevTotalTurnover": self.total_turnover - sum(minute.turnover for minute in traded),
+            "volume": day.volume,
+            "volume24h": day.volume,
+            "prevTotalTurnover": self.total_turnover - day.turnover,
             "totalTurnover": self.total_turnover,
-            "turnover": sum(minute.turnover for minute in traded),
-            "turnover24h": sum(minute.turnover for minute in traded),
-            "homeNotional24h": round(sum(minute.home for minute in traded), 8),
-            "foreignNotional24h": round(sum(minute.foreign for minute in traded), 8),
+            "turnover": day.turnover,
+            "turnover24h": day.turnover,
+            "homeNotional24h": round(day.home, 8),
+            "foreignNotional24h": round(day.foreign, 8),
             "prevPrice24h": of.price(before) if before else None,
-            "vwap": round(of.price(1) * weighted / volume, 4) if volume else None,
-            "highPrice": of.price(max(minute.high for minute in traded)) if traded else None,
-            "lowPrice": of.price(min(minute.low for minute in traded)) if traded else None,
+            "vwap": round(of.price(1) * day.px_qty / day.volume, 4) if day.volume else None,
+            "highPrice": of.price(day.high) if day.trades else None,
+            "lowPrice": of.price(day.low) if day.trades else None,
             "lastPrice": last,
             "lastPriceProtected": last,
             "lastTickDirection": self.tick_direction,

@@ -53,6 +53,8 @@ class Publisher:
         """What listeners of depth-limited books and of instruments have seen last."""
         self._known: dict[int, set[tuple[str, object]]] = {}
         """By account with listeners: which position and margin rows exist for them."""
+        self._wallets: dict[int, int] = {}
+        """By margin of an account with listeners: the wallet that they saw last."""
         self._instruments_due = self._remark_due = False
         self._moved: dict[int, Market] = {}
         self._marked: dict[int, Market] = {}
@@ -66,6 +68,7 @@ class Publisher:
             held = self.views.accounts[account]
             known.update(("position", number) for number in held.positions)
             known.update(("margin", asset) for asset in held.margins)
+            self._wallets.update((id(margin), margin.wallet) for margin in held.margins.values())
             return
         for number, market in self.views.markets.items():
             if topic.numbers is None or number in topic.numbers:
@@ -165,7 +168,9 @@ class Publisher:
             if margin.account in listening:
                 action = self._action(margin.account, ("margin", margin.asset.number))
                 note(margin.account, "margin", 0, action, margin.row())
-                note(margin.account, "wallet", 0, action, margin.wallet_row())
+                if self._wallets.get(id(margin)) != margin.wallet:
+                    self._wallets[id(margin)] = margin.wallet
+                    note(margin.account, "wallet", 0, action, margin.wallet_row())
         for transaction in changes.transactions:
             if transaction.account in listening:
                 note(transaction.account, "transact", 0, "insert", transaction_row(transaction))
