@@ -8,69 +8,26 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.gateway import KeyRecord, read_records
-
-Found = TypeVar("Found")
+from ringfence.testing.up import RINGFENCE, Up, wait_for
+from ringfence.testing.venue import free_port
 
 START_SECONDS = 120
 """The engine may have to be compiled first."""
 BACK_SECONDS = 20
-RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
 
 
-def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"no {what} within {seconds} s")
-
-
-class Up:
-    """A running `ringfence up`, in a session of its own as in a terminal."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.directory = directory
-        self._output = directory.with_suffix(".txt")
-        arguments = [RINGFENCE, "up", str(directory), *options]
-        with self._output.open("wb") as file:
-            self.process = subprocess.Popen(
-                arguments, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"COLUMNS": "80"}
-            )
-
-    @property
-    def text(self) -> str:
-        return self._output.read_text()
-
-    def wait_until_it_trades(self) -> str:
-        """Return what it printed when the exchange is there."""
-
-        def look() -> str | None:
-            assert self.process.poll() is None, self.text
-            return self.text if "Ctrl-C stops everything" in self.text else None
-
-        return wait_for(look, START_SECONDS, "start")
-
-    def pid_of(self, name: str) -> int:
-        state = read_run_state(self.directory)
-        assert state is not None
-        return next(process.pid for process in state.processes if process.name == name)
-
-    def stop(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+def pid_of(up: Up, name: str) -> int:
+    state = read_run_state(up.directory)
+    assert state is not None
+    return next(process.pid for process in state.processes if process.name == name)
 
 
 class Trader:
@@ -101,12 +58,6 @@ class Trader:
         return [row["clOrdID"] for row in rows] if status == 200 else None
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def run_in_bash(text: str) -> Any:
     """Run what was printed, as if it were pasted."""
     if not all(shutil.which(tool) for tool in ("bash", "curl", "openssl")):
@@ -120,7 +71,7 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     directory = tmp_path / "exchange"
-    up = Up(directory, "--port", str(port))
+    up = Up(directory, port=port)
     try:
         printed = up.wait_until_it_trades()
         assert url in printed
@@ -146,14 +97,21 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
         assert trader.call("POST", "/api/v1/order", resting)[0] == 200
 
         for name in ("core", "gateway", "history"):
-            killed = up.pid_of(name)
+            killed = pid_of(up, name)
             os.kill(killed, signal.SIGKILL)
-            wait_for(lambda n=name, k=killed: up.pid_of(n) not in (0, k), BACK_SECONDS, name)  # type: ignore[misc]
+            wait_for(lambda n=name, k=killed: pid_of(up, n) not in (0, k), BACK_SECONDS, name)  # type: ignore[misc]
             wait_for(
                 lambda: trader.open_orders() == ["stays"], BACK_SECONDS, f"order after {name} was killed"
             )
             status, position = trader.call("GET", "/api/v1/position")
             assert (status, position[0]["currentQty"]) == (200, 100)
+
+        # The bots have come back by themselves.
+        sell = {"symbol": "XBTUSD", "side": "Sell", "orderQty": 100, "ordType": "Market"}
+        wait_for(
+            lambda: trader.call("POST", "/api/v1/order", sell)[1].get("cumQty") == 100, BACK_SECONDS, "trade"
+        )
+        assert trader.call("GET", "/api/v1/position")[1][0]["currentQty"] == 0
 
         assert up.stop() == 0, up.text
         assert "everything acknowledged is in the journal" in up.text
@@ -162,7 +120,7 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
 
     # All of it is there again, within the time that a warm start may take.
     began = time.monotonic()
-    again = Up(directory, "--no-bots")
+    again = Up(directory, "--no-bots", port=port)
     try:
         assert again.wait_until_it_trades()
         assert time.monotonic() - began < 5
@@ -177,20 +135,19 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_behind(tmp_path: Path) -
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        up = Up(tmp_path / "exchange", "--port", str(taken.getsockname()[1]), "--no-bots")
+        up = Up(tmp_path / "exchange", "--no-bots", port=taken.getsockname()[1])
         try:
             assert up.process.wait(START_SECONDS) == 69
         finally:
             up.stop()
     assert "cannot listen on" in up.text
-    assert up.pid_of("core") == 0
+    assert pid_of(up, "core") == 0
 
 
 def test_a_damaged_journal_stops_everything_and_says_where(tmp_path: Path) -> None:
     """A core that says its journal is damaged is not started again in a loop."""
     directory = tmp_path / "exchange"
-    port = str(free_port())
-    up = Up(directory, "--port", port, "--no-bots")
+    up = Up(directory, "--no-bots")
     up.wait_until_it_trades()
     assert up.stop() == 0
     segment = sorted((directory / "journal").iterdir())[0]
@@ -210,7 +167,7 @@ def test_a_damaged_journal_stops_everything_and_says_where(tmp_path: Path) -> No
 
 def test_one_directory_has_one_supervisor(tmp_path: Path) -> None:
     directory = tmp_path / "exchange"
-    up = Up(directory, "--port", str(free_port()), "--no-bots")
+    up = Up(directory, "--no-bots")
     try:
         up.wait_until_it_trades()
         second = Up(directory, "--no-bots")
