@@ -5,6 +5,7 @@ outcome is also sent to the engine as integers by `listing_commands`, so the eng
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 
@@ -92,6 +93,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def leverage_hundredths_max(self) -> int:
         return min(LEVERAGE_HUNDREDTHS_MAX, 100 * PPM // self.initial_margin_ppm)
+
+    @cached_property
+    def price_max(self) -> Decimal:
+        """The highest price that an order may have, exactly."""
+        return Decimal(self.px_ticks_max * self.tick_units).scaleb(-self.tick_decimals)
 
     def price(self, px_ticks: int) -> float:
         """Return the price of a tick as the wire's JSON number. For display only."""

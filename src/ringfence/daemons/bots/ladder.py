@@ -41,10 +41,13 @@ def best_bid_level(reference: float, step: int, previous: int | None) -> int:
     return level
 
 
-def wanted(level: int, step: int, *, bid_qty: Iterable[int], ask_qty: Iterable[int]) -> dict[Side, int]:
+def wanted(
+    *, bid_level: int, ask_level: int, step: int, bid_qty: Iterable[int], ask_qty: Iterable[int]
+) -> dict[Side, int]:
     """Return the quantity wanted at each price of both sides, best first."""
-    bids = {(False, (level - k) * step): qty for k, qty in enumerate(bid_qty) if level - k > 0}
-    asks = {(True, (level + 1 + k) * step): qty for k, qty in enumerate(ask_qty)}
+    assert bid_level < ask_level
+    bids = {(False, (bid_level - k) * step): qty for k, qty in enumerate(bid_qty) if bid_level - k > 0}
+    asks = {(True, (ask_level + k) * step): qty for k, qty in enumerate(ask_qty)}
     return bids | asks
 
 

@@ -133,9 +133,10 @@ class Maker:
         lean = max(-1.0, min(1.0, of.usd(book.position, xbt_usd) / POSITION_USD_MAX))
         before = book.level
         level = best_bid_level(of.reference - lean * _SKEW_STEPS * of.step, of.step, before)
-        book.level = level = self._beside_others(book, level)
+        book.level = level
+        bid_level, ask_level = self._beside_others(book, level)
         want = wanted(
-            level, of.step, bid_qty=self._quantities(of, max(lean, 0.0), xbt_usd),
+            bid_level=bid_level, ask_level=ask_level, step=of.step, bid_qty=self._quantities(of, max(lean, 0.0), xbt_usd),
             ask_qty=self._quantities(of, max(-lean, 0.0), xbt_usd),
         )  # fmt: skip
         rising = before is None or level >= before
@@ -146,16 +147,21 @@ class Maker:
         """Return the quantity of each level of one side, of whose room a part is used up."""
         return [of.qty_of(LEVEL_USD * (1 + k / 2) * (1 - used), xbt_usd) for k in range(LEVELS)]
 
-    def _beside_others(self, book: _Book, level: int) -> int:
-        """Stay below the best ask and above the best bid of somebody else, so as not to be cancelled."""
+    def _beside_others(self, book: _Book, level: int) -> tuple[int, int]:
+        """Return the levels of best bid and ask, away from somebody's order on the wrong side of the mark.
+
+        Only the side that would meet it gives way. If the other side joined that order's price, we could
+        no longer tell whose the best price is, and would run into it at the next pass.
+        """
         of = book.contract
         own_ask = min((q.px for q in book.quotes.values() if q.is_sell), default=None)
         own_bid = max((q.px for q in book.quotes.values() if not q.is_sell), default=None)
+        bid_level, ask_level = level, level + 1
         if of.ask is not None and (own_ask is None or of.ask < own_ask):
-            level = min(level, -(-of.ask // of.step) - 1)
+            bid_level = min(bid_level, -(-of.ask // of.step) - 1)
         if of.bid is not None and (own_bid is None or of.bid > own_bid):
-            level = max(level, of.bid // of.step)
-        return level
+            ask_level = max(ask_level, of.bid // of.step + 1)
+        return bid_level, ask_level
 
     def _send(self, book: _Book, change: Change) -> None:
         of, quote = book.contract, change.quote

@@ -73,7 +73,7 @@ def market_of(views: Views, parameters: Parameters) -> Market:
 def ticks_of(market: Market, price: Decimal | int, *, name: str = "price") -> int:
     """Return the whole ticks of an exact price. Raises Refused."""
     of = market.instrument
-    if not 0 < price <= of.price(of.px_ticks_max):
+    if not 0 < price <= of.price_max:
         raise invalid(f"Invalid {name}")
     scaled = Decimal(price).scaleb(of.tick_decimals)
     if scaled % of.tick_units:

@@ -52,10 +52,14 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class ApiKey:
     """A key ready for use."""
 
-    __slots__ = ("_inner", "_networks", "_outer", "record")
+    __slots__ = ("_inner", "_networks", "_outer", "_permitted", "account", "record")
 
     def __init__(self, record: KeyRecord) -> None:
         self.record = record
+        self.account = record.account
+        self._permitted = set(record.permissions)
+        if Permission.ORDER in self._permitted:
+            self._permitted.add(Permission.ORDER_CANCEL)
         self._networks = [ipaddress.ip_network(cidr, strict=False) for cidr in record.cidrs]
         secret = record.secret.encode()
         if len(secret) > _BLOCK_BYTES:
@@ -65,14 +69,9 @@ class ApiKey:
         self._inner = hashlib.sha256(padded.translate(_INNER))
         self._outer = hashlib.sha256(padded.translate(_OUTER))
 
-    @property
-    def account(self) -> int:
-        return self.record.account
-
     def allows(self, permission: Permission) -> bool:
         """Return whether the key has a permission; `order` includes cancelling."""
-        held = self.record.permissions
-        return permission in held or (permission == Permission.ORDER_CANCEL and Permission.ORDER in held)
+        return permission in self._permitted
 
     def allows_address(self, address: str) -> bool:
         if not self._networks:
