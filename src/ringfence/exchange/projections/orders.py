@@ -15,6 +15,7 @@ Row = dict[str, Any]
 
 SHOW_ALL = -1
 DEFAULT_TEXT = "Submitted via API."
+TEXT_LENGTH_MAX = 1_000
 CANCEL_TEXTS: dict[int, str] = {
     CancelReason.REQUESTED: "Canceled: Canceled via API.",
     CancelReason.CANCEL_ALL: "Canceled: Cancel all orders via API.",
@@ -126,7 +127,12 @@ class Order:
                 self.show_slice()
 
     def add_text(self, line: str) -> None:
-        self.text = f"{line}\n{self.text}" if self.text else line
+        """Put a line above the others, unless it stands there already; the oldest words fall off.
+
+        A maker's order is amended thousands of times, and every report of it is a row for ever.
+        """
+        if self.text != line and not self.text.startswith(f"{line}\n"):
+            self.text = (f"{line}\n{self.text}" if self.text else line)[:TEXT_LENGTH_MAX]
 
     def state(self) -> OrderState:
         return OrderState(
