@@ -11,7 +11,7 @@ STEP = 10
 
 
 def ladder(level: int) -> dict[tuple[bool, int], int]:
-    return wanted(level, STEP, bid_qty=QUANTITIES, ask_qty=QUANTITIES)
+    return wanted(bid_level=level, ask_level=level + 1, step=STEP, bid_qty=QUANTITIES, ask_qty=QUANTITIES)
 
 
 def quotes_of(want: dict[tuple[bool, int], int]) -> list[Quote]:

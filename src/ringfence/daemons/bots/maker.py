@@ -136,7 +136,8 @@ class Maker:
         book.level = level
         bid_level, ask_level = self._beside_others(book, level)
         want = wanted(
-            bid_level=bid_level, ask_level=ask_level, step=of.step, bid_qty=self._quantities(of, max(lean, 0.0), xbt_usd),
+            bid_level=bid_level, ask_level=ask_level, step=of.step,
+            bid_qty=self._quantities(of, max(lean, 0.0), xbt_usd),
             ask_qty=self._quantities(of, max(-lean, 0.0), xbt_usd),
         )  # fmt: skip
         rising = before is None or level >= before
