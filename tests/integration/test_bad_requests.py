@@ -225,7 +225,7 @@ def test_a_malformed_request_is_refused_and_nothing_changes(
 
 
 def signed(key: str, secret: str, *, expires: int | str | None = None, **wrong: str) -> dict[str, str]:
-    stamp = int(time.time()) + 30 if expires is None else expires
+    stamp = int(time.time()) + 3600 if expires is None else expires
     signature = sign(secret, "GET", "/api/v1/user", stamp)
     return {"api_key": key, "api_expires": str(stamp), "api_signature": signature, **wrong}
 
