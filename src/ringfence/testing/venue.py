@@ -52,6 +52,7 @@ class Venue:
         keys: Sequence[KeyRecord] | None = None,
         limits: dict[str, int] | None = None,
         history: bool = True,
+        pending_max: int = 20_000,
     ) -> None:
         self.directory = directory
         self.port = free_port()
@@ -61,7 +62,7 @@ class Venue:
         directory.mkdir(parents=True, exist_ok=True)
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
-        config = {"port": self.port, "limits": {**unlimited, **(limits or {})}}
+        config = {"port": self.port, "pending_max": pending_max, "limits": {**unlimited, **(limits or {})}}
         (directory / "gateway.json").write_text(json.dumps(config))
 
     def set_keys(self, keys: Sequence[KeyRecord]) -> None:
@@ -87,6 +88,10 @@ class Venue:
         """Kill a process as a power cut would, and wait until it is gone."""
         self.processes[name].send_signal(signal.SIGKILL)
         self.processes[name].wait()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal, as SIGSTOP to hold a process where it is."""
+        self.processes[name].send_signal(number)
 
     def wait_ready(self) -> None:
         """Wait until the gateway answers. Raises TimeoutError with the logs' ends."""
@@ -119,6 +124,7 @@ class Venue:
         for name in reversed(list(self.processes)):
             process = self.processes[name]
             if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
                 process.terminate()
                 try:
                     process.wait(20)

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 Done = Callable[[Sequence[Result] | Refused], None]
 """Called once: with the results in the order of the commands, or with why nothing was done."""
 
-_PENDING_MAX = 20_000
 _MESSAGE_BYTES_MAX = 1024 * RECORD_BYTES
 _RECONNECT_SECONDS = 0.2
 _CATCH_UP_SECONDS = 0.05
@@ -40,8 +39,9 @@ class _Submission:
 class Desk:
     """One gateway's view of the exchange and its way in."""
 
-    def __init__(self, directory: Path, on_changes: Callable[[Changes], None]) -> None:
+    def __init__(self, directory: Path, on_changes: Callable[[Changes], None], *, pending_max: int) -> None:
         self._directory = directory
+        self._pending_max = pending_max
         self._on_changes = on_changes
         self.views = Views()
         self._reader = FeedReader(directory / "feed")
@@ -133,7 +133,7 @@ class Desk:
         """Raise Refused if a command cannot be taken now; cancels are not shed while there is a core."""
         if not self._core.is_connected:
             raise unavailable("the matching engine is restarting")
-        if may_shed and (self._core.queue_is_full or len(self._pending) > _PENDING_MAX):
+        if may_shed and (self._core.queue_is_full or len(self._pending) >= self._pending_max):
             raise overloaded()
 
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:

@@ -47,6 +47,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_scheme: str = "http"
     history_url: str | None = None
     """SQLAlchemy URL; None = history.sqlite in the data directory."""
+    pending_max: int = 20_000
+    """Commands that may await their outcome; beyond it new orders are turned away and cancels are not."""
     flush_milliseconds: float = 5.0
     """How long public changes are gathered before they are sent."""
     limits: Limits = Limits()
@@ -60,7 +62,7 @@ class Gateway:
         self.limits = config.limits
         self.keys = KeyStore(directory / "keys.json")
         self.limiter = Limiter(config.limits)
-        self.desk = Desk(directory, self._changed)
+        self.desk = Desk(directory, self._changed, pending_max=config.pending_max)
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
