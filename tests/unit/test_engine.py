@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ringfence.exchange.engine import Engine, SnapshotError
-from ringfence.messages.commands import Command, OrderFlag, OrderType
+from ringfence.messages.commands import AccountParameter, Command, OrderFlag, OrderType
 from ringfence.messages.events import CancelReason, Event
 from ringfence.messages.rejects import Reject
 from ringfence.testing.play import START_NS, command, open_venue
@@ -110,6 +110,22 @@ def test_a_duplicate_client_order_id_is_refused_until_the_first_is_gone() -> Non
     assert place(engine, 1, 100, 9_991, clid=5) == [("REJECTED", 100, Reject.DUPLICATE_CLORDID)]
     say(engine, Command.CANCEL, account=1, orig_clid=5)
     assert place(engine, 1, 100, 9_991, clid=5) == [("ACCEPTED", 100, 0)]
+
+
+def test_a_restricted_account_may_cancel_and_shrink_but_not_grow_or_take() -> None:
+    engine = open_venue()
+    place(engine, 1, 300, 9_990, clid=1)
+    place(engine, 2, 300, 10_010, SELL)
+    say(engine, Command.CONFIGURE_ACCOUNT, account=1, type=AccountParameter.TRADING_DISABLED, qty=1)
+    refused = ("REJECTED", Reject.ACCOUNT_DISABLED)
+    assert [(row[0], row[2]) for row in place(engine, 1, 100, 9_980)] == [refused]
+    grow = say(engine, Command.AMEND, account=1, orig_clid=1, qty=600, flags=OrderFlag.AMEND_QTY)
+    assert [(row[0], row[2]) for row in grow] == [refused]
+    take = say(engine, Command.AMEND, account=1, orig_clid=1, px=10_010, flags=OrderFlag.AMEND_PX)
+    assert [(row[0], row[2]) for row in take] == [refused]
+    shrunk = say(engine, Command.AMEND, account=1, orig_clid=1, qty=200, flags=OrderFlag.AMEND_QTY)
+    assert shrunk[0][:2] == ("AMENDED", 200)
+    assert say(engine, Command.CANCEL, account=1, orig_clid=1)[0][:2] == ("CANCELED", 200)
 
 
 def test_nobody_cancels_an_order_of_somebody_else() -> None:

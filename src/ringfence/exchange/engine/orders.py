@@ -422,6 +422,8 @@ def requeue(
     sell = np.int64(o.flags & ORDER_SELL)
     if ins.state != _OPEN:
         return refuse(h, cmd, _R_CLOSED, 0)
+    if m.flags & MARGIN_DISABLED:
+        return refuse(h, cmd, _R_DISABLED, 0)
     if o.flags & ORDER_REDUCE_ONLY:
         leaves = closing_qty(ins, p, sell, leaves)
         if leaves == 0:

@@ -59,16 +59,19 @@ class Limiter:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._buckets: dict[tuple[str, object], Bucket] = {}
+        self._buckets: dict[tuple[str, object, int], Bucket] = {}
 
     def _bucket(self, kind: str, who: object, capacity: int, period: float, now: float) -> Bucket | None:
         if capacity == 0:
             return None
-        found = self._buckets.get((kind, who))
-        if found is None or found.capacity != capacity:
+        # Keys of one account may have different limits: each limit has its bucket, so that using one
+        # key never refills another's.
+        name = (kind, who, capacity)
+        found = self._buckets.get(name)
+        if found is None:
             if len(self._buckets) > self._SWEEP_ABOVE:
                 self._buckets = {k: b for k, b in self._buckets.items() if not b.is_full_at(now)}
-            found = self._buckets[kind, who] = Bucket(capacity, period, now)
+            found = self._buckets[name] = Bucket(capacity, period, now)
         return found
 
     def requests(self, key: ApiKey | None, address: str, now: float) -> Bucket | None:
