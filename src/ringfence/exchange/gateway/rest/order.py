@@ -60,17 +60,11 @@ def new(request: Request) -> object:
     desk.check_open(may_shed=sheds(request.parameters))
     token = desk.token()
     command = commands.place(desk.views, request.account, request.parameters, token)
-    desk.submit(((token, command),), lambda outcome: _answer_one(request, outcome))
-    return LATER
+    return request.carry_out(token, command, _first_row)
 
 
-def _answer_one(request: Request, outcome: Sequence[Result] | Refused) -> None:
-    if isinstance(outcome, Refused):
-        request.refuse(outcome)
-    elif outcome[0].refusal is not None:
-        request.refuse(request.gateway.refusal_of(outcome[0]))
-    else:
-        request.answer(outcome[0].orders[0].row())
+def _first_row(result: Result) -> Row:
+    return result.orders[0].row()
 
 
 @route(
@@ -134,8 +128,7 @@ def amend(request: Request) -> object:
         return _refuse_amend(request, order_id, clordid)
     token = desk.token()
     command = _amend_command(request, request.parameters, order, token)
-    desk.submit(((token, command),), lambda outcome: _answer_one(request, outcome))
-    return LATER
+    return request.carry_out(token, command, _first_row)
 
 
 def _amend_command(request: Request, parameters: Parameters, order: Order, token: int) -> bytes:
@@ -278,17 +271,7 @@ def cancel_all(request: Request) -> object:
     command = commands.pack(
         Command.CANCEL_ALL, request=token, account=request.account, symbol=number, flags=flags
     )
-    desk.submit(((token, command),), lambda outcome: _answer_rows(request, outcome))
-    return LATER
-
-
-def _answer_rows(request: Request, outcome: Sequence[Result] | Refused) -> None:
-    if isinstance(outcome, Refused):
-        request.refuse(outcome)
-    elif outcome[0].refusal is not None:
-        request.refuse(request.gateway.refusal_of(outcome[0]))
-    else:
-        request.answer([order.row() for order in outcome[0].orders])
+    return request.carry_out(token, command, lambda result: [order.row() for order in result.orders])
 
 
 @route(
@@ -304,17 +287,9 @@ def cancel_all_after(request: Request) -> object:
     desk.check_open(may_shed=False)
     token = desk.token()
     command = commands.pack(Command.CANCEL_ALL_AFTER, request=token, account=request.account, qty=timeout)
-    desk.submit(((token, command),), lambda outcome: _answer_timer(request, timeout, outcome))
-    return LATER
-
-
-def _answer_timer(request: Request, timeout: int, outcome: Sequence[Result] | Refused) -> None:
-    if isinstance(outcome, Refused):
-        request.refuse(outcome)
-    elif outcome[0].refusal is not None:
-        request.refuse(request.gateway.refusal_of(outcome[0]))
-    else:
-        request.answer(timer_row(outcome[0].value, timeout, request.gateway.desk.views.timestamp_ns))
+    return request.carry_out(
+        token, command, lambda result: timer_row(result.value, timeout, desk.views.timestamp_ns)
+    )
 
 
 def timer_row(fires_ns: int, timeout_ms: int, now_ns: int) -> Row:

@@ -1,13 +1,13 @@
 """/position: what you hold, its leverage, its margin."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
-from ringfence.exchange.gateway.errors import Refused, invalid
+from ringfence.exchange.gateway.errors import invalid
 from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.rest.query import required_market, table_query
-from ringfence.exchange.gateway.rest.route import LATER, Request, optional, required, route
+from ringfence.exchange.gateway.rest.route import Request, optional, required, route
 from ringfence.exchange.projections import Market, Result
 from ringfence.messages.commands import Command
 from ringfence.units.limits import INT64_MAX
@@ -33,19 +33,13 @@ def _change(request: Request, market: Market, kind: Command, qty: int) -> object
     command = commands.pack(
         kind, request=token, account=request.account, symbol=market.instrument.number, qty=qty
     )
-    desk.submit(((token, command),), lambda outcome: _answer(request, market, outcome))
-    return LATER
 
-
-def _answer(request: Request, market: Market, outcome: Sequence[Result] | Refused) -> None:
-    if isinstance(outcome, Refused):
-        request.refuse(outcome)
-    elif outcome[0].refusal is not None:
-        request.refuse(request.gateway.refusal_of(outcome[0]))
-    else:
-        account = request.gateway.desk.views.accounts[request.account]
+    def row(result: Result) -> dict[str, Any]:
+        account = desk.views.accounts[request.account]
         position = account.position(market.instrument, market)
-        request.answer(position.row(account.margin(market.instrument.settle_asset)))
+        return position.row(account.margin(market.instrument.settle_asset))
+
+    return request.carry_out(token, command, row)
 
 
 @route(

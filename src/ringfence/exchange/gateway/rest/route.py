@@ -1,6 +1,6 @@
 """A REST endpoint: its place, who may use it, what it takes and gives. The swagger document is made of these."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -9,6 +9,7 @@ from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.keys import ApiKey, Permission
 from ringfence.exchange.gateway.limits import Bucket
 from ringfence.exchange.gateway.parameters import Parameters
+from ringfence.exchange.projections import Result
 
 if TYPE_CHECKING:
     from ringfence.exchange.gateway.gateway import Gateway
@@ -102,6 +103,22 @@ class Request:
     @property
     def address(self) -> str:
         return self._connection.address
+
+    # ---- one command
+
+    def carry_out(self, token: int, command: bytes, show: Callable[[Result], Any]) -> Later:
+        """Send a command; answer with what `show` makes of its result, or with why it was refused."""
+
+        def hear(outcome: Sequence[Result] | Refused) -> None:
+            if isinstance(outcome, Refused):
+                self.refuse(outcome)
+            elif outcome[0].refusal is not None:
+                self.refuse(self.gateway.refusal_of(outcome[0]))
+            else:
+                self.answer(show(outcome[0]))
+
+        self.gateway.desk.submit(((token, command),), hear)
+        return LATER
 
     # ---- the answer, exactly once
 

@@ -1,13 +1,12 @@
 """/user, /apiKey, /wallet: who you are and what is yours."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid
 from ringfence.exchange.gateway.keys import Permission
-from ringfence.exchange.gateway.rest.route import LATER, Request, optional, required, route
+from ringfence.exchange.gateway.rest.route import Request, optional, required, route
 from ringfence.exchange.projections import Account, Market, Result
 from ringfence.exchange.projections.history import Query, transaction_row
 from ringfence.messages.commands import Command, OrderFlag
@@ -235,19 +234,12 @@ def request_withdrawal(request: Request) -> object:
         Command.WITHDRAW, request=token, account=request.account, symbol=asset.number, qty=amount,
         flags=OrderFlag.DEMO,
     )  # fmt: skip
-    desk.submit(((token, command),), lambda outcome: _answer_withdrawal(request, outcome))
-    return LATER
+    return request.carry_out(token, command, _transaction)
 
 
-def _answer_withdrawal(request: Request, outcome: Sequence[Result] | Refused) -> None:
-    if isinstance(outcome, Refused):
-        request.refuse(outcome)
-    elif outcome[0].refusal is not None:
-        request.refuse(request.gateway.refusal_of(outcome[0]))
-    else:
-        transaction = outcome[0].transaction
-        assert transaction is not None
-        request.answer(transaction_row(transaction))
+def _transaction(result: Result) -> Row:
+    assert result.transaction is not None
+    return transaction_row(result.transaction)
 
 
 @route("GET", "/userEvent", "UserEvent.get", optional("count", "number"), returns="UserEvent[]", key=True)
