@@ -91,8 +91,12 @@ class Core:
     async def run(self) -> None:
         """Apply batches until asked to stop; then finish what has arrived."""
         timer = asyncio.create_task(self._watch_clock())
+        # A clock that stopped would leave timers unfired and nobody the wiser: the core stops with it.
+        timer.add_done_callback(lambda done: self._arrived.set())
         try:
             while True:
+                if timer.done():
+                    timer.result()
                 if not self._queue:
                     if self.stopping:
                         return
