@@ -174,6 +174,8 @@ async def test_a_fill_tells_execution_order_position_margin_then_the_public(venu
     taker = await Socket.signed(venue.realtime_url, FRANK)
     await maker.subscribe("execution", "order", "position", "margin", "trade:XBTUSD", "quote:XBTUSD")
     placed = (await maker.order(orderQty=-200, price=9_999.5, clOrdID="m1"))["data"]
+    # What the placing told the public comes a few milliseconds later; the fill's frames begin after it.
+    await maker.until(lambda f: f.get("table") == "quote" and f["data"][0]["askPrice"] == 9_999.5)
     begin = len(maker.frames)
     filled = (await taker.order(orderQty=100, price=9_999.5))["data"]
     assert (filled["ordStatus"], filled["cumQty"]) == ("Filled", 100)
