@@ -24,6 +24,7 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
 from ringfence.exchange.feed import CoreClient, FeedReader
+from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.projections import Views
 from ringfence.exchange.projections.history import HistoryError, HistoryWriter, checkpoint
 from ringfence.messages.batch import Batch
@@ -184,17 +185,7 @@ class History:
         if self.views.next_sequence - self._checkpoint_sequence < CHECKPOINT_EVERY:
             return
         self._checkpoint_sequence = self.views.next_sequence
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                checkpoint.save(self.views, self._checkpoints)
-                status = 0
-            finally:
-                os._exit(status)
-        self._checkpoint_child = child
+        self._checkpoint_child = in_forked_child(lambda: checkpoint.save(self.views, self._checkpoints))
 
 
 def lock(directory: Path) -> int:

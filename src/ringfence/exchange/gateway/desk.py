@@ -105,24 +105,22 @@ class Desk:
         """Fold what the feed holds for at most so long; True when it is all folded."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            batch = self._reader.read()
-            if batch is None:
+            if not self._fold_next():
                 return True
-            self._take(self.views.apply(batch))
         return False
+
+    def _fold_next(self) -> bool:
+        """Fold the next batch of the feed and tell everyone; False if there is none yet."""
+        batch = self._reader.read()
+        if batch is None:
+            return False
+        self._take(self.views.apply(batch))
+        return True
 
     def close(self) -> None:
         self._closing = True
         self._core.close()
         self._reader.close()
-
-    @property
-    def is_connected(self) -> bool:
-        return self._core.is_connected
-
-    @property
-    def pending(self) -> int:
-        return len(self._pending)
 
     # ---- commands out
 
@@ -169,11 +167,8 @@ class Desk:
             # when the views are there never reached the journal.
             self._awaits_greeting = False
             self._settle_at = next_sequence
-        while True:
-            batch = self._reader.read()
-            if batch is None:
-                break
-            self._take(self.views.apply(batch))
+        while self._fold_next():
+            pass
         if self._settle_at is not None and self.views.next_sequence >= self._settle_at:
             self._settle()
 

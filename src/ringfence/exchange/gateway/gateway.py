@@ -77,11 +77,10 @@ class Gateway:
     async def start(self) -> None:
         """Catch up with the exchange and listen."""
         loop = asyncio.get_running_loop()
+        await self.desk.start()
         self.publisher = Publisher(
             self.desk.views, schedule=loop.call_later, flush_seconds=self.config.flush_milliseconds / 1000
         )
-        await self.desk.start()
-        self.publisher.views = self.desk.views
         self._server = await loop.create_server(
             lambda: HttpConnection(self._handle, self._upgrade, self._connections), self.config.host, self.config.port,
             backlog=1024, reuse_address=True,

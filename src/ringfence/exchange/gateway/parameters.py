@@ -184,8 +184,4 @@ def timestamp(parameters: Mapping[str, Any], name: str) -> str | None:
         raise invalid(f"{name} is invalid: an ISO-8601 time is expected") from None
 
 
-def now_text(now_ns: int) -> str:
-    return iso(now_ns)
-
-
 assert datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000 == _MS_MAX

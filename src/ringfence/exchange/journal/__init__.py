@@ -9,7 +9,7 @@
 | errors  | what can go wrong, with what to do about it                                 |
 """
 
-from ringfence.exchange.journal.disk import Disk, DiskFile, RealDisk
+from ringfence.exchange.journal.disk import Disk, DiskFile, RealDisk, sync_directory
 from ringfence.exchange.journal.errors import (
     JournalCorruptError,
     JournalError,
@@ -25,5 +25,5 @@ from ringfence.exchange.journal.reader import JournalReader, Progress, read_fram
 __all__ = [
     "GENESIS", "Disk", "DiskFile", "Frame", "Journal", "JournalCorruptError", "JournalError",
     "JournalGapError", "JournalReadError", "JournalReader", "JournalVersionError", "JournalWriteError",
-    "Progress", "RealDisk", "TornTail", "read_frames",
+    "Progress", "RealDisk", "TornTail", "read_frames", "sync_directory",
 ]  # fmt: skip

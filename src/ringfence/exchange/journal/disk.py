@@ -63,8 +63,8 @@ class RealDisk:
         self.directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The names of the folders must survive a power cut as well.
-        _sync_directory(directory.parent)
-        _sync_directory(directory.parent.parent)
+        sync_directory(directory.parent)
+        sync_directory(directory.parent.parent)
 
     def names(self, suffix: str) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir() if path.name.endswith(suffix))
@@ -83,7 +83,7 @@ class RealDisk:
             # Blocks are allocated now, so that a sync writes data only and cannot run out of space.
             os.posix_fallocate(descriptor, 0, size)
             os.fsync(descriptor)
-            _sync_directory(self.directory)
+            sync_directory(self.directory)
         except OSError:
             os.close(descriptor)
             os.unlink(self.directory / name)
@@ -100,14 +100,15 @@ class RealDisk:
             file.flush()
             os.fsync(file.fileno())
         aside.rename(self.directory / name)
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
 
     def remove(self, name: str) -> None:
         (self.directory / name).unlink()
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

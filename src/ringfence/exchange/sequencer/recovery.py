@@ -1,7 +1,6 @@
 """From files to a running engine: the newest snapshot that is whole, then the journal after it."""
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import numpy as np
 
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter, published_below, sync_feed
-from ringfence.exchange.journal import Disk, Frame, Journal, RealDisk, read_frames
+from ringfence.exchange.journal import Disk, Frame, Journal, RealDisk, read_frames, sync_directory
 from ringfence.messages.batch import Batch
 from ringfence.messages.records import COMMAND
 
@@ -118,9 +117,5 @@ def write_snapshot(engine: Engine, directory: Path) -> Path:
     aside = path.with_suffix(_WRITING)
     engine.save(aside)
     aside.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)
     return path

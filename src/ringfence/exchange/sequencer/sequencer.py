@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.sequencer.recovery import (
     Recovered,
     remove_old_snapshots,
@@ -62,19 +62,7 @@ class Sequencer:
         """Fork a child that writes a snapshot of this moment; the parent goes on at once."""
         if self._snapshot_child or self.engine.next_sequence == self.snapshot_sequence:
             return
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                # If the parent dies now, its lock and its lines must not live on in the child.
-                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-                write_snapshot(self.engine, self._directory)
-                status = 0
-            finally:
-                os._exit(status)
-        self._snapshot_child = child
+        self._snapshot_child = in_forked_child(lambda: write_snapshot(self.engine, self._directory))
         self.snapshot_sequence = self.engine.next_sequence
 
     def collect_snapshot(self) -> bool | None:

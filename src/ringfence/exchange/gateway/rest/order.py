@@ -8,7 +8,7 @@ from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid, not_found
 from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.parameters import Parameters
-from ringfence.exchange.gateway.rest.query import symbols_of, table_query
+from ringfence.exchange.gateway.rest.query import OPEN_STATES, required_market, table_query
 from ringfence.exchange.gateway.rest.route import (
     LATER,
     SYMBOL,
@@ -234,8 +234,8 @@ async def _closed(request: Request, order_ids: list[str], clordids: list[str]) -
         if not names:
             continue
         query = Query(
-            table="order", equal={"account": (request.account,), column: tuple(names)}, start_time=None,
-            end_time=None, columns=None, count=len(names) * 4, start=0, reverse=True,
+            table="order", equal={"account": (request.account,), column: tuple(names)},
+            count=len(names) * 4, reverse=True,
         )  # fmt: skip
         for row in await request.gateway.history(query):
             found.setdefault(row[column], row)
@@ -252,10 +252,7 @@ def cancel_all(request: Request) -> object:
     desk.check_open(may_shed=False)
     number, flags = 0, 0
     if read.given(parameters, "symbol") is not None:
-        market = desk.views.symbols.get(symbols_of(desk.views, parameters)[0])
-        if market is None:
-            raise invalid("Invalid symbol")
-        number = market.instrument.number
+        number = required_market(desk.views, parameters).instrument.number
     wanted = read.json_value(parameters, "filter")
     if wanted:
         if not isinstance(wanted, dict) or not set(wanted) <= {"side", "symbol"}:
@@ -319,7 +316,7 @@ def get_orders(request: Request) -> object:
     """Get your orders, open and closed."""
     gateway = request.gateway
     query = table_query(request.parameters, "order", gateway.desk.views, account=request.account)
-    if query.equal.get("ordStatus") == ("New", "PartiallyFilled"):
+    if query.equal.get("ordStatus") == OPEN_STATES:
         held = gateway.desk.views.accounts[request.account].orders.values()
         return query.of_rows(order.row() for order in sorted(held, key=lambda order: order.sequence))
     return gateway.history(query.for_history())

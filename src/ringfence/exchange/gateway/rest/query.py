@@ -14,7 +14,8 @@ from ringfence.messages.commands import InstrumentState
 Row = dict[str, Any]
 COUNT_DEFAULT = 100
 _TERMINAL = ("Filled", "Canceled", "Rejected", "Expired")
-_OPEN = ("New", "PartiallyFilled")
+OPEN_STATES = ("New", "PartiallyFilled")
+"""ordStatus of an order that can still trade."""
 
 
 class TableQuery(NamedTuple):
@@ -81,11 +82,11 @@ def table_query(
                 start_time, end_time = (stamp, end_time) if column == "startTime" else (start_time, stamp)
             elif column == "open":
                 equal["ordStatus"] = (
-                    _OPEN if read.boolean({column: value}, column, default=True) else _TERMINAL
+                    OPEN_STATES if read.boolean({column: value}, column, default=True) else _TERMINAL
                 )
             elif column == "ordStatus.isTerminated":
                 equal["ordStatus"] = (
-                    _TERMINAL if read.boolean({column: value}, column, default=True) else _OPEN
+                    _TERMINAL if read.boolean({column: value}, column, default=True) else OPEN_STATES
                 )
             elif column in names:
                 equal[column] = _allowed(value)

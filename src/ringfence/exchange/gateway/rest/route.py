@@ -100,10 +100,6 @@ class Request:
         assert self.key is not None, "the route lets in requests without a key"
         return self.key.account
 
-    @property
-    def address(self) -> str:
-        return self._connection.address
-
     # ---- one command
 
     def carry_out(self, token: int, command: bytes, show: Callable[[Result], Any]) -> Later:
@@ -124,9 +120,6 @@ class Request:
 
     def answer(self, value: Any) -> None:
         self._connection.reply(200, encode(value), self._limit_headers())
-
-    def answer_bytes(self, body: bytes) -> None:
-        self._connection.reply(200, body, self._limit_headers())
 
     def refuse(self, refused: Refused) -> None:
         headers = self._limit_headers()

@@ -42,12 +42,29 @@ def get_user(request: Request) -> object:
 
 def _by_currency(request: Request, rows: dict[str, Row]) -> object:
     """Return the row of the currency that is asked for, or all rows."""
+    currency = _currency(request)
+    return list(rows.values()) if currency == "all" else rows[currency]
+
+
+def _currency(request: Request) -> str:
+    """Return the currency that is asked for, or `all`. Raises Refused."""
     currency = read.text(request.parameters, "currency") or XBT.currency
-    if currency == "all":
-        return list(rows.values())
-    if currency not in BY_CURRENCY:
+    if currency != "all" and currency not in BY_CURRENCY:
         raise invalid("Invalid currency")
-    return rows[currency]
+    return currency
+
+
+def _transactions(
+    request: Request, currency: str, *, count: int, start: int = 0, reverse: bool = False
+) -> Query:
+    """Return the query of an account's wallet history in the time that is asked for."""
+    equal: dict[str, tuple[Any, ...]] = {"account": (request.account,)}
+    if currency != "all":
+        equal["currency"] = (currency,)
+    return Query(
+        table="transact", equal=equal, start_time=read.timestamp(request.parameters, "startTime"),
+        end_time=read.timestamp(request.parameters, "endTime"), count=count, start=start, reverse=reverse,
+    )  # fmt: skip
 
 
 @route("GET", "/user/margin", "User.getMargin", _CURRENCY, returns="Margin", key=True)
@@ -75,20 +92,13 @@ def get_wallet(request: Request) -> object:
 def get_wallet_history(request: Request) -> object:
     """Get every deposit, withdrawal and daily profit, newest first; above them the profit still open."""
     parameters = request.parameters
-    currency = read.text(parameters, "currency") or XBT.currency
-    if currency != "all" and currency not in BY_CURRENCY:
-        raise invalid("Invalid currency")
+    currency = _currency(request)
     count = read.integer(parameters, "count", low=0, high=_WALLET_ROWS_MAX)
     start = read.integer(parameters, "start", low=0) or 0
     reverse = read.boolean(parameters, "reverse", default=True)
-    equal: dict[str, tuple[Any, ...]] = {"account": (request.account,)}
-    if currency != "all":
-        equal["currency"] = (currency,)
-    query = Query(
-        table="transact", equal=equal, start_time=read.timestamp(parameters, "startTime"),
-        end_time=read.timestamp(parameters, "endTime"), columns=None,
-        count=_WALLET_ROWS_MAX if count is None else count, start=start, reverse=reverse,
-    )  # fmt: skip
+    query = _transactions(
+        request, currency, count=_WALLET_ROWS_MAX if count is None else count, start=start, reverse=reverse
+    )
     is_first_page = reverse and start == 0 and query.end_time is None
     return _history(request, query, _open_rows(_account(request), currency) if is_first_page else [])
 
@@ -119,17 +129,7 @@ async def _history(request: Request, query: Query, first: list[Row]) -> list[Row
 )  # fmt: skip
 def get_wallet_summary(request: Request) -> object:
     """Get the sums of your wallet history by kind and symbol, with a total."""
-    currency = read.text(request.parameters, "currency") or XBT.currency
-    if currency != "all" and currency not in BY_CURRENCY:
-        raise invalid("Invalid currency")
-    equal: dict[str, tuple[Any, ...]] = {"account": (request.account,)}
-    if currency != "all":
-        equal["currency"] = (currency,)
-    query = Query(
-        table="transact", equal=equal, start_time=read.timestamp(request.parameters, "startTime"),
-        end_time=read.timestamp(request.parameters, "endTime"), columns=None, count=1_000_000, start=0, reverse=False,
-    )  # fmt: skip
-    return _summary(request, query)
+    return _summary(request, _transactions(request, _currency(request), count=1_000_000))
 
 
 async def _summary(request: Request, query: Query) -> list[Row]:

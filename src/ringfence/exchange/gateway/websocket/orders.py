@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from ringfence.exchange.gateway.websocket.session import Session
 
 
-def _place(views: Views, account: int, args: Parameters, token: int) -> bytes:
-    return commands.place(views, account, args, token)
-
-
 def _amend(views: Views, account: int, args: Parameters, token: int) -> bytes:
     order = commands.find_open(
         views, account, order_id=read.text(args, "orderID"), clordid=read.text(args, "origClOrdID")
@@ -56,7 +52,7 @@ def _cancel_all(views: Views, account: int, args: Parameters, token: int) -> byt
 
 Entry = tuple[Permission, bool, Callable[[Views, int, Parameters, int], bytes]]
 ENTRIES: dict[Any, Entry] = {
-    "placeOrder": (Permission.ORDER, True, _place),
+    "placeOrder": (Permission.ORDER, True, commands.place),
     "amendOrder": (Permission.ORDER, True, _amend),
     "cancelOrder": (Permission.ORDER_CANCEL, False, _cancel),
     "cancelAllOrders": (Permission.ORDER_CANCEL, False, _cancel_all),
@@ -101,14 +97,10 @@ def _reply(
     result = outcome[0]
     if result.refusal is not None:
         return _refusal(operation, client_id, session.gateway.refusal_of(result))
-    show = _brief if brief else _whole
+    show: Callable[[Order], dict[str, Any]] = _brief if brief else Order.row
     orders = [show(order) for order in result.orders]
     data = orders if operation == "cancelAllOrders" else orders[0]
     return encode({"op": operation, "id": client_id, "status": 200, "data": data})
-
-
-def _whole(order: Order) -> dict[str, Any]:
-    return order.row()
 
 
 def _brief(order: Order) -> dict[str, Any]:
