@@ -2,6 +2,9 @@
 
 An iceberg stands in the displayed queue with its current slice; what it keeps back is counted in
 `level.hidden`. A hidden order stands in the hidden queue and ranks behind everything displayed.
+
+Lists are relinked without branches: a link to nothing is a write to order 0, which nobody reads.
+Whether an order has a neighbour cannot be guessed, and a wrong guess costs more than ten writes.
 """
 
 from typing import Any
@@ -43,11 +46,10 @@ def link(h: Record, ins: Record, slot: int, o: Record) -> None:
     was_empty = level.head == 0 and level.hidden_head == 0
     o.next = 0
     if o.display != 0:
-        o.prev = level.tail
-        if level.tail != 0:
-            orders(h, level.tail).next = slot
-        else:
-            level.head = slot
+        last = np.int64(level.tail)
+        o.prev = last
+        orders(h, last).next = slot
+        level.head = pick(last, np.int64(level.head), slot)
         level.tail = slot
     else:
         o.prev = level.hidden_tail
@@ -73,29 +75,26 @@ def link(h: Record, ins: Record, slot: int, o: Record) -> None:
 def unlink(h: Record, ins: Record, o: Record) -> None:
     """Take an order out of its queue, and its price out of the ladder if it was the last there."""
     level = levels(ins, o.px)
-    if o.next != 0:
-        orders(h, o.next).prev = o.prev
-    elif o.display != 0:
-        level.tail = o.prev
+    before, after = np.int64(o.prev), np.int64(o.next)
+    orders(h, after).prev = before
+    orders(h, before).next = after
+    if o.display != 0:
+        level.tail = pick(after, np.int64(level.tail), before)
+        level.head = pick(before, np.int64(level.head), after)
     else:
-        level.hidden_tail = o.prev
-    if o.prev != 0:
-        orders(h, o.prev).next = o.next
-    elif o.display != 0:
-        level.head = o.next
-    else:
-        level.hidden_head = o.next
+        level.hidden_tail = pick(after, np.int64(level.hidden_tail), before)
+        level.hidden_head = pick(before, np.int64(level.hidden_head), after)
     level.qty -= o.leaves
     if o.display != SHOW_ALL:
         level.hidden -= o.leaves - o.shown
     sell = np.int64(o.flags & ORDER_SELL)
     if level.head == 0 and level.hidden_head == 0:
         clear_price(ins, sell, o.px)
-        if sell:
-            if o.px == ins.ask:
+        if o.px == pick(sell, np.int64(ins.ask), np.int64(ins.bid)):
+            if sell:
                 ins.ask = next_price(ins, sell, o.px)
-        elif o.px == ins.bid:
-            ins.bid = previous_price(ins, sell, o.px)
+            else:
+                ins.bid = previous_price(ins, sell, o.px)
     ins.n_asks -= sell
     ins.n_bids -= 1 - sell
 
@@ -126,8 +125,7 @@ def adopt(h: Record, p: Record, slot: int, o: Record) -> None:
     """Add an order to its position's list and counts."""
     o.sibling_prev = 0
     o.sibling_next = p.orders
-    if p.orders != 0:
-        orders(h, p.orders).sibling_prev = slot
+    orders(h, p.orders).sibling_prev = slot
     p.orders = slot
     p.n_orders += 1
     h.n_live += 1
@@ -143,12 +141,10 @@ def adopt(h: Record, p: Record, slot: int, o: Record) -> None:
 def retire(h: Record, ins: Record, p: Record, slot: int, o: Record) -> None:
     """Forget an order altogether: book, position, clOrdID, slot."""
     unlink(h, ins, o)
-    if o.sibling_prev != 0:
-        orders(h, o.sibling_prev).sibling_next = o.sibling_next
-    else:
-        p.orders = o.sibling_next
-    if o.sibling_next != 0:
-        orders(h, o.sibling_next).sibling_prev = o.sibling_prev
+    newer, older = np.int64(o.sibling_prev), np.int64(o.sibling_next)
+    orders(h, newer).sibling_next = older
+    orders(h, older).sibling_prev = newer
+    p.orders = pick(newer, np.int64(p.orders), older)
     p.n_orders -= 1
     h.n_live -= 1
     if o.flags & (ORDER_REDUCE_ONLY | ORDER_DAY):

@@ -31,7 +31,7 @@ _BY_MARGIN = int(CancelReason.INSUFFICIENT_MARGIN)
 GO_ON = -1
 
 
-@compiled
+@inline
 def cancel(h: Record, ins: Record, p: Record, slot: int, o: Record, reason: int) -> None:
     """Take an open order away and say why. The caller relocks the position's margin."""
     value = lots_of(ins, np.int64(o.leaves)) * o.lot_value

@@ -186,6 +186,17 @@ def closing_qty(ins: Record, p: Record, sell: int, qty: int) -> Any:
     return min(qty, held) if qty != 0 else held
 
 
+@compiled
+def reduced_qty(ins: Record, p: Record, flags: int, sell: int, qty: int) -> Any:
+    """Return (Reject or 0, how much of `qty` a ReduceOnly or Close order may do)."""
+    if ins.kind == SPOT:
+        return _R_EXEC_INST, qty
+    if (qty != 0 or not flags & _CLOSE) and qty_error(ins, qty):
+        return _R_QTY, qty
+    qty = closing_qty(ins, p, sell, qty)
+    return (_R_REDUCE_ONLY if qty == 0 else 0), qty
+
+
 @inline
 def place(h: Record, cmd: Record) -> bool:
     code = entry_error(h, cmd)
@@ -213,14 +224,9 @@ def place(h: Record, cmd: Record) -> bool:
     p = positions(h, index)
     reducing = flags & (_REDUCE | _CLOSE)
     if reducing:
-        if ins.kind == SPOT:
-            return refuse(h, cmd, _R_EXEC_INST, 0)
-        if qty != 0 or not flags & _CLOSE:
-            if qty_error(ins, qty):
-                return refuse(h, cmd, _R_QTY, 0)
-        qty = closing_qty(ins, p, sell, qty)
-        if qty == 0:
-            return refuse(h, cmd, _R_REDUCE_ONLY, p.qty)
+        code, qty = reduced_qty(ins, p, flags, sell, qty)
+        if code != 0:
+            return refuse(h, cmd, code, p.qty if code == _R_REDUCE_ONLY else 0)
     if qty_error(ins, qty):
         return refuse(h, cmd, _R_QTY, 0)
     if is_market:

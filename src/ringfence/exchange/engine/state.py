@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from ringfence.exchange.engine.ladder import words_per_side
 from ringfence.exchange.engine.records import (
+    BLOCK_LARGE,
+    BLOCK_MEDIUM,
+    BLOCK_SMALL,
     CELL,
     HEADER,
     HEADER_STATE_BYTES,
@@ -56,7 +59,7 @@ class State:
         self._point("instruments", self.instruments)
         self.orders = self.positions = self.clids = self.timers = self.margins = allocate(WORD, 0)
         self.set_orders(orders)
-        self.set_positions(max(1024, accounts))
+        self.set_positions(BLOCK_LARGE + (BLOCK_SMALL + BLOCK_MEDIUM) * max(64, accounts))
         self.set_accounts(accounts)
         self.set_timers(1024)
         self.set_clids(max(1024, orders))
@@ -109,6 +112,7 @@ class State:
 
     def used(self) -> dict[str, Table]:
         """Return the parts of the tables that are state, in the order in which they are saved."""
+        self.orders[0] = 0  # links to nothing are written there and never read
         h = self.header
         accounts = int(h["n_accounts"]) + 1
         by_asset = self.margins.reshape(ASSETS_MAX, int(h["cap_accounts"]))
