@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-import numba as nb
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.exchange.engine.arithmetic import ceil_ppm, muldiv, round_ppm
+from ringfence.exchange.engine.compiler import njit
 from ringfence.exchange.engine.views import COMPILED
 from ringfence.units.rounding import PPM, ceil_div, round_div
 
@@ -16,8 +16,8 @@ def from_outside(part: Callable[..., int], arity: int) -> Callable[..., int]:
     if not COMPILED:
         return part
     if arity == 2:
-        return nb.njit("i8(i8,i8)")(lambda a, b: part(a, b))  # type: ignore[no-any-return]
-    return nb.njit("i8(i8,i8,i8)")(lambda a, b, c: part(a, b, c))  # type: ignore[no-any-return]
+        return njit("i8(i8,i8)")(lambda a, b: part(a, b))  # type: ignore[no-any-return]
+    return njit("i8(i8,i8,i8)")(lambda a, b, c: part(a, b, c))  # type: ignore[no-any-return]
 
 
 call_muldiv = from_outside(muldiv, 3)

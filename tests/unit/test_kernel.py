@@ -96,7 +96,7 @@ def test_the_random_flow_reaches_every_kind_of_outcome() -> None:
 )
 def test_a_kernel_with_floats_or_reference_counts_is_not_built(wrong: str) -> None:
     """The test runs while the kernel is compiled; here it is seen to bite."""
-    from ringfence.exchange.engine.views import refuse_floats_and_reference_counts
+    from ringfence.exchange.engine.compiler import refuse_floats_and_reference_counts
 
     refuse_floats_and_reference_counts("define i64 @_ZN9ringfence1f() {\n  %x = add i64 %a, %b\n}")
     with pytest.raises(AssertionError, match="the kernel may not use"):

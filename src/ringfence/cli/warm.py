@@ -9,7 +9,7 @@ def warm() -> None:
 
     console = Console(stderr=True)
     started = time.monotonic()
-    console.print("loading the engine; it is compiled once per version, which takes about 15 s")
+    console.print("loading the engine; compiling it, once per version, takes about 15 s")
     import ringfence.exchange.engine  # noqa: F401
 
     console.print(f"engine ready in {time.monotonic() - started:.1f} s")

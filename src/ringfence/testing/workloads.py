@@ -20,10 +20,10 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 
 from ringfence.exchange.engine import Engine, kernel
+from ringfence.exchange.engine.compiler import njit
 from ringfence.exchange.engine.records import CONTROL
 from ringfence.exchange.engine.state import address_of, allocate
 from ringfence.exchange.engine.tables import (
@@ -185,19 +185,19 @@ _ACCEPTED = int(Event.ACCEPTED)
 _MARK_EVERY = 100_000
 
 
-@nb.njit  # type: ignore[untyped-decorator]
+@njit  # type: ignore[untyped-decorator]
 def _below(n: int) -> Any:
     return np.random.randint(0, n)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
+@njit  # type: ignore[untyped-decorator]
 def _account(accounts: int, mix: int) -> Any:
     if mix == 0 and np.random.random() < 0.5:
         return 1 + _below(max(1, accounts // 100))
     return 1 + _below(accounts)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
+@njit  # type: ignore[untyped-decorator]
 def _drop(live: Any, n_live: Any, where: Any, s: int, slot: int) -> None:
     k = where[slot]
     n_live[s] -= 1
@@ -206,7 +206,7 @@ def _drop(live: Any, n_live: Any, where: Any, s: int, slot: int) -> None:
     where[slot_of_handle(last)] = k
 
 
-@nb.njit  # type: ignore[untyped-decorator]
+@njit  # type: ignore[untyped-decorator]
 def _drive(
     control_address: int, out: int, events: int, events_end: int, count: int, filling: int, books: int,
     depth: int, accounts: int, mix: int, live: Any, seed: int,

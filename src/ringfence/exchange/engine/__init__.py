@@ -10,7 +10,8 @@
 | listing               | instruments, marks, venue settings                       |
 | book, ladder          | price levels and queues; which prices have orders        |
 | state, snapshot       | the tables, and their file                               |
-| records, views, tables| layouts; how compiled code sees memory; lookups          |
+| records, views, tables| layouts; how the kernel sees memory; lookups             |
+| native, compiler      | machine code kept between runs; from Python to it        |
 """
 
 from ringfence.exchange.engine.engine import Engine

@@ -52,21 +52,14 @@ from ringfence.exchange.engine.tables import (
     slot_of_handle,
 )
 from ringfence.exchange.engine.timers import cancel_all, cancel_all_after, tick
-from ringfence.exchange.engine.views import (
-    Record,
-    U,
-    address_of_commands,
-    compiled,
-    entry,
-    inline,
-)
+from ringfence.exchange.engine.views import Record, U, compiled, entry, inline
 from ringfence.messages.commands import Command, OrderFlag
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import SYMBOL_MAX
 
 __all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "TIMERS",
-           "address_of_commands", "refill_clids", "run"]  # fmt: skip
+           "refill_clids", "run"]  # fmt: skip
 
 PLACE, AMEND, CANCEL = int(Command.PLACE), int(Command.AMEND), int(Command.CANCEL)
 CANCEL_ALL, CANCEL_ALL_AFTER = int(Command.CANCEL_ALL), int(Command.CANCEL_ALL_AFTER)
