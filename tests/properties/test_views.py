@@ -1,10 +1,14 @@
 """The views are folds of events alone, and agree with the engine's own state to the last unit."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.projections import Changes, Views
 from ringfence.messages.batch import Batch
+from ringfence.messages.commands import Command
 from ringfence.testing.play import START_NS, opening
 from ringfence.testing.workloads import everything
 from ringfence.units.assets import ASSETS
@@ -97,3 +101,37 @@ def test_every_row_has_every_column_and_no_empty_text() -> None:
         for row in found:
             assert tuple(row) == TABLES[name].names
             assert "" not in row.values()
+
+
+def requested(*, count: int) -> Iterator[Batch]:
+    """Yield the batches of a play in which every command has a request token."""
+    engine = Engine(accounts=64, orders=64)
+    commands = everything(207, count=count, accounts=ACCOUNTS)
+    for index, rows in enumerate([opening(accounts=ACCOUNTS), *np.array_split(commands, 10)]):
+        stamp, sequence, event = START_NS + index * 10**9, engine.next_sequence, engine.event_count
+        asking = rows["kind"] != Command.DATA
+        rows["request"][asking] = sequence + 1 + np.flatnonzero(asking)
+        events = engine.step(rows, timestamp_ns=stamp).copy()
+        yield Batch(sequence, stamp, event, rows, events)
+
+
+def test_reports_are_made_for_the_accounts_that_are_asked_for() -> None:
+    """And nothing else depends on who asks: the orders' rows are the same."""
+    everyone, second, reported = Views(), Views(), 0
+    for batch in requested(count=600):
+        whole, part = everyone.apply(batch), second.apply(batch, reports_for={2})
+        wanted = [execution.row() for execution in whole.executions if execution.account == 2]
+        assert [execution.row() for execution in part.executions] == wanted
+        assert [(order.row(), is_new) for order, is_new in part.orders.values()] == [
+            (order.row(), is_new) for order, is_new in whole.orders.values()
+        ]
+        reported += len(wanted)
+    assert reported > 20
+
+
+def test_every_command_has_its_result_in_the_order_of_commands() -> None:
+    views = Views()
+    for batch in requested(count=600):
+        asked = batch.commands[batch.commands["kind"] != Command.DATA]
+        results = views.apply(batch).results
+        assert [(r.request, r.kind) for r in results] == asked[["request", "kind"]].tolist()

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import NamedTuple
 
-from ringfence.exchange.projections.orders import Order, Row, notionals, trade_id
+from ringfence.exchange.projections.orders import Row, notionals, trade_id
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import mark_value, order_value
 from ringfence.messages.commands import InstrumentState
@@ -215,10 +215,6 @@ class Market:
 
     def quote_row(self) -> Row:
         return quote_row(self.instrument, self.timestamp_ns, self.best)
-
-    def show(self, order: Order, sign: int) -> None:
-        if order.shown:
-            self.side(order.is_sell).add(order.px, sign * order.shown)
 
     # ---- trades and bins
 

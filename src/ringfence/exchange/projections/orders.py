@@ -142,7 +142,7 @@ class Order:
 
     def row(self, state: OrderState | None = None) -> Row:
         """Return the wire row, of now or of an earlier moment."""
-        of, now = self.instrument, state or self.state()
+        of, now = self.instrument, self if state is None else state
         return {
             "orderID": self.order_id,
             "clOrdID": now.clordid,
@@ -187,17 +187,23 @@ class Execution:
     """One execution report: an order at one moment, and what happened then."""
 
     __slots__ = (
-        "commission_ppm", "cost", "fee", "is_maker", "kind", "match", "number", "order", "px", "qty",
-        "side_index", "state",
+        "commission_ppm", "cost", "fee", "is_maker", "kind", "number", "order", "px", "qty", "state",
     )  # fmt: skip
 
-    def __init__(self, order: Order, *, number: int, kind: str, side_index: int = 0) -> None:
-        """`number` is the event's, for ever; `side_index` tells taker (0) and maker (1) apart."""
+    def __init__(
+        self, order: Order, *, number: int, kind: str, qty: int = 0, px: int = 0, cost: int = 0, fee: int = 0,
+        commission_ppm: int = 0, is_maker: bool = False,
+    ) -> None:  # fmt: skip
+        """`number` is the event's, for ever; a trade says the rest of the fill too."""
         self.order, self.state = order, order.state()
-        self.number, self.kind, self.side_index = number, kind, side_index
-        self.qty = self.px = self.cost = self.fee = self.commission_ppm = 0
-        self.is_maker = False
-        self.match: int | None = None
+        self.number, self.kind = number, kind
+        self.qty, self.px, self.cost, self.fee = qty, px, cost, fee
+        self.commission_ppm, self.is_maker = commission_ppm, is_maker
+
+    @property
+    def side_index(self) -> int:
+        """Tells the two reports of one trade apart: 0 the taker's, 1 the maker's."""
+        return int(self.is_maker)
 
     @property
     def account(self) -> int:
@@ -222,7 +228,7 @@ class Execution:
             tradePublishIndicator=("DoNotPublishTrade" if self.is_maker else "PublishTrade")
             if is_trade
             else None,
-            trdMatchID=trade_id(self.match) if self.match is not None else None,
+            trdMatchID=trade_id(self.number) if is_trade else None,
             execCost=self.cost if is_trade else None,
             execComm=self.fee if is_trade else None,
             homeNotional=home if is_trade else None,

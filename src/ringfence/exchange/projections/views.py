@@ -1,6 +1,7 @@
 """The fold: a batch in, the views move, and what changed comes out in the order of the wire."""
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,10 +18,10 @@ from ringfence.exchange.projections.positions import Account, Margin, Position
 from ringfence.instruments.specification import Instrument, decode
 from ringfence.instruments.value import fee as fee_of
 from ringfence.instruments.value import order_value
-from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, SPECIFICATION, TEXT, Batch, Records, decode_slots
+from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, SPECIFICATION, TEXT, Batch, decode_slots
 from ringfence.messages.commands import Command, InstrumentParameter, InstrumentState
 from ringfence.messages.events import CancelReason, Event, EventFlag
-from ringfence.messages.records import COMMAND
+from ringfence.messages.records import COMMAND, RECORD_BYTES
 from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_DAY, floor_to
 
@@ -28,7 +29,7 @@ _HALF_DAY = NS_PER_DAY // 2
 # Plain integers: enum members are looked up and combined through Python code.
 _SELL, _HIDDEN, _DEMO = int(EventFlag.SELL), int(EventFlag.HIDDEN), int(EventFlag.DEMO)
 _KEPT_PRIORITY, _BY_ENGINE = int(EventFlag.KEPT_PRIORITY), int(EventFlag.BY_ENGINE)
-_REQUESTED = int(CancelReason.REQUESTED)
+_REQUESTED, _DATA = int(CancelReason.REQUESTED), int(Command.DATA)
 _PARAMETER_FIELDS = {
     InstrumentParameter.INITIAL_MARGIN_PPM: "initial_margin_ppm",
     InstrumentParameter.MAINTENANCE_MARGIN_PPM: "maintenance_margin_ppm",
@@ -105,17 +106,20 @@ class Views:
             Event.INSTRUMENT_SET: self._instrument_set, Event.STATE_SET: self._state_set,
         }  # fmt: skip
 
-    def apply(self, batch: Batch) -> Changes:
-        """Fold one batch in. Batches must follow one another without a gap."""
+    def apply(self, batch: Batch, *, reports_for: Container[int] | None = None) -> Changes:
+        """Fold one batch in. Batches must follow one another without a gap.
+
+        Execution reports are made for these accounts, or for all: they are a sixth of the work, and a
+        gateway needs those of its listeners only.
+        """
         assert batch.first_sequence == self.next_sequence, f"{batch.first_sequence} != {self.next_sequence}"
         assert batch.first_event == self.next_event
         changes = Changes(batch.timestamp_ns)
         self.timestamp_ns = batch.timestamp_ns
         self._end_session(changes)
         self._close_bins(changes)
-        if len(batch.events):
-            self._fold_events(batch, changes)
-        self._collect_results(batch, changes)
+        self._reports_for = reports_for
+        self._fold_events(batch, changes)
         self.next_sequence = batch.next_sequence
         self.next_event += len(batch.events)
         for market in changes.markets.values():
@@ -130,17 +134,25 @@ class Views:
         self._changes = changes
         self._first_sequence = batch.first_sequence
         # Plain tuples and bytes: reading NumPy records field by field costs ten times as much.
-        self._commands: list[tuple[Any, ...]] = batch.commands.tolist()
         self._raw = batch.commands.tobytes()
-        self._result: Result | None = None
+        self._commands = list(_COMMAND.iter_unpack(self._raw))
+        # A command that causes no event has its (empty) result too: cancel-all with nothing to cancel.
+        results = [
+            Result(command[_KIND], command[_REQUEST], command[_ACCOUNT], command[_SYMBOL])
+            if command[_REQUEST] and command[_KIND] != _DATA
+            else None
+            for command in self._commands
+        ]
+        changes.results = [result for result in results if result is not None]
         sequence, number = -1, self.next_event
         handlers = self._apply_event
-        for event in _tuples(batch.events):
+        for event in _EVENT.iter_unpack(batch.events.tobytes()):
             if event[0] != sequence:
                 if self._entering:
                     self._enter_book()
                 sequence = event[0]
-                self._begin_result(sequence)
+                position = sequence - batch.first_sequence
+                self._command, self._result = self._commands[position], results[position]
             apply = handlers.get(event[10])
             if apply is not None:
                 self._number = number
@@ -148,61 +160,47 @@ class Views:
             number += 1
         self._enter_book()
 
-    def _begin_result(self, sequence: int) -> None:
-        command = self._command = self._commands[sequence - self._first_sequence]
-        request = command[_REQUEST]
-        if request:
-            self._result = _result_of(command)
-            self._changes.results.append(self._result)
-        else:
-            self._result = None
-
     def _texts(self, sequence: int) -> dict[int, bytes]:
         """Return the texts of a command of this batch, by tag."""
         return decode_slots(self._raw, sequence - self._first_sequence)
 
-    def _collect_results(self, batch: Batch, changes: Changes) -> None:
-        """A command that caused no event has its (empty) result too: cancel-all with nothing to cancel."""
-        commands: Records = batch.commands
-        asked = commands[(commands["request"] != 0) & (commands["kind"] != Command.DATA)]
-        if len(asked) == len(changes.results):
-            return
-        answered = {result.request for result in changes.results}
-        changes.results += [
-            _result_of(command) for command in asked.tolist() if command[_REQUEST] not in answered
-        ]
-
     # ---- what is touched
 
     def _touch_order(self, order: Order) -> None:
-        known = self._changes.orders.get(id(order))
-        if known is None:
-            self._changes.orders[id(order)] = (order, order.is_new)
+        touched = self._changes.orders
+        if id(order) not in touched:
+            touched[id(order)] = (order, order.is_new)
             order.is_new = False
         result = self._result
         if result is not None and order.account == result.account and order not in result.orders:
             result.orders.append(order)
 
-    def _touch_level(self, market: Market, px: int, is_sell: bool) -> None:
-        number = market.instrument.number
-        before = self._changes.levels.setdefault(number, {})
-        if (px, is_sell) not in before:
-            before[px, is_sell] = market.side(is_sell).levels.get(px, 0)
-        if number not in self._changes.quotes:
-            self._changes.quotes[number] = market.best
-        self._changes.markets[number] = market
-
     def _show(self, market: Market, order: Order, sign: int) -> None:
-        """Add or take away what an order displays, and count its open exposure."""
-        self._touch_level(market, order.px, order.is_sell)
-        market.show(order, sign)
+        """Add or take away what an order displays."""
+        px, is_sell = order.px, order.is_sell
+        before = self._changes.levels.get(market.instrument.number)
+        if before is None:
+            before = self._touch_book(market)
+        side = market.side(is_sell)
+        before.setdefault((px, is_sell), side.levels.get(px, 0))
+        if order.shown:
+            side.add(px, sign * order.shown)
+
+    def _touch_book(self, market: Market) -> dict[tuple[int, bool], int]:
+        changes, number = self._changes, market.instrument.number
+        changes.markets[number] = market
+        changes.quotes[number] = market.best
+        before = changes.levels[number] = {}
+        return before
 
     def _position(self, account: int, market: Market) -> Position:
-        position = self.accounts[account].position(market.instrument, market)
-        self._changes.positions[id(position)] = position
-        self._touch_margin(account, market.instrument.settle_asset)
-        if market.instrument.base_asset is not None:
-            self._touch_margin(account, market.instrument.base_asset)
+        of, touched = market.instrument, self._changes.positions
+        position = self.accounts[account].position(of, market)
+        if id(position) not in touched:
+            touched[id(position)] = position
+            self._touch_margin(account, of.settle_asset)
+            if of.base_asset is not None:
+                self._touch_margin(account, of.base_asset)
         return position
 
     def _touch_margin(self, account: int, asset: int) -> Margin:
@@ -210,10 +208,10 @@ class Views:
         self._changes.margins[id(margin)] = margin
         return margin
 
-    def _count(self, order: Order, sign: int) -> None:
-        position = self._position(order.account, self.markets[order.instrument.number])
-        position.count_order(order, sign)
-        base = order.instrument.base_asset
+    def _count(self, market: Market, order: Order, sign: int) -> None:
+        """Add or take away an order's open exposure."""
+        self._position(order.account, market).count_order(order, sign)
+        base = market.instrument.base_asset
         if base is not None and order.is_sell:
             self._touch_margin(order.account, base).base_locked += sign * order.leaves
 
@@ -221,17 +219,19 @@ class Views:
         """Orders that a command accepted or moved stand in the book from the end of its events."""
         for order in self._entering:
             if order.is_open:
+                market = self.markets[order.instrument.number]
                 order.in_book = True
                 order.show_slice()
-                self._show(self.markets[order.instrument.number], order, +1)
-                self._count(order, +1)
+                self._show(market, order, +1)
+                self._count(market, order, +1)
         self._entering.clear()
 
     def _leave_book(self, order: Order) -> None:
         if order.in_book:
+            market = self.markets[order.instrument.number]
             order.in_book = False
-            self._show(self.markets[order.instrument.number], order, -1)
-            self._count(order, -1)
+            self._show(market, order, -1)
+            self._count(market, order, -1)
 
     # ---- orders
 
@@ -253,13 +253,13 @@ class Views:
             held.by_clordid[order.clordid] = order
         self._entering.append(order)
         self._touch_order(order)
-        self._execution(order, "New")
+        self._report(order, "New")
 
-    def _execution(self, order: Order, kind: str, side_index: int = 0) -> Execution:
+    def _report(self, order: Order, kind: str, **fill: Any) -> None:
+        """Stamp an order, and make the report of what happened to it if its account has listeners."""
         order.timestamp_ns = self.timestamp_ns
-        execution = Execution(order, number=self._number, kind=kind, side_index=side_index)
-        self._changes.executions.append(execution)
-        return execution
+        if self._reports_for is None or order.account in self._reports_for:
+            self._changes.executions.append(Execution(order, number=self._number, kind=kind, **fill))
 
     def _forget(self, order: Order) -> None:
         del self.orders[order.handle]
@@ -281,7 +281,7 @@ class Views:
                 order.add_text(given.decode())
         order.transact_ns = self.timestamp_ns
         self._touch_order(order)
-        self._execution(order, "Canceled")
+        self._report(order, "Canceled")
         self._forget(order)
 
     def _amended(self, event: tuple[Any, ...]) -> None:
@@ -293,11 +293,11 @@ class Views:
             order.leaves = leaves
         elif flags & _KEPT_PRIORITY:
             self._show(market, order, -1)
-            self._count(order, -1)
+            self._count(market, order, -1)
             order.leaves = leaves
             order.shown = order.leaves if order.display < 0 else min(order.shown, leaves)
             self._show(market, order, +1)
-            self._count(order, +1)
+            self._count(market, order, +1)
         else:
             self._leave_book(order)
             order.leaves = leaves
@@ -316,7 +316,7 @@ class Views:
         order.add_text(line)
         order.transact_ns = self.timestamp_ns
         self._touch_order(order)
-        self._execution(order, "Replaced")
+        self._report(order, "Replaced")
 
     def _rename(self, order: Order, clordid: str) -> None:
         held = self.accounts[order.account].by_clordid
@@ -341,12 +341,12 @@ class Views:
         taker, maker = self.orders[handle], self.orders[maker_handle]
         self._changes.markets[symbol] = market
         self._show(market, maker, -1)
-        self._count(maker, -1)
+        self._count(market, maker, -1)
         maker.fill(qty, px, was_hidden=was_hidden)
         taker.fill(qty, px, was_hidden=True)
         if maker.is_open:
             self._show(market, maker, +1)
-            self._count(maker, +1)
+            self._count(market, maker, +1)
         else:
             maker.in_book = False
         for order, selling, paid, is_maker in (
@@ -355,14 +355,13 @@ class Views:
         ):
             order.transact_ns = self.timestamp_ns
             self._touch_order(order)
-            execution = self._execution(order, "Trade", int(is_maker))
-            execution.qty, execution.px, execution.fee = qty, px, paid
             signed = -value if selling else value
-            execution.cost = -signed if of.is_inverse else signed
-            execution.is_maker, execution.match = is_maker, self._number
             ppm = of.maker_fee_ppm if is_maker and not was_hidden else of.taker_fee_ppm
-            execution.commission_ppm = ppm
             assert paid == fee_of(value, ppm), "the fee differs from its twin"
+            self._report(
+                order, "Trade", is_maker=is_maker, qty=qty, px=px, fee=paid, commission_ppm=ppm,
+                cost=-signed if of.is_inverse else signed,
+            )  # fmt: skip
             self._take_fill(order.account, market, -qty if selling else qty, signed, paid)
             if not order.is_open:
                 self._forget(order)
@@ -551,19 +550,11 @@ class Views:
         self._session_realised.clear()
 
 
+_COMMAND, _EVENT = struct.Struct("<QqQQQiiIIHBBHH"), struct.Struct("<QQQqqqiIIHBB")
+"""Records as tuples in the order of their fields; handlers of events take them apart by place."""
+assert _COMMAND.size == _EVENT.size == RECORD_BYTES
 _COMMAND_FIELDS = list(COMMAND.names or ())
 _REQUEST, _ACCOUNT, _SYMBOL, _KIND, _TYPE, _FLAGS, _DISPLAY = (
     _COMMAND_FIELDS.index(name)
     for name in ("request", "account", "symbol", "kind", "type", "flags", "display")
 )
-
-
-def _result_of(command: tuple[Any, ...]) -> Result:
-    return Result(command[_KIND], command[_REQUEST], command[_ACCOUNT], command[_SYMBOL])
-
-
-def _tuples(events: Records) -> list[tuple[Any, ...]]:
-    """Return events as tuples in field order: sequence, handle, maker_handle, qty, amount,
-    maker_amount, px, account, maker_account, symbol, kind, flags."""
-    rows: list[tuple[Any, ...]] = events.tolist()
-    return rows
