@@ -1,10 +1,11 @@
 """The desk: takes commands to the core, brings results back, and keeps the views up to date."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from ringfence.exchange.feed import CoreClient, FeedReader
@@ -26,14 +27,13 @@ _CATCH_UP_SECONDS = 0.05
 
 
 class _Submission:
-    """Commands that one request sent together."""
+    """Commands that one request sent together; their results come in the order in which they were sent."""
 
-    __slots__ = ("connection", "done", "missing", "results", "tokens")
+    __slots__ = ("connection", "done", "results", "size")
 
-    def __init__(self, tokens: Sequence[int], done: Done, connection: int) -> None:
-        self.tokens, self.done, self.connection = tokens, done, connection
-        self.results: dict[int, Result] = {}
-        self.missing = len(tokens)
+    def __init__(self, size: int, done: Done, connection: int) -> None:
+        self.size, self.done, self.connection = size, done, connection
+        self.results: list[Result] = []
 
 
 class Desk:
@@ -44,10 +44,13 @@ class Desk:
         self._pending_max = pending_max
         self._on_changes = on_changes
         self.views = Views()
+        self.reports_for: Container[int] = ()
+        """The accounts whose execution reports are wanted in the changes."""
         self._reader = FeedReader(directory / "feed")
         self._core = CoreClient(directory / "core.sock", self._wake, self._lost)
         self._pending: dict[int, _Submission] = {}
         self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
         # Tokens start at the clock, so that two gateways, or one before and after a restart, never share one.
         self._tokens = itertools.count(time.time_ns())
         self._connection = 0
@@ -114,7 +117,7 @@ class Desk:
         batch = self._reader.read()
         if batch is None:
             return False
-        self._take(self.views.apply(batch))
+        self._take(self.views.apply(batch, reports_for=self.reports_for))
         return True
 
     def close(self) -> None:
@@ -136,28 +139,22 @@ class Desk:
 
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:
         """Send (token, command) pairs; `done` hears their results when they are durable."""
-        submission = _Submission([token for token, _ in sent], done, self._connection)
+        submission = _Submission(len(sent), done, self._connection)
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
         for token, slots in sent:
             self._pending[token] = submission
+            if self._outgoing_bytes + len(slots) > _MESSAGE_BYTES_MAX:
+                self._flush()
             self._outgoing.append(slots)
+            self._outgoing_bytes += len(slots)
 
     def _flush(self) -> None:
         """Send what the requests of this turn of the loop asked for, in as few messages as fit."""
-        parts: list[bytes] = []
-        size = 0
-        outgoing, self._outgoing = self._outgoing, []
-        try:
-            for slots in outgoing:
-                if size + len(slots) > _MESSAGE_BYTES_MAX and parts:
-                    self._core.submit(b"".join(parts))
-                    parts, size = [], 0
-                parts.append(slots)
-                size += len(slots)
-            self._core.submit(b"".join(parts))
-        except ConnectionError:
-            pass  # The line was just lost: what did not reach the journal is answered on reconnection.
+        outgoing, self._outgoing, self._outgoing_bytes = self._outgoing, [], 0
+        # If the line was just lost: what did not reach the journal is answered on reconnection.
+        with contextlib.suppress(ConnectionError):
+            self._core.submit(b"".join(outgoing))
 
     # ---- results in
 
@@ -167,7 +164,7 @@ class Desk:
             # when the views are there never reached the journal.
             self._awaits_greeting = False
             self._settle_at = next_sequence
-        while self._fold_next():
+        while self.views.next_sequence < next_sequence and self._fold_next():
             pass
         if self._settle_at is not None and self.views.next_sequence >= self._settle_at:
             self._settle()
@@ -179,11 +176,9 @@ class Desk:
             submission = self._pending.pop(result.request, None)
             if submission is None:
                 continue
-            submission.results[result.request] = result
-            submission.missing -= 1
-            if submission.missing == 0:
-                found = submission.results
-                submission.done([found[token] for token in submission.tokens])
+            submission.results.append(result)
+            if len(submission.results) == submission.size:
+                submission.done(submission.results)
 
     # ---- a lost core
 
@@ -207,6 +202,6 @@ class Desk:
         self._pending = {t: s for t, s in self._pending.items() if s.connection >= self._connection}
         for submission in dead.values():
             if submission.results:
-                submission.done(list(submission.results.values()))
+                submission.done(submission.results)
             else:
                 submission.done(unavailable("the command did not reach the journal before a restart"))

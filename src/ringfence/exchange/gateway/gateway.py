@@ -81,6 +81,7 @@ class Gateway:
         self.publisher = Publisher(
             self.desk.views, schedule=loop.call_later, flush_seconds=self.config.flush_milliseconds / 1000
         )
+        self.desk.reports_for = self.publisher.listening
         self._server = await loop.create_server(
             lambda: HttpConnection(self._handle, self._upgrade, self._connections), self.config.host, self.config.port,
             backlog=1024, reuse_address=True,

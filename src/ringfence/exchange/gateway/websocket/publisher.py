@@ -4,7 +4,7 @@ Private frames leave with the batch that caused them. Public ones are gathered f
 since a hundred steps of a book within that time are one step to its reader.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ringfence.exchange.gateway.rest.route import encode
@@ -60,6 +60,11 @@ class Publisher:
         self._marked: dict[int, Market] = {}
 
     # ---- listeners
+
+    @property
+    def listening(self) -> Container[int]:
+        """The accounts that have listeners, as they come and go."""
+        return self._private
 
     def add(self, session: "Session", topic: Topic, account: int) -> None:
         if topic.is_private:
