@@ -26,6 +26,7 @@ assert COMMAND.names == (
 _IMMEDIATE, _DAY, _FILL_OR_KILL = int(OrderFlag.IOC), int(OrderFlag.DAY), int(OrderFlag.FOK)
 _POST, _REDUCE, _CLOSE = int(OrderFlag.POST_ONLY), int(OrderFlag.REDUCE_ONLY), int(OrderFlag.CLOSE)
 _SELL = int(OrderFlag.SELL)
+_PLACE, _LIMIT, _MARKET = int(Command.PLACE), int(OrderType.LIMIT), int(OrderType.MARKET)
 _TIME_IN_FORCE = {
     "GoodTillCancel": 0, "GTC": 0, "ImmediateOrCancel": _IMMEDIATE, "IOC": _IMMEDIATE, "FillOrKill": _FILL_OR_KILL,
     "FOK": _FILL_OR_KILL, "Day": _DAY, "PO": _POST, "PostOnly": _POST,
@@ -75,19 +76,21 @@ def ticks_of(market: Market, price: Decimal | int, *, name: str = "price") -> in
     of = market.instrument
     if not 0 < price <= of.price_max:
         raise invalid(f"Invalid {name}")
-    scaled = Decimal(price).scaleb(of.tick_decimals)
-    if scaled % of.tick_units:
+    numerator, denominator = price.as_integer_ratio()
+    ticks, rest = divmod(numerator * int(10**of.tick_decimals), denominator * of.tick_units)
+    if rest:
         raise invalid(f"Invalid {name} tickSize")
-    return int(scaled) // of.tick_units
+    return ticks
 
 
 def _quantity(parameters: Parameters, name: str) -> int | None:
     value = read.number(parameters, name)
     if value is None:
         return None
-    if value != int(value) or not -INT64_MAX <= value <= INT64_MAX:
+    whole = int(value)
+    if whole != value or not -INT64_MAX <= whole <= INT64_MAX:
         raise invalid(f"Invalid {name}")
-    return int(value)
+    return whole
 
 
 def _display(parameters: Parameters) -> int:
@@ -122,11 +125,11 @@ def _order_type(parameters: Parameters, has_price: bool) -> int:
     if not value:
         if parameters.get("stopPx") or parameters.get("pegPriceType"):
             raise invalid("Unsupported ordType")
-        return OrderType.LIMIT if has_price else OrderType.MARKET
+        return _LIMIT if has_price else _MARKET
     if value == "Limit":
-        return OrderType.LIMIT
+        return _LIMIT
     if value == "Market":
-        return OrderType.MARKET
+        return _MARKET
     raise invalid("Unsupported ordType")
 
 
@@ -154,7 +157,7 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
         if bits is None:
             raise invalid("Unsupported timeInForce")
         # A market order never rests, so good-till-cancelled and immediate-or-cancel say nothing new.
-        flags |= bits & (_FILL_OR_KILL | _POST) if kind == OrderType.MARKET else bits
+        flags |= bits & (_FILL_OR_KILL | _POST) if kind == _MARKET else bits
     side = parameters.get("side")
     if side:
         bit = _SIDES.get(side) if isinstance(side, str) else None
@@ -175,7 +178,7 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
         if not flags & _SELL:
             raise invalid("Invalid orderQty")
     px = 0
-    if kind == OrderType.LIMIT:
+    if kind == _LIMIT:
         if price is None:
             raise invalid("Invalid price")
         px = ticks_of(market, price)
@@ -186,7 +189,7 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
         data.append((TEXT, _checked_text(parameters)))
     record = _RECORD.pack(
         0, qty, clid_hash(clordid) if clordid else 0, 0, request, px, 0, account, _display(parameters),
-        market.instrument.number, Command.PLACE, kind, flags, 0,
+        market.instrument.number, _PLACE, kind, flags, 0,
     )  # fmt: skip
     return record + encode_data(data) if data else record
 

@@ -74,10 +74,10 @@ def given(parameters: Mapping[str, Any], name: str) -> Any:
 
 
 def text(parameters: Mapping[str, Any], name: str, *, length_max: int = 255) -> str | None:
-    value = given(parameters, name)
-    if value is None:
+    value = parameters.get(name)
+    if value is None or value == "":
         return None
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if not isinstance(value, str) and isinstance(value, int | Decimal) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or len(value) > length_max or not _is_clean(value):
         raise invalid(f"{name} is invalid: text of at most {length_max} characters is expected")
@@ -110,10 +110,15 @@ def number(parameters: Mapping[str, Any], name: str) -> Decimal | int | None:
             raise invalid(f"Invalid {name}") from None
     if not isinstance(value, Decimal) or not value.is_finite():
         raise invalid(f"Invalid {name}")
-    exponent = value.as_tuple().exponent
-    if value and (abs(value.adjusted()) > _DIGITS_MAX or not -_DIGITS_MAX <= int(exponent) <= _DIGITS_MAX):
+    written = str(value)
+    if (len(written) > _DIGITS_MAX or "E" in written) and not _has_few_digits(value):
         raise invalid(f"Invalid {name}")
     return value
+
+
+def _has_few_digits(value: Decimal) -> bool:
+    exponent = int(value.as_tuple().exponent)
+    return not value or (abs(value.adjusted()) <= _DIGITS_MAX and -_DIGITS_MAX <= exponent <= _DIGITS_MAX)
 
 
 def integer(

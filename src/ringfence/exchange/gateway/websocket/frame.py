@@ -3,6 +3,7 @@
 import struct
 
 _TEXT_FINAL = 0x81
+_MEDIUM, _LONG = struct.Struct(">BBH"), struct.Struct(">BBQ")
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -11,5 +12,5 @@ def text_frame(payload: bytes) -> bytes:
     if size < 126:
         return bytes((_TEXT_FINAL, size)) + payload
     if size < 1 << 16:
-        return struct.pack(">BBH", _TEXT_FINAL, 126, size) + payload
-    return struct.pack(">BBQ", _TEXT_FINAL, 127, size) + payload
+        return _MEDIUM.pack(_TEXT_FINAL, 126, size) + payload
+    return _LONG.pack(_TEXT_FINAL, 127, size) + payload

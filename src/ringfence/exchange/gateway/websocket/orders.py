@@ -98,8 +98,7 @@ def _reply(
     if result.refusal is not None:
         return _refusal(operation, client_id, session.gateway.refusal_of(result))
     show: Callable[[Order], dict[str, Any]] = _brief if brief else Order.row
-    orders = [show(order) for order in result.orders]
-    data = orders if operation == "cancelAllOrders" else orders[0]
+    data: Any = list(map(show, result.orders)) if operation == "cancelAllOrders" else show(result.orders[0])
     return encode({"op": operation, "id": client_id, "status": 200, "data": data})
 
 
