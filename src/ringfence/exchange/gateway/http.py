@@ -54,6 +54,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, handle: Handler, upgrade: Upgrader, connections: set["HttpConnection"]) -> None:
         self._handle, self._upgrade, self._connections = handle, upgrade, connections
         self._parser = httptools.HttpRequestParser(self)
+        self._loop = asyncio.get_running_loop()
         self._request = HttpRequest()
         self._body: list[bytes] = []
         self._body_bytes = self._header_bytes = 0
@@ -61,6 +62,7 @@ class HttpConnection(asyncio.Protocol):
         self._busy: HttpRequest | None = None
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._quiet_since = 0.0
         self._broken = False
         self.address = ""
 
@@ -71,7 +73,8 @@ class HttpConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if peer else ""
         self._connections.add(self)
-        self._watch()
+        self._quiet_since = self._loop.time()
+        self._watch(_IDLE_SECONDS)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
@@ -93,17 +96,19 @@ class HttpConnection(asyncio.Protocol):
             if not self._broken:
                 self._refuse(400, f"the request is not HTTP: {error}")
 
-    def _watch(self) -> None:
+    def _watch(self, seconds: float) -> None:
         """Close a connection on which nothing happens; also one that never finishes a request."""
-        if self._idle:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._expire)
+        self._idle = self._loop.call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        if self._busy is None and self._transport:
+        # One timer at a time looks at when the last reply went out: a timer for each costs a microsecond.
+        left = _IDLE_SECONDS - (self._loop.time() - self._quiet_since)
+        if self._busy is not None:
+            self._watch(_IDLE_SECONDS)
+        elif left > 0:
+            self._watch(left)
+        elif self._transport:
             self._transport.close()
-        else:
-            self._watch()
 
     # ---- httptools
 
@@ -175,7 +180,7 @@ class HttpConnection(asyncio.Protocol):
         if self._waiting:
             self._begin(self._waiting.popleft())
         else:
-            self._watch()
+            self._quiet_since = self._loop.time()
 
     def _write(self, data: bytes) -> None:
         if self._transport:
