@@ -1,15 +1,15 @@
 """The entry point: apply a run of commands, write their events.
 
 Memory is the bottleneck once the state outgrows the cache, so the lines that a command will touch
-are asked for a few commands ahead, in three stages: what the command names, what those records point
-to, and one load further. Hints change nothing but time.
+are asked for a block of commands ahead: first what the command names, then what those records point
+to. Hints change nothing but time. A third stage (the newest order of the position, the maker that
+will be met) cost 5 ns a command more than it saved on every workload.
 """
 
 from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import pick
 from ringfence.exchange.engine.book import clid_tag, remember_clid
 from ringfence.exchange.engine.listing import (
     configure,
@@ -53,7 +53,7 @@ from ringfence.exchange.engine.tables import (
 )
 from ringfence.exchange.engine.timers import cancel_all, cancel_all_after, tick
 from ringfence.exchange.engine.views import Record, U, compiled, entry, inline
-from ringfence.messages.commands import Command, OrderFlag
+from ringfence.messages.commands import Command
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import SYMBOL_MAX
@@ -70,7 +70,6 @@ DEPOSIT, WITHDRAW = int(Command.DEPOSIT), int(Command.WITHDRAW)
 MARK, TICK, LIST = int(Command.MARK), int(Command.TICK), int(Command.LIST)
 CONFIGURE, SET_STATE = int(Command.CONFIGURE), int(Command.SET_STATE)
 CONFIGURE_VENUE, DATA = int(Command.CONFIGURE_VENUE), int(Command.DATA)
-_SELL = int(OrderFlag.SELL)
 _R_UNKNOWN = int(Reject.UNKNOWN_COMMAND)
 
 # Why the kernel stopped before the end; the engine makes room and calls again.
@@ -217,22 +216,7 @@ def ask_for_linked(h: Record, cmd: Record) -> None:
         prefetch_level(ins, np.int64(cmd.px))
 
 
-@inline
-def ask_for_neighbours(h: Record, cmd: Record) -> None:
-    """Stage 3: the newest order of the position; the maker that an aggressive order will meet."""
-    if cmd.kind == PLACE and cmd.account <= h.n_accounts:
-        ins = named_instrument(h, cmd)
-        index = find_position(margin_of(h, ins.settle, cmd.account), np.int64(cmd.symbol))
-        prefetch_order(h, positions(h, index).orders)
-        sell = np.int64(cmd.flags & _SELL)
-        bid, ask, px = np.int64(ins.bid), np.int64(ins.ask), np.int64(cmd.px)
-        if pick(sell, px <= bid, px >= ask) and has_level(ins, pick(sell, bid, ask)):
-            maker = orders(h, levels(ins, pick(sell, bid, ask)).head)
-            p = positions(h, maker.position)
-            prefetch_margin(h, margin_index(h, ins.settle, p.account))
-
-
-DISTANCE = 4
+BLOCK = 16
 _RECORD_SHIFT = 6
 assert 1 << _RECORD_SHIFT == RECORD_BYTES
 
@@ -251,23 +235,23 @@ def run(control_address: int) -> Any:
     k, end = c.begin, c.end
     c.stop = DONE
     base = c.commands
-    # The loop runs ahead of itself by three distances, so that each stage stands here once.
-    ahead = k - 3 * DISTANCE
-    while k < end:
-        if ahead + 3 * DISTANCE < end:
-            ask_for_named(h, command(base + (ahead + 3 * DISTANCE) * RECORD_BYTES))
-        if ahead + 2 * DISTANCE >= c.begin and ahead + 2 * DISTANCE < end:
-            ask_for_linked(h, command(base + (ahead + 2 * DISTANCE) * RECORD_BYTES))
-        if ahead + DISTANCE >= c.begin and ahead + DISTANCE < end:
-            ask_for_neighbours(h, command(base + (ahead + DISTANCE) * RECORD_BYTES))
-        if ahead == k:
+    named = linked = k
+    while k < end and c.stop == DONE:
+        # Each stage is a loop of its own: independent loads that the processor overlaps.
+        while named < min(k + 2 * BLOCK, end):
+            ask_for_named(h, command(base + named * RECORD_BYTES))
+            named += 1
+        until = min(k + BLOCK, end)
+        while linked < until:
+            ask_for_linked(h, command(base + linked * RECORD_BYTES))
+            linked += 1
+        while k < until:
             stop = apply(h, command(base + k * RECORD_BYTES))
             if stop != DONE:
                 c.stop = stop
                 break
             h.sequence += 1
             k += 1
-        ahead += 1
     c.begin = k
     written = (h.cursor - c.events) >> _RECORD_SHIFT
     h.event_count += written
