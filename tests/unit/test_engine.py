@@ -34,7 +34,7 @@ def place(
 
 def test_the_start_instruments_list_open_and_take_deposits_without_one_refusal() -> None:
     engine = open_venue()
-    assert engine.state.header["n_instruments"] == 7
+    assert engine.state.header["n_instruments"] == 13
     assert engine.margin(0, 4)["wallet"] == 100 * 10**8
 
 

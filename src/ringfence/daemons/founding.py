@@ -83,7 +83,7 @@ def _listing_steps(instrument: Instrument) -> Iterator[Step]:
             done = (Event.INSTRUMENT_SET, 0, number, int(rows[begin]["type"]))
         else:
             # Its first mark comes before it opens: no order ever finds a market without one.
-            if not instrument.is_spot:
+            if instrument.is_contract:
                 mark = mark_subticks(instrument, seed=SEED, at_ns=time.time_ns())
                 yield Step((Event.MARKED, 0, number, 0), command(Command.MARK, symbol=number, qty=mark))
             done = (Event.STATE_SET, 0, number, 0)

@@ -33,7 +33,7 @@ _RETRY_SECONDS = 0.2
 
 def marks(venue: Venue, *, seed: int, at_ns: int) -> Records:
     """Return one MARK command for each contract."""
-    contracts = [instrument for instrument in venue.instruments if not instrument.is_spot]
+    contracts = [instrument for instrument in venue.instruments if instrument.is_contract]
     rows = np.zeros(len(contracts), COMMAND)
     rows["kind"] = Command.MARK
     rows["symbol"] = [contract.number for contract in contracts]

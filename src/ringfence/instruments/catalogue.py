@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from ringfence.instruments.specification import Instrument
 from ringfence.messages.commands import ContractKind
 from ringfence.units.assets import USDT, XBT
+from ringfence.units.limits import INDEX_DECIMALS
 from ringfence.units.time import NS_PER_SECOND
 
 _XBT_SATS = 100_000_000
@@ -40,7 +41,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             qty_max=10_000_000, px_ticks_max=10_000_000,
             initial_margin_ppm=10_000, maintenance_margin_ppm=5_000,
             risk_limit_base=200 * _XBT_SATS, risk_limit_step=150 * _XBT_SATS,
-            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BXBT",
+            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BXBT", index_number=8,
+            impact_value=10_000,
             listing_ns=at_ns, funding_interval_hours=8,
         ),
         Instrument(
@@ -50,7 +52,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             qty_max=10_000_000, px_ticks_max=2_000_000,
             initial_margin_ppm=20_000, maintenance_margin_ppm=10_000,
             risk_limit_base=50 * _XBT_SATS, risk_limit_step=50 * _XBT_SATS,
-            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BETH",
+            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BETH", index_number=9,
+            impact_value=_XBT_SATS // 10,
             listing_ns=at_ns, funding_interval_hours=8,
         ),
         Instrument(
@@ -61,7 +64,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             qty_max=1_000_000_000, px_ticks_max=10_000_000,
             initial_margin_ppm=10_000, maintenance_margin_ppm=5_000,
             risk_limit_base=1_000_000 * _USDT_UNITS, risk_limit_step=1_000_000 * _USDT_UNITS,
-            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BXBTT",
+            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BXBTT", index_number=10,
+            impact_value=10_000 * _USDT_UNITS,
             listing_ns=at_ns, funding_interval_hours=8,
         ),
         Instrument(
@@ -72,7 +76,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             qty_max=1_000_000_000, px_ticks_max=2_000_000,
             initial_margin_ppm=10_000, maintenance_margin_ppm=5_000,
             risk_limit_base=1_000_000 * _USDT_UNITS, risk_limit_step=1_000_000 * _USDT_UNITS,
-            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BETHT",
+            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BETHT", index_number=11,
+            impact_value=10_000 * _USDT_UNITS,
             listing_ns=at_ns, funding_interval_hours=8,
         ),
         Instrument(
@@ -83,7 +88,8 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             qty_max=1_000_000_000, px_ticks_max=1_000_000,
             initial_margin_ppm=20_000, maintenance_margin_ppm=10_000,
             risk_limit_base=500_000 * _USDT_UNITS, risk_limit_step=500_000 * _USDT_UNITS,
-            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BSOLT",
+            maker_fee_ppm=-100, taker_fee_ppm=750, reference_symbol=".BSOLT", index_number=12,
+            impact_value=10_000 * _USDT_UNITS,
             listing_ns=at_ns, funding_interval_hours=8,
         ),
         Instrument(
@@ -95,6 +101,7 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             initial_margin_ppm=10_000, maintenance_margin_ppm=5_000,
             risk_limit_base=50 * _XBT_SATS, risk_limit_step=50 * _XBT_SATS,
             maker_fee_ppm=-100, taker_fee_ppm=750, settlement_fee_ppm=500, reference_symbol=".BXBT30M",
+            index_number=8, impact_value=200_000,
             listing_ns=at_ns, expiry_ns=expiry_ns,
         ),
         Instrument(
@@ -108,4 +115,24 @@ def start_instruments(at_ns: int) -> list[Instrument]:
             risk_limit_base=1, risk_limit_step=1,
             maker_fee_ppm=1_000, taker_fee_ppm=1_000, listing_ns=at_ns,
         ),
+        *(
+            _index(number, symbol, underlying, quote, at_ns)
+            for number, (symbol, underlying, quote) in enumerate(_INDICES, start=8)
+        ),
     ]  # fmt: skip
+
+
+_INDICES = (
+    (".BXBT", "XBT", "USD"), (".BETH", "ETH", "USD"),
+    (".BXBTT", "XBT", "USDT"), (".BETHT", "ETH", "USDT"), (".BSOLT", "SOL", "USDT"),
+    (".BXBT30M", "XBT", "USD"),
+)  # fmt: skip
+"""Instrument numbers follow those of the contracts; contracts name them as `index_number`."""
+
+
+def _index(number: int, symbol: str, underlying: str, quote: str, at_ns: int) -> Instrument:
+    return Instrument(
+        number=number, symbol=symbol, root_symbol=underlying, typ="MRCXXX", kind=ContractKind.INDEX,
+        underlying=underlying, quote_currency=quote, position_currency=None, settle_asset=XBT.number,
+        tick_units=1, tick_decimals=INDEX_DECIMALS, lot_size=1, multiplier=0, listing_ns=at_ns,
+    )  # fmt: skip

@@ -11,10 +11,11 @@ from functools import cached_property
 
 import msgspec
 
-from ringfence.messages.commands import ContractKind, InstrumentParameter
+from ringfence.messages.commands import AdlMethod, ContractKind, InstrumentParameter, MarkMethod
 from ringfence.units.assets import ASSETS, Asset
-from ringfence.units.limits import LEVERAGE_HUNDREDTHS_MAX
+from ringfence.units.limits import INDEX_DECIMALS, LEVERAGE_HUNDREDTHS_MAX, MARK_SUBTICKS
 from ringfence.units.rounding import PPM
+from ringfence.units.time import NS_PER_HOUR
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -24,7 +25,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     symbol: str
     root_symbol: str
     typ: str
-    """FFWCSX perpetual, FFCCSX future, IFXXXP spot."""
+    """FFWCSX perpetual, FFCCSX future, IFXXXP spot, MRCXXX index."""
     kind: ContractKind
     underlying: str
     quote_currency: str
@@ -43,21 +44,35 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     quote_to_settle: int | None = None
     value_divisor: int = 1
     """Linear and spot: value = multiplier * price * qty / value_divisor."""
-    qty_max: int
-    px_ticks_max: int
-    initial_margin_ppm: int
-    maintenance_margin_ppm: int
-    risk_limit_base: int
-    risk_limit_step: int
-    maker_fee_ppm: int
-    taker_fee_ppm: int
+    qty_max: int = 0
+    px_ticks_max: int = 0
+    initial_margin_ppm: int = 0
+    maintenance_margin_ppm: int = 0
+    risk_limit_base: int = 0
+    risk_limit_step: int = 0
+    maker_fee_ppm: int = 0
+    taker_fee_ppm: int = 0
     settlement_fee_ppm: int = 0
     collar_ppm: int = 50_000
     """How far through the touch or the mark an order may execute, 5 % as in BitMEX's trading rules."""
     reference_symbol: str | None = None
+    index_number: int = 0
+    """Instrument number of the index that mark, funding and settlement follow; 0 = none."""
     listing_ns: int = 0
     expiry_ns: int | None = None
     funding_interval_hours: int | None = None
+    funding_offset_hours: int = 4
+    """Payments at this hour UTC and every interval after it."""
+    interest_e8: int = 10_000
+    """Interest component of one funding interval in 1e-8: 0.01 %."""
+    impact_value: int = 0
+    """What impact prices are averaged over: contracts if inverse, else settlement units."""
+    mark_method: MarkMethod = MarkMethod.FAIR
+    adl_method: AdlMethod = AdlMethod.PRO_RATA
+    stops_max: int = 10
+    """Untriggered orders of one account."""
+    last_band_ppm: int = 50_000
+    """How far from the mark the last price counts: LastWithinMark, lastPriceProtected."""
 
     @property
     def settle(self) -> Asset:
@@ -70,6 +85,27 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def is_spot(self) -> bool:
         return self.kind == ContractKind.SPOT
+
+    @cached_property
+    def is_index(self) -> bool:
+        return self.kind == ContractKind.INDEX
+
+    @cached_property
+    def is_contract(self) -> bool:
+        """Return whether positions are held in it, with a mark price: neither spot nor an index."""
+        return not self.is_spot and not self.is_index
+
+    @cached_property
+    def index_units_per_subtick(self) -> int:
+        """Return how many units of the index price (1e-4) are one subtick of the mark price.
+
+        Raises ValueError where it is no whole number: such a contract cannot follow an index.
+        """
+        tick = Fraction(self.tick_units, 10**self.tick_decimals)
+        units = tick / MARK_SUBTICKS * 10**INDEX_DECIMALS
+        if units.denominator != 1:
+            raise ValueError(f"{self.symbol}: a subtick is {units} index units, not a whole number")
+        return int(units)
 
     @cached_property
     def is_quanto(self) -> bool:
@@ -123,6 +159,26 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         yield InstrumentParameter.MAKER_FEE_PPM, self.maker_fee_ppm
         yield InstrumentParameter.TAKER_FEE_PPM, self.taker_fee_ppm
         yield InstrumentParameter.COLLAR_PPM, self.collar_ppm
+        if self.is_contract:
+            yield from self._contract_parameters()
+
+    def _contract_parameters(self) -> Iterator[tuple[InstrumentParameter, int]]:
+        """Yield what derives from an index: mark, funding, expiry; and the last resort."""
+        yield InstrumentParameter.IMPACT_VALUE, self.impact_value
+        yield InstrumentParameter.MARK_METHOD, self.mark_method
+        yield InstrumentParameter.ADL_METHOD, self.adl_method
+        yield InstrumentParameter.STOPS_PER_ACCOUNT_MAX, self.stops_max
+        yield InstrumentParameter.LAST_BAND_PPM, self.last_band_ppm
+        if self.index_number:
+            yield InstrumentParameter.INDEX_UNITS_PER_SUBTICK, self.index_units_per_subtick
+            yield InstrumentParameter.INDEX, self.index_number
+        if self.funding_interval_hours:
+            yield InstrumentParameter.INTEREST_E8, self.interest_e8
+            yield InstrumentParameter.FUNDING_OFFSET_NS, self.funding_offset_hours * NS_PER_HOUR
+            yield InstrumentParameter.FUNDING_INTERVAL_NS, self.funding_interval_hours * NS_PER_HOUR
+        if self.expiry_ns is not None:
+            yield InstrumentParameter.SETTLEMENT_FEE_PPM, self.settlement_fee_ppm
+            yield InstrumentParameter.EXPIRY_NS, self.expiry_ns
 
 
 def encode(instrument: Instrument) -> bytes:

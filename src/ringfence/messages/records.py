@@ -30,10 +30,10 @@ def record(*fields: tuple[str, str], size: int = RECORD_BYTES) -> np.dtype[np.vo
 
 
 COMMAND = record(
-    ("handle", "u8"),  # order to cancel or amend; 0 = look it up by orig_clid
+    ("handle", "u8"),  # order to cancel or amend, 0 = look it up by orig_clid; PLACE: instructions()
     ("qty", "i8"),  # orderQty, leavesQty, amount, rate, mark: what the kind says
     ("clid", "u8"),  # hash of the (new) clOrdID, 0 = none
-    ("orig_clid", "u8"),  # hash of the clOrdID that names the order to cancel or amend
+    ("orig_clid", "u8"),  # hash of the clOrdID to cancel or amend; PLACE: of the clOrdLinkID
     ("request", "u8"),  # the gateway's token, echoed back; the engine never looks at it
     ("px", "i4"),  # limit price in ticks, 0 = none
     ("stop_px", "i4"),  # trigger price in ticks, 0 = none

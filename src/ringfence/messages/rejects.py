@@ -38,6 +38,13 @@ class Reject(IntEnum):
     NOTHING_TO_AMEND = 28
     INVALID_TIMEOUT = 29
     NO_LIQUIDITY = 30
+    INVALID_STOP_PX = 31
+    TRIGGERS_AT_ONCE = 32
+    INVALID_PEG = 33
+    TOO_MANY_STOPS = 34
+    INVALID_CONTINGENCY = 35
+    NOT_ONE_FAMILY = 36
+    NO_INDEX = 37
 
 
 TEXTS: dict[Reject, str] = {
@@ -71,6 +78,13 @@ TEXTS: dict[Reject, str] = {
     Reject.NOTHING_TO_AMEND: "Nothing to amend",
     Reject.INVALID_TIMEOUT: "Invalid timeout",
     Reject.NO_LIQUIDITY: "No liquidity to execute against",
+    Reject.INVALID_STOP_PX: "Invalid stopPx",
+    Reject.TRIGGERS_AT_ONCE: "Order would trigger immediately",
+    Reject.INVALID_PEG: "Invalid pegOffsetValue",
+    Reject.TOO_MANY_STOPS: "Too many stop orders, at most {amount} per symbol",
+    Reject.INVALID_CONTINGENCY: "Invalid contingencyType",
+    Reject.NOT_ONE_FAMILY: "Accounts do not belong to one family",
+    Reject.NO_INDEX: "Instrument has no index price",
 }
 
 assert set(TEXTS) == set(Reject)

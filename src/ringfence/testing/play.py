@@ -30,7 +30,7 @@ def opening(*, accounts: int, mark_ticks: int = 10_000) -> Records:
     rows = [command(Command.CONFIGURE_VENUE, type=VenueParameter.RISK_TIERS_MAX, qty=10)]
     for instrument in start_instruments(START_NS):
         rows.append(listing_commands(instrument))
-        if not instrument.is_spot:
+        if instrument.is_contract:
             rows.append(command(Command.MARK, symbol=instrument.number, qty=mark_ticks * MARK_SUBTICKS))
     for account in range(1, accounts + 1):
         rows.append(command(Command.OPEN_ACCOUNT, account=account))

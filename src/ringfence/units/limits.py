@@ -20,6 +20,11 @@ PRICE_TICKS_MAX = 2**24 - 1
 """A price ladder is a 64-ary tree of four levels: 64**4 ticks."""
 MARK_SUBTICKS = 100
 """Mark prices are finer than the book: one tick is this many subticks."""
+INDEX_DECIMALS = 4
+"""Index prices are counted in units of 1e-4."""
+INDEX_UNITS_MAX = 2**43
+RATE_E8 = 100_000_000
+"""Funding rates are counted in 1e-8."""
 QTY_MAX = 2_000_000_000
 """Contracts (or spot base units) in one order; order records keep quantities in 32 signed bits."""
 ORDER_VALUE_MAX = JSON_INTEGER_MAX

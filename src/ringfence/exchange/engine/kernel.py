@@ -16,9 +16,9 @@ from ringfence.exchange.engine.listing import (
     configure_venue,
     list_instrument,
     needs_ladder,
-    set_mark,
     set_state,
 )
+from ringfence.exchange.engine.marking import set_index, set_mark
 from ringfence.exchange.engine.orders import EVENTS_PER_COMMAND, amend, cancel_one, place
 from ringfence.exchange.engine.records import BLOCK_LARGE
 from ringfence.exchange.engine.settings import (
@@ -27,6 +27,7 @@ from ringfence.exchange.engine.settings import (
     open_account,
     set_leverage,
     set_risk_limit,
+    transfer,
     transfer_margin,
     withdraw,
 )
@@ -67,7 +68,8 @@ SET_LEVERAGE, SET_RISK_LIMIT = int(Command.SET_LEVERAGE), int(Command.SET_RISK_L
 TRANSFER_MARGIN, OPEN_ACCOUNT = int(Command.TRANSFER_MARGIN), int(Command.OPEN_ACCOUNT)
 CONFIGURE_ACCOUNT = int(Command.CONFIGURE_ACCOUNT)
 DEPOSIT, WITHDRAW = int(Command.DEPOSIT), int(Command.WITHDRAW)
-MARK, TICK, LIST = int(Command.MARK), int(Command.TICK), int(Command.LIST)
+MARK, INDEX, TICK, LIST = int(Command.MARK), int(Command.INDEX), int(Command.TICK), int(Command.LIST)
+TRANSFER, SETTLE = int(Command.TRANSFER), int(Command.SETTLE)
 CONFIGURE, SET_STATE = int(Command.CONFIGURE), int(Command.SET_STATE)
 CONFIGURE_VENUE, DATA = int(Command.CONFIGURE_VENUE), int(Command.DATA)
 _R_UNKNOWN = int(Reject.UNKNOWN_COMMAND)
@@ -114,6 +116,8 @@ def apply_rare(h: Record, cmd: Record) -> Any:
     applied = True
     if kind == MARK:
         applied = set_mark(h, cmd)
+    elif kind == INDEX:
+        applied = set_index(h, cmd)
     elif kind == TICK:
         applied = tick(h)
     elif kind == CANCEL_ALL:
@@ -134,6 +138,8 @@ def apply_rare(h: Record, cmd: Record) -> Any:
         applied = deposit(h, cmd)
     elif kind == WITHDRAW:
         applied = withdraw(h, cmd)
+    elif kind == TRANSFER:
+        applied = transfer(h, cmd)
     elif kind == LIST:
         applied = list_instrument(h, cmd)
     elif kind == CONFIGURE:

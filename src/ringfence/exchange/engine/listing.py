@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, lot_value_at_mark, udiv
-from ringfence.exchange.engine.tables import emit, instruments, refuse
+from ringfence.exchange.engine.arithmetic import INVERSE, udiv
+from ringfence.exchange.engine.records import FEE_EXEMPT, MARGIN_FEE_TIER_SHIFT
+from ringfence.exchange.engine.tables import emit, instruments, margin_of, refuse
 from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import (
+    AdlMethod,
     ContractKind,
     InstrumentParameter,
     InstrumentState,
+    MarkMethod,
     VenueParameter,
 )
 from ringfence.messages.events import Event
@@ -30,10 +33,11 @@ from ringfence.units.limits import (
     RATE_PPM_MAX,
     SYMBOL_MAX,
 )
+from ringfence.units.time import NS_PER_DAY, NS_PER_MINUTE
 
 _LISTED, _SET, _STATE = int(Event.LISTED), int(Event.INSTRUMENT_SET), int(Event.STATE_SET)
 _MARKED, _VENUE_SET = int(Event.MARKED), int(Event.VENUE_SET)
-_SPOT = int(ContractKind.SPOT)
+_SPOT, _INDEX_KIND = int(ContractKind.SPOT), int(ContractKind.INDEX)
 _UNLISTED, _OPEN, _SETTLED = (
     int(InstrumentState.UNLISTED), int(InstrumentState.OPEN), int(InstrumentState.SETTLED),
 )  # fmt: skip
@@ -48,7 +52,16 @@ _RISK_BASE, _RISK_STEP = (
 _MAKER, _TAKER = int(InstrumentParameter.MAKER_FEE_PPM), int(InstrumentParameter.TAKER_FEE_PPM)
 _COLLAR = int(InstrumentParameter.COLLAR_PPM)
 _ORDERS_MAX = int(InstrumentParameter.ORDERS_PER_ACCOUNT_MAX)
-_RISK_TIERS = int(VenueParameter.RISK_TIERS_MAX)
+_INDEX, _UNITS = int(InstrumentParameter.INDEX), int(InstrumentParameter.INDEX_UNITS_PER_SUBTICK)
+_INTERVAL = int(InstrumentParameter.FUNDING_INTERVAL_NS)
+_OFFSET, _INTEREST = int(InstrumentParameter.FUNDING_OFFSET_NS), int(InstrumentParameter.INTEREST_E8)
+_IMPACT, _EXPIRY = int(InstrumentParameter.IMPACT_VALUE), int(InstrumentParameter.EXPIRY_NS)
+_SETTLEMENT_FEE = int(InstrumentParameter.SETTLEMENT_FEE_PPM)
+_MARK_METHOD, _ADL_METHOD = int(InstrumentParameter.MARK_METHOD), int(InstrumentParameter.ADL_METHOD)
+_STOPS_MAX, _BAND = int(InstrumentParameter.STOPS_PER_ACCOUNT_MAX), int(InstrumentParameter.LAST_BAND_PPM)
+_MARK_METHOD_LAST, _ADL_METHOD_LAST = int(MarkMethod.LAST_PROTECTED), int(AdlMethod.RANKED)
+_RISK_TIERS, _FUND = int(VenueParameter.RISK_TIERS_MAX), int(VenueParameter.INSURANCE_ACCOUNT)
+_DISCOUNT_1, _DISCOUNT_6 = int(VenueParameter.FEE_DISCOUNT_1), int(VenueParameter.FEE_DISCOUNT_6)
 
 _R_SYMBOL, _R_PARAMETER = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_PARAMETER)
 _R_LIMITS, _R_PRICE = int(Reject.INSTRUMENT_LIMITS), int(Reject.INVALID_PRICE)
@@ -57,18 +70,24 @@ _N_ASSETS = len(ASSETS)
 _TIERS_LIMIT = 200
 
 
+NEVER_ABOVE = 2**31 - 1
+"""A price that no last price reaches."""
+
+
 @compiled
 def list_instrument(h: Record, cmd: Record) -> bool:
     symbol = np.int64(cmd.symbol)
     if symbol != np.int64(h.n_instruments) + 1 or symbol > SYMBOL_MAX:
         return refuse(h, cmd, _R_SYMBOL, np.int64(h.n_instruments) + 1)
-    if cmd.type > _SPOT:
+    if cmd.type > _INDEX_KIND:
         return refuse(h, cmd, _R_PARAMETER, 0)
     h.n_instruments += 1
     ins = instruments(h, symbol)
     ins.number = symbol
     ins.kind = cmd.type
     ins.orders_max = ORDERS_PER_POSITION_MAX
+    ins.units_per_subtick = 1
+    ins.stop_above = NEVER_ABOVE
     emit(h, _LISTED, 0, U(0), 0, symbol, 0, np.int64(cmd.type), 0)
     return True
 
@@ -96,7 +115,33 @@ def parameter_is_valid(ins: Record, parameter: int, value: int) -> bool:
         return bool(0 < value and value <= POSITION_COST_MAX)
     if parameter == _MAKER or parameter == _TAKER or parameter == _COLLAR:
         return bool(-RATE_PPM_MAX < value and value < RATE_PPM_MAX)
-    return bool(parameter == _ORDERS_MAX and 0 < value and value <= ORDERS_PER_POSITION_MAX)
+    if parameter == _ORDERS_MAX or parameter == _STOPS_MAX:
+        return bool(0 < value and value <= ORDERS_PER_POSITION_MAX)
+    return market_parameter_is_valid(ins, parameter, value)
+
+
+@compiled
+def market_parameter_is_valid(ins: Record, parameter: int, value: int) -> bool:
+    """Return whether a value of what index, funding, expiry and the last resort need is in range."""
+    if parameter == _INDEX:
+        return bool(0 <= value and value <= SYMBOL_MAX)
+    if parameter == _UNITS:
+        return bool(0 < value and value < 2**20)
+    if parameter == _INTERVAL:
+        return bool(value == 0 or (value >= NS_PER_MINUTE and value <= NS_PER_DAY and ins.kind != _SPOT))
+    if parameter == _OFFSET:
+        return bool(0 <= value and value < NS_PER_DAY)
+    if parameter == _INTEREST:
+        return bool(-(2**20) < value and value < 2**20)
+    if parameter == _IMPACT:
+        return bool(0 <= value and value <= POSITION_COST_MAX)
+    if parameter == _EXPIRY:
+        return bool(value > 0 and value < 2**62 and ins.kind != _SPOT)
+    if parameter == _SETTLEMENT_FEE or parameter == _BAND:
+        return bool(0 <= value and value < RATE_PPM_MAX)
+    if parameter == _MARK_METHOD:
+        return bool(0 <= value and value <= _MARK_METHOD_LAST)
+    return bool(parameter == _ADL_METHOD and 0 <= value and value <= _ADL_METHOD_LAST)
 
 
 @compiled
@@ -137,10 +182,66 @@ def configure(h: Record, cmd: Record) -> bool:
     elif parameter == _COLLAR:
         ins.collar_ppm = value
         set_collars(ins)
-    else:
+    elif parameter == _ORDERS_MAX:
         ins.orders_max = value
+    else:
+        configure_market(h, ins, parameter, value)
     emit(h, _SET, 0, U(0), 0, cmd.symbol, value, parameter, 0)
     return True
+
+
+@compiled
+def configure_market(h: Record, ins: Record, parameter: int, value: int) -> None:
+    if parameter == _INDEX:
+        ins.index = value
+    elif parameter == _UNITS:
+        ins.units_per_subtick = value
+    elif parameter == _INTERVAL:
+        ins.funding_interval_ns = value
+        ins.next_funding_ns = next_funding(ins, h.timestamp_ns) if value != 0 else np.int64(0)
+    elif parameter == _OFFSET:
+        ins.funding_offset_ns = value
+    elif parameter == _INTEREST:
+        ins.interest_e8 = value
+    elif parameter == _IMPACT:
+        ins.impact_value = value
+    elif parameter == _EXPIRY:
+        ins.expiry_ns = value
+    elif parameter == _SETTLEMENT_FEE:
+        ins.settlement_fee_ppm = value
+    elif parameter == _MARK_METHOD:
+        ins.mark_method = value
+    elif parameter == _ADL_METHOD:
+        ins.adl_method = value
+    elif parameter == _STOPS_MAX:
+        ins.stops_max = value
+    else:
+        ins.last_band_ppm = value
+    if parameter == _INTERVAL or parameter == _EXPIRY:
+        set_next_due(h)
+
+
+@compiled
+def next_funding(ins: Record, now: int) -> Any:
+    """Return the first payment after `now`: a whole number of intervals after the offset in the day."""
+    interval = ins.funding_interval_ns
+    return now - (now - ins.funding_offset_ns) % interval + interval
+
+
+@compiled
+def set_next_due(h: Record) -> None:
+    """Find out when the next payment or settlement of any instrument is."""
+    earliest = np.int64(0)
+    for symbol in range(1, np.int64(h.n_instruments) + 1):
+        ins = instruments(h, symbol)
+        if ins.state == _SETTLED:
+            continue
+        due = ins.next_funding_ns
+        if due == 0 or (ins.expiry_ns != 0 and ins.expiry_ns < due):
+            due = ins.expiry_ns
+        if due != 0 and (earliest == 0 or due < earliest):
+            earliest = due
+    h.next_due_ns = earliest
 
 
 @compiled
@@ -192,7 +293,7 @@ def set_state(h: Record, cmd: Record) -> bool:
     if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
         return refuse(h, cmd, _R_SYMBOL, 0)
     ins = instruments(h, cmd.symbol)
-    if not state_is_valid(np.int64(ins.state), cmd.qty):
+    if ins.kind == _INDEX_KIND or not state_is_valid(np.int64(ins.state), cmd.qty):
         return refuse(h, cmd, _R_PARAMETER, 0)
     if cmd.qty == _OPEN:
         broken = limits_broken(h, ins)
@@ -222,24 +323,27 @@ def set_collars(ins: Record) -> None:
 
 
 @compiled
-def set_mark(h: Record, cmd: Record) -> bool:
-    if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
-        return refuse(h, cmd, _R_SYMBOL, 0)
-    ins = instruments(h, cmd.symbol)
-    if cmd.qty < MARK_SUBTICKS or cmd.qty > np.int64(ins.px_max) * MARK_SUBTICKS or ins.kind == _SPOT:
-        return refuse(h, cmd, _R_PRICE, 0)
-    ins.mark = cmd.qty
-    ins.mark_lot_value = lot_value_at_mark(ins, ins.mark)
-    set_collars(ins)
-    h.epoch += 1
-    emit(h, _MARKED, 0, U(0), 0, cmd.symbol, cmd.qty, 0, 0)
+def configure_venue(h: Record, cmd: Record) -> bool:
+    if not venue_parameter_is_valid(h, np.int64(cmd.type), cmd.qty):
+        return refuse(h, cmd, _R_PARAMETER, np.int64(cmd.type))
+    if cmd.type == _RISK_TIERS:
+        h.risk_tiers_max = cmd.qty
+    elif cmd.type == _FUND:
+        h.fund_account = cmd.qty
+        for asset in range(_N_ASSETS):
+            m = margin_of(h, asset, cmd.qty)
+            m.flags = np.int64(m.flags) | (FEE_EXEMPT << MARGIN_FEE_TIER_SHIFT)
+    else:
+        shift = U(8 * (np.int64(cmd.type) - _DISCOUNT_1 + 1))
+        h.fee_discounts = (h.fee_discounts & ~(U(0xFF) << shift)) | (U(cmd.qty) << shift)
+    emit(h, _VENUE_SET, 0, U(0), 0, 0, cmd.qty, np.int64(cmd.type), 0)
     return True
 
 
 @compiled
-def configure_venue(h: Record, cmd: Record) -> bool:
-    if cmd.type != _RISK_TIERS or cmd.qty < 0 or cmd.qty > _TIERS_LIMIT or h.n_instruments != 0:
-        return refuse(h, cmd, _R_PARAMETER, np.int64(cmd.type))
-    h.risk_tiers_max = cmd.qty
-    emit(h, _VENUE_SET, 0, U(0), 0, 0, cmd.qty, np.int64(cmd.type), 0)
-    return True
+def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
+    if parameter == _RISK_TIERS:
+        return bool(0 <= value and value <= _TIERS_LIMIT and h.n_instruments == 0)
+    if parameter == _FUND:
+        return bool(h.fund_account == 0 and 0 < value and value <= h.n_accounts)
+    return bool(_DISCOUNT_1 <= parameter and parameter <= _DISCOUNT_6 and 0 <= value and value <= 100)

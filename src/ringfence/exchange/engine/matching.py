@@ -14,7 +14,12 @@ from ringfence.exchange.engine.book import SHOW_ALL, retire, shown_qty
 from ringfence.exchange.engine.clearing import trade
 from ringfence.exchange.engine.ladder import next_price, previous_price
 from ringfence.exchange.engine.margin import owner_margin, refusal, relock, reserve
-from ringfence.exchange.engine.records import MARGIN_SELF_TRADE_SHIFT, ORDER_REDUCE_ONLY, ORDER_SELL
+from ringfence.exchange.engine.records import (
+    MARGIN_SELF_TRADE_MASK,
+    MARGIN_SELF_TRADE_SHIFT,
+    ORDER_REDUCE_ONLY,
+    ORDER_SELL,
+)
 from ringfence.exchange.engine.tables import emit, handle_of, levels, orders, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.commands import SelfTrade
@@ -29,6 +34,11 @@ _BY_SELF_TRADE = int(CancelReason.SELF_TRADE)
 _BY_REDUCE_ONLY = int(CancelReason.REDUCE_ONLY)
 _BY_MARGIN = int(CancelReason.INSUFFICIENT_MARGIN)
 GO_ON = -1
+
+
+@inline
+def self_trade_mode(m: Record) -> Any:
+    return (np.int64(m.flags) & MARGIN_SELF_TRADE_MASK) >> MARGIN_SELF_TRADE_SHIFT
 
 
 @inline
@@ -110,7 +120,7 @@ def enforce_reduce_only(h: Record, ins: Record, m: Record, p: Record) -> None:
 @compiled
 def prevent_self_trade(h: Record, ins: Record, m: Record, p: Record, slot: int, o: Record) -> Any:
     """An account met its own order: GO_ON after the resting one is gone, or why the taker stops."""
-    if (np.int64(m.flags) >> MARGIN_SELF_TRADE_SHIFT) == _CANCEL_TAKING:
+    if self_trade_mode(m) == _CANCEL_TAKING:
         return _BY_SELF_TRADE
     cancel(h, ins, p, slot, o, _BY_SELF_TRADE)
     return GO_ON
@@ -130,7 +140,7 @@ def sweep_level_with_hidden(
     """Trade at a price where not everything is displayed; return (still wanted, GO_ON or reason)."""
     level = levels(ins, px)
     displayed = level.qty - level.hidden
-    allow = (np.int64(m.flags) >> MARGIN_SELF_TRADE_SHIFT) == _ALLOW_SELF_TRADE
+    allow = self_trade_mode(m) == _ALLOW_SELF_TRADE
     while wanted > 0 and (level.head != 0 or level.hidden_head != 0):
         hidden = displayed <= 0
         slot = np.int64(level.head) if level.head != 0 else np.int64(level.hidden_head)
@@ -173,7 +183,7 @@ def execute(
             continue
         slot = np.int64(level.head)
         o = orders(h, slot)
-        if o.position == index and (np.int64(m.flags) >> MARGIN_SELF_TRADE_SHIFT) != _ALLOW_SELF_TRADE:
+        if o.position == index and self_trade_mode(m) != _ALLOW_SELF_TRADE:
             reason = prevent_self_trade(h, ins, m, p, slot, o)
             if reason != GO_ON:
                 return wanted, reason

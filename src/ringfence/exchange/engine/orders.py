@@ -29,12 +29,12 @@ from ringfence.exchange.engine.matching import (
     enforce_reduce_only,
     execute,
     fillable,
+    self_trade_mode,
     shrink,
     trim_side,
 )
 from ringfence.exchange.engine.records import (
     MARGIN_DISABLED,
-    MARGIN_SELF_TRADE_SHIFT,
     ORDER_DAY,
     ORDER_POST_ONLY,
     ORDER_REDUCE_ONLY,
@@ -312,7 +312,7 @@ def place(h: Record, cmd: Record) -> bool:
 
 @inline
 def skips_own(m: Record) -> bool:
-    return bool((np.int64(m.flags) >> MARGIN_SELF_TRADE_SHIFT) != _ALLOW)
+    return bool(self_trade_mode(m) != _ALLOW)
 
 
 @inline

@@ -28,6 +28,16 @@ HEADER = record(
     ("n_reduce_only", "u4"),
     ("n_day", "u4"),
     ("risk_tiers_max", "u4"),
+    ("fund_account", "u4"),  # the insurance account, 0 = none: nothing is liquidated then
+    ("fee_discounts", "u8"),  # byte k: per cent off the fees of tier k
+    ("next_due_ns", "i8"),  # earliest funding, sample or settlement, 0 = none
+    ("pending", "u4"),  # PENDING bits: what the next TICK goes on with
+    ("scan_account", "u4"),  # where the liquidation scan stands
+    ("due_order", "u4"),  # first of the orders whose primary is filled
+    ("n_triggers", "u4"),  # slots of the trigger table ever used
+    ("n_linked", "u4"),
+    ("work_symbol", "u4"),  # where the insurance account's work stands
+    ("n_untriggered", "u4"),
     ("spare", "u4"),
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),
@@ -36,19 +46,23 @@ HEADER = record(
     ("p_instruments", "i8"),
     ("p_clids", "i8"),
     ("p_timers", "i8"),
+    ("p_triggers", "i8"),
+    ("p_ranks", "i8"),
     ("cap_orders", "i8"),
     ("cap_margins", "i8"),
     ("cap_positions", "i8"),
     ("cap_instruments", "i8"),
     ("cap_clids", "i8"),
     ("cap_timers", "i8"),
+    ("cap_triggers", "i8"),
+    ("cap_ranks", "i8"),
     ("cap_accounts", "i8"),  # margins are laid out as [asset][account]
     ("cursor", "i8"),  # where the next event is written
     ("events_end", "i8"),
     ("command", "i8"),  # address of the command being applied
-    size=256,
+    size=320,
 )
-HEADER_STATE_BYTES = 96
+HEADER_STATE_BYTES = 144
 """The bytes of the header that are state: everything before the addresses."""
 
 ORDER = record(
@@ -70,6 +84,28 @@ ORDER = record(
     ("spare", "u1"),
 )
 ORDER_SELL, ORDER_POST_ONLY, ORDER_REDUCE_ONLY, ORDER_DAY = 1, 2, 4, 8
+ORDER_UNTRIGGERED, ORDER_LINKED, ORDER_WAITING = 16, 32, 64
+"""Untriggered orders are in no book and lock nothing; waiting ones are untriggered OTO children."""
+
+TRIGGER = record(
+    ("group", "u8"),  # hash of the clOrdLinkID
+    ("reference", "i8"),  # trailing: the price in subticks that stop_px was set from
+    ("left", "u4"),  # heap of the untriggered orders of one instrument, source and direction
+    ("right", "u4"),
+    ("parent", "u4"),
+    ("stop_px", "i4"),
+    ("peg_offset", "i4"),
+    ("link_next", "u4"),  # ring of the orders of one group
+    ("link_prev", "u4"),
+    ("flags", "u2"),  # OrderFlag bits of the command that placed it
+    ("type", "u1"),
+    ("source", "u1"),
+    ("peg", "u1"),
+    ("contingency", "u1"),
+    ("within_mark", "u1"),
+    ("is_primary", "u1"),
+)
+"""What an order that is triggered or linked has beside its ORDER: same slot, empty for all others."""
 
 LEVEL = record(
     ("qty", "i8"),  # everything at this price
@@ -92,10 +128,13 @@ MARGIN = record(
     ("slots", "u2"),  # positions in use of a small block, or the size of one indexed by instrument
     ("flags", "u2"),
     ("timer", "u4"),  # asset 0 only: the account's cancel-all-after
-    ("spare", "u4"),
+    ("parent", "u4"),  # asset 0 only: the account it is a sub-account of
 )
 BLOCK_SMALL, BLOCK_MEDIUM, BLOCK_LARGE = 4, 16, 64
-MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT = 1, 1
+MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT, MARGIN_SELF_TRADE_MASK = 1, 1, 6
+MARGIN_FEE_TIER_SHIFT, MARGIN_FEE_TIER_MASK, MARGIN_CLASSIC = 3, 56, 64
+FEE_EXEMPT = 7
+"""The fee tier of the insurance account."""
 
 POSITION = record(
     ("qty", "i8"),
@@ -147,14 +186,57 @@ INSTRUMENT = record(
     ("fee_pool", "i8"),
     ("volume", "i8"),
     ("per_lot", "i8"),  # 2**62 / lot_size, rounded up: dividing by the lot size is a multiplication
+    ("last_high", "i4"),  # extremes of the last price since stops were looked at
+    ("last_low", "i4"),
+    ("stop_above", "i4"),  # a last price from here on triggers something
+    ("stop_below", "i4"),
+    # fourth line: index, mark, funding
+    ("index_px", "i8"),  # of the contract's index, in index units; 0 = none yet
+    ("index_subticks", "i8"),
+    ("units_per_subtick", "i8"),
+    ("marked_ns", "i8"),  # when the mark was last fresh
+    ("impact_value", "i8"),
+    ("impact_bid", "i8"),  # subticks, 0 = none
+    ("impact_ask", "i8"),
+    ("funding_rate_e8", "i8"),  # paid at next_funding_ns
+    ("next_funding_ns", "i8"),
+    ("funding_interval_ns", "i8"),
+    ("funding_offset_ns", "i8"),
+    ("interest_e8", "i8"),
+    ("premium_sum_e8", "i8"),  # samples of this period
+    ("premium_count", "i8"),
+    ("expiry_ns", "i8"),
+    ("basis_e8", "i8"),  # a future's basis a year
+    ("basis_due_ns", "i8"),
+    ("settle_sum", "i8"),  # index units, of the last half hour
+    ("settle_count", "i8"),
+    # untriggered orders: heaps by [source][buy triggers from below, from above], and trailing ones
+    ("heap0", "u4"),
+    ("heap1", "u4"),
+    ("heap2", "u4"),
+    ("heap3", "u4"),
+    ("heap4", "u4"),
+    ("heap5", "u4"),
+    ("trailing", "u4"),
+    ("last_band_ppm", "i4"),
+    ("settlement_fee_ppm", "i4"),
+    ("index", "u2"),
+    ("stops_max", "u2"),
+    ("mark_method", "u1"),
+    ("adl_method", "u1"),
+    ("spare2", "u2"),
+    ("spare3", "u4"),
     ("p_levels", "i8"),
     ("p_words", "i8"),
     ("cap_levels", "i8"),
     ("cap_words", "i8"),
-    size=192,
+    size=448,
 )
-INSTRUMENT_STATE_BYTES = 152
+assert INSTRUMENT.fields is not None
+INSTRUMENT_STATE_BYTES = INSTRUMENT.fields["p_levels"][1]
 
+RANK = record(("key", "i8"), ("lots", "i8"), ("position", "u4"), ("take", "u4"), ("spare", "i8"), size=32)
+"""Scratch of deleveraging; not state."""
 TIMER = record(("fires_ns", "i8"), ("account", "u4"), ("spare", "u4"), size=16)
 CELL = record(("tag", "u4"), ("slot", "u4"), size=8)
 WORD = record(("bits", "u8"), size=8)

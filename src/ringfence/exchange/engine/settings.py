@@ -12,10 +12,19 @@ from ringfence.exchange.engine.margin import (
     maintenance_ppm,
     profit_at_mark,
     relock,
+    touch_margin,
     withdrawable,
     worst_exposure,
 )
-from ringfence.exchange.engine.records import MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT
+from ringfence.exchange.engine.records import (
+    FEE_EXEMPT,
+    MARGIN_CLASSIC,
+    MARGIN_DISABLED,
+    MARGIN_FEE_TIER_MASK,
+    MARGIN_FEE_TIER_SHIFT,
+    MARGIN_SELF_TRADE_MASK,
+    MARGIN_SELF_TRADE_SHIFT,
+)
 from ringfence.exchange.engine.tables import (
     emit,
     instruments,
@@ -32,10 +41,11 @@ from ringfence.units.assets import ASSETS
 from ringfence.units.limits import ACCOUNT_MAX, LEVERAGE_HUNDREDTHS_MAX, WALLET_MAX
 
 _POSITION_SET, _OPENED = int(Event.POSITION_SET), int(Event.ACCOUNT_OPENED)
-_ACCOUNT_SET = int(Event.ACCOUNT_SET)
+_ACCOUNT_SET, _TRANSFERRED = int(Event.ACCOUNT_SET), int(Event.TRANSFERRED)
 _DEPOSITED, _WITHDRAWN = int(Event.DEPOSITED), int(Event.WITHDRAWN)
 _DEMO_EVENT, _DEMO = int(EventFlag.DEMO), int(OrderFlag.DEMO)
 _SELF_TRADE, _DISABLED = int(AccountParameter.SELF_TRADE), int(AccountParameter.TRADING_DISABLED)
+_FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
 _SELF_TRADE_LAST = int(SelfTrade.ALLOW)
 _N_ASSETS = len(ASSETS)
 
@@ -45,7 +55,7 @@ _R_RISK_LIMIT, _R_CROSS = int(Reject.INVALID_RISK_LIMIT), int(Reject.POSITION_IS
 _R_ISOLATED = int(Reject.INSUFFICIENT_ISOLATED_MARGIN)
 _R_AMOUNT, _R_BALANCE = int(Reject.INVALID_AMOUNT), int(Reject.INSUFFICIENT_BALANCE)
 _R_LIQUIDATION = int(Reject.IMMEDIATE_LIQUIDATION)
-_R_PARAMETER = int(Reject.INVALID_PARAMETER)
+_R_PARAMETER, _R_FAMILY = int(Reject.INVALID_PARAMETER), int(Reject.NOT_ONE_FAMILY)
 
 
 @compiled
@@ -174,8 +184,43 @@ def transfer_margin(h: Record, cmd: Record) -> bool:
 def open_account(h: Record, cmd: Record) -> bool:
     if cmd.account != h.n_accounts + 1 or cmd.account > ACCOUNT_MAX:
         return refuse(h, cmd, _R_ACCOUNT, np.int64(h.n_accounts) + 1)
+    parent = np.int64(cmd.handle)
+    # A sub-account has no sub-accounts of its own: a family is one deep.
+    if parent != 0 and (parent > h.n_accounts or margin_of(h, 0, parent).parent != 0):
+        return refuse(h, cmd, _R_ACCOUNT, parent)
     h.n_accounts += 1
-    emit(h, _OPENED, 0, U(0), cmd.account, 0, 0, 0, 0)
+    margin_of(h, 0, cmd.account).parent = parent
+    e = emit(h, _OPENED, 0, U(0), cmd.account, 0, 0, 0, 0)
+    e.maker_account = parent
+    return True
+
+
+@compiled
+def family_of(h: Record, account: int) -> Any:
+    """Return the main account of an account, itself if it is one."""
+    parent = np.int64(margin_of(h, 0, account).parent)
+    return parent if parent != 0 else np.int64(account)
+
+
+@compiled
+def transfer(h: Record, cmd: Record) -> bool:
+    """Move coins between two accounts of one family."""
+    account, other = np.int64(cmd.account), np.int64(cmd.handle)
+    if account == 0 or account > h.n_accounts or other <= 0 or other > h.n_accounts:
+        return refuse(h, cmd, _R_ACCOUNT, other)
+    if cmd.symbol >= _N_ASSETS:
+        return refuse(h, cmd, _R_SYMBOL, 0)
+    if account == other or family_of(h, account) != family_of(h, other):
+        return refuse(h, cmd, _R_FAMILY, 0)
+    m, to = margin_of(h, cmd.symbol, account), margin_of(h, cmd.symbol, other)
+    if cmd.qty <= 0 or cmd.qty > WALLET_MAX or to.wallet > WALLET_MAX - cmd.qty:
+        return refuse(h, cmd, _R_AMOUNT, 0)
+    if withdrawable(h, m) < cmd.qty:
+        return refuse(h, cmd, _R_BALANCE, cmd.qty)
+    m.wallet -= cmd.qty
+    to.wallet += cmd.qty
+    e = emit(h, _TRANSFERRED, 0, U(0), account, cmd.symbol, 0, 0, cmd.qty)
+    e.maker_account = other
     return True
 
 
@@ -183,13 +228,19 @@ def open_account(h: Record, cmd: Record) -> bool:
 def configure_account(h: Record, cmd: Record) -> bool:
     if cmd.account == 0 or cmd.account > h.n_accounts:
         return refuse(h, cmd, _R_ACCOUNT, 0)
+    account = np.int64(cmd.account)
     for asset in range(_N_ASSETS):
-        m = margin_of(h, asset, cmd.account)
+        m = margin_of(h, asset, account)
         flags = np.int64(m.flags)
         if cmd.type == _SELF_TRADE and cmd.qty >= 0 and cmd.qty <= _SELF_TRADE_LAST:
-            m.flags = (flags & MARGIN_DISABLED) | (cmd.qty << MARGIN_SELF_TRADE_SHIFT)
+            m.flags = (flags & ~MARGIN_SELF_TRADE_MASK) | (cmd.qty << MARGIN_SELF_TRADE_SHIFT)
         elif cmd.type == _DISABLED and (cmd.qty == 0 or cmd.qty == 1):
             m.flags = (flags & ~MARGIN_DISABLED) | cmd.qty
+        elif cmd.type == _FEE_TIER and cmd.qty >= 0 and cmd.qty < FEE_EXEMPT and account != h.fund_account:
+            m.flags = (flags & ~MARGIN_FEE_TIER_MASK) | (cmd.qty << MARGIN_FEE_TIER_SHIFT)
+        elif cmd.type == _CROSS_MODE and (cmd.qty == 0 or cmd.qty == 1):
+            m.flags = (flags & ~MARGIN_CLASSIC) | (MARGIN_CLASSIC if cmd.qty == 1 else 0)
+            touch_margin(m)
         else:
             return refuse(h, cmd, _R_PARAMETER, 0)
     emit(h, _ACCOUNT_SET, 0, U(0), cmd.account, 0, cmd.qty, np.int64(cmd.type), 0)

@@ -23,7 +23,9 @@ from ringfence.exchange.engine.records import (
     MARGIN,
     ORDER,
     POSITION,
+    RANK,
     TIMER,
+    TRIGGER,
     WORD,
 )
 from ringfence.messages.records import RECORD_BYTES
@@ -58,7 +60,10 @@ class State:
         self.instruments = allocate(INSTRUMENT, SYMBOL_MAX + 1)
         self._point("instruments", self.instruments)
         self.orders = self.positions = self.clids = self.timers = self.margins = allocate(WORD, 0)
+        self.triggers = self.ranks = self.orders
+        self.header["n_triggers"] = 1
         self.set_orders(orders)
+        self.set_ranks(0)
         self.set_positions(BLOCK_LARGE + (BLOCK_SMALL + BLOCK_MEDIUM) * max(64, accounts))
         self.set_accounts(accounts)
         self.set_timers(1024)
@@ -73,6 +78,8 @@ class State:
     def set_orders(self, capacity: int) -> None:
         self.orders = _grown(self.orders, ORDER, capacity)
         self._point("orders", self.orders)
+        self.triggers = _grown(self.triggers, TRIGGER, capacity)
+        self._point("triggers", self.triggers)
 
     def set_positions(self, capacity: int) -> None:
         self.positions = _grown(self.positions, POSITION, capacity)
@@ -81,6 +88,11 @@ class State:
     def set_timers(self, capacity: int) -> None:
         self.timers = _grown(self.timers, TIMER, capacity)
         self._point("timers", self.timers)
+
+    def set_ranks(self, capacity: int) -> None:
+        """Give deleveraging room to rank this many accounts; what was in it is of no use."""
+        self.ranks = allocate(RANK, capacity)
+        self._point("ranks", self.ranks)
 
     def set_accounts(self, capacity: int) -> None:
         """Give every asset room for this many accounts, number 0 included."""
@@ -118,6 +130,7 @@ class State:
         by_asset = self.margins.reshape(ASSETS_MAX, int(h["cap_accounts"]))
         return {
             "orders": self.orders[: h["n_orders"]],
+            "triggers": self.triggers[: h["n_triggers"]],
             "positions": self.positions[: h["n_positions"]],
             "timers": self.timers[: int(h["n_timers"]) + 1],
             **{f"margins{asset}": by_asset[asset, :accounts] for asset in range(ASSETS_MAX)},

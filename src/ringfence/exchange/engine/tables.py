@@ -16,7 +16,9 @@ from ringfence.exchange.engine.records import (
     MARGIN,
     ORDER,
     POSITION,
+    RANK,
     TIMER,
+    TRIGGER,
     WORD,
 )
 from ringfence.exchange.engine.views import Record, U, at_address, compiled, inline, table
@@ -33,6 +35,8 @@ positions, prefetch_position = table(HEADER, POSITION, "positions")
 instruments, _ = table(HEADER, INSTRUMENT, "instruments")
 cells, prefetch_cell = table(HEADER, CELL, "clids")
 timers, _ = table(HEADER, TIMER, "timers")
+triggers, _ = table(HEADER, TRIGGER, "triggers")
+ranks, _ = table(HEADER, RANK, "ranks")
 levels, prefetch_level = table(INSTRUMENT, LEVEL, "levels")
 words, _ = table(INSTRUMENT, WORD, "words")
 

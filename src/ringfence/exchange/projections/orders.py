@@ -30,6 +30,11 @@ CANCEL_TEXTS: dict[int, str] = {
     CancelReason.CLOSE: "Canceled: Another order with execInst of Close was placed",
     CancelReason.INSUFFICIENT_MARGIN: "Canceled: Account has insufficient Available Balance",
     CancelReason.INSTRUMENT_CLOSED: "Canceled: Market was closed",
+    CancelReason.LIQUIDATION: "Canceled: Position in liquidation",
+    CancelReason.LINKED: "Canceled: Linked order was filled, triggered or canceled",
+    CancelReason.DELEVERAGED: "Canceled: Position was deleveraged",
+    CancelReason.SETTLED: "Canceled: Instrument has settled",
+    CancelReason.REFUSED: "Canceled: Order was refused when it was triggered",
 }
 assert set(CANCEL_TEXTS) == set(map(int, CancelReason))
 

@@ -276,7 +276,7 @@ class Margin:
         return max(0, self.wallet + min(self.shared_unrealised, 0) - self.locked)
 
     def row(self) -> Row:
-        held = [p for p in self.positions if not p.instrument.is_spot]
+        held = [p for p in self.positions if p.instrument.is_contract]
         ordered = sum(p.order_margin for p in self.positions) + self.base_locked
         upkeep = sum(p.position_margin for p in held)
         unrealised = sum(p.unrealised for p in held)
@@ -366,7 +366,7 @@ class Account:
         return [
             position.row(self.margin(position.instrument.settle_asset))
             for number, position in self.positions.items()
-            if not position.instrument.is_spot and (numbers is None or number in numbers)
+            if position.instrument.is_contract and (numbers is None or number in numbers)
         ]
 
     def margin_rows(self) -> list[Row]:

@@ -48,7 +48,7 @@ def get_active_intervals(request: Request) -> object:
     intervals, symbols = [], []
     for market in request.gateway.desk.views.markets.values():
         of = market.instrument
-        if _is_active(market) and not of.is_spot:
+        if _is_active(market) and of.is_contract:
             series = "perpetual" if of.expiry_ns is None else "quarterly"
             intervals.append(f"{of.root_symbol}:{series}")
             symbols.append(of.symbol)

@@ -108,7 +108,7 @@ def _open_rows(account: Account, currency: str) -> list[Row]:
     rows = []
     for position in account.positions.values():
         of = position.instrument
-        if not position.qty or of.is_spot or currency not in ("all", of.settle.currency):
+        if not position.qty or not of.is_contract or currency not in ("all", of.settle.currency):
             continue
         rows.append(
             {"transactID": _NO_GUID, "account": account.number, "currency": of.settle.currency, "network": None,

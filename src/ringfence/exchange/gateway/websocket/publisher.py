@@ -164,7 +164,7 @@ class Publisher:
                 action = "insert" if is_new else "update"
                 note(order.account, "order", order.instrument.number, action, order.row())
         for position in changes.positions.values():
-            if position.account in listening and not position.instrument.is_spot:
+            if position.account in listening and position.instrument.is_contract:
                 number = position.instrument.number
                 margin = self.views.accounts[position.account].margin(position.instrument.settle_asset)
                 action = self._action(position.account, ("position", number))
@@ -214,7 +214,7 @@ class Publisher:
         for account in list(self._private):
             held = self.views.accounts[account]
             touched = [
-                p for n, p in held.positions.items() if n in moved and p.qty and not p.instrument.is_spot
+                p for n, p in held.positions.items() if n in moved and p.qty and p.instrument.is_contract
             ]
             if not touched:
                 continue

@@ -15,8 +15,8 @@ _WITHOUT_SYMBOL = frozenset(
      "publicNotifications", "privateNotifications")
 )  # fmt: skip
 _GROUPS: dict[str, Callable[[Market], bool]] = {
-    "CONTRACTS": lambda market: not market.instrument.is_spot,
-    "DERIVATIVES": lambda market: not market.instrument.is_spot,
+    "CONTRACTS": lambda market: market.instrument.is_contract,
+    "DERIVATIVES": lambda market: market.instrument.is_contract,
     "SPOT": lambda market: market.instrument.is_spot,
     "INDICES": lambda market: False,
 }  # fmt: skip
