@@ -106,11 +106,14 @@ class Engine:
         return int(self.state.header["timestamp_ns"])
 
     @property
+    def has_more_to_do(self) -> bool:
+        """Whether a command left something over that TICKs go on with, at once and until nothing is left."""
+        return bool(self.state.header["pending"])
+
+    @property
     def wake_at_ns(self) -> int:
-        """When the next TICK has something to do, 0 = nothing is waiting, 1 = at once."""
+        """When the next TICK has something to do, 0 = nothing is waiting."""
         header = self.state.header
-        if header["pending"]:
-            return 1
         due = [int(header[name]) for name in ("next_timer_ns", "day_ends_ns", "next_due_ns") if header[name]]
         return min(due, default=0)
 
