@@ -1,4 +1,8 @@
-"""Orders and executions: what they are while they live, and their rows on the wire."""
+"""Orders and executions: what they are while they live, and their rows on the wire.
+
+Most executions report what became of an order; funding, settlement, liquidation and deleveraging move
+positions and balances without one, and are `Movement`s.
+"""
 
 from typing import Any, NamedTuple
 
@@ -15,6 +19,8 @@ Row = dict[str, Any]
 
 SHOW_ALL = -1
 DEFAULT_TEXT = "Submitted via API."
+LIQUIDATION_TEXT = "Liquidation"
+NO_ORDER = "00000000-0000-0000-0000-000000000000"
 TEXT_LENGTH_MAX = 1_000
 CANCEL_TEXTS: dict[int, str] = {
     CancelReason.REQUESTED: "Canceled: Canceled via API.",
@@ -81,16 +87,17 @@ class Order:
 
     __slots__ = (
         "account", "clordid", "cum_qty", "display", "flags", "handle", "in_book", "instrument", "is_new",
-        "is_sell", "leaves", "lot_value", "order_id", "ordtype", "px", "px_value", "qty", "sequence", "shown",
-        "status", "text", "timestamp_ns", "transact_ns",
+        "is_sell", "leaves", "lot_value", "number", "order_id", "ordtype", "px", "px_value", "qty", "sequence",
+        "shown", "status", "text", "timestamp_ns", "transact_ns",
     )  # fmt: skip
 
     def __init__(
         self, *, instrument: Instrument, sequence: int, handle: int, account: int, flags: int, ordtype: int,
-        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int,
+        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int, number: int,
     ) -> None:  # fmt: skip
+        """`number` is that of the event that accepted it: one command can place several orders."""
         self.instrument = instrument
-        self.sequence, self.handle, self.account = sequence, handle, account
+        self.sequence, self.handle, self.account, self.number = sequence, handle, account, number
         self.order_id = order_id(sequence, handle)
         self.flags, self.ordtype = flags, ordtype
         self.is_sell = bool(flags & _SELL)
@@ -215,6 +222,10 @@ class Execution:
         return self.order.account
 
     @property
+    def instrument(self) -> Instrument:
+        return self.order.instrument
+
+    @property
     def execution_id(self) -> str:
         return wire_id(EXECUTION, self.number, self.side_index)
 
@@ -240,6 +251,85 @@ class Execution:
             foreignNotional=foreign if is_trade else None,
         )
         return row
+
+
+class Movement(NamedTuple):
+    """An execution without an order: a position or a balance was moved by the rules.
+
+    Prices are in subticks, amounts in settlement units; `qty` is what the wire's lastQty says. `fee` is
+    what was paid, `commission` its rate: for funding the funding rate.
+    """
+
+    instrument: Instrument
+    number: int
+    account: int
+    kind: str
+    """Funding, Settlement or Liquidation."""
+    text: str
+    is_sell: bool | None
+    qty: int
+    subticks: int
+    cost: int
+    fee: int
+    commission: float
+    timestamp_ns: int
+
+    @property
+    def side_index(self) -> int:
+        return 0
+
+    @property
+    def execution_id(self) -> str:
+        return wire_id(EXECUTION, self.number)
+
+    def row(self) -> Row:
+        of, price = self.instrument, self.instrument.mark_price(self.subticks)
+        moved = self.is_sell is not None
+        home, foreign = notionals_at(of, -self.qty if self.is_sell else self.qty, price) if moved else (None, None)
+        stamp = iso(self.timestamp_ns)
+        return {
+            "execID": self.execution_id,
+            "orderID": NO_ORDER,
+            "clOrdID": None,
+            "clOrdLinkID": None,
+            "account": self.account,
+            "symbol": of.symbol,
+            "side": None if self.is_sell is None else "Sell" if self.is_sell else "Buy",
+            "orderQty": self.qty,
+            "price": price,
+            "displayQty": None,
+            "stopPx": None,
+            "pegOffsetValue": None,
+            "pegPriceType": None,
+            "currency": of.quote_currency,
+            "settlCurrency": of.settle.currency,
+            "ordType": "Limit",
+            "timeInForce": "ImmediateOrCancel" if self.kind == "Liquidation" else "AtTheClose",
+            "execInst": None,
+            "contingencyType": None,
+            "ordStatus": "Filled",
+            "triggered": None,
+            "workingIndicator": False,
+            "ordRejReason": None,
+            "leavesQty": 0,
+            "cumQty": self.qty,
+            "avgPx": price,
+            "text": self.text,
+            "transactTime": stamp,
+            "timestamp": stamp,
+            "lastQty": self.qty,
+            "lastPx": price,
+            "lastLiquidityInd": None,
+            "execType": self.kind,
+            "commission": self.commission,
+            "feeType": self.kind if self.fee else None,
+            "tradePublishIndicator": "DoNotPublishTrade",
+            "trdMatchID": trade_id(self.number),
+            "execCost": self.cost,
+            "execComm": self.fee,
+            "homeNotional": home,
+            "foreignNotional": foreign,
+        }
 
 
 def trade_id(number: int) -> str:
