@@ -106,7 +106,7 @@ def rows_made_by_the_builders(batches: list[Batch]) -> dict[str, list[Row]]:
     orders: dict[int, Row] = {}
     for batch in batches:
         changes = views.apply(batch)
-        orders |= {order.sequence: order.row() for order, _ in changes.orders.values()}
+        orders |= {order.number: order.row() for order, _ in changes.orders.values()}
         rows["execution"] += [execution.row() for execution in changes.executions]
         rows["trade"] += [trade.row() for trade in changes.trades]
         rows["transact"] += [transaction_row(line) for line in changes.transactions]
@@ -144,7 +144,13 @@ def reader(
 # ---- rows
 
 
-@pytest.mark.parametrize("table", sorted(HISTORY_TABLES))
+OUTCOMES = frozenset(
+    ("funding", "insurance", "settlement", "deleverage", "userDeleverage", "userEvent", "tradingVolume")
+)
+"""What needs a market in trouble: see tests/properties/test_outcomes.py."""
+
+
+@pytest.mark.parametrize("table", sorted(HISTORY_TABLES.keys() - OUTCOMES))
 def test_rows_come_out_as_the_builders_made_them(
     reader: HistoryReader, made: dict[str, list[Row]], table: str
 ) -> None:
@@ -562,7 +568,7 @@ async def test_the_daemon_follows_the_core_and_the_feed_alone(tmp_path: Path, ba
     again.stop()
     await running
     made = rows_made_by_the_builders(batches)
-    for table in HISTORY_TABLES:
+    for table in HISTORY_TABLES.keys() - OUTCOMES:
         assert reader.rows(Query(table=table, count=10**6)) == made[table]
 
 

@@ -7,7 +7,6 @@ derived anew for each receipt, so two receipts cannot be linked.
 
 import hmac
 import json
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from ringfence.exchange.projections.orders import Row

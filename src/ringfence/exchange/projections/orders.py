@@ -146,6 +146,16 @@ class Order:
         if self.text != line and not self.text.startswith(f"{line}\n"):
             self.text = (f"{line}\n{self.text}" if self.text else line)[:TEXT_LENGTH_MAX]
 
+    def liquidation_row(self) -> Row:
+        """Return the public row of an open order of the insurance account."""
+        return {
+            "orderID": self.order_id,
+            "symbol": self.instrument.symbol,
+            "side": "Sell" if self.is_sell else "Buy",
+            "price": self.instrument.price(self.px),
+            "leavesQty": self.leaves,
+        }
+
     def state(self) -> OrderState:
         return OrderState(
             self.clordid, self.qty, self.px, self.status, self.leaves, self.cum_qty, self.px_value, self.text,
@@ -285,7 +295,9 @@ class Movement(NamedTuple):
     def row(self) -> Row:
         of, price = self.instrument, self.instrument.mark_price(self.subticks)
         moved = self.is_sell is not None
-        home, foreign = notionals_at(of, -self.qty if self.is_sell else self.qty, price) if moved else (None, None)
+        home, foreign = (
+            notionals_at(of, -self.qty if self.is_sell else self.qty, price) if moved else (None, None)
+        )
         stamp = iso(self.timestamp_ns)
         return {
             "execID": self.execution_id,

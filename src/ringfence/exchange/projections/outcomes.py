@@ -3,10 +3,10 @@
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
-from ringfence.exchange.projections.last_resort import Notice, Receipt, Share
+from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt, Share
 from ringfence.exchange.projections.ledger import FEES, INSURANCE, Transaction, clearing, client, entry
 from ringfence.exchange.projections.market import Market, SettlementView
-from ringfence.exchange.projections.orders import LIQUIDATION_TEXT, Movement
+from ringfence.exchange.projections.orders import LIQUIDATION_TEXT, Movement, Order
 from ringfence.exchange.projections.positions import Account, Margin, Position
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import discounted_ppm, mark_value
@@ -50,6 +50,19 @@ class Outcomes:
 
     def _note_realised(self, account: int, of: Instrument, amount: int) -> None:
         raise NotImplementedError
+
+    # ---- what can be asked
+
+    def funds(self) -> list[FundView]:
+        """Return the insurance fund of each asset as it is now."""
+        if not self.fund_account:
+            return []
+        margins = self.accounts[self.fund_account].margins
+        return [FundView(asset, self.timestamp_ns, margins[asset].wallet) for asset in sorted(margins)]
+
+    def liquidations(self) -> list[Order]:
+        """Return the open orders of the insurance account, oldest first."""
+        return list(self.accounts[self.fund_account].orders.values()) if self.fund_account else []
 
     # ---- purses and positions
 
@@ -190,11 +203,11 @@ class Outcomes:
     ) -> None:  # fmt: skip
         """Report the closing of a signed quantity at an exposure."""
         of = market.instrument
-        signed = -value if qty > 0 else value
+        cost = value if (qty > 0) == of.is_inverse else -value
         self._report_movement(
             Movement(
-                of, self._number, account, kind, text, qty > 0, abs(qty), subticks, -signed if of.is_inverse else signed,
-                fee, fee_ppm / PPM, self.timestamp_ns,
+                of, self._number, account, kind, text, qty > 0, abs(qty), subticks, cost, fee,
+                fee_ppm / PPM, self.timestamp_ns,
             )
         )  # fmt: skip
 
@@ -210,7 +223,8 @@ class Outcomes:
     def _deleveraged(self, event: tuple[Any, ...]) -> None:
         account, symbol, qty, value, place = event[7], event[9], event[3], event[4], event[6]
         receipt = self._receipt
-        assert receipt is not None and receipt.sequence == event[0], "deleveraged without a beginning"
+        assert receipt is not None
+        assert receipt.sequence == event[0], "deleveraged without a beginning"
         market = self.markets[symbol]
         closed = qty if event[11] & _SELL else -qty
         self._hand_over(account, market, closed, value)

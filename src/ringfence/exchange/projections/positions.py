@@ -132,7 +132,11 @@ class Position:
         if not self.leverage:
             margin = abs(self.cost) * maintenance_ppm(self.instrument, self.tier) // PPM
         return rank_key(
-            self.instrument, cost=self.cost, value=abs(self.mark_exposure), gain=self.unrealised, margin=margin
+            self.instrument,
+            cost=self.cost,
+            value=abs(self.mark_exposure),
+            gain=self.unrealised,
+            margin=margin,
         )
 
     @property

@@ -555,9 +555,7 @@ class Views(Outcomes):
         )  # fmt: skip
         if not ended:
             return
-        if self.fund_account:
-            funds = self.accounts[self.fund_account].margins.values()
-            changes.funds += [FundView(m.asset.number, ended, m.wallet) for m in funds]
+        changes.funds += [fund._replace(timestamp_ns=ended) for fund in self.funds()]
         totals: dict[tuple[int, int], int] = {}
         for (account, asset, _), amount in self._session_realised.items():
             totals[account, asset] = totals.get((account, asset), 0) + amount

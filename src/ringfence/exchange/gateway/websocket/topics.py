@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ringfence.exchange.gateway.errors import Refused
-from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, attributes, foreign_keys
+from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, PUBLIC_TOPICS, attributes, foreign_keys
 from ringfence.exchange.projections import BIN_SIZES, TABLES, Account, Market, Views
 
 Row = dict[str, Any]
@@ -30,6 +30,9 @@ class Topic(NamedTuple):
     numbers: frozenset[int] | None
     is_private: bool
 
+    def wants(self, number: int) -> bool:
+        return self.numbers is None or number in self.numbers
+
     @property
     def is_narrow(self) -> bool:
         return self.numbers is not None and len(self.numbers) == 1
@@ -38,7 +41,7 @@ class Topic(NamedTuple):
 def parse_topic(text: str, views: Views) -> Topic:
     """Return what a client's topic text means. Raises Refused (400)."""
     table, _, narrowed = text.partition(":")
-    if table not in TABLES:
+    if table not in PUBLIC_TOPICS and table not in PRIVATE_TOPICS:
         raise Refused(400, f"Unknown table: {table}. See /api/v1/schema/websocketHelp.")
     numbers: frozenset[int] | None = None
     if narrowed and narrowed != "*" and table not in _WITHOUT_SYMBOL:
@@ -61,6 +64,11 @@ def partial(topic: Topic, views: Views, account: Account | None) -> Row:
         assert account is not None
         rows = _private_rows(topic, account)
         narrowed: Row = {"account": account.number}
+    elif topic.table == "insurance":
+        rows, narrowed = [fund.row() for fund in views.funds()], {}
+    elif topic.table == "liquidation":
+        rows = [o.liquidation_row() for o in views.liquidations() if topic.wants(o.instrument.number)]
+        narrowed = {}
     else:
         rows = [row for market in markets for row in _market_rows(topic.table, market)]
         narrowed = {}
@@ -100,6 +108,10 @@ def _market_rows(table: str, market: Market) -> Iterable[Row]:
         return [market.quote_row()]
     if table == "trade":
         return [market.trades[-1].row()] if market.trades else []
+    if table == "funding":
+        return [market.funded.row()] if market.funded is not None else []
+    if table == "settlement":
+        return [market.settled.row()] if market.settled is not None else []
     if table in _BIN_TOPICS:
         prefix, size = _BIN_TOPICS[table]
         closed = market.closed.get(size)

@@ -204,13 +204,13 @@ def usd_cents(execution: Execution, xbt_cents: int) -> int:
 
     A tether counts as a dollar. `xbt_cents` is what a bitcoin is worth, 0 = unknown.
     """
-    of = execution.instrument
+    of, value = execution.instrument, abs(execution.cost)
     if of.is_inverse and of.quote_currency == "USD":
         return execution.qty * 100
     if of.settle_asset == USDT.number:
-        return abs(execution.cost) * 100 // 10**USDT.scale
+        return value * 100 // int(10**USDT.scale)
     if of.settle_asset == XBT.number:
-        return abs(execution.cost) * xbt_cents // 10**XBT.scale
+        return value * xbt_cents // int(10**XBT.scale)
     return 0
 
 
