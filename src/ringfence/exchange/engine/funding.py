@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import muldiv, udiv
+from ringfence.exchange.engine.arithmetic import lots_held, muldiv, udiv
+from ringfence.exchange.engine.insurance import cannot_bear, fund_position
+from ringfence.exchange.engine.liquidation import ask_for_scan
 from ringfence.exchange.engine.listing import next_funding, set_next_due
 from ringfence.exchange.engine.margin import touch_margin
 from ringfence.exchange.engine.marking import funding_basis_e8, look_at_book, move_mark, remark
-from ringfence.exchange.engine.records import PENDING_SCAN
 from ringfence.exchange.engine.tables import (
     emit,
     find_position,
@@ -88,6 +89,10 @@ def fund_one(h: Record, ins: Record) -> bool:
     """Let the holders of one perpetual pay each other; False if the buffer has no room for all of them."""
     if not has_room(h, np.int64(h.n_accounts) + 16):
         return False
+    index = fund_position(h, ins) if h.fund_account != 0 else np.int64(0)
+    if index != 0 and positions(h, index).qty != 0:
+        if cannot_bear(h, ins, payment(ins, positions(h, index).qty, ins.funding_rate_e8)):
+            return True  # the payment is still due; winners take the position first
     if ins.index_subticks != 0:
         move_mark(h, ins, ins.index_subticks, 0)  # at this instant nothing of the basis is left
     if ins.mark != 0 and ins.funding_rate_e8 != 0:
@@ -99,7 +104,7 @@ def fund_one(h: Record, ins: Record) -> bool:
     say_funding(h, ins)
     if ins.index_subticks != 0:
         remark(h, ins)
-    h.pending = np.int64(h.pending) | PENDING_SCAN
+    ask_for_scan(h, np.int64(ins.settle))
     return True
 
 
@@ -133,7 +138,7 @@ def pay(h: Record, ins: Record) -> None:
 @compiled
 def payment(ins: Record, qty: int, rate: int) -> Any:
     """Return what a position receives (negative: pays): payers round up, receivers down."""
-    value = udiv(abs(qty), ins.lot_size) * ins.mark_lot_value
+    value = lots_held(ins, qty) * ins.mark_lot_value
     size = muldiv(value, abs(rate), RATE_E8)
     if (qty > 0) != (rate > 0):
         return size
