@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ringfence.daemons.simulated_prices import deviation_ppb, mark_subticks
 
 from ringfence.daemons import founding
 from ringfence.daemons.admin import signed
 from ringfence.daemons.founding import Step
-from ringfence.daemons.simulated_prices import deviation_ppb, mark_subticks
 from ringfence.daemons.venue import BOTS, Venue, read_venue, write_venue
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter
