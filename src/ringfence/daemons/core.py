@@ -105,10 +105,17 @@ class Core:
                     continue
                 await self.sequencer.apply(self._take(), timestamp_ns=time.time_ns())
                 self.tell_lines()
+                if self.sequencer.engine.has_more_to_do:
+                    self._tick()  # behind what has arrived meanwhile: nobody waits for all accounts
                 if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
                     self.sequencer.begin_snapshot()
         finally:
             timer.cancel()
+
+    def _tick(self) -> None:
+        row = np.zeros(1, COMMAND)
+        row["kind"] = Command.TICK
+        self.enqueue(row.tobytes())
 
     async def _watch_clock(self) -> None:
         """Say that time passes: when the engine waits for it, and at each full minute."""
@@ -117,9 +124,7 @@ class Core:
             due = self.sequencer.engine.wake_at_ns
             if now >= self._next_minute_ns or (due and now >= due):
                 self._next_minute_ns = now - now % NS_PER_MINUTE + NS_PER_MINUTE
-                row = np.zeros(1, COMMAND)
-                row["kind"] = Command.TICK
-                self.enqueue(row.tobytes())
+                self._tick()
             if self.sequencer.collect_snapshot() is False:
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
             await asyncio.sleep(0.05)

@@ -13,9 +13,16 @@ import numpy as np
 
 from ringfence.exchange.engine.arithmetic import pick
 from ringfence.exchange.engine.ladder import clear_price, next_price, previous_price, set_price
-from ringfence.exchange.engine.records import ORDER_DAY, ORDER_REDUCE_ONLY, ORDER_SELL
+from ringfence.exchange.engine.records import (
+    ORDER_DAY,
+    ORDER_LINKED,
+    ORDER_REDUCE_ONLY,
+    ORDER_SELL,
+    ORDER_UNTRIGGERED,
+)
 from ringfence.exchange.engine.tables import cells, levels, orders, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline, mullo
+from ringfence.exchange.engine.waiting import leave_ring, leave_waiting
 
 SHOW_ALL = -1
 _SPREAD_ACCOUNT = U(0x9E37_79B9_7F4A_7C15)
@@ -140,19 +147,24 @@ def adopt(h: Record, p: Record, slot: int, o: Record) -> None:
 @inline
 def retire(h: Record, ins: Record, p: Record, slot: int, o: Record) -> None:
     """Forget an order altogether: book, position, clOrdID, slot."""
-    unlink(h, ins, o)
+    if o.flags & ORDER_UNTRIGGERED:
+        leave_waiting(h, ins, slot, o)
+    else:
+        unlink(h, ins, o)
     newer, older = np.int64(o.sibling_prev), np.int64(o.sibling_next)
     orders(h, newer).sibling_next = older
     orders(h, older).sibling_prev = newer
     p.orders = pick(newer, np.int64(p.orders), older)
     p.n_orders -= 1
     h.n_live -= 1
-    if o.flags & (ORDER_REDUCE_ONLY | ORDER_DAY):
+    if o.flags & (ORDER_REDUCE_ONLY | ORDER_DAY | ORDER_LINKED):
         if o.flags & ORDER_REDUCE_ONLY:
             p.n_reduce_only -= 1
             h.n_reduce_only -= 1
         if o.flags & ORDER_DAY:
             h.n_day -= 1
+        if o.flags & ORDER_LINKED:
+            leave_ring(h, slot, o)
     if o.clid != U(0):
         forget_clid(h, p.account, slot, o.clid)
     o.leaves = 0

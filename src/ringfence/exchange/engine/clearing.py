@@ -8,10 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import lots_of, muldiv, round_ppm
+from ringfence.exchange.engine.arithmetic import lots_of, muldiv, round_ppm, udiv
 from ringfence.exchange.engine.book import SHOW_ALL, resize_iceberg, retire
+from ringfence.exchange.engine.cancelling import linked_filled
 from ringfence.exchange.engine.margin import INVERSE, SPOT, owner_margin, relock, reserve
-from ringfence.exchange.engine.records import ORDER_SELL
+from ringfence.exchange.engine.records import (
+    FEE_EXEMPT,
+    MARGIN_FEE_TIER_MASK,
+    MARGIN_FEE_TIER_SHIFT,
+    ORDER_LINKED,
+    ORDER_SELL,
+    PENDING_TRIGGERS,
+)
 from ringfence.exchange.engine.tables import emit, handle_of, levels, margin_of, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.events import Event, EventFlag
@@ -74,6 +82,34 @@ def exchange_coins(h: Record, ins: Record, m: Record, account: int, sell: int, q
 
 
 @inline
+def fee(h: Record, m: Record, value: int, rate_ppm: int) -> Any:
+    """Return what an account pays for a trade of this value, negative = receives."""
+    if np.int64(m.flags) & MARGIN_FEE_TIER_MASK:
+        return tier_fee(h, m, value, rate_ppm)
+    return round_ppm(value, rate_ppm)
+
+
+@compiled
+def tier_fee(h: Record, m: Record, value: int, rate_ppm: int) -> Any:
+    """Return the fee of a tier: its discount off the rate, rounded to the account's favour; rebates stay."""
+    tier = (np.int64(m.flags) & MARGIN_FEE_TIER_MASK) >> MARGIN_FEE_TIER_SHIFT
+    if tier == FEE_EXEMPT:
+        return np.int64(0)
+    if rate_ppm > 0:
+        discount = np.int64((h.fee_discounts >> U(8 * tier)) & U(0xFF))
+        rate_ppm = udiv(rate_ppm * (100 - discount), np.int64(100))
+    return round_ppm(value, rate_ppm)
+
+
+@compiled
+def reach_stops(h: Record, ins: Record, px: int) -> None:
+    """Remember how far the last price went: stops are triggered after the command, each once."""
+    ins.last_high = max(np.int64(ins.last_high), px)
+    ins.last_low = px if ins.last_low == 0 else min(np.int64(ins.last_low), px)
+    h.pending = np.int64(h.pending) | PENDING_TRIGGERS
+
+
+@inline
 def trade(
     h: Record,
     ins: Record,
@@ -95,10 +131,8 @@ def trade(
     px = np.int64(maker.px)
     maker_flags = np.int64(maker.flags)
     value = lots_of(ins, qty) * maker.lot_value
-    taker_fee = round_ppm(value, np.int64(ins.taker_ppm))
-    maker_fee = (
-        round_ppm(value, np.int64(ins.taker_ppm)) if hidden else round_ppm(value, np.int64(ins.maker_ppm))
-    )
+    taker_fee = fee(h, m, value, np.int64(ins.taker_ppm))
+    maker_fee = fee(h, mm, value, np.int64(ins.taker_ppm) if hidden else np.int64(ins.maker_ppm))
     left = np.int64(maker.leaves) - qty
 
     e = emit(h, _TRADE, _SELL if sell else 0, handle, p.account, ins.number, qty, px, taker_fee)
@@ -117,6 +151,8 @@ def trade(
     ins.fee_pool += taker_fee + maker_fee
     ins.last = px
     ins.volume += qty
+    if px >= ins.stop_above or px <= ins.stop_below:
+        reach_stops(h, ins, px)
     if ins.kind == SPOT:
         exchange_coins(h, ins, m, p.account, sell, qty, value)
         exchange_coins(h, ins, mm, mp.account, 0 if sell else 1, qty, value)
@@ -130,6 +166,8 @@ def trade(
         maker.leaves = left
     else:
         resize_iceberg(h, ins, slot, maker, qty, hidden)
+    if maker_flags & ORDER_LINKED:
+        linked_filled(h, ins, mp, slot, left == 0)
     if left == 0:
         retire(h, ins, mp, slot, maker)
     relock(ins, mm, mp)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from ringfence.exchange.engine import kernel, native, snapshot
-from ringfence.exchange.engine.records import BLOCK_SMALL, CONTROL, HEADER, ORDER_SELL
+from ringfence.exchange.engine.records import BLOCK_SMALL, CONTROL, HEADER, ORDER_SELL, ORDER_UNTRIGGERED
 from ringfence.exchange.engine.state import State, Table, address_of, allocate
 from ringfence.messages.batch import Records
 from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
@@ -81,6 +81,8 @@ class Engine:
             _refill_clids(state.header_address)
         elif stop == kernel.ACCOUNTS:
             state.set_accounts(2 * int(header["cap_accounts"]))
+        elif stop == kernel.RANKS:
+            state.set_ranks(int(header["cap_accounts"]))
         elif stop == kernel.TIMERS:
             state.set_timers(2 * len(state.timers))
         else:
@@ -104,10 +106,15 @@ class Engine:
         return int(self.state.header["timestamp_ns"])
 
     @property
+    def has_more_to_do(self) -> bool:
+        """Whether a command left something over that TICKs go on with, at once and until nothing is left."""
+        return bool(self.state.header["pending"])
+
+    @property
     def wake_at_ns(self) -> int:
         """When the next TICK has something to do, 0 = nothing is waiting."""
         header = self.state.header
-        due = [int(header[name]) for name in ("next_timer_ns", "day_ends_ns") if header[name]]
+        due = [int(header[name]) for name in ("next_timer_ns", "day_ends_ns", "next_due_ns") if header[name]]
         return min(due, default=0)
 
     def digest(self) -> bytes:
@@ -146,9 +153,10 @@ class Engine:
         return self.state.instruments[symbol].copy()
 
     def live_orders(self, symbol: int) -> Table:
-        """Return copies of the ORDER records of an instrument's open orders, in slot order."""
+        """Return copies of the ORDER records of the orders in an instrument's book, in slot order."""
         orders = self.state.orders[: self.state.header["n_orders"]]
-        return orders[(orders["leaves"] > 0) & (orders["symbol"] == symbol)]
+        in_book = (orders["leaves"] > 0) & (orders["flags"] & ORDER_UNTRIGGERED == 0)
+        return orders[in_book & (orders["symbol"] == symbol)]
 
     def book(self, symbol: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return (bids, asks), best first, as (px_ticks, displayed quantity)."""

@@ -18,7 +18,6 @@ from ringfence.exchange.engine.listing import (
     needs_ladder,
     set_state,
 )
-from ringfence.exchange.engine.marking import set_index, set_mark
 from ringfence.exchange.engine.orders import EVENTS_PER_COMMAND, amend, cancel_one, place
 from ringfence.exchange.engine.records import BLOCK_LARGE
 from ringfence.exchange.engine.settings import (
@@ -31,6 +30,8 @@ from ringfence.exchange.engine.settings import (
     transfer_margin,
     withdraw,
 )
+from ringfence.exchange.engine.settlement import settle_now
+from ringfence.exchange.engine.stops import place_special
 from ringfence.exchange.engine.tables import (
     command,
     control,
@@ -52,14 +53,15 @@ from ringfence.exchange.engine.tables import (
     refuse,
     slot_of_handle,
 )
-from ringfence.exchange.engine.timers import cancel_all, cancel_all_after, tick
+from ringfence.exchange.engine.timers import cancel_all, cancel_all_after
+from ringfence.exchange.engine.upkeep import price_command, tick
 from ringfence.exchange.engine.views import Record, U, compiled, entry, inline
-from ringfence.messages.commands import Command
+from ringfence.messages.commands import Command, OrderType
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import SYMBOL_MAX
 
-__all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "TIMERS",
+__all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "RANKS", "TIMERS",
            "refill_clids", "run"]  # fmt: skip
 
 PLACE, AMEND, CANCEL = int(Command.PLACE), int(Command.AMEND), int(Command.CANCEL)
@@ -68,6 +70,9 @@ SET_LEVERAGE, SET_RISK_LIMIT = int(Command.SET_LEVERAGE), int(Command.SET_RISK_L
 TRANSFER_MARGIN, OPEN_ACCOUNT = int(Command.TRANSFER_MARGIN), int(Command.OPEN_ACCOUNT)
 CONFIGURE_ACCOUNT = int(Command.CONFIGURE_ACCOUNT)
 DEPOSIT, WITHDRAW = int(Command.DEPOSIT), int(Command.WITHDRAW)
+MARKET = int(OrderType.MARKET)
+RARE_ORDERS = 256
+"""Orders that liquidations may open for one command."""
 MARK, INDEX, TICK, LIST = int(Command.MARK), int(Command.INDEX), int(Command.TICK), int(Command.LIST)
 TRANSFER, SETTLE = int(Command.TRANSFER), int(Command.SETTLE)
 CONFIGURE, SET_STATE = int(Command.CONFIGURE), int(Command.SET_STATE)
@@ -75,7 +80,7 @@ CONFIGURE_VENUE, DATA = int(Command.CONFIGURE_VENUE), int(Command.DATA)
 _R_UNKNOWN = int(Reject.UNKNOWN_COMMAND)
 
 # Why the kernel stopped before the end; the engine makes room and calls again.
-DONE, EVENTS, ORDERS, POSITIONS, CLIDS, ACCOUNTS, TIMERS, LADDER = range(8)
+DONE, EVENTS, ORDERS, POSITIONS, CLIDS, ACCOUNTS, TIMERS, LADDER, RANKS = range(9)
 
 
 @inline
@@ -95,8 +100,13 @@ def lacks_room(h: Record, cmd: Record) -> Any:
 
 @compiled
 def lacks_room_rarely(h: Record, cmd: Record) -> Any:
-    if h.n_positions + BLOCK_LARGE > h.cap_positions:
+    # The insurance account may take over in several instruments at once and move to larger blocks.
+    if h.n_positions + 4 * BLOCK_LARGE > h.cap_positions:
         return POSITIONS
+    if h.n_orders + RARE_ORDERS >= h.cap_orders:
+        return ORDERS
+    if h.fund_account != 0 and h.n_accounts >= h.cap_ranks:
+        return RANKS
     if cmd.kind == OPEN_ACCOUNT and np.int64(h.n_accounts) + 1 >= h.cap_accounts:
         return ACCOUNTS
     if cmd.kind == CANCEL_ALL_AFTER and np.int64(h.n_timers) + 1 >= h.cap_timers:
@@ -114,10 +124,8 @@ def apply_rare(h: Record, cmd: Record) -> Any:
         return stop
     kind = np.int64(cmd.kind)
     applied = True
-    if kind == MARK:
-        applied = set_mark(h, cmd)
-    elif kind == INDEX:
-        applied = set_index(h, cmd)
+    if kind == MARK or kind == INDEX:
+        applied = price_command(h, cmd)
     elif kind == TICK:
         applied = tick(h)
     elif kind == CANCEL_ALL:
@@ -146,6 +154,8 @@ def apply_rare(h: Record, cmd: Record) -> Any:
         applied = configure(h, cmd)
     elif kind == SET_STATE:
         applied = set_state(h, cmd)
+    elif kind == SETTLE:
+        applied = settle_now(h, cmd)
     elif kind == CONFIGURE_VENUE:
         applied = configure_venue(h, cmd)
     else:
@@ -162,6 +172,8 @@ def apply(h: Record, cmd: Record) -> Any:
     if stop != DONE:
         return stop
     if cmd.kind == PLACE:
+        if cmd.type > MARKET or cmd.handle != U(0):
+            return DONE if place_special(h, cmd) else EVENTS
         return DONE if place(h, cmd) else EVENTS
     if cmd.kind == CANCEL:
         cancel_one(h, cmd)

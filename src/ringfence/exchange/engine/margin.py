@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, udiv
-from ringfence.exchange.engine.records import ORDER_SELL
+from ringfence.exchange.engine.records import MARGIN_CLASSIC, ORDER_SELL
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import ContractKind
@@ -104,7 +104,10 @@ def profit_at_mark(ins: Record, p: Record) -> Any:
 
 @compiled
 def sum_unrealised(h: Record, m: Record) -> Any:
-    """Return the unrealised profit of the cross positions; clamped so that it can never wrap."""
+    """Return the unrealised profit of the cross positions, of classic accounts only the losses.
+
+    Clamped so that it can never wrap.
+    """
     total: Any = np.int64(0)
     held = m.held
     while held != U(0):
@@ -112,7 +115,10 @@ def sum_unrealised(h: Record, m: Record) -> Any:
         held = held & (held - U(1))
         p = positions(h, np.int64(m.base) + k)
         if p.leverage == 0:
-            total += profit_at_mark(instruments(h, p.symbol), p)
+            profit = profit_at_mark(instruments(h, p.symbol), p)
+            if m.flags & MARGIN_CLASSIC:
+                profit = min(profit, 0)
+            total += profit
             total = min(max(total, -_SUM_LIMIT), _SUM_LIMIT)
     m.unrealised = total
     m.epoch = h.epoch

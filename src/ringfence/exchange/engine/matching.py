@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import lot_value, lots_of, pick
-from ringfence.exchange.engine.book import SHOW_ALL, retire, shown_qty
+from ringfence.exchange.engine.book import SHOW_ALL, shown_qty
+from ringfence.exchange.engine.cancelling import cancel
 from ringfence.exchange.engine.clearing import trade
 from ringfence.exchange.engine.ladder import next_price, previous_price
 from ringfence.exchange.engine.margin import owner_margin, refusal, relock, reserve
@@ -19,13 +20,14 @@ from ringfence.exchange.engine.records import (
     MARGIN_SELF_TRADE_SHIFT,
     ORDER_REDUCE_ONLY,
     ORDER_SELL,
+    ORDER_UNTRIGGERED,
 )
 from ringfence.exchange.engine.tables import emit, handle_of, levels, orders, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.commands import SelfTrade
 from ringfence.messages.events import CancelReason, Event, EventFlag
 
-_CANCELED, _AMENDED = int(Event.CANCELED), int(Event.AMENDED)
+_AMENDED = int(Event.AMENDED)
 _SELL, _BY_ENGINE = int(EventFlag.SELL), int(EventFlag.BY_ENGINE)
 _KEPT_PRIORITY = int(EventFlag.KEPT_PRIORITY)
 _ALLOW_SELF_TRADE = int(SelfTrade.ALLOW)
@@ -39,18 +41,6 @@ GO_ON = -1
 @inline
 def self_trade_mode(m: Record) -> Any:
     return (np.int64(m.flags) & MARGIN_SELF_TRADE_MASK) >> MARGIN_SELF_TRADE_SHIFT
-
-
-@inline
-def cancel(h: Record, ins: Record, p: Record, slot: int, o: Record, reason: int) -> None:
-    """Take an open order away and say why. The caller relocks the position's margin."""
-    value = lots_of(ins, np.int64(o.leaves)) * o.lot_value
-    reserve(h, ins, p, np.int64(o.flags), -value, -np.int64(o.leaves))
-    emit(
-        h, _CANCELED, reason, handle_of(o, slot), p.account, ins.number, np.int64(o.leaves),
-        np.int64(o.px), np.int64(o.flags & ORDER_SELL),
-    )  # fmt: skip
-    retire(h, ins, p, slot, o)
 
 
 @compiled
@@ -89,7 +79,7 @@ def trim_side(
         slot = np.int64(p.orders)
         while slot != 0:
             o = orders(h, slot)
-            counts = o.leaves != 0 and (o.flags & ORDER_SELL) == sell
+            counts = o.leaves != 0 and (o.flags & (ORDER_SELL | ORDER_UNTRIGGERED)) == sell
             if counts and (not only_reduce_only or (o.flags & ORDER_REDUCE_ONLY) != 0):
                 total += o.leaves
                 if worst == 0:
@@ -161,7 +151,7 @@ def sweep_level_with_hidden(
     return wanted, np.int64(GO_ON)
 
 
-@inline
+@compiled
 def execute(
     h: Record, ins: Record, m: Record, p: Record, index: int, handle: Any, sell: int, limit: int,
     wanted: int, is_market: bool,

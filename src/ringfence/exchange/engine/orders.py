@@ -22,10 +22,10 @@ from ringfence.exchange.engine.book import (
     take_slot,
     unlink,
 )
+from ringfence.exchange.engine.cancelling import cancel, linked_filled
 from ringfence.exchange.engine.margin import SPOT, owner_margin, refusal, relock, reserve
 from ringfence.exchange.engine.matching import (
     GO_ON,
-    cancel,
     enforce_reduce_only,
     execute,
     fillable,
@@ -36,9 +36,12 @@ from ringfence.exchange.engine.matching import (
 from ringfence.exchange.engine.records import (
     MARGIN_DISABLED,
     ORDER_DAY,
+    ORDER_LINKED,
     ORDER_POST_ONLY,
     ORDER_REDUCE_ONLY,
     ORDER_SELL,
+    ORDER_UNTRIGGERED,
+    PENDING_TRIGGERS,
 )
 from ringfence.exchange.engine.tables import (
     emit,
@@ -53,16 +56,18 @@ from ringfence.exchange.engine.tables import (
     positions,
     refuse,
     slot_of_handle,
+    triggers,
 )
 from ringfence.exchange.engine.views import Record, U, compiled, inline
-from ringfence.messages.commands import InstrumentState, OrderFlag, OrderType, SelfTrade
+from ringfence.exchange.engine.waiting import stop_waiting, wait
+from ringfence.messages.commands import InstrumentState, OrderFlag, OrderType, Peg, SelfTrade
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.messages.records import DISPLAY_ALL
 from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_DAY
 
 _ACCEPTED, _CANCELED, _AMENDED = int(Event.ACCEPTED), int(Event.CANCELED), int(Event.AMENDED)
-_SELL_EVENT = int(EventFlag.SELL)
+_SELL_EVENT, _UNTRIGGERED = int(EventFlag.SELL), int(EventFlag.UNTRIGGERED)
 _MARKET = int(OrderType.MARKET)
 _OPEN = int(InstrumentState.OPEN)
 _SELL, _IOC, _FOK, _DAY = (
@@ -72,6 +77,10 @@ _POST, _REDUCE, _CLOSE = int(OrderFlag.POST_ONLY), int(OrderFlag.REDUCE_ONLY), i
 _AMEND_QTY, _AMEND_LEAVES, _AMEND_PX = (
     int(OrderFlag.AMEND_QTY), int(OrderFlag.AMEND_LEAVES), int(OrderFlag.AMEND_PX),
 )  # fmt: skip
+_AMEND_STOP, _AMEND_PEG = int(OrderFlag.AMEND_STOP_PX), int(OrderFlag.AMEND_PEG_OFFSET)
+_STOP, _TRAILING = int(OrderType.STOP), int(Peg.TRAILING)
+WHOLE_POSITION = 1 << 15
+"""A bit of TRIGGER.flags: a closing stop without a quantity closes whatever there is then."""
 _ONLY_BUYS, _ONLY_SELLS = int(OrderFlag.ONLY_BUYS), int(OrderFlag.ONLY_SELLS)
 _ALLOW = int(SelfTrade.ALLOW)
 _BY_REQUEST, _BY_CANCEL_ALL = int(CancelReason.REQUESTED), int(CancelReason.CANCEL_ALL)
@@ -85,6 +94,7 @@ _R_QTY, _R_PRICE = int(Reject.INVALID_ORDER_QTY), int(Reject.INVALID_PRICE)
 _R_UNKNOWN, _R_DUPLICATE = int(Reject.UNKNOWN_ORDER), int(Reject.DUPLICATE_CLORDID)
 _R_EXEC_INST, _R_DISPLAY = int(Reject.INVALID_EXEC_INST), int(Reject.INVALID_DISPLAY_QTY)
 _R_NO_MARK, _R_REDUCE_ONLY = int(Reject.NO_MARK_PRICE), int(Reject.REDUCE_ONLY)
+_R_STOP, _R_PEG = int(Reject.INVALID_STOP_PX), int(Reject.INVALID_PEG)
 _R_TOO_MANY, _R_NOTHING = int(Reject.TOO_MANY_ORDERS), int(Reject.NOTHING_TO_AMEND)
 _R_ABOVE, _R_BELOW = int(Reject.PRICE_ABOVE_COLLAR), int(Reject.PRICE_BELOW_COLLAR)
 
@@ -120,8 +130,14 @@ def room_to_cross(h: Record, ins: Record, p: Record, sell: int, qty: int) -> boo
     """Return whether the buffer holds all that an aggressive order of this quantity may cause."""
     opposite = np.int64(ins.n_bids) if sell else np.int64(ins.n_asks)
     fills = min(lots_of(ins, qty), opposite)
-    worst = fills * EVENTS_PER_FILL + np.int64(h.n_reduce_only) + np.int64(p.n_orders)
-    return bool(has_room(h, worst + 2 * EVENTS_PER_COMMAND))
+    return bool(has_room(h, events_to_cross(h, p, fills)))
+
+
+@compiled
+def events_to_cross(h: Record, p: Record, fills: int) -> Any:
+    """Return how many events an aggressive order with so many fills may cause at most."""
+    others = np.int64(h.n_reduce_only) + np.int64(h.n_linked) + np.int64(p.n_orders)
+    return fills * EVENTS_PER_FILL + others + 2 * EVENTS_PER_COMMAND
 
 
 @inline
@@ -381,6 +397,8 @@ def amend(h: Record, cmd: Record) -> bool:
     o = orders(h, slot)
     ins = instruments(h, o.symbol)
     p = positions(h, o.position)
+    if o.flags & ORDER_UNTRIGGERED:
+        return amend_untriggered(h, cmd, ins, p, slot, o)
     flags = np.int64(cmd.flags)
     leaves = np.int64(o.leaves)
     px = np.int64(o.px)
@@ -407,6 +425,66 @@ def amend(h: Record, cmd: Record) -> bool:
         relock(ins, owner_margin(h, ins, p), p)
         return True
     return requeue(h, cmd, ins, p, slot, o, px, leaves, renamed)
+
+
+@compiled
+def amend_untriggered(h: Record, cmd: Record, ins: Record, p: Record, slot: int, o: Record) -> bool:
+    """Amend an order that is in no book: quantity, limit price, stop price, peg offset."""
+    t = triggers(h, slot)
+    flags = np.int64(cmd.flags)
+    leaves, px = np.int64(o.leaves), np.int64(o.px)
+    stop_px, peg_offset = np.int64(t.stop_px), np.int64(t.peg_offset)
+    if flags & (_AMEND_QTY | _AMEND_LEAVES):
+        leaves = cmd.qty
+    if flags & _AMEND_PX:
+        px = np.int64(cmd.px)
+    if flags & _AMEND_STOP:
+        stop_px = np.int64(cmd.stop_px)
+    if flags & _AMEND_PEG:
+        peg_offset = np.int64(cmd.display)
+        peg_offset -= (peg_offset >> 31) << 32
+    renamed = cmd.clid != U(0) and cmd.clid != o.clid
+    if not flags & (_AMEND_QTY | _AMEND_LEAVES | _AMEND_PX | _AMEND_STOP | _AMEND_PEG) and not renamed:
+        return refuse(h, cmd, _R_NOTHING, 0)
+    if leaves != o.leaves and qty_error(ins, leaves):
+        return refuse(h, cmd, _R_QTY, 0)
+    if (flags & _AMEND_PX and o.px == 0) or px < 0 or px > ins.px_max or (o.px != 0 and px == 0):
+        return refuse(h, cmd, _R_PRICE, 0)
+    if stop_px != t.stop_px and (t.type < _STOP or stop_px < 1 or stop_px > ins.px_max):
+        return refuse(h, cmd, _R_STOP, 0)
+    if peg_offset != t.peg_offset and (t.peg != _TRAILING or (peg_offset < 0) != (t.peg_offset < 0)):
+        return refuse(h, cmd, _R_PEG, 0)
+    account = np.int64(p.account)
+    if renamed and find_clid(h, account, cmd.clid) != 0:
+        return refuse(h, cmd, _R_DUPLICATE, 0)
+    if renamed:
+        rename(h, account, slot, o, cmd.clid)
+    if t.peg == _TRAILING and peg_offset != t.peg_offset:
+        stop_px = min(max(stop_px + peg_offset - t.peg_offset, 1), np.int64(ins.px_max))
+    stop_waiting(h, ins, slot, o, t)
+    if leaves != o.leaves:
+        t.flags = np.int64(t.flags) & ~WHOLE_POSITION
+    o.leaves, o.px = leaves, px
+    t.stop_px, t.peg_offset = stop_px, peg_offset
+    wait(h, ins, slot, o, t)
+    h.pending = np.int64(h.pending) | PENDING_TRIGGERS
+    say_waiting(h, ins, p, slot, o, t, _AMENDED, 0, cmd.clid if renamed else U(0))
+    return True
+
+
+@compiled
+def say_waiting(
+    h: Record, ins: Record, p: Record, slot: int, o: Record, t: Record, kind: int, flags: int, clid: Any
+) -> None:
+    """Say what an untriggered order is: ACCEPTED or AMENDED."""
+    side = _SELL_EVENT if o.flags & ORDER_SELL else 0
+    qty = np.int64(0) if t.flags & WHOLE_POSITION else np.int64(o.leaves)
+    e = emit(
+        h, kind, side | _UNTRIGGERED | flags, handle_of(o, slot), p.account, ins.number, qty,
+        np.int64(o.px), np.int64(t.peg_offset),
+    )  # fmt: skip
+    e.maker_handle = clid
+    e.maker_amount = np.int64(t.stop_px) if t.type >= _STOP else np.int64(0)
 
 
 @compiled
@@ -468,6 +546,8 @@ def requeue(
             o.leaves = 0
             rest, reason = execute(h, ins, m, p, index, handle, sell, px, leaves, False)
             o.filled += leaves - rest
+            if rest != leaves and o.flags & ORDER_LINKED:
+                linked_filled(h, ins, p, slot, rest == 0)
     stand(h, ins, p, slot, o, px, per_lot if px == valued_at else lot_value(ins, px), rest)
     if rest == 0:
         retire(h, ins, p, slot, o)
@@ -493,7 +573,10 @@ def cancel_orders(h: Record, m: Record, symbol: int, only: int, reason: int) -> 
             following = np.int64(o.sibling_next)
             side = _ONLY_SELLS if o.flags & ORDER_SELL else _ONLY_BUYS
             if only == 0 or only & side:
+                linked = (o.flags & ORDER_LINKED) != 0
                 cancel(h, ins, p, slot, o, reason)
+                if linked:
+                    following = np.int64(p.orders)  # others may have gone with it
             slot = following
         relock(ins, m, p)
 

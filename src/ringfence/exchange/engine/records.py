@@ -30,15 +30,14 @@ HEADER = record(
     ("risk_tiers_max", "u4"),
     ("fund_account", "u4"),  # the insurance account, 0 = none: nothing is liquidated then
     ("fee_discounts", "u8"),  # byte k: per cent off the fees of tier k
-    ("next_due_ns", "i8"),  # earliest funding, sample or settlement, 0 = none
+    ("next_due_ns", "i8"),  # earliest funding or settlement, 0 = none
+    ("sampled_ns", "i8"),  # minute of the last premium samples
     ("pending", "u4"),  # PENDING bits: what the next TICK goes on with
     ("scan_account", "u4"),  # where the liquidation scan stands
-    ("due_order", "u4"),  # first of the orders whose primary is filled
     ("n_triggers", "u4"),  # slots of the trigger table ever used
     ("n_linked", "u4"),
     ("work_symbol", "u4"),  # where the insurance account's work stands
     ("n_untriggered", "u4"),
-    ("spare", "u4"),
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),
     ("p_margins", "i8"),
@@ -62,7 +61,10 @@ HEADER = record(
     ("command", "i8"),  # address of the command being applied
     size=320,
 )
-HEADER_STATE_BYTES = 144
+assert HEADER.fields is not None
+HEADER_STATE_BYTES = HEADER.fields["p_orders"][1]
+PENDING_SCAN, PENDING_TRIGGERS, PENDING_WORK, PENDING_ADL = 1, 2, 4, 8
+"""What a command left to be done: stops to look at, accounts to check, the insurance account's positions."""
 """The bytes of the header that are state: everything before the addresses."""
 
 ORDER = record(
@@ -210,13 +212,15 @@ INSTRUMENT = record(
     ("basis_due_ns", "i8"),
     ("settle_sum", "i8"),  # index units, of the last half hour
     ("settle_count", "i8"),
-    # untriggered orders: heaps by [source][buy triggers from below, from above], and trailing ones
+    # untriggered orders: heaps by [source][0 = reached by rising prices, 1 = by falling], and trailing ones
     ("heap0", "u4"),
     ("heap1", "u4"),
     ("heap2", "u4"),
     ("heap3", "u4"),
     ("heap4", "u4"),
     ("heap5", "u4"),
+    ("heap6", "u4"),
+    ("heap7", "u4"),
     ("trailing", "u4"),
     ("last_band_ppm", "i4"),
     ("settlement_fee_ppm", "i4"),
@@ -225,7 +229,7 @@ INSTRUMENT = record(
     ("mark_method", "u1"),
     ("adl_method", "u1"),
     ("spare2", "u2"),
-    ("spare3", "u4"),
+    ("n_untriggered", "u4"),
     ("p_levels", "i8"),
     ("p_words", "i8"),
     ("cap_levels", "i8"),

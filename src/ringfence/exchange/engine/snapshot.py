@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 
 from ringfence.exchange.engine.ladder import words_per_side
-from ringfence.exchange.engine.records import LEVEL, ORDER_SELL
+from ringfence.exchange.engine.records import LEVEL, ORDER_SELL, ORDER_UNTRIGGERED
 from ringfence.exchange.engine.state import State
 from ringfence.messages.records import VERSION
 from ringfence.units.limits import ASSETS_MAX
@@ -106,7 +106,8 @@ def _state_of_size(sizes: dict[str, int]) -> State:
 def _rebuild_ladder(state: State, symbol: int) -> None:
     """Restore price levels and bit maps from the live orders of one instrument."""
     orders = state.orders[: state.header["n_orders"]]
-    slots = np.flatnonzero((orders["leaves"] > 0) & (orders["symbol"] == symbol))
+    in_book = (orders["leaves"] > 0) & (orders["flags"] & ORDER_UNTRIGGERED == 0)
+    slots = np.flatnonzero(in_book & (orders["symbol"] == symbol))
     live = orders[slots]
     levels, words = state.ladders[symbol]
     _rebuild_levels(levels, live, slots)

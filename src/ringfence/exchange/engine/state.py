@@ -64,7 +64,7 @@ class State:
         self.header["n_triggers"] = 1
         self.set_orders(orders)
         self.set_ranks(0)
-        self.set_positions(BLOCK_LARGE + (BLOCK_SMALL + BLOCK_MEDIUM) * max(64, accounts))
+        self.set_positions(8 * BLOCK_LARGE + (BLOCK_SMALL + BLOCK_MEDIUM) * max(64, accounts))
         self.set_accounts(accounts)
         self.set_timers(1024)
         self.set_clids(max(1024, orders))

@@ -25,7 +25,6 @@ from ringfence.units.assets import ASSETS
 from ringfence.units.time import NS_PER_DAY, NS_PER_MS
 
 _TIMER_SET, _TIMER_FIRED = int(Event.TIMER_SET), int(Event.TIMER_FIRED)
-_TICKED = int(Event.TICKED)
 _BY_TIMER, _BY_DAY = int(CancelReason.TIMER), int(CancelReason.DAY_ENDED)
 _BY_CANCEL_ALL = int(CancelReason.CANCEL_ALL)
 _R_ACCOUNT, _R_TIMEOUT = int(Reject.INVALID_ACCOUNT), int(Reject.INVALID_TIMEOUT)
@@ -128,19 +127,3 @@ def end_day(h: Record) -> None:
             cancel(h, ins, p, slot, o, _BY_DAY)
             relock(ins, owner_margin(h, ins, p), p)
     h.day_ends_ns = 0
-
-
-@compiled
-def tick(h: Record) -> bool:
-    timers_due = h.next_timer_ns != 0 and h.next_timer_ns <= h.timestamp_ns
-    day_over = h.day_ends_ns != 0 and h.day_ends_ns <= h.timestamp_ns
-    if timers_due or day_over:
-        worst = np.int64(h.n_live) + np.int64(h.n_timers) + EVENTS_PER_COMMAND
-        if not has_room(h, worst):
-            return False
-    emit(h, _TICKED, 0, U(0), 0, 0, 0, 0, h.timestamp_ns)
-    if timers_due:
-        fire_timers(h)
-    if day_over:
-        end_day(h)
-    return True
