@@ -82,12 +82,19 @@ def test_the_price_is_the_weighted_average() -> None:
     assert story.say(1000, 1001, 1002, seconds=1) == "+ + + -> 1000.7"
 
 
-def test_the_first_price_needs_three_that_speak() -> None:
+def test_the_first_price_needs_three_that_agree() -> None:
+    story = Story(2500, 2500, 2500, 2500)
+    assert story.say(None, None, None, None) == "none none none none -> 0 TOO_FEW"
+    assert story.say(100, 100, None, None) == "+ + none none -> 0 TOO_FEW"
+    assert story.say(100, 100, 110, None) == "+ + + none -> 0 TOO_FEW"
+    assert story.say(100, 100, 100, None) == "+ + + none -> 100"
+
+
+def test_one_of_three_that_is_silent_does_not_keep_an_exchange_from_starting() -> None:
     story = Story()
-    assert story.say(None, None, None) == "none none none -> 0 TOO_FEW"
     assert story.say(100, None, None) == "+ none none -> 0 TOO_FEW"
-    assert story.say(100, 100, None) == "+ + none -> 0 TOO_FEW"
-    assert story.say(100, 100, 100) == "+ + + -> 100"
+    assert story.say(100, 105, None) == "+ + none -> 0 TOO_FEW"
+    assert story.say(100, 100, None) == "+ + none -> 100"
 
 
 def test_one_far_from_the_median_is_dropped_at_once() -> None:
@@ -183,13 +190,13 @@ def test_one_alone_and_nobody_keep_the_last_price() -> None:
 
 
 def test_after_an_outage_of_all_three_that_agree_begin_again() -> None:
-    story = Story()
-    story.say(1000, 1000, 1000)
+    story = Story(2500, 2500, 2500, 2500)
+    story.say(1000, 1000, 1000, 1000)
     old = story.at(1000)
-    assert story.say(old, old, old, seconds=901) == "stale stale stale -> 1000 TOO_FEW"
-    assert story.say(1010, old, old) == "soon stale stale -> 1000 TOO_FEW"
-    assert story.say(1010, 1010, 1100) == "soon soon soon -> 1000 TOO_FEW"
-    assert story.say(1010, 1010, 1010) == "+ + + -> 1010"
+    assert story.say(old, old, old, old, seconds=901) == "stale stale stale stale -> 1000 TOO_FEW"
+    assert story.say(1010, old, old, old) == "soon stale stale stale -> 1000 TOO_FEW"
+    assert story.say(1010, 1010, 1100, old) == "soon soon soon stale -> 1000 TOO_FEW"
+    assert story.say(1010, 1010, 1100, 1010) == "+ + stale + -> 1010"
 
 
 def test_a_large_step_needs_three_that_agree() -> None:

@@ -53,7 +53,7 @@ def show(
     say(f"  REST        {url}/api/v1")
     say(f"  WebSocket   {url.replace('http', 'ws', 1)}/realtime")
     say(f"  data, logs  {directory}")
-    say(f"  instruments {', '.join(instrument.symbol for instrument in venue.instruments)}")
+    say(f"  instruments {', '.join(one.symbol for one in venue.instruments if not one.is_index)}")
     if not bots:
         say("  No market makers run: the books are empty until somebody quotes.")
     traders = set(venue.traders.values())

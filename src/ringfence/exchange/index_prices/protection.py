@@ -157,8 +157,11 @@ def _is_within(price: int, centre: int, ppm: int) -> bool:
 
 
 def _enough(index: Index) -> int:
-    """Return how many must agree where nothing else can be held against them."""
-    return min(index.rules.quorum, len(index.constituents))
+    """Return how many must agree where nothing else can be held against them: a quorum, or all but one.
+
+    Never one alone; and never so many that one that is silent keeps an exchange from starting.
+    """
+    return min(index.rules.quorum, max(len(index.constituents) - 1, 2))
 
 
 def _outliers(prices: Sequence[int], live: Sequence[int], rules: Rules) -> list[int]:
@@ -218,6 +221,10 @@ def _price(
         return 0, frozenset(), Hold.TOO_FEW
     counted = [prices[at] for at in live]
     centre = _centre(counted, last)
+    if not last and sum(_is_within(price, centre, rules.return_band_ppm) for price in counted) < _enough(
+        index
+    ):
+        return 0, frozenset(), Hold.TOO_FEW
     if len(live) == 2 and any(
         not _is_within(2 * price - centre, centre, rules.tolerance_ppm) for price in counted
     ):

@@ -249,16 +249,19 @@ class Market:
 
     # ---- trades and bins
 
-    def trade(self, *, number: int, timestamp_ns: int, is_sell: bool, qty: int, px: int) -> TradeView:
+    def trade(
+        self, *, number: int, timestamp_ns: int, is_sell: bool, qty: int, px: int, is_public: bool = True
+    ) -> TradeView:
         of = self.instrument
         if px != self.last_px:
             self.tick_direction = "PlusTick" if px > self.last_px else "MinusTick"
         elif self.tick_direction in ("PlusTick", "MinusTick"):
             self.tick_direction = "Zero" + self.tick_direction
         self.last_px = px
-        value = order_value(of, px, qty)
+        value = order_value(of, px, qty) if qty else 0
         view = TradeView(of, number, timestamp_ns, is_sell, qty, px, self.tick_direction, value)
-        self.trades.append(view)
+        if is_public:
+            self.trades.append(view)
         self.total_volume += qty
         self.total_turnover += value
         home, foreign = notionals(of, qty, px, False)
@@ -274,13 +277,12 @@ class Market:
         """Take a price of this index; return it as a trade if it is time for one. Bins have them all."""
         self.index_units, self.index_status = units, IndexStatus(status)
         self.index_stamped_ns, self.constituents = timestamp_ns, constituents
-        is_due = floor_to(timestamp_ns, INDEX_TRADE_NS) > self._index_trade_ns
-        view = self.trade(number=number, timestamp_ns=timestamp_ns, is_sell=False, qty=0, px=units)
-        if is_due:
-            self._index_trade_ns = floor_to(timestamp_ns, INDEX_TRADE_NS)
-            return view
-        self.trades.pop()
-        return None
+        begun_ns = floor_to(timestamp_ns, INDEX_TRADE_NS)
+        is_public, self._index_trade_ns = begun_ns > self._index_trade_ns, begun_ns
+        view = self.trade(
+            number=number, timestamp_ns=timestamp_ns, is_sell=False, qty=0, px=units, is_public=is_public
+        )
+        return view if is_public else None
 
     def composite_rows(self) -> list[Row]:
         """Return what the index's last price was made of, one row a constituent, and the index itself."""
