@@ -176,6 +176,8 @@ class Supervisor:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started_ns = time.time_ns()
         self.url = ""
+        self._source = ""
+        """Where index prices come from."""
 
     # ---- start
 
@@ -201,7 +203,7 @@ class Supervisor:
         self._is_up = True
         welcome.show(
             self._console, directory=self._directory, url=self.url, venue=venue,
-            keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots,
+            keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots, source=self._source,
         )  # fmt: skip
 
     def _configure(self) -> Config:
@@ -213,6 +215,10 @@ class Supervisor:
             replace(path, msgspec.json.format(msgspec.json.encode(first)))
         if not (self._directory / index_prices.NAME).exists():
             replace(self._directory / index_prices.NAME, index_prices.FIRST.encode())
+        try:
+            self._source = index_prices.read_configuration(self._directory).source
+        except ValueError as error:
+            raise StartError(str(error), EXIT_INPUT) from error
         try:
             config = msgspec.json.decode(path.read_bytes(), type=Config)
         except msgspec.MsgspecError as error:
