@@ -12,6 +12,7 @@ from ringfence.messages.batch import (
     ACCOUNT_NAME,
     CLORDID,
     CLORDLINKID,
+    CONSTITUENTS,
     OPERATOR,
     SPECIFICATION,
     TEXT,
@@ -21,6 +22,7 @@ from ringfence.messages.batch import (
 from ringfence.messages.commands import (
     AccountParameter,
     Command,
+    IndexStatus,
     InstrumentParameter,
     InstrumentState,
     OrderFlag,
@@ -28,9 +30,11 @@ from ringfence.messages.commands import (
     SelfTrade,
     VenueParameter,
 )
+from ringfence.messages.constituents import WEIGHT_ONE, Hold, Reference, Verdict, decode_constituents
 from ringfence.messages.identifiers import order_id
 from ringfence.messages.records import DISPLAY_ALL
 from ringfence.units.assets import ASSETS
+from ringfence.units.limits import INDEX_DECIMALS
 from ringfence.units.time import NS_PER_SECOND, iso
 
 Words = dict[str, Any]
@@ -97,6 +101,8 @@ class Describer:
         for tag, name in _TEXTS.items():
             if tag in items:
                 words[name] = items[tag].decode(errors="replace")
+        if CONSTITUENTS in items:
+            words |= self._constituents(items[CONSTITUENTS])
         if "clOrdID" not in words and row["clid"]:
             words["clOrdIDHash"] = f"{row['clid']:016x}"
         if row["origin"]:
@@ -193,6 +199,30 @@ class Describer:
             return {**self._symbol(row), "markSubticks": row["qty"]}
         return {**self._symbol(row), "markPrice": instrument.mark_price(row["qty"])}
 
+    def _index(self, row: Words, sequence: int) -> Words:
+        words = {**self._symbol(row), "price": row["qty"] / 10**INDEX_DECIMALS}
+        return {**words, "status": name_of(IndexStatus, row["type"])}
+
+    def _constituents(self, data: bytes) -> Words:
+        """Return what an index was made of, and why it keeps an old price if it does."""
+        try:
+            hold, said = decode_constituents(data)
+        except ValueError:
+            return {"constituents": data.hex()}
+        rows = [
+            {"reference": name_of(Reference, one.reference), "price": one.price / 10**INDEX_DECIMALS,
+             "weight": one.weight / WEIGHT_ONE, "ageMs": one.age_ms, "verdict": name_of(Verdict, one.verdict)}
+            for one in said
+        ]  # fmt: skip
+        words: Words = {"hold": name_of(Hold, hold)} if hold else {}
+        return {**words, "constituents": rows}
+
+    def _transfer(self, row: Words, sequence: int) -> Words:
+        return {**self._coins(row, sequence), "to": row["handle"]}
+
+    def _settle(self, row: Words, sequence: int) -> Words:
+        return self._symbol(row)
+
     def _list(self, row: Words, sequence: int) -> Words:
         instrument = self._instruments.get(row["symbol"])
         words = {**self._symbol(row), "number": row["symbol"]}
@@ -240,9 +270,12 @@ _SAYS: dict[Command, Callable[[Describer, Words, int], Words]] = {
     Command.CONFIGURE_ACCOUNT: Describer._configure_account,
     Command.DEPOSIT: Describer._coins,
     Command.WITHDRAW: Describer._coins,
+    Command.TRANSFER: Describer._transfer,
     Command.MARK: Describer._mark,
+    Command.INDEX: Describer._index,
     Command.LIST: Describer._list,
     Command.CONFIGURE: Describer._configure,
     Command.SET_STATE: Describer._set_state,
     Command.CONFIGURE_VENUE: Describer._configure_venue,
+    Command.SETTLE: Describer._settle,
 }

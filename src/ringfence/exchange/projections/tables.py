@@ -152,6 +152,13 @@ _LIST = [
         "privateNotifications", "GlobalNotification", ("id",),
         _columns("id l, date t, title x, body x, ttl l, type s, closable b, persist b, sound x"),
     ),
+    Table(
+        "compositeIndex", "IndexComposite", ("symbol", "reference"),
+        _columns(
+            "timestamp t, symbol s, indexSymbol s, indexMultiplier f, reference s, lastPrice f, weight f, "
+            "logged t, dropReason s"
+        ),
+    ),
     Table("affiliate", "Affiliate", ("account", "currency"), _columns("account l, currency s, timestamp t")),
 ]  # fmt: skip
 
@@ -159,3 +166,5 @@ TABLES: dict[str, Table] = {table.name: table for table in _LIST}
 PRIVATE = frozenset(
     ("order", "execution", "position", "margin", "wallet", "transact", "privateNotifications", "affiliate")
 )
+REST_ONLY = frozenset(("compositeIndex",))
+"""Tables that can be asked for and not subscribed to."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ringfence.exchange.projections.ledger import Line, Transaction, client, entry
-from ringfence.exchange.projections.market import Bin, Market, TradeView
+from ringfence.exchange.projections.market import Bin, Impact, Market, TradeView
 from ringfence.exchange.projections.orders import (
     CANCEL_TEXTS,
     DEFAULT_TEXT,
@@ -18,7 +18,15 @@ from ringfence.exchange.projections.positions import Account, Margin, Position
 from ringfence.instruments.specification import Instrument, decode
 from ringfence.instruments.value import fee as fee_of
 from ringfence.instruments.value import order_value
-from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, SPECIFICATION, TEXT, Batch, decode_slots
+from ringfence.messages.batch import (
+    ACCOUNT_NAME,
+    CLORDID,
+    CONSTITUENTS,
+    SPECIFICATION,
+    TEXT,
+    Batch,
+    decode_slots,
+)
 from ringfence.messages.commands import Command, InstrumentParameter, InstrumentState
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.messages.records import COMMAND, RECORD_BYTES
@@ -104,6 +112,7 @@ class Views:
             Event.TIMER_SET: self._timer_set, Event.TIMER_FIRED: self._timer_fired,
             Event.MARKED: self._marked, Event.LISTED: self._listed,
             Event.INSTRUMENT_SET: self._instrument_set, Event.STATE_SET: self._state_set,
+            Event.INDEXED: self._indexed, Event.IMPACT_SET: self._impact_set,
         }  # fmt: skip
 
     def apply(self, batch: Batch, *, reports_for: Container[int] | None = None) -> Changes:
@@ -506,7 +515,28 @@ class Views:
 
     def _marked(self, event: tuple[Any, ...]) -> None:
         market = self.markets[event[9]]
-        market.mark_subticks = event[3]
+        market.mark_subticks, market.basis_subticks = event[3], event[4]
+        self._changes.markets[event[9]] = market
+
+    def _indexed(self, event: tuple[Any, ...]) -> None:
+        """A price of an index: a trade of size 0, and what the contracts that follow it settle at now."""
+        number, units = event[9], event[4]
+        market = self.markets[number]
+        self._changes.markets[number] = market
+        trade = market.take_index(
+            number=self._number, timestamp_ns=self.timestamp_ns, units=units, status=event[11],
+            constituents=self._texts(event[0]).get(CONSTITUENTS, b""),
+        )  # fmt: skip
+        if trade is not None:
+            self._changes.trades.append(trade)
+        for follower in self.markets.values():
+            if follower.instrument.index_number == number:
+                follower.index_units = units
+                self._changes.markets[follower.instrument.number] = follower
+
+    def _impact_set(self, event: tuple[Any, ...]) -> None:
+        market = self.markets[event[9]]
+        market.impact = Impact(bid=event[4], ask=event[5], is_liquid=bool(event[3]))
         self._changes.markets[event[9]] = market
 
     def _close_bins(self, changes: Changes) -> None:

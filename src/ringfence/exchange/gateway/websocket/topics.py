@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ringfence.exchange.gateway.errors import Refused
-from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, attributes, foreign_keys
+from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, PUBLIC_TOPICS, attributes, foreign_keys
 from ringfence.exchange.projections import BIN_SIZES, TABLES, Account, Market, Views
 
 Row = dict[str, Any]
@@ -18,7 +18,7 @@ _GROUPS: dict[str, Callable[[Market], bool]] = {
     "CONTRACTS": lambda market: market.instrument.is_contract,
     "DERIVATIVES": lambda market: market.instrument.is_contract,
     "SPOT": lambda market: market.instrument.is_spot,
-    "INDICES": lambda market: False,
+    "INDICES": lambda market: market.instrument.is_index,
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ class Topic(NamedTuple):
 def parse_topic(text: str, views: Views) -> Topic:
     """Return what a client's topic text means. Raises Refused (400)."""
     table, _, narrowed = text.partition(":")
-    if table not in TABLES:
+    if table not in PUBLIC_TOPICS | PRIVATE_TOPICS:
         raise Refused(400, f"Unknown table: {table}. See /api/v1/schema/websocketHelp.")
     numbers: frozenset[int] | None = None
     if narrowed and narrowed != "*" and table not in _WITHOUT_SYMBOL:
@@ -90,6 +90,8 @@ def _private_rows(topic: Topic, account: Account) -> list[Row]:
 def _market_rows(table: str, market: Market) -> Iterable[Row]:
     if table == "instrument":
         return [market.row()]
+    if market.instrument.is_index and (table.startswith("quote") or table == "orderBook10"):
+        return []
     if table == "orderBookL2":
         return market.book_rows(0)
     if table == "orderBookL2_25":

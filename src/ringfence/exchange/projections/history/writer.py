@@ -111,7 +111,8 @@ class HistoryWriter:
             assert of.number < _INSTRUMENTS_MAX
             key = closed.end_ns // NS_PER_MINUTE * _INSTRUMENTS_MAX + of.number
             rows[f"tradeBin{size}"].append({"key": key, **closed.row(of)})
-            rows[f"quoteBin{size}"].append({"key": key, **closed.quote_row(of)})
+            if not of.is_index:
+                rows[f"quoteBin{size}"].append({"key": key, **closed.quote_row(of)})
         for key, transaction in enumerate(changes.transactions, taken.transactions):
             rows["transact"].append({"key": key, **transaction_row(transaction)})
         stamp = iso(changes.timestamp_ns)
