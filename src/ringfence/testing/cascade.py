@@ -251,7 +251,7 @@ class _World:
         wallets = state.margins.reshape(-1, capacity)[USDT.number, : self.fund + 1]["wallet"]
         costs = state.positions[: state.header["n_positions"]]["cost"]
         fees = [int(self.engine.instrument(of.number)["fee_pool"]) for of in self.contracts]
-        return sum(wallets.tolist()) - sum(costs.tolist()) + sum(fees)
+        return int(sum(wallets.tolist()) - sum(costs.tolist()) + sum(fees))
 
 
 def _rows(count: int, kind: Command) -> Records:
