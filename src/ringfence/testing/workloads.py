@@ -417,3 +417,50 @@ def everything(seed: int, *, count: int, accounts: int, instruments: int = 7) ->
         choices = np.array(wrong).astype(rows[name].dtype)
         rows[name] = np.where(hit, rng.choice(choices, count), rows[name])
     return _aligned(rows)
+
+
+_INDEX_BASES = {8: 10_000_000, 9: 5_000_000, 10: 10_000_000, 11: 5_000_000, 12: 1_000_000}
+"""Index units at which the contracts of the start venue stand at 10,000 ticks."""
+
+
+def turmoil(seed: int, *, count: int, accounts: int) -> Records:
+    """Return random commands of a leveraged market in motion, on the start venue with an insurance account.
+
+    As `everything`, and a third of the orders is triggered, pegged or linked, indices jump, time passes and
+    accounts are near the end of their margin: liquidations and deleveraging are everyday events.
+    """
+    rng = np.random.default_rng(seed)
+    rows = everything(seed, count=count, accounts=accounts, instruments=5)
+    place = rows["kind"] == Command.PLACE
+    special = place & (rng.random(count) < 0.35)
+    kinds = rng.choice([0, 1, 2, 3, 4, 5, 6], count, p=[0.15, 0.05, 0.25, 0.15, 0.15, 0.15, 0.1])
+    rows["type"] = np.where(special, kinds, rows["type"])
+    stop = special & (kinds >= 2) & (kinds <= 5)
+    rows["stop_px"] = np.where(stop, 10_000 + rng.integers(-300, 301, count), 0)
+    rows["display"] = np.where(special, DISPLAY_ALL, rows["display"])
+    peg = np.where(stop & (rng.random(count) < 0.3), 3, np.where(special & (kinds == 6), rng.integers(1, 3, count), 0))
+    sell = (rows["flags"] & int(OrderFlag.SELL)) != 0
+    falling = sell == (kinds <= 3)
+    offset = np.where(peg == 3, rng.integers(1, 200, count) * np.where(falling, -1, 1), rng.integers(-3, 4, count))
+    linked = special & (rng.random(count) < 0.4)
+    handle = (offset.astype(np.int64) & 0xFFFFFFFF) * (peg > 0)
+    handle |= np.where(stop, rng.integers(0, 3, count), 0) << 32
+    handle |= peg.astype(np.int64) << 40
+    handle |= np.where(linked, rng.integers(1, 3, count), 0) << 48
+    handle |= np.where(stop & (rng.random(count) < 0.1), 1, 0).astype(np.int64) << 56
+    rows["handle"] = np.where(special, handle, rows["handle"])
+    rows["orig_clid"] = np.where(linked, rng.integers(1, 8, count), np.where(place, 0, rows["orig_clid"]))
+    # A sideways market with jumps; time moves with the batches.
+    index = rng.random(count) < 0.06
+    number = rng.choice(list(_INDEX_BASES), count)
+    jumps = np.cumsum(rng.choice([0, 4_000, -4_000, 15_000, -15_000], count, p=[0.4, 0.25, 0.25, 0.05, 0.05]) * index)
+    jumps = np.clip(jumps, -150_000, 150_000)
+    bases = np.array([_INDEX_BASES.get(int(k), 0) for k in number])
+    rows[index] = np.zeros(1, COMMAND)
+    rows["kind"] = np.where(index, Command.INDEX, rows["kind"])
+    rows["symbol"] = np.where(index, number, rows["symbol"])
+    rows["qty"] = np.where(index, bases * (1_000_000 + jumps) // 1_000_000, rows["qty"])
+    leverage = (rows["kind"] == Command.SET_LEVERAGE) | (place & ~special & (rng.random(count) < 0.02))
+    rows["qty"] = np.where(leverage, rng.choice([0, 0, 2_500, 5_000, 10_000], count), rows["qty"])
+    rows["kind"] = np.where(leverage, Command.SET_LEVERAGE, rows["kind"])
+    return rows

@@ -51,9 +51,12 @@ def deleverage(h: Record) -> bool:
         if ins.state != _OPEN or ins.mark == 0 or is_stale(h, ins):
             continue
         index = fund_position(h, ins)
+        due = ins.adl_due != 0
+        ins.adl_due = 0
         if index == 0 or positions(h, index).qty == 0:
             continue
-        if profit_at_mark(ins, positions(h, index)) < 0 and spendable(h, np.int64(ins.settle)) < 0:
+        lost = profit_at_mark(ins, positions(h, index)) < 0 and spendable(h, np.int64(ins.settle)) < 0
+        if due or lost:
             deleverage_one(h, ins, index)
             # The rest has its turn with the next command: a handle or a cut may be needed only once.
             if not has_room(h, worst):

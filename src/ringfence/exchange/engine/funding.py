@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import muldiv, udiv
+from ringfence.exchange.engine.insurance import cannot_bear, fund_position
 from ringfence.exchange.engine.listing import next_funding, set_next_due
 from ringfence.exchange.engine.margin import touch_margin
 from ringfence.exchange.engine.marking import funding_basis_e8, look_at_book, move_mark, remark
@@ -88,6 +89,10 @@ def fund_one(h: Record, ins: Record) -> bool:
     """Let the holders of one perpetual pay each other; False if the buffer has no room for all of them."""
     if not has_room(h, np.int64(h.n_accounts) + 16):
         return False
+    index = fund_position(h, ins) if h.fund_account != 0 else np.int64(0)
+    if index != 0 and positions(h, index).qty != 0:
+        if cannot_bear(h, ins, payment(ins, positions(h, index).qty, ins.funding_rate_e8)):
+            return True  # the payment is still due; winners take the position first
     if ins.index_subticks != 0:
         move_mark(h, ins, ins.index_subticks, 0)  # at this instant nothing of the basis is left
     if ins.mark != 0 and ins.funding_rate_e8 != 0:

@@ -28,13 +28,13 @@ from ringfence.exchange.engine.tables import (
     positions,
 )
 from ringfence.exchange.engine.views import Record, compiled
-from ringfence.messages.commands import InstrumentState
+from ringfence.messages.commands import InstrumentState, OrderFlag
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.units.limits import MARK_SUBTICKS, QTY_MAX
 
 _AMENDED, _SELL_EVENT, _BY_ENGINE = int(Event.AMENDED), int(EventFlag.SELL), int(EventFlag.BY_ENGINE)
 _OPEN = int(InstrumentState.OPEN)
-_BY_LIQUIDATION = int(CancelReason.LIQUIDATION)
+_BY_LIQUIDATION, _IOC = int(CancelReason.LIQUIDATION), int(OrderFlag.IOC)
 _SLICES = 8
 """Beyond break-even the fund sells an eighth of what it holds for each index price."""
 _PPM = 1_000_000
@@ -93,6 +93,16 @@ def spending_px(ins: Record, sell: int) -> Any:
 
 
 @compiled
+def cannot_bear(h: Record, ins: Record, change: int) -> bool:
+    """Return whether a change to the fund's wallet would leave it below zero; then its position has to go first."""
+    if change >= 0 or margin_of(h, ins.settle, h.fund_account).wallet + change >= 0:
+        return False
+    ins.adl_due = 1
+    h.pending = np.int64(h.pending) | PENDING_ADL
+    return True
+
+
+@compiled
 def work(h: Record, until: int) -> Any:
     """Bring the fund's order in the next instrument up to date; True when all have had their turn."""
     while h.work_symbol < h.n_instruments:
@@ -117,7 +127,7 @@ def work(h: Record, until: int) -> Any:
 @compiled
 def work_position(h: Record, ins: Record, p: Record, index: int) -> None:
     """Choose price and quantity of the fund's order: break-even if the mark allows, else what it can afford."""
-    sell = 1 if p.qty > 0 else 0
+    sell, flags = 1 if p.qty > 0 else 0, 0
     px, qty = break_even_px(ins, p), min(abs(p.qty), _ORDER_MAX // ins.lot_size * ins.lot_size)
     if profit_at_mark(ins, p) < 0:
         if spendable(h, np.int64(ins.settle)) < 0:
@@ -126,24 +136,30 @@ def work_position(h: Record, ins: Record, p: Record, index: int) -> None:
         lots = udiv(abs(p.qty), ins.lot_size)
         slice_qty = min(udiv(lots + _SLICES - 1, np.int64(_SLICES)) * ins.lot_size, qty)
         worst = spending_px(ins, sell)
-        wallet = margin_of(h, ins.settle, h.fund_account).wallet
-        if wallet + min(gain_at(ins, p, worst, slice_qty), 0) >= 0:
-            px, qty = worst, slice_qty
+        # Every fill may round a unit against the fund.
+        wallet = margin_of(h, ins.settle, h.fund_account).wallet - FILLS_MAX
+        if wallet + min(gain_at(ins, p, worst, slice_qty), 0) >= 0 and crosses(ins, sell, worst):
+            px, qty, flags = worst, slice_qty, _IOC
     elif sell:
         px = max(px, reach(ins, sell))
     else:
         px = min(px, reach(ins, sell))
     if crosses(ins, sell, px):
         qty = min(qty, max(reachable_qty(h, ins, sell, px, qty), ins.lot_size))
-    place_fund_order(h, ins, p, index, sell, px, qty)
+    place_fund_order(h, ins, p, index, sell, px, qty, flags)
 
 
 _ORDER_MAX = QTY_MAX // 2
 
 
 @compiled
-def place_fund_order(h: Record, ins: Record, p: Record, index: int, sell: int, px: int, qty: int) -> None:
-    """Place the fund's order, or move the one that is there; it has one in each instrument."""
+def place_fund_order(
+    h: Record, ins: Record, p: Record, index: int, sell: int, px: int, qty: int, flags: int
+) -> None:
+    """Place the fund's order, or move the one that is there; it has one in each instrument.
+
+    Beyond break-even it takes and does not rest: what it may cost is what the fund has at this moment.
+    """
     m = margin_of(h, ins.settle, h.fund_account)
     slot = np.int64(p.orders)
     if slot != 0:
@@ -152,7 +168,7 @@ def place_fund_order(h: Record, ins: Record, p: Record, index: int, sell: int, p
             cancel(h, ins, p, slot, o, _BY_LIQUIDATION)
             relock(ins, m, p)
             slot = np.int64(0)
-        elif o.px == px and o.leaves == qty and not crosses(ins, sell, px):
+        elif o.px == px and o.leaves == qty and flags == 0 and not crosses(ins, sell, px):
             return
         else:
             lots = udiv(np.int64(o.leaves), ins.lot_size)
@@ -164,4 +180,4 @@ def place_fund_order(h: Record, ins: Record, p: Record, index: int, sell: int, p
             )  # fmt: skip
     if slot == 0:
         slot = open_order(h, ins, p, index, sell, px, qty)
-    enter(h, ins, m, p, index, slot, orders(h, slot), px, qty, 0, False, True)
+    enter(h, ins, m, p, index, slot, orders(h, slot), px, qty, flags, False, True)

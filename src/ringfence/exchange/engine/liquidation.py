@@ -30,11 +30,13 @@ from ringfence.exchange.engine.orders import cancel_orders, count_orders, events
 from ringfence.exchange.engine.records import (
     MARGIN_CLASSIC,
     ORDER_SELL,
+    PENDING_ADL,
     PENDING_WORK,
 )
 from ringfence.exchange.engine.stops import enter
 from ringfence.exchange.engine.tables import (
     emit,
+    find_position,
     handle_of,
     instruments,
     levels,
@@ -131,6 +133,10 @@ def scan(h: Record, until: int) -> Any:
                     if h.cursor + events_to_liquidate(h, m) * 64 > until:
                         h.scan_account = account
                         return False
+                    if not fund_can_take(h, asset, m):
+                        h.pending = np.int64(h.pending) | PENDING_ADL
+                        h.scan_account = account
+                        return False
                     liquidate(h, account, asset, m)
                 elif m.wallet < 0 and m.held == U(0):
                     if h.cursor + 128 > until:
@@ -143,6 +149,49 @@ def scan(h: Record, until: int) -> Any:
         return True
     h.scan_account = account
     return False
+
+
+@compiled
+def fund_can_take(h: Record, asset: int, m: Record) -> bool:
+    """Return whether the insurance account could take over an account's positions without falling below zero.
+
+    What it holds on the other side would be closed against them and the difference realised at once: at
+    most what it has lost on it at the mark, and what the account lacks. Where the fund cannot pay that,
+    winners take what it holds first (adl_due); then nothing is realised.
+    """
+    fund = margin_of(h, asset, h.fund_account)
+    left = cross_equity(h, m)
+    lost, opposite = np.int64(0), False
+    for k in range(np.int64(m.slots)):
+        p = positions(h, np.int64(m.base) + k)
+        if p.qty == 0:
+            continue
+        ins = instruments(h, p.symbol)
+        if p.leverage == 0:
+            left += profit_at_mark(ins, p)
+        else:
+            lost += max(-(own_margin(ins, p) + profit_at_mark(ins, p)), 0)
+        if is_opposite(h, fund, p):
+            opposite = True
+            fp = positions(h, find_position(fund, np.int64(p.symbol)))
+            lost += max(-profit_at_mark(ins, fp), 0)
+    if not opposite or fund.wallet >= lost + max(-left, 0):
+        return True
+    for k in range(np.int64(m.slots)):
+        p = positions(h, np.int64(m.base) + k)
+        if p.qty != 0 and is_opposite(h, fund, p):
+            instruments(h, p.symbol).adl_due = 1
+    return False
+
+
+@compiled
+def is_opposite(h: Record, fund: Record, p: Record) -> bool:
+    """Return whether the insurance account holds the other side of a position's instrument."""
+    index = find_position(fund, np.int64(p.symbol))
+    if index == 0:
+        return False
+    qty = positions(h, index).qty
+    return bool(qty != 0 and (qty > 0) != (p.qty > 0))
 
 
 @compiled
@@ -397,6 +446,9 @@ def take_over(h: Record, ins: Record, m: Record, p: Record, index: int, gain: in
     fm = margin_of(h, ins.settle, fund)
     fund_index = position_of(h, fm, fund, np.int64(ins.number))
     fp = positions(h, fund_index)
+    if fp.orders != 0:
+        # Its price was break-even before; what it is now, the next step says.
+        cancel_orders(h, fm, np.int64(ins.number), 0, _BY_LIQUIDATION)
     fill(h, ins, fm, fp, fund_index, 1 - sell, qty, value)
     relock(ins, fm, fp)
     h.pending = np.int64(h.pending) | PENDING_WORK

@@ -228,7 +228,8 @@ INSTRUMENT = record(
     ("stops_max", "u2"),
     ("mark_method", "u1"),
     ("adl_method", "u1"),
-    ("spare2", "u2"),
+    ("adl_due", "u1"),  # the insurance account's position has to go before it can do what comes next
+    ("spare2", "u1"),
     ("n_untriggered", "u4"),
     ("p_levels", "i8"),
     ("p_words", "i8"),

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import ceil_ppm, lot_value_at_mark, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lot_value_at_mark, udiv
 from ringfence.exchange.engine.clearing import fill
+from ringfence.exchange.engine.insurance import cannot_bear, fund_position
 from ringfence.exchange.engine.listing import set_next_due
 from ringfence.exchange.engine.margin import relock
 from ringfence.exchange.engine.orders import cancel_orders
@@ -51,6 +52,9 @@ def settle_now(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_SYMBOL, 0)
     if ins.mark == 0:
         return refuse(h, cmd, _R_NO_MARK, 0)
+    ins.expiry_ns = h.timestamp_ns  # if the insurance fund has to be relieved first, a TICK settles
+    ins.settle_count = 0
+    set_next_due(h)
     return settle(h, ins)
 
 
@@ -75,6 +79,12 @@ def settle(h: Record, ins: Record) -> bool:
         return False
     symbol = np.int64(ins.number)
     px = settlement_price(ins)
+    if h.fund_account != 0 and fund_position(h, ins) != 0:
+        p = positions(h, fund_position(h, ins))
+        value = udiv(abs(p.qty), ins.lot_size) * lot_value_at_mark(ins, px)
+        gain = value - abs(p.cost) if (p.qty > 0) != (ins.kind == INVERSE) else abs(p.cost) - value
+        if p.qty != 0 and cannot_bear(h, ins, gain):
+            return True  # it is still due; winners take the fund's position first
     emit(h, _SETTLEMENT, 0, U(0), 0, symbol, px, 0, 0)
     ins.mark = px
     ins.mark_lot_value = lot_value_at_mark(ins, px)

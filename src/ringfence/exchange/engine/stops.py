@@ -521,7 +521,7 @@ def activate(h: Record, ins: Record, slot: int, at: int) -> None:
         h, _TRIGGERED, _SELL_EVENT if sell else 0, handle_of(o, slot), p.account, ins.number, qty, stop_px,
         np.int64(0) if due else at,
     )  # fmt: skip
-    if o.flags & ORDER_LINKED and t.contingency == _OCO:
+    if o.flags & ORDER_LINKED and t.contingency == _OCO and not due:
         linked_filled(h, ins, p, slot, False)
     is_market = o.px == 0
     px = reach(ins, sell) if is_market else np.int64(o.px)

@@ -64,10 +64,10 @@ def tick(h: Record) -> bool:
         room += np.int64(h.n_live) + np.int64(h.n_untriggered) + np.int64(h.n_timers)
     if not has_room(h, room):
         return False
-    if h.next_due_ns != 0 and h.next_due_ns <= now:
-        return one_due(h)
     if h.pending & PENDING_ADL:
         return deleverage(h)
+    if h.next_due_ns != 0 and h.next_due_ns <= now:
+        return one_due(h)
     first = h.cursor
     until = first + EVENTS_PER_PIECE * RECORD_BYTES
     alone = not timers_due and not day_over and now < h.sampled_ns + NS_PER_MINUTE
