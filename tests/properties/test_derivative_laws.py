@@ -10,13 +10,15 @@ from ringfence.exchange.engine import Engine
 from ringfence.exchange.engine.records import ORDER_UNTRIGGERED
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import Command, VenueParameter
-from ringfence.messages.events import Event
+from ringfence.messages.events import Event, LiquidationStep
 from ringfence.testing.play import START_NS, command, opening
 from ringfence.testing.workloads import turmoil
 from ringfence.units.assets import ASSETS
 from tests.properties.test_engine_laws import (
     INSTRUMENTS,
     check_books_are_whole,
+    check_margins_equal_their_twin,
+    check_reduce_only_orders_reduce,
 )
 
 TRADERS = 8

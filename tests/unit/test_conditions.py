@@ -155,7 +155,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"symbol": "XBT_USDT", "stopPx": 9000, "execInst": "MarkPrice"}, "Invalid execInst"),
     ({"price": 9000, "clOrdLinkID": "a"}, "Invalid clOrdLinkID for contingencyType"),
     ({"price": 9000, "contingencyType": "OneCancelsTheOther"}, "Invalid clOrdLinkID for contingencyType"),
-    ({"price": 9000, "clOrdLinkID": "a", "contingencyType": "OneUpdatesTheOtherAbsolute"}, "Unsupported contingencyType"),
+    ({"price": 9000, "clOrdLinkID": "a", "contingencyType": "OneUpdatesTheOther"}, "Unsupported contingencyType"),
     ({"price": 9000, "simpleOrderQty": 1}, "simpleOrderQty is no longer supported"),
     ({"ordType": "MarketWithLeftOverAsLimit"}, "Unsupported ordType"),
     ({"price": 9000, "execInst": "AllOrNone"}, "Unsupported execInst"),
