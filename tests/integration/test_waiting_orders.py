@@ -11,6 +11,7 @@ from ringfence.exchange.gateway import Permission
 from ringfence.messages.commands import Command
 from ringfence.testing.client import Client
 from ringfence.testing.play import command
+from ringfence.testing.socket import Socket
 from ringfence.testing.venue import Venue, key_of
 from ringfence.units.limits import MARK_SUBTICKS
 
@@ -189,6 +190,34 @@ def test_a_bulk_of_linked_orders(alice: Client) -> None:
     refused = alice.call("POST", "/order/bulk", {"orders": [*orders, {**linked, "ordType": "Stop"}]})
     assert refused.status == 400
     assert refused.error == "Invalid stopPx for ordType"
+
+
+async def test_a_listener_hears_of_a_stop_from_its_placing_to_its_end(venue: Venue) -> None:
+    socket = await Socket.signed(venue.realtime_url, 4)
+    await socket.subscribe("order", "execution")
+    reply = await socket.order(orderQty=100, side="Buy", stopPx=10_020, price=10_000, clOrdID="ws-stop")
+    assert (reply["data"]["ordType"], reply["data"]["workingIndicator"]) == ("StopLimit", False)
+    amended = await socket.order("amendOrder", orderID=reply["data"]["orderID"], stopPx=10_010)
+    assert amended["data"]["stopPx"] == 10_010
+    refused = await socket.order(orderQty=100, ordType="StopLimit", price=10_000)
+    assert refused["error"]["message"] == "Invalid stopPx for ordType"
+    begin = len(socket.frames)
+    # Outside the loop, which hears of it meanwhile.
+    await asyncio.to_thread(mark, venue, 10_015)
+    told = await socket.until(lambda f: f.get("table") == "order", since=begin)
+    assert told["action"] == "update"
+    (row,) = told["data"]
+    assert (row["triggered"], row["ordStatus"], row["workingIndicator"]) == (
+        "StopOrderTriggered",
+        "New",
+        True,
+    )
+    kinds = [row["execType"] for f in socket.frames if f.get("table") == "execution" for row in f["data"]]
+    assert kinds == ["New", "Replaced", "TriggeredOrActivatedBySystem"]
+    assert (await socket.order("cancelAllOrders"))["data"][0]["ordStatus"] == "Canceled"
+    assert socket.faults == []
+    socket.close()
+    await asyncio.to_thread(mark, venue, 10_000)
 
 
 # ---- what became of it

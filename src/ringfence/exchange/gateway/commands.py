@@ -67,12 +67,12 @@ def pack(
 
 
 def market_of(views: Views, parameters: Parameters) -> Market:
-    """Return the market that `symbol` names exactly, whatever its case. Raises Refused."""
+    """Return the market that `symbol` names exactly, whatever its case; no index. Raises Refused."""
     symbol = parameters.get("symbol")
     if not isinstance(symbol, str) or not symbol:
         raise invalid("symbol is required")
     market = views.symbols.get(symbol) or views.symbols.get(symbol.upper())
-    if market is None:
+    if market is None or market.instrument.is_index:
         raise invalid("Invalid symbol")
     return market
 
