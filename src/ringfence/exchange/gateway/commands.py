@@ -132,7 +132,7 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
     market = market_of(views, parameters)
     qty = _quantity(parameters, "orderQty")
     price = read.number(parameters, "price")
-    flags = _instructions(parameters)
+    flags = _instructions(parameters) if "execInst" in parameters else 0
     # What is neither triggered nor pegged nor linked is most of what comes, and is not looked at twice.
     is_plain = conditions.FIELDS.isdisjoint(parameters)
     kind = _order_type(parameters, has_price=price is not None, is_plain=is_plain)
@@ -185,8 +185,9 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
         if link is not None:
             data.append((CLORDLINKID, link.encode()))
             link_hash = clid_hash(link)
+    display = _display(parameters) if "displayQty" in parameters else DISPLAY_ALL
     record = _RECORD.pack(
-        word, qty, clid_hash(clordid) if clordid else 0, link_hash, request, px, stop_px, account, _display(parameters),
+        word, qty, clid_hash(clordid) if clordid else 0, link_hash, request, px, stop_px, account, display,
         market.instrument.number, _PLACE, kind, flags, 0,
     )  # fmt: skip
     return record + encode_data(data) if data else record

@@ -84,8 +84,6 @@ def time_in_force(flags: int, ordtype: int) -> str:
 
 
 def exec_inst(flags: int, ordtype: int, condition: "Condition | None") -> str | None:
-    if condition is None and not flags & _ANY_EXEC_INST:
-        return None
     words = [name for bit, name in _EXEC_INST if flags & bit]
     if condition is not None:
         if _STOP <= ordtype <= _LIMIT_IF_TOUCHED:
@@ -241,7 +239,9 @@ class Order:
             "settlCurrency": of.settle.currency,
             "ordType": ORDER_TYPES[self.ordtype],
             "timeInForce": time_in_force(self.flags, self.ordtype),
-            "execInst": exec_inst(self.flags, self.ordtype, condition),
+            "execInst": exec_inst(self.flags, self.ordtype, condition)
+            if self.flags & _ANY_EXEC_INST or condition is not None
+            else None,
             "contingencyType": None,
             "ordStatus": now.status,
             "triggered": None,
