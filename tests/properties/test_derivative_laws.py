@@ -10,15 +10,13 @@ from ringfence.exchange.engine import Engine
 from ringfence.exchange.engine.records import ORDER_UNTRIGGERED
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import Command, VenueParameter
-from ringfence.messages.events import Event, LiquidationStep
+from ringfence.messages.events import Event
 from ringfence.testing.play import START_NS, command, opening
 from ringfence.testing.workloads import turmoil
 from ringfence.units.assets import ASSETS
 from tests.properties.test_engine_laws import (
     INSTRUMENTS,
     check_books_are_whole,
-    check_margins_equal_their_twin,
-    check_reduce_only_orders_reduce,
 )
 
 TRADERS = 8
@@ -27,7 +25,7 @@ POOR_XBT, POOR_USDT = 3_000_000, 30_000_000
 """A few times the margin of one order: a wallet does not last long."""
 
 
-def setup(fund: int) -> Records:
+def founded(fund: int) -> Records:
     rows = [opening(accounts=0)]
     for account in range(1, FUND + 1):
         rows.append(command(Command.OPEN_ACCOUNT, account=account))
@@ -38,6 +36,15 @@ def setup(fund: int) -> Records:
                 rows.append(command(Command.DEPOSIT, account=account, symbol=asset, qty=amount))
     rows.append(command(Command.CONFIGURE_VENUE, type=VenueParameter.INSURANCE_ACCOUNT, qty=FUND))
     return np.concatenate(rows)
+
+
+def with_ticks(commands: Records, every: int = 10) -> Records:
+    """Return commands with TICKs between them: what is left over is gone on with."""
+    parts = [
+        np.concatenate([commands[k : k + every], *[command(Command.TICK)] * 3])
+        for k in range(0, len(commands), every)
+    ]
+    return np.concatenate(parts)
 
 
 def held(engine: Engine, asset: int) -> int:
@@ -116,7 +123,7 @@ def drain(engine: Engine, now: int) -> list[Any]:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_market_in_motion_adds_up(seed: int, fund: int) -> None:
     engine = Engine(accounts=64, orders=64)
-    engine.step(setup(fund), timestamp_ns=START_NS)
+    engine.step(founded(fund), timestamp_ns=START_NS)
     commands = turmoil(seed, count=1_500, accounts=TRADERS)
     seen: Counter[Event] = Counter()
     deposited = [held(engine, asset) for asset in range(len(ASSETS))]
@@ -150,4 +157,38 @@ def test_a_market_in_motion_adds_up(seed: int, fund: int) -> None:
         untriggered = engine.state.orders["flags"] & ORDER_UNTRIGGERED != 0
         assert int(engine.state.header["n_untriggered"]) == int(np.count_nonzero(untriggered))
     if seed == 0:
-        assert seen[Event.LIQUIDATION] and seen[Event.TRIGGERED] and seen[Event.FUNDED], seen
+        for kind in (Event.LIQUIDATION, Event.TRIGGERED, Event.FUNDED):
+            assert seen[kind], f"a market without {kind.name} proves little: {seen}"
+
+
+@pytest.mark.parametrize("seed", [70, 71])
+def test_a_snapshot_anywhere_goes_on_identically(seed: int, tmp_path: Any) -> None:
+    """Heaps, rings and what is left over are part of the state."""
+    commands = with_ticks(turmoil(seed, count=1_000, accounts=TRADERS))
+    straight = Engine()
+    straight.step(founded(fund=10**6), timestamp_ns=START_NS)
+    half = len(commands) // 2
+    straight.step(commands[:half], timestamp_ns=START_NS)
+    straight.save(tmp_path / "snapshot")
+    resumed = Engine.load(tmp_path / "snapshot")
+    assert resumed.digest() == straight.digest()
+    later = START_NS + 10**9
+    expected = straight.step(commands[half:], timestamp_ns=later).tobytes()
+    assert resumed.step(commands[half:], timestamp_ns=later).tobytes() == expected
+    assert resumed.digest() == straight.digest()
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_batch_borders_do_not_matter(size: int) -> None:
+    """How much room a buffer happens to have must not show."""
+    commands = with_ticks(turmoil(72, count=1_000, accounts=TRADERS))
+    whole, cut = Engine(), Engine()
+    for engine in (whole, cut):
+        engine.step(founded(fund=10**6), timestamp_ns=START_NS)
+    expected = whole.step(commands, timestamp_ns=START_NS).tobytes()
+    parts = [
+        cut.step(commands[k : k + size], timestamp_ns=START_NS).tobytes()
+        for k in range(0, len(commands), size)
+    ]
+    assert b"".join(parts) == expected
+    assert whole.digest() == cut.digest()

@@ -14,10 +14,11 @@ from ringfence.exchange.engine.views import BUILD, COMPILED
 from ringfence.messages.batch import Records
 from ringfence.messages.events import Event
 from ringfence.testing.play import START_NS, opening
-from ringfence.testing.workloads import SMALL, everything, workload
+from ringfence.testing.workloads import SMALL, everything, turmoil, workload
+from tests.properties.test_derivative_laws import TRADERS, founded, with_ticks
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [*SMALL, "everything"]
+NAMES = [*SMALL, "everything", "turmoil"]
 SEEDS = (1, 2, 3)
 
 
@@ -25,6 +26,11 @@ def flows(name: str) -> list[tuple[Records, Records]]:
     """Return (setup, commands) pairs."""
     if name == "everything":
         return [(opening(accounts=6), everything(seed, count=1_500, accounts=6)) for seed in SEEDS]
+    if name == "turmoil":
+        return [
+            (founded(fund=10**6), with_ticks(turmoil(seed, count=900, accounts=TRADERS)))
+            for seed in SEEDS[:2]
+        ]
     work = workload(name, SMALL)
     return [(work.setup, work.commands)]
 

@@ -76,9 +76,7 @@ class Market:
 
     def _events(self, rows: Records) -> Iterator[Happened]:
         for event in self.engine.step(rows, timestamp_ns=self.now_ns):
-            yield Happened(
-                Event(int(event["kind"])), *(int(event[name]) for name in Happened._fields[1:])
-            )
+            yield Happened(Event(int(event["kind"])), *(int(event[name]) for name in Happened._fields[1:]))
 
     def after(self, seconds: float) -> list[Happened]:
         """Let time pass, with one TICK at its end (and more while something is due)."""
@@ -96,7 +94,11 @@ class Market:
     def mark(self, symbol: str, price: float) -> list[Happened]:
         of = INSTRUMENTS[symbol]
         return self.run(
-            command(Command.MARK, symbol=of.number, qty=round(price * 10 ** (of.tick_decimals + 2) / of.tick_units))
+            command(
+                Command.MARK,
+                symbol=of.number,
+                qty=round(price * 10 ** (of.tick_decimals + 2) / of.tick_units),
+            )
         )
 
     # ---- orders
@@ -116,7 +118,11 @@ class Market:
             else:
                 kind = OrderType.MARKET if price is None else OrderType.LIMIT
         handle = instructions(
-            trigger=trigger, peg=peg, peg_offset=ticks(offset), contingency=contingency, within_mark=within_mark
+            trigger=trigger,
+            peg=peg,
+            peg_offset=ticks(offset),
+            contingency=contingency,
+            within_mark=within_mark,
         )
         return self.run(
             command(
@@ -133,7 +139,12 @@ class Market:
 
     def leverage(self, account: int, symbol: str, times: float) -> list[Happened]:
         return self.run(
-            command(Command.SET_LEVERAGE, account=account, symbol=INSTRUMENTS[symbol].number, qty=round(times * 100))
+            command(
+                Command.SET_LEVERAGE,
+                account=account,
+                symbol=INSTRUMENTS[symbol].number,
+                qty=round(times * 100),
+            )
         )
 
     # ---- what there is

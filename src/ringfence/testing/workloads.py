@@ -158,7 +158,7 @@ def _venue(shape: Shape) -> Records:
 def _generate(shape: Shape, venue: Records) -> Records:
     engine = Engine(accounts=2 * shape.accounts, orders=1 << 21)
     engine.step(venue, timestamp_ns=START_NS)
-    engine.state.set_positions(1 << 22)
+    engine.state.set_positions(max(1 << 22, len(engine.state.positions)))
     filling = shape.books * shape.depth
     out = allocate(COMMAND, filling + shape.commands)
     events = allocate(EVENT, 1 << 16)
@@ -438,10 +438,14 @@ def turmoil(seed: int, *, count: int, accounts: int) -> Records:
     stop = special & (kinds >= 2) & (kinds <= 5)
     rows["stop_px"] = np.where(stop, 10_000 + rng.integers(-300, 301, count), 0)
     rows["display"] = np.where(special, DISPLAY_ALL, rows["display"])
-    peg = np.where(stop & (rng.random(count) < 0.3), 3, np.where(special & (kinds == 6), rng.integers(1, 3, count), 0))
+    peg = np.where(
+        stop & (rng.random(count) < 0.3), 3, np.where(special & (kinds == 6), rng.integers(1, 3, count), 0)
+    )
     sell = (rows["flags"] & int(OrderFlag.SELL)) != 0
     falling = sell == (kinds <= 3)
-    offset = np.where(peg == 3, rng.integers(1, 200, count) * np.where(falling, -1, 1), rng.integers(-3, 4, count))
+    offset = np.where(
+        peg == 3, rng.integers(1, 200, count) * np.where(falling, -1, 1), rng.integers(-3, 4, count)
+    )
     linked = special & (rng.random(count) < 0.4)
     handle = (offset.astype(np.int64) & 0xFFFFFFFF) * (peg > 0)
     handle |= np.where(stop, rng.integers(0, 3, count), 0) << 32
@@ -453,7 +457,9 @@ def turmoil(seed: int, *, count: int, accounts: int) -> Records:
     # A sideways market with jumps; time moves with the batches.
     index = rng.random(count) < 0.06
     number = rng.choice(list(_INDEX_BASES), count)
-    jumps = np.cumsum(rng.choice([0, 4_000, -4_000, 15_000, -15_000], count, p=[0.4, 0.25, 0.25, 0.05, 0.05]) * index)
+    jumps = np.cumsum(
+        rng.choice([0, 4_000, -4_000, 15_000, -15_000], count, p=[0.4, 0.25, 0.25, 0.05, 0.05]) * index
+    )
     jumps = np.clip(jumps, -150_000, 150_000)
     bases = np.array([_INDEX_BASES.get(int(k), 0) for k in number])
     rows[index] = np.zeros(1, COMMAND)

@@ -34,6 +34,13 @@ def lots_of(ins: Record, qty: int) -> Any:
     return mulhi(qty << 2, ins.per_lot)
 
 
+@inline
+def lots_held(ins: Record, qty: int) -> Any:
+    """Return the whole lots of a position's size; without a divide while it is no larger than an order."""
+    size = abs(qty)
+    return lots_of(ins, size) if size < 2**31 else udiv(size, ins.lot_size)
+
+
 @compiled
 def muldiv_wide(a: int, b: int, d: int) -> Any:
     """Return a*b/d towards zero through a 128-bit product and a restoring division; d > 0."""

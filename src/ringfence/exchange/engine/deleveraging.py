@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import muldiv, udiv
+from ringfence.exchange.engine.arithmetic import lots_held, muldiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import fund_position, spendable
-from ringfence.exchange.engine.liquidation import own_margin, price_of_value
+from ringfence.exchange.engine.liquidation import ask_for_scan, own_margin, price_of_value
 from ringfence.exchange.engine.margin import maintenance_ppm, profit_at_mark, relock
 from ringfence.exchange.engine.marking import is_stale
 from ringfence.exchange.engine.orders import cancel_orders
-from ringfence.exchange.engine.records import PENDING_ADL, PENDING_SCAN
+from ringfence.exchange.engine.records import PENDING_ADL
 from ringfence.exchange.engine.tables import (
     emit,
     find_position,
@@ -45,7 +45,7 @@ def deleverage(h: Record) -> bool:
     worst = np.int64(h.n_live) + np.int64(h.n_untriggered) + 4 * np.int64(h.n_accounts) + 64
     if not has_room(h, worst):
         return False
-    h.pending = (np.int64(h.pending) & ~PENDING_ADL) | PENDING_SCAN
+    h.pending = np.int64(h.pending) & ~PENDING_ADL
     for symbol in range(1, np.int64(h.n_instruments) + 1):
         ins = instruments(h, symbol)
         if ins.state != _OPEN or ins.mark == 0 or is_stale(h, ins):
@@ -58,6 +58,7 @@ def deleverage(h: Record) -> bool:
         lost = profit_at_mark(ins, positions(h, index)) < 0 and spendable(h, np.int64(ins.settle)) < 0
         if due or lost:
             deleverage_one(h, ins, index)
+            ask_for_scan(h, np.int64(ins.settle))
             # The rest has its turn with the next command: a handle or a cut may be needed only once.
             if not has_room(h, worst):
                 h.pending = np.int64(h.pending) | PENDING_ADL
@@ -71,7 +72,7 @@ def deleverage_one(h: Record, ins: Record, index: int) -> None:
     fund = np.int64(h.fund_account)
     fm = margin_of(h, ins.settle, fund)
     cancel_orders(h, fm, np.int64(ins.number), 0, _BY_ADL)
-    needed = udiv(abs(p.qty), ins.lot_size)
+    needed = lots_held(ins, p.qty)
     count = rank_holders(h, ins, p)
     e = emit(h, _ADL_BEGUN, np.int64(ins.adl_method), U(0), 0, np.int64(ins.number), abs(p.qty), 0, count)
     e.maker_account = fund
@@ -105,7 +106,7 @@ def rank_holders(h: Record, ins: Record, fp: Record) -> Any:
             continue
         r = ranks(h, count)
         r.position, r.take = index, 0
-        r.lots = udiv(abs(p.qty), ins.lot_size)
+        r.lots = lots_held(ins, p.qty)
         r.key = rank_key(ins, p) if ins.adl_method == _RANKED else profit_at_mark(ins, p)
         count += 1
     return count
@@ -115,7 +116,7 @@ def rank_holders(h: Record, ins: Record, fp: Record) -> Any:
 def rank_key(ins: Record, p: Record) -> Any:
     """Return profit per cost times (in profit) or by (in loss) the effective leverage, in ppm."""
     profit = profit_at_mark(ins, p)
-    value = udiv(abs(p.qty), ins.lot_size) * ins.mark_lot_value
+    value = lots_held(ins, p.qty) * ins.mark_lot_value
     ratio = muldiv(profit, np.int64(_PPM), max(abs(p.cost), 1))
     if p.leverage != 0:
         margin = own_margin(ins, p)
@@ -236,7 +237,7 @@ def hand_over(
     m = margin_of(h, ins.settle, np.int64(p.account))
     cancel_orders(h, m, np.int64(ins.number), 0, _BY_ADL)
     qty = lots * ins.lot_size
-    value = muldiv(abs(fp.cost), lots, udiv(abs(fp.qty), ins.lot_size))
+    value = muldiv(abs(fp.cost), lots, lots_held(ins, fp.qty))
     sell = 1 if p.qty > 0 else 0
     e = emit(h, _DELEVERAGED, _SELL_EVENT if sell else 0, U(0), p.account, ins.number, qty, place, value)
     e.maker_account = h.fund_account

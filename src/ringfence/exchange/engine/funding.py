@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import muldiv, udiv
+from ringfence.exchange.engine.arithmetic import lots_held, muldiv, udiv
 from ringfence.exchange.engine.insurance import cannot_bear, fund_position
+from ringfence.exchange.engine.liquidation import ask_for_scan
 from ringfence.exchange.engine.listing import next_funding, set_next_due
 from ringfence.exchange.engine.margin import touch_margin
 from ringfence.exchange.engine.marking import funding_basis_e8, look_at_book, move_mark, remark
-from ringfence.exchange.engine.records import PENDING_SCAN
 from ringfence.exchange.engine.tables import (
     emit,
     find_position,
@@ -104,7 +104,7 @@ def fund_one(h: Record, ins: Record) -> bool:
     say_funding(h, ins)
     if ins.index_subticks != 0:
         remark(h, ins)
-    h.pending = np.int64(h.pending) | PENDING_SCAN
+    ask_for_scan(h, np.int64(ins.settle))
     return True
 
 
@@ -138,7 +138,7 @@ def pay(h: Record, ins: Record) -> None:
 @compiled
 def payment(ins: Record, qty: int, rate: int) -> Any:
     """Return what a position receives (negative: pays): payers round up, receivers down."""
-    value = udiv(abs(qty), ins.lot_size) * ins.mark_lot_value
+    value = lots_held(ins, qty) * ins.mark_lot_value
     size = muldiv(value, abs(rate), RATE_E8)
     if (qty > 0) != (rate > 0):
         return size

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, lot_value, muldiv, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, lot_value, lots_held, muldiv, udiv
 from ringfence.exchange.engine.book import unlink
 from ringfence.exchange.engine.cancelling import cancel
 from ringfence.exchange.engine.liquidation import FILLS_MAX, open_order, reachable_qty
@@ -61,7 +61,7 @@ def spendable(h: Record, asset: int) -> Any:
 @compiled
 def break_even_px(ins: Record, p: Record) -> Any:
     """Return the price in ticks at which the fund's position has its cost, rounded to the fund's favour."""
-    lots = udiv(abs(p.qty), ins.lot_size)
+    lots = lots_held(ins, p.qty)
     cost = max(abs(p.cost), 1)
     highest = np.int64(ins.px_max)
     if ins.kind == INVERSE:
@@ -76,7 +76,7 @@ def break_even_px(ins: Record, p: Record) -> Any:
 @compiled
 def gain_at(ins: Record, p: Record, px: int, qty: int) -> Any:
     """Return what closing `qty` of a position at a price would gain."""
-    lots, held = udiv(qty, ins.lot_size), udiv(abs(p.qty), ins.lot_size)
+    lots, held = lots_held(ins, qty), lots_held(ins, p.qty)
     value = lots * lot_value(ins, px)
     cost = muldiv(abs(p.cost), lots, held)
     return value - cost if (p.qty > 0) != (ins.kind == INVERSE) else cost - value
@@ -133,7 +133,7 @@ def work_position(h: Record, ins: Record, p: Record, index: int) -> None:
         if spendable(h, np.int64(ins.settle)) < 0:
             h.pending = np.int64(h.pending) | PENDING_ADL
             return
-        lots = udiv(abs(p.qty), ins.lot_size)
+        lots = lots_held(ins, p.qty)
         slice_qty = min(udiv(lots + _SLICES - 1, np.int64(_SLICES)) * ins.lot_size, qty)
         worst = spending_px(ins, sell)
         # Every fill may round a unit against the fund.

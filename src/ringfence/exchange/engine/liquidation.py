@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lots_of, muldiv, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lots_held, muldiv, udiv
 from ringfence.exchange.engine.book import SHOW_ALL, adopt, take_slot
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.ladder import next_price, previous_price
@@ -31,6 +31,7 @@ from ringfence.exchange.engine.records import (
     MARGIN_CLASSIC,
     ORDER_SELL,
     PENDING_ADL,
+    PENDING_SCAN,
     PENDING_WORK,
 )
 from ringfence.exchange.engine.stops import enter
@@ -44,11 +45,12 @@ from ringfence.exchange.engine.tables import (
     orders,
     position_of,
     positions,
+    prefetch_position,
 )
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import InstrumentState, OrderFlag
 from ringfence.messages.events import CancelReason, Event, EventFlag, LiquidationStep
-from ringfence.units.assets import ASSETS
+from ringfence.messages.records import RECORD_BYTES
 from ringfence.units.limits import MARK_SUBTICKS
 
 _LIQUIDATION, _COVERED, _ACCEPTED = int(Event.LIQUIDATION), int(Event.COVERED), int(Event.ACCEPTED)
@@ -57,15 +59,13 @@ _TIER_LOWERED, _ORDERS_CANCELED = int(LiquidationStep.TIER_LOWERED), int(Liquida
 _REDUCED, _TAKEN_OVER = int(LiquidationStep.REDUCED), int(LiquidationStep.TAKEN_OVER)
 _BY_LIQUIDATION = int(CancelReason.LIQUIDATION)
 _OPEN = int(InstrumentState.OPEN)
-_MARGIN_ASSETS = tuple(asset.number for asset in ASSETS if asset.is_margin)
-_N_MARGIN_ASSETS = len(_MARGIN_ASSETS)
-assert _MARGIN_ASSETS == tuple(range(_N_MARGIN_ASSETS))
 
 SCAN_SLICE = 1 << 14
 """Accounts looked at by one command: about half a millisecond."""
 FILLS_MAX = 500
 """Orders that one step of a liquidation may meet."""
 EVENTS_PER_POSITION = 10
+_AHEAD = 16
 _SUM_LIMIT = 2**62
 CROSS, ISOLATED = 1, 2
 
@@ -120,35 +120,56 @@ def shortage(h: Record, m: Record) -> Any:
     return found | CROSS if fresh and equity < needed and needed > 0 else found
 
 
+@inline
+def ask_for_scan(h: Record, asset: int) -> None:
+    """Have all accounts looked at that hold something in an asset: its wallets or marks have moved."""
+    h.scan_assets = np.int64(h.scan_assets) | (1 << np.int64(asset))
+    h.scan_account = 0
+    h.pending = np.int64(h.pending) | PENDING_SCAN
+
+
 @compiled
 def scan(h: Record, until: int) -> Any:
     """Look at the next slice of accounts and liquidate, while events stay below `until`; True when all are done."""
-    account = max(np.int64(h.scan_account), 1)
-    last = min(account + SCAN_SLICE, np.int64(h.n_accounts) + 1)
-    while account < last:
-        if account != h.fund_account:
-            for asset in range(_N_MARGIN_ASSETS):
-                m = margin_of(h, asset, account)
-                if m.held != U(0) and shortage(h, m) != 0:
-                    if h.cursor + events_to_liquidate(h, m) * 64 > until:
-                        h.scan_account = account
-                        return False
-                    if not fund_can_take(h, asset, m):
-                        h.pending = np.int64(h.pending) | PENDING_ADL
-                        h.scan_account = account
-                        return False
-                    liquidate(h, account, asset, m)
-                elif m.wallet < 0 and m.held == U(0):
-                    if h.cursor + 128 > until:
-                        h.scan_account = account
-                        return False
-                    cover(h, asset, account, m)
-        account += 1
-    if account > h.n_accounts:
-        h.scan_account = 0
+    asset = np.int64(trailing_zeros(U(h.scan_assets)))
+    begin = max(np.int64(h.scan_account), 1)
+    last = min(begin + SCAN_SLICE, np.int64(h.n_accounts) + 1)
+    for account in range(begin, last):
+        m = margin_of(h, asset, account)
+        ahead = margin_of(h, asset, min(account + _AHEAD, np.int64(h.n_accounts)))
+        prefetch_position(h, np.int64(ahead.base))
+        if m.held == U(0):
+            done = m.wallet >= 0 or take_care_of(h, asset, account, m, until)
+        else:
+            done = shortage(h, m) == 0 or take_care_of(h, asset, account, m, until)
+        if not done:
+            h.scan_account = account
+            return False
+    h.scan_account = last
+    if last <= h.n_accounts:
+        return False
+    h.scan_account = 0
+    h.scan_assets = np.int64(h.scan_assets) & ~(1 << asset)
+    return h.scan_assets == 0
+
+
+@compiled
+def take_care_of(h: Record, asset: int, account: int, m: Record, until: int) -> bool:
+    """Liquidate an account that is short, or cover what a flat one owes; False if it has to wait."""
+    if account == h.fund_account:
         return True
-    h.scan_account = account
-    return False
+    if m.held == U(0):
+        if h.cursor + 2 * RECORD_BYTES > until:
+            return False
+        cover(h, asset, account, m)
+        return True
+    if h.cursor + events_to_liquidate(h, m) * RECORD_BYTES > until:
+        return False
+    if not fund_can_take(h, asset, m):
+        h.pending = np.int64(h.pending) | PENDING_ADL
+        return False
+    liquidate(h, account, asset, m)
+    return True
 
 
 @compiled
@@ -292,7 +313,7 @@ def reduce_to_lower_tiers(h: Record, m: Record, short: int) -> None:
 @compiled
 def reduce_one(h: Record, m: Record, p: Record, index: int) -> None:
     ins = instruments(h, p.symbol)
-    exposure, lots = abs(p.cost), udiv(abs(p.qty), ins.lot_size)
+    exposure, lots = abs(p.cost), lots_held(ins, p.qty)
     limit = ins.risk_base + (np.int64(p.tier) - 1) * ins.risk_step
     # Rounded up, so that what is left is not above the limit.
     excess = min(muldiv(exposure - limit, lots, exposure) + 1, lots)
@@ -458,7 +479,7 @@ def take_over(h: Record, ins: Record, m: Record, p: Record, index: int, gain: in
 @compiled
 def price_of_value(ins: Record, qty: int, value: int) -> Any:
     """Return the price in subticks at which a quantity has this value, towards zero; at most the highest."""
-    lots = lots_of(ins, qty) if qty < 2**31 else udiv(qty, ins.lot_size)
+    lots = lots_held(ins, qty)
     highest = np.int64(ins.px_max) * MARK_SUBTICKS
     if ins.kind == INVERSE:
         if value == 0 or udiv(value, lots) <= udiv(ins.factor, np.int64(ins.px_max)):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, udiv
+from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lots_held, udiv
 from ringfence.exchange.engine.records import MARGIN_CLASSIC, ORDER_SELL
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
@@ -97,7 +97,7 @@ def reserve(h: Record, ins: Record, p: Record, flags: int, value: int, qty: int)
 @inline
 def profit_at_mark(ins: Record, p: Record) -> Any:
     """Return the unrealised profit of one position in settlement units."""
-    exposure = udiv(abs(p.qty), ins.lot_size) * ins.mark_lot_value
+    exposure = lots_held(ins, p.qty) * ins.mark_lot_value
     value = exposure if p.qty > 0 else -exposure
     return p.cost - value if ins.kind == INVERSE else value - p.cost
 

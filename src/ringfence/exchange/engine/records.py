@@ -38,6 +38,8 @@ HEADER = record(
     ("n_linked", "u4"),
     ("work_symbol", "u4"),  # where the insurance account's work stands
     ("n_untriggered", "u4"),
+    ("scan_assets", "u4"),  # bit k: accounts that hold something in asset k are looked at
+    ("spare", "u4"),
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),
     ("p_margins", "i8"),
@@ -132,7 +134,7 @@ MARGIN = record(
     ("timer", "u4"),  # asset 0 only: the account's cancel-all-after
     ("parent", "u4"),  # asset 0 only: the account it is a sub-account of
 )
-BLOCK_SMALL, BLOCK_MEDIUM, BLOCK_LARGE = 4, 16, 64
+BLOCK_SMALL, BLOCK_MEDIUM, BLOCK_LARGE = 2, 16, 64
 MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT, MARGIN_SELF_TRADE_MASK = 1, 1, 6
 MARGIN_FEE_TIER_SHIFT, MARGIN_FEE_TIER_MASK, MARGIN_CLASSIC = 3, 56, 64
 FEE_EXEMPT = 7

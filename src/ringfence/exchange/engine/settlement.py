@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lot_value_at_mark, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lot_value_at_mark, lots_held, udiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import cannot_bear, fund_position
+from ringfence.exchange.engine.liquidation import ask_for_scan
 from ringfence.exchange.engine.listing import set_next_due
 from ringfence.exchange.engine.margin import relock
 from ringfence.exchange.engine.orders import cancel_orders
@@ -18,7 +19,6 @@ from ringfence.exchange.engine.records import (
     FEE_EXEMPT,
     MARGIN_FEE_TIER_MASK,
     MARGIN_FEE_TIER_SHIFT,
-    PENDING_SCAN,
 )
 from ringfence.exchange.engine.tables import (
     emit,
@@ -81,7 +81,7 @@ def settle(h: Record, ins: Record) -> bool:
     px = settlement_price(ins)
     if h.fund_account != 0 and fund_position(h, ins) != 0:
         p = positions(h, fund_position(h, ins))
-        value = udiv(abs(p.qty), ins.lot_size) * lot_value_at_mark(ins, px)
+        value = lots_held(ins, p.qty) * lot_value_at_mark(ins, px)
         gain = value - abs(p.cost) if (p.qty > 0) != (ins.kind == INVERSE) else abs(p.cost) - value
         if p.qty != 0 and cannot_bear(h, ins, gain):
             return True  # it is still due; winners take the fund's position first
@@ -104,14 +104,14 @@ def settle(h: Record, ins: Record) -> bool:
     ins.funding_interval_ns = ins.next_funding_ns = 0
     set_next_due(h)
     emit(h, _STATE_SET, 0, U(0), 0, symbol, _IS_SETTLED, 0, 0)
-    h.pending = np.int64(h.pending) | PENDING_SCAN
+    ask_for_scan(h, np.int64(ins.settle))
     return True
 
 
 @compiled
 def settle_position(h: Record, ins: Record, m: Record, p: Record, index: int) -> None:
     qty, sell = abs(p.qty), 1 if p.qty > 0 else 0
-    value = udiv(qty, ins.lot_size) * ins.mark_lot_value
+    value = lots_held(ins, qty) * ins.mark_lot_value
     tier = (np.int64(m.flags) & MARGIN_FEE_TIER_MASK) >> MARGIN_FEE_TIER_SHIFT
     fee = np.int64(0) if tier == FEE_EXEMPT else ceil_ppm(value, np.int64(ins.settlement_fee_ppm))
     emit(h, _SETTLED, 0, U(0), p.account, ins.number, p.qty, 0, fee)

@@ -10,7 +10,7 @@ import numpy as np
 from ringfence.exchange.engine.deleveraging import deleverage
 from ringfence.exchange.engine.funding import fund_one, sample_premiums
 from ringfence.exchange.engine.insurance import work
-from ringfence.exchange.engine.liquidation import scan
+from ringfence.exchange.engine.liquidation import ask_for_scan, scan
 from ringfence.exchange.engine.marking import set_index, set_mark
 from ringfence.exchange.engine.records import PENDING_ADL, PENDING_SCAN, PENDING_TRIGGERS, PENDING_WORK
 from ringfence.exchange.engine.settlement import settle
@@ -44,8 +44,11 @@ def price_command(h: Record, cmd: Record) -> bool:
     if h.epoch == epoch:
         return True
     until = h.cursor + EVENTS_PER_PIECE * RECORD_BYTES
-    h.pending = np.int64(h.pending) | PENDING_SCAN | PENDING_TRIGGERS | PENDING_WORK
-    h.scan_account = 0
+    h.pending = np.int64(h.pending) | PENDING_TRIGGERS | PENDING_WORK
+    for symbol in range(1, np.int64(h.n_instruments) + 1):
+        ins = instruments(h, symbol)
+        if ins.marked_ns == h.timestamp_ns and ins.mark != 0:
+            ask_for_scan(h, np.int64(ins.settle))
     if h.n_untriggered != 0:
         for symbol in range(1, np.int64(h.n_instruments) + 1):
             follow_trailing(h, instruments(h, symbol), until)
