@@ -106,7 +106,7 @@ def rows_made_by_the_builders(batches: list[Batch]) -> dict[str, list[Row]]:
     orders: dict[int, Row] = {}
     for batch in batches:
         changes = views.apply(batch)
-        orders |= {order.sequence: order.row() for order, _ in changes.orders.values()}
+        orders |= {order.number: order.row() for order, _ in changes.orders.values()}
         rows["execution"] += [execution.row() for execution in changes.executions]
         rows["trade"] += [trade.row() for trade in changes.trades]
         rows["transact"] += [transaction_row(line) for line in changes.transactions]

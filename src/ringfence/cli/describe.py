@@ -22,13 +22,17 @@ from ringfence.messages.batch import (
 from ringfence.messages.commands import (
     AccountParameter,
     Command,
+    Contingency,
     IndexStatus,
     InstrumentParameter,
     InstrumentState,
     OrderFlag,
     OrderType,
+    Peg,
     SelfTrade,
+    TriggerPrice,
     VenueParameter,
+    read_instructions,
 )
 from ringfence.messages.constituents import WEIGHT_ONE, Hold, Reference, Verdict, decode_constituents
 from ringfence.messages.identifiers import order_id
@@ -113,15 +117,14 @@ class Describer:
 
     def _place(self, row: Words, sequence: int) -> Words:
         flags = row["flags"]
-        is_market = row["type"] == OrderType.MARKET
         words = {"account": row["account"], **self._symbol(row), **_side(flags), "orderQty": row["qty"]}
-        if not is_market:
+        if row["px"]:
             words |= self._price(row["symbol"], "price", row["px"])
         if row["stop_px"]:
             words |= self._price(row["symbol"], "stopPx", row["stop_px"])
         if row["display"] != DISPLAY_ALL:
             words["displayQty"] = row["display"]
-        words["ordType"] = name_of(OrderType, row["type"]).capitalize()
+        words["ordType"] = name_of(OrderType, row["type"]).title().replace("_", "")
         words["timeInForce"] = (
             "ImmediateOrCancel" if flags & OrderFlag.IOC
             else "FillOrKill" if flags & OrderFlag.FOK
@@ -129,7 +132,18 @@ class Describer:
             else "GoodTillCancel"
         )  # fmt: skip
         inst = ",".join(name for bit, name in _EXEC_INST.items() if flags & bit)
-        return {**words, "execInst": inst} if inst else words
+        words |= {"execInst": inst} if inst else {}
+        return {**words, **self._conditions(row)} if row["handle"] else words
+
+    def _conditions(self, row: Words) -> Words:
+        """Say how an order is triggered, pegged and linked."""
+        trigger, peg, offset, contingency, within_mark = read_instructions(row["handle"])
+        words: Words = {"triggerPrice": name_of(TriggerPrice, trigger)} if row["stop_px"] or peg else {}
+        if peg:
+            words |= {"peg": name_of(Peg, peg), **self._price(row["symbol"], "pegOffsetValue", offset)}
+        if contingency:
+            words["contingency"] = name_of(Contingency, contingency)
+        return {**words, "lastWithinMark": True} if within_mark else words
 
     def _amend(self, row: Words, sequence: int) -> Words:
         flags = row["flags"]
@@ -140,6 +154,11 @@ class Describer:
             words["leavesQty"] = row["qty"]
         if flags & OrderFlag.AMEND_PX:
             words |= self._price(row["symbol"], "price", row["px"])
+        if flags & OrderFlag.AMEND_STOP_PX:
+            words |= self._price(row["symbol"], "stopPx", row["stop_px"])
+        if flags & OrderFlag.AMEND_PEG_OFFSET:
+            offset = row["display"] - (row["display"] >> 31 << 32)
+            words |= self._price(row["symbol"], "pegOffsetValue", offset)
         return words
 
     def _cancel(self, row: Words, sequence: int) -> Words:
@@ -175,7 +194,11 @@ class Describer:
         return {"account": row["account"], **self._symbol(row), "amount": row["qty"]}
 
     def _open_account(self, row: Words, sequence: int) -> Words:
-        return {"account": row["account"]}
+        words: Words = {"account": row["account"]}
+        return {**words, "parent": row["handle"]} if row["handle"] else words
+
+    def _transfer(self, row: Words, sequence: int) -> Words:
+        return {**self._coins(row, sequence), "to": row["handle"]}
 
     def _configure_account(self, row: Words, sequence: int) -> Words:
         value = row["qty"]

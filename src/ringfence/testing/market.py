@@ -32,7 +32,7 @@ SELL = OrderFlag.SELL
 
 
 def ticks(of: Instrument, price: float) -> int:
-    return round(price * 10**of.tick_decimals / of.tick_units)
+    return round(price * int(10**of.tick_decimals) / of.tick_units)
 
 
 class Happened(NamedTuple):

@@ -5,6 +5,8 @@ first with the command itself, the rest with TICKs that the core sends until not
 goes depends on the state alone, never on this process, so a replay goes just as far.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ringfence.exchange.engine.deleveraging import deleverage

@@ -29,6 +29,10 @@ def client(account: int) -> str:
     return f"client:{account}"
 
 
+RECEIVING_LINE = 1 << 40
+"""`line` of the receiving side of a transfer, above any that the end of a session has."""
+
+
 class Transaction(NamedTuple):
     """One line of an account's wallet history."""
 

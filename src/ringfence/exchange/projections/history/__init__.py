@@ -11,11 +11,16 @@ and made again from the feed. SQLAlchemy Core writes the same statements for SQL
 | checkpoint | `save` and `load`: the views in a file, so that nobody folds from the beginning |
 """
 
-from ringfence.exchange.projections.history.reader import HistoryReader, LedgerLine, Query
+from ringfence.exchange.projections.history.reader import (
+    HistoryReader,
+    LedgerLine,
+    Query,
+    RefusedOrderLine,
+)
 from ringfence.exchange.projections.history.schema import HISTORY_TABLES, HistoryError
 from ringfence.exchange.projections.history.writer import HistoryWriter, transaction_row
 
 __all__ = [
     "HISTORY_TABLES", "HistoryError", "HistoryReader", "HistoryWriter", "LedgerLine", "Query",
-    "transaction_row",
+    "RefusedOrderLine", "transaction_row",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from ringfence.exchange.projections.history.schema import (
     LEDGER,
     METADATA,
     PROGRESS,
+    REFUSAL,
     HistoryError,
     layout,
     open_engine,
@@ -100,7 +101,7 @@ class HistoryWriter:
         assert batch.first_event == taken.next_event
         rows = self._rows
         for order, _ in changes.orders.values():
-            self._orders[order.sequence] = order
+            self._orders[order.number] = order
         rows["execution"] += [
             {"key": 2 * execution.number + execution.side_index, **execution.row()}
             for execution in changes.executions
@@ -116,6 +117,12 @@ class HistoryWriter:
         for key, transaction in enumerate(changes.transactions, taken.transactions):
             rows["transact"].append({"key": key, **transaction_row(transaction)})
         stamp = iso(changes.timestamp_ns)
+        rows["refusal"] += [
+            {"key": refused.number, "account": refused.account, "clOrdID": refused.clordid,
+             "sequence": refused.sequence, "reject": int(refused.reject), "figure": refused.figure,
+             "symbol": refused.symbol, "timestamp": stamp}
+            for refused in changes.refused
+        ]  # fmt: skip
         for key, line in enumerate(changes.lines, taken.lines):
             rows["ledger"].append({"key": key, "timestamp": stamp, **line._asdict()})
             self._balances[line.account, line.asset] += line.amount
@@ -135,7 +142,7 @@ class HistoryWriter:
             for (account, asset), amount in self._balances.items()
         ]
         if not self._takes_nul:
-            _replace_nul(rows["order"] + rows["execution"])
+            _replace_nul(rows["order"] + rows["execution"] + rows["refusal"])
         with self._engine.begin() as connection:
             for name, found in rows.items():
                 if found:
@@ -236,7 +243,7 @@ def _statements(dialect: Dialect) -> dict[str, _Statement]:
         index_elements=["account", "asset"], set_={"amount": BALANCE.c.amount + balance.excluded.amount}
     )
     statements: dict[str, Any] = {name: insert(table) for name, table in HISTORY_TABLES.items()}
-    statements |= {"ledger": insert(LEDGER), "order": order, "balance": balance}
+    statements |= {"ledger": insert(LEDGER), "refusal": insert(REFUSAL), "order": order, "balance": balance}
     compiled = {name: statement.compile(dialect=dialect) for name, statement in statements.items()}
     return {name: _Statement(str(found), itemgetter(*found.positiontup)) for name, found in compiled.items()}
 
@@ -244,6 +251,6 @@ def _statements(dialect: Dialect) -> dict[str, _Statement]:
 def _replace_nul(rows: list[Row]) -> None:
     """PostgreSQL stores no NUL in text. A client can send one; it must not stop the history."""
     for row in rows:
-        for name in ("clOrdID", "text"):
-            if row[name] and "\0" in row[name]:
+        for name in ("clOrdID", "clOrdLinkID", "text"):
+            if row.get(name) and "\0" in row[name]:
                 row[name] = row[name].replace("\0", "\N{REPLACEMENT CHARACTER}")
