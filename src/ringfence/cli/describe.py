@@ -240,9 +240,6 @@ class Describer:
         words: Words = {"hold": name_of(Hold, hold)} if hold else {}
         return {**words, "constituents": rows}
 
-    def _transfer(self, row: Words, sequence: int) -> Words:
-        return {**self._coins(row, sequence), "to": row["handle"]}
-
     def _settle(self, row: Words, sequence: int) -> Words:
         return self._symbol(row)
 
