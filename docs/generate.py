@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ringfence.exchange.gateway.errors import of_reject
-from ringfence.messages import commands, events, records
+from ringfence.messages import commands, constituents, events, records
 from ringfence.messages.rejects import TEXTS, Reject
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -79,6 +79,9 @@ def records_page() -> str:
         (commands, "Commands", commands.Command),
         (commands, "Order flags", commands.OrderFlag),
         (commands, "Instrument parameters", commands.InstrumentParameter),
+        (constituents, "References of an index", constituents.Reference),
+        (constituents, "Verdicts on a constituent", constituents.Verdict),
+        (constituents, "Why an index keeps its price", constituents.Hold),
         (events, "Events", events.Event),
         (events, "Event flags", events.EventFlag),
         (events, "Reasons of a cancel", events.CancelReason),

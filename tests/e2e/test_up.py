@@ -96,7 +96,15 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
         resting = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 98_000, "clOrdID": "stays"}
         assert trader.call("POST", "/api/v1/order", resting)[0] == 200
 
-        for name in ("core", "gateway", "history"):
+        def indices() -> list[str]:
+            status, rows = trader.call("GET", "/api/v1/instrument/indices")
+            return [row["symbol"] for row in rows if status == 200 and row["lastPrice"]]
+
+        wait_for(lambda: indices()[::5] == [".BXBT", ".BXBT30M"], BACK_SECONDS, "index prices")
+        status, made_of = trader.call("GET", "/api/v1/instrument/compositeIndex?symbol=.BXBT")
+        assert (status, made_of[0]["reference"], made_of[-1]["reference"]) == (200, "SIMULATED_A", "BMI")
+
+        for name in ("core", "gateway", "history", "price-feed"):
             killed = pid_of(up, name)
             os.kill(killed, signal.SIGKILL)
             wait_for(lambda n=name, k=killed: pid_of(up, n) not in (0, k), BACK_SECONDS, name)  # type: ignore[misc]

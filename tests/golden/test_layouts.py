@@ -15,7 +15,15 @@ from ringfence.exchange.journal import GENESIS, Frame
 from ringfence.exchange.journal import frame as frames
 from ringfence.exchange.journal.reader import Segment
 from ringfence.messages import commands, events, identifiers, rejects
-from ringfence.messages.batch import CLORDID, TEXT, Batch, Records, decode_data, encode_data
+from ringfence.messages.batch import CLORDID, CONSTITUENTS, TEXT, Batch, Records, decode_data, encode_data
+from ringfence.messages.constituents import (
+    Hold,
+    Reference,
+    Said,
+    Verdict,
+    decode_constituents,
+    encode_constituents,
+)
 from ringfence.messages.records import COMMAND, DATA, EVENT, VERSION
 
 REMEDY = (
@@ -54,6 +62,11 @@ DATA_GOLDEN = """
 EVENT_GOLDEN = """
 0b00000000000000 0400000000000000 0800000000000000 f6ffffffffffffff feffffffffffffff f9ffffffffffffff
 f7ffffff01000000 060000000c000503
+"""
+CONSTITUENTS_GOLDEN = """
+03
+0101b80b 0bcd9a3b00000000 fa000000
+c903d007 0000000000000000 ffffffff
 """
 FRAME_GOLDEN = """
 52464a524e4c3031 0100000001000000 0700000000000000 0000f323845bd718 2d1e21c953e6f3ed 91a3281df6872e0f
@@ -241,7 +254,30 @@ NUMBERS: list[tuple[type[IntEnum] | type[IntFlag], str]] = [
             UNKNOWN_COMMAND=27 NOTHING_TO_AMEND=28 INVALID_TIMEOUT=29 NO_LIQUIDITY=30
         """,
     ),
+    (
+        Reference,
+        """
+        INDEX=0 COINBASE=1 KRAKEN=2 BITSTAMP=3 GEMINI=4 BINANCE=5 OKX=6 BYBIT=7 SIMULATED_A=201 SIMULATED_B=202
+        SIMULATED_C=203 SIMULATED_D=204 SIMULATED_E=205
+        """,
+    ),
+    (
+        Verdict,
+        "COUNTED=0 LIMITED=1 NO_PRICE=2 NOT_A_PRICE=3 OUT_OF_RANGE=4 STALE=5 OUTLIER=6 RETURNING=7",
+    ),
+    (Hold, "NONE=0 TOO_FEW=1 TWO_DISAGREE=2 STEP_WITHOUT_QUORUM=3"),
 ]
+
+
+def test_what_an_index_says_of_its_constituents() -> None:
+    said = (
+        Said(Reference.COINBASE, Verdict.LIMITED, 3_000, 1_000_000_779, 250),
+        Said(Reference.SIMULATED_A, Verdict.NOT_A_PRICE, 2_000, 0, 2**32 - 1),
+    )
+    check("CONSTITUENTS", encode_constituents(Hold.STEP_WITHOUT_QUORUM, said), CONSTITUENTS_GOLDEN)
+    raw = bytes.fromhex(CONSTITUENTS_GOLDEN)
+    assert decode_constituents(raw) == (Hold.STEP_WITHOUT_QUORUM, said)
+    assert CONSTITUENTS == 7
 
 
 @pytest.mark.parametrize(("names", "golden"), NUMBERS, ids=lambda value: getattr(value, "__name__", ""))

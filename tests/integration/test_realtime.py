@@ -7,7 +7,7 @@ from typing import Any
 import picows
 import pytest
 
-from ringfence.exchange.projections import PRIVATE, TABLES, TOPICLESS
+from ringfence.exchange.projections import PRIVATE, REST_ONLY, TABLES
 from ringfence.testing.client import Client, sign
 from ringfence.testing.socket import Socket
 from ringfence.testing.venue import Venue
@@ -34,7 +34,7 @@ async def test_every_topic_sends_a_partial_with_its_columns(venue: Venue) -> Non
     assert socket.frames[0]["info"].startswith("Welcome")
     assert socket.frames[0]["heartbeatEnabled"] is False
     for name, table in TABLES.items():
-        if name in TOPICLESS:
+        if name in REST_ONLY:
             continue
         await socket.subscribe(name)
         partial = next(f for f in socket.frames if f.get("table") == name)

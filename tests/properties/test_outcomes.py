@@ -235,8 +235,13 @@ def test_the_liquidation_price_is_where_the_engine_liquidates(
     away = 1 if is_sell else -1
     taken = (int(Event.LIQUIDATION), int(LiquidationStep.TAKEN_OVER))
     assert not exchange.step(command(Command.MARK, symbol=symbol, qty=(ticks - away) * 100))[taken]
+    while exchange.engine.has_more_to_do:
+        assert not exchange.step(command(Command.TICK))[taken]
     assert account.positions[symbol].qty
-    assert exchange.step(command(Command.MARK, symbol=symbol, qty=(ticks + 2 * away) * 100))[taken] == 1
+    kinds = exchange.step(command(Command.MARK, symbol=symbol, qty=(ticks + 2 * away) * 100))
+    while exchange.engine.has_more_to_do and not kinds[taken]:
+        kinds += exchange.step(command(Command.TICK))
+    assert kinds[taken] == 1
     assert not account.positions[symbol].qty
     (execution,) = (e.row() for e in exchange.changes.executions if e.account == 1)
     names = ("execType", "text", "ordType", "orderID")
@@ -244,6 +249,8 @@ def test_the_liquidation_price_is_where_the_engine_liquidates(
         "Liquidation", "Liquidation", "Limit", "00000000-0000-0000-0000-000000000000",
     ]  # fmt: skip
     assert execution["price"] == pytest.approx(row["bankruptPrice"], rel=1e-3)
+    while exchange.engine.has_more_to_do:
+        exchange.step(command(Command.TICK))
     orders = exchange.views.liquidations()
     assert [order.liquidation_row()["side"] for order in orders] == ["Buy" if is_sell else "Sell"]
 

@@ -9,11 +9,12 @@ import pytest
 from ringfence.daemons import founding
 from ringfence.daemons.admin import signed
 from ringfence.daemons.founding import Step
-from ringfence.daemons.simulated_prices import deviation_ppb, mark_subticks
 from ringfence.daemons.venue import BOTS, Venue, read_venue, write_venue
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter
 from ringfence.exchange.gateway import read_records
+from ringfence.exchange.index_prices import Configuration, indices_of, source_of
+from ringfence.exchange.index_prices.sources.walk import SEED, deviation_ppb, index_units
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.value import lot_value_at_mark
 from ringfence.messages.batch import OPERATOR, Batch, Records, command_positions, decode_data
@@ -125,14 +126,19 @@ def test_prices_depend_on_the_seed_and_the_second_and_stay_near_their_start() ->
     assert max(map(abs, steps)) < 100_000
 
 
-def test_contracts_on_one_coin_share_a_walk_and_the_future_stands_above_it() -> None:
-    marks = {i.symbol: (i, mark_subticks(i, seed=1, at_ns=START_NS)) for i in start_instruments(START_NS)}
-    prices = {symbol: of.mark_price(subticks) for symbol, (of, subticks) in marks.items()}
+def test_first_marks_are_the_simulated_index_and_the_feed_begins_there(tmp_path: Path) -> None:
+    listed = start_instruments(START_NS)
+    marks = {of.symbol: founding.first_mark(of, at_ns=START_NS) for of in listed if of.is_contract}
+    prices = {of.symbol: of.mark_price(marks[of.symbol]) for of in listed if of.is_contract}
     assert prices["XBTUSD"] == prices["XBTUSDT"]
     assert prices["ETHUSD"] == prices["ETHUSDT"]
-    future = next(
-        symbol for symbol in prices if symbol not in ("XBTUSD", "XBTUSDT") and symbol.startswith("XBT")
-    )
-    assert 1 < prices[future] / prices["XBTUSD"] < 1.03
-    for of, subticks in marks.values():
-        assert of.is_spot or lot_value_at_mark(of, subticks) > 0
+    (future,) = (of for of in listed if of.expiry_ns is not None)
+    assert prices[future.symbol] == pytest.approx(prices["XBTUSD"], abs=future.price(1))
+    for of in listed:
+        assert not of.is_contract or lot_value_at_mark(of, marks[of.symbol]) > 0
+    indices = indices_of(Configuration(), [of for of in listed if of.is_index])
+    source = source_of(Configuration(), indices, tmp_path, now_ns=START_NS)
+    for index in indices:
+        walk = index_units(index.base, seed=SEED, at_ns=START_NS)
+        good = [tick.price for tick in source.ticks(index, now_ns=START_NS) if tick.price]
+        assert sum(abs(price - walk) * 1_000 < walk for price in good) >= len(index.constituents) - 1

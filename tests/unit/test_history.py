@@ -112,7 +112,8 @@ def rows_made_by_the_builders(batches: list[Batch]) -> dict[str, list[Row]]:
         rows["transact"] += [transaction_row(line) for line in changes.transactions]
         for market, size, closed in changes.bins:
             rows[f"tradeBin{size}"].append(closed.row(market.instrument))
-            rows[f"quoteBin{size}"].append(closed.quote_row(market.instrument))
+            if not market.instrument.is_index:
+                rows[f"quoteBin{size}"].append(closed.quote_row(market.instrument))
     rows["order"] = [orders[sequence] for sequence in sorted(orders)]
     for name, found in rows.items():
         if "Bin" in name:

@@ -19,8 +19,10 @@ from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader, segment
 from ringfence.exchange.journal import Journal, JournalReader, RealDisk
 from ringfence.exchange.sequencer import Sequencer, recover, recovery, snapshots, write_snapshot
-from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, TEXT, Batch, Records, encode_data
+from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, CONSTITUENTS, TEXT, Batch, Records, encode_data
 from ringfence.messages.commands import Command, OrderFlag
+from ringfence.messages.constituents import Hold, Reference, Verdict, encode_constituents
+from ringfence.messages.constituents import Said as Said_
 from ringfence.messages.identifiers import clid_hash, handle_of
 from ringfence.messages.records import COMMAND
 from ringfence.testing.play import START_NS, command, opening
@@ -242,6 +244,26 @@ def test_every_kind_of_command_has_words() -> None:
             words = describer.describe(command(kind, **fields), 0, sequence=9, timestamp_ns=0)
             assert words["kind"] == (Command(kind).name if kind in set(Command) else "77")
             json.dumps(words)
+
+
+def test_an_index_says_its_constituents_and_why_one_does_not_count() -> None:
+    describer = Describer()
+    describer.learn(opening(accounts=1))
+    said = (
+        Said_(Reference.COINBASE, Verdict.COUNTED, 6000, 1_000_000_001, 250),
+        Said_(Reference.KRAKEN, Verdict.NOT_A_PRICE, 4000, 0, 0),
+    )
+    row = command(Command.INDEX, symbol=8, qty=1_000_000_001, type=1)
+    data = encode_constituents(Hold.TOO_FEW, said)
+    words = describer.describe(with_text(row, [(CONSTITUENTS, data)]), 0, sequence=9, timestamp_ns=0)
+    assert words["symbol"] == ".BXBT"
+    assert (words["price"], words["status"], words["hold"]) == (100_000.0001, "FROZEN", "TOO_FEW")
+    assert words["constituents"] == [
+        {"reference": "COINBASE", "price": 100_000.0001, "weight": 0.6, "ageMs": 250, "verdict": "COUNTED"},
+        {"reference": "KRAKEN", "price": 0.0, "weight": 0.4, "ageMs": 0, "verdict": "NOT_A_PRICE"},
+    ]
+    broken = describer.describe(with_text(row, [(CONSTITUENTS, b"xy")]), 0, sequence=9, timestamp_ns=0)
+    assert broken["constituents"] == "7879"
 
 
 def test_words_of_one_command_each() -> None:

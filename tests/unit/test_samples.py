@@ -146,6 +146,7 @@ def test_the_basis_of_a_perpetual_is_its_funding_a_year() -> None:
     assert row["fundingTimestamp"][11:] in ("04:00:00.000Z", "12:00:00.000Z", "20:00:00.000Z")
     assert row["fundingInterval"] == "2000-01-01T08:00:00.000Z"
     market.basis_subticks = round(5.98 * 1000)
+    market.index_units = 978_437_700
     assert market.row()["fairBasis"] == 5.98
 
 

@@ -12,6 +12,7 @@ from ringfence.messages.batch import (
     ACCOUNT_NAME,
     CLORDID,
     CLORDLINKID,
+    CONSTITUENTS,
     OPERATOR,
     SPECIFICATION,
     TEXT,
@@ -21,16 +22,23 @@ from ringfence.messages.batch import (
 from ringfence.messages.commands import (
     AccountParameter,
     Command,
+    Contingency,
+    IndexStatus,
     InstrumentParameter,
     InstrumentState,
     OrderFlag,
     OrderType,
+    Peg,
     SelfTrade,
+    TriggerPrice,
     VenueParameter,
+    read_instructions,
 )
+from ringfence.messages.constituents import WEIGHT_ONE, Hold, Reference, Verdict, decode_constituents
 from ringfence.messages.identifiers import order_id
 from ringfence.messages.records import DISPLAY_ALL
 from ringfence.units.assets import ASSETS
+from ringfence.units.limits import INDEX_DECIMALS
 from ringfence.units.time import NS_PER_SECOND, iso
 
 Words = dict[str, Any]
@@ -97,6 +105,8 @@ class Describer:
         for tag, name in _TEXTS.items():
             if tag in items:
                 words[name] = items[tag].decode(errors="replace")
+        if CONSTITUENTS in items:
+            words |= self._constituents(items[CONSTITUENTS])
         if "clOrdID" not in words and row["clid"]:
             words["clOrdIDHash"] = f"{row['clid']:016x}"
         if row["origin"]:
@@ -107,15 +117,14 @@ class Describer:
 
     def _place(self, row: Words, sequence: int) -> Words:
         flags = row["flags"]
-        is_market = row["type"] == OrderType.MARKET
         words = {"account": row["account"], **self._symbol(row), **_side(flags), "orderQty": row["qty"]}
-        if not is_market:
+        if row["px"]:
             words |= self._price(row["symbol"], "price", row["px"])
         if row["stop_px"]:
             words |= self._price(row["symbol"], "stopPx", row["stop_px"])
         if row["display"] != DISPLAY_ALL:
             words["displayQty"] = row["display"]
-        words["ordType"] = name_of(OrderType, row["type"]).capitalize()
+        words["ordType"] = name_of(OrderType, row["type"]).title().replace("_", "")
         words["timeInForce"] = (
             "ImmediateOrCancel" if flags & OrderFlag.IOC
             else "FillOrKill" if flags & OrderFlag.FOK
@@ -123,7 +132,18 @@ class Describer:
             else "GoodTillCancel"
         )  # fmt: skip
         inst = ",".join(name for bit, name in _EXEC_INST.items() if flags & bit)
-        return {**words, "execInst": inst} if inst else words
+        words |= {"execInst": inst} if inst else {}
+        return {**words, **self._conditions(row)} if row["handle"] else words
+
+    def _conditions(self, row: Words) -> Words:
+        """Say how an order is triggered, pegged and linked."""
+        trigger, peg, offset, contingency, within_mark = read_instructions(row["handle"])
+        words: Words = {"triggerPrice": name_of(TriggerPrice, trigger)} if row["stop_px"] or peg else {}
+        if peg:
+            words |= {"peg": name_of(Peg, peg), **self._price(row["symbol"], "pegOffsetValue", offset)}
+        if contingency:
+            words["contingency"] = name_of(Contingency, contingency)
+        return {**words, "lastWithinMark": True} if within_mark else words
 
     def _amend(self, row: Words, sequence: int) -> Words:
         flags = row["flags"]
@@ -134,6 +154,11 @@ class Describer:
             words["leavesQty"] = row["qty"]
         if flags & OrderFlag.AMEND_PX:
             words |= self._price(row["symbol"], "price", row["px"])
+        if flags & OrderFlag.AMEND_STOP_PX:
+            words |= self._price(row["symbol"], "stopPx", row["stop_px"])
+        if flags & OrderFlag.AMEND_PEG_OFFSET:
+            offset = row["display"] - (row["display"] >> 31 << 32)
+            words |= self._price(row["symbol"], "pegOffsetValue", offset)
         return words
 
     def _cancel(self, row: Words, sequence: int) -> Words:
@@ -169,7 +194,11 @@ class Describer:
         return {"account": row["account"], **self._symbol(row), "amount": row["qty"]}
 
     def _open_account(self, row: Words, sequence: int) -> Words:
-        return {"account": row["account"]}
+        words: Words = {"account": row["account"]}
+        return {**words, "parent": row["handle"]} if row["handle"] else words
+
+    def _transfer(self, row: Words, sequence: int) -> Words:
+        return {**self._coins(row, sequence), "to": row["handle"]}
 
     def _configure_account(self, row: Words, sequence: int) -> Words:
         value = row["qty"]
@@ -192,6 +221,27 @@ class Describer:
         if instrument is None:
             return {**self._symbol(row), "markSubticks": row["qty"]}
         return {**self._symbol(row), "markPrice": instrument.mark_price(row["qty"])}
+
+    def _index(self, row: Words, sequence: int) -> Words:
+        words = {**self._symbol(row), "price": row["qty"] / 10**INDEX_DECIMALS}
+        return {**words, "status": name_of(IndexStatus, row["type"])}
+
+    def _constituents(self, data: bytes) -> Words:
+        """Return what an index was made of, and why it keeps an old price if it does."""
+        try:
+            hold, said = decode_constituents(data)
+        except ValueError:
+            return {"constituents": data.hex()}
+        rows = [
+            {"reference": name_of(Reference, one.reference), "price": one.price / 10**INDEX_DECIMALS,
+             "weight": one.weight / WEIGHT_ONE, "ageMs": one.age_ms, "verdict": name_of(Verdict, one.verdict)}
+            for one in said
+        ]  # fmt: skip
+        words: Words = {"hold": name_of(Hold, hold)} if hold else {}
+        return {**words, "constituents": rows}
+
+    def _settle(self, row: Words, sequence: int) -> Words:
+        return self._symbol(row)
 
     def _list(self, row: Words, sequence: int) -> Words:
         instrument = self._instruments.get(row["symbol"])
@@ -240,9 +290,12 @@ _SAYS: dict[Command, Callable[[Describer, Words, int], Words]] = {
     Command.CONFIGURE_ACCOUNT: Describer._configure_account,
     Command.DEPOSIT: Describer._coins,
     Command.WITHDRAW: Describer._coins,
+    Command.TRANSFER: Describer._transfer,
     Command.MARK: Describer._mark,
+    Command.INDEX: Describer._index,
     Command.LIST: Describer._list,
     Command.CONFIGURE: Describer._configure,
     Command.SET_STATE: Describer._set_state,
     Command.CONFIGURE_VENUE: Describer._configure_venue,
+    Command.SETTLE: Describer._settle,
 }

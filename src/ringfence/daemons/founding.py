@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ringfence.daemons.admin import Admin, command
-from ringfence.daemons.simulated_prices import SEED, mark_subticks
 from ringfence.daemons.venue import BOTS, Venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.gateway.keys import (
@@ -24,6 +23,7 @@ from ringfence.exchange.gateway.keys import (
     read_records,
     write_records,
 )
+from ringfence.exchange.index_prices.sources.walk import SEED, index_units
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.fee_tiers import venue_discounts
 from ringfence.instruments.listing import listing_commands
@@ -33,6 +33,8 @@ from ringfence.messages.commands import Command, OrderFlag, VenueParameter
 from ringfence.messages.events import Event
 from ringfence.messages.records import COMMAND
 from ringfence.units.assets import USDT, XBT, Asset
+from ringfence.units.limits import MARK_SUBTICKS
+from ringfence.units.rounding import round_div
 
 OPERATOR = "ringfence up"
 RISK_TIERS = 10
@@ -88,10 +90,20 @@ def _listing_steps(instrument: Instrument) -> Iterator[Step]:
         else:
             # Its first mark comes before it opens: no order ever finds a market without one.
             if instrument.is_contract:
-                mark = mark_subticks(instrument, seed=SEED, at_ns=time.time_ns())
+                mark = first_mark(instrument, at_ns=time.time_ns())
                 yield Step((Event.MARKED, 0, number, 0), command(Command.MARK, symbol=number, qty=mark))
             done = (Event.STATE_SET, 0, number, 0)
         yield Step(done, rows[begin:end])
+
+
+def first_mark(instrument: Instrument, *, at_ns: int) -> int:
+    """Return a contract's mark in subticks before its index has a price: simulated, without a basis.
+
+    Nobody holds a position then, and the first index price replaces it.
+    """
+    units = index_units(instrument.underlying, seed=SEED, at_ns=at_ns)
+    subticks = round_div(units, instrument.index_units_per_subtick)
+    return min(max(subticks, MARK_SUBTICKS), instrument.px_ticks_max * MARK_SUBTICKS)
 
 
 def open_account(account: int, name: str) -> Records:

@@ -25,6 +25,7 @@ from ringfence.daemons import founding, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import Venue, read_venue, replace, write_venue
+from ringfence.exchange import index_prices
 from ringfence.exchange.gateway import Config, Limits
 
 Value = TypeVar("Value")
@@ -46,6 +47,7 @@ _TALK_SECONDS = 5.0
 _FINAL_OF_CORE = (65, 70, 74, 75)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
+_FINAL_OF_PRICE_FEED = (66,)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -174,6 +176,8 @@ class Supervisor:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started_ns = time.time_ns()
         self.url = ""
+        self._source = ""
+        """Where index prices come from."""
 
     # ---- start
 
@@ -192,14 +196,14 @@ class Supervisor:
             self._run_readers(config.port)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
-        self._run("price-feed")
+        self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
             await self._step("market makers", self._until(self._is_liquid))
         self._is_up = True
         welcome.show(
             self._console, directory=self._directory, url=self.url, venue=venue,
-            keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots,
+            keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots, source=self._source,
         )  # fmt: skip
 
     def _configure(self) -> Config:
@@ -209,6 +213,12 @@ class Supervisor:
             limits = Limits(anonymous_requests_per_minute=ANONYMOUS_REQUESTS_PER_MINUTE)
             first = Config(port=self._options.port or PORT, limits=limits)
             replace(path, msgspec.json.format(msgspec.json.encode(first)))
+        if not (self._directory / index_prices.NAME).exists():
+            replace(self._directory / index_prices.NAME, index_prices.FIRST.encode())
+        try:
+            self._source = index_prices.read_configuration(self._directory).source
+        except ValueError as error:
+            raise StartError(str(error), EXIT_INPUT) from error
         try:
             config = msgspec.json.decode(path.read_bytes(), type=Config)
         except msgspec.MsgspecError as error:
@@ -278,7 +288,9 @@ class Supervisor:
 
     def _is_liquid(self) -> bool:
         rows = get_json(f"{self.url}/api/v1/instrument/active")
-        return bool(rows) and all(row["hasLiquidity"] or row["state"] != "Open" for row in rows)
+        return bool(rows) and all(
+            (row["bidPrice"] and row["askPrice"]) or row["state"] != "Open" for row in rows
+        )
 
     # ---- children
 

@@ -40,7 +40,14 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def show(
-    console: Console, *, directory: Path, url: str, venue: Venue, keys: tuple[KeyRecord, ...], bots: bool
+    console: Console,
+    *,
+    directory: Path,
+    url: str,
+    venue: Venue,
+    keys: tuple[KeyRecord, ...],
+    bots: bool,
+    source: str,
 ) -> None:
     """Print it. Keys of bots are in keys.json and nowhere else."""
 
@@ -49,11 +56,14 @@ def show(
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say()
-    console.print("[bold]Ringfence trades.[/] Coins, prices and bots are simulated.", highlight=False)
+    prices = (
+        "Coins, prices and bots are" if source == "simulated" else f"Prices: {source}. Coins and bots are"
+    )
+    console.print(f"[bold]Ringfence trades.[/] {prices} simulated.", highlight=False)
     say(f"  REST        {url}/api/v1")
     say(f"  WebSocket   {url.replace('http', 'ws', 1)}/realtime")
     say(f"  data, logs  {directory}")
-    say(f"  instruments {', '.join(instrument.symbol for instrument in venue.instruments)}")
+    say(f"  instruments {', '.join(one.symbol for one in venue.instruments if not one.is_index)}")
     if not bots:
         say("  No market makers run: the books are empty until somebody quotes.")
     traders = set(venue.traders.values())

@@ -38,6 +38,8 @@ SPECIFICATION = 3
 OPERATOR = 4
 CLORDLINKID = 5
 ACCOUNT_NAME = 6
+CONSTITUENTS = 7
+"""Binary: what an INDEX command says of its constituents, see messages/constituents.py."""
 
 _SLOT_BYTES = 56
 _DATA = int(Command.DATA)

@@ -111,6 +111,13 @@ def instructions(
     return low | trigger << 32 | peg << 40 | contingency << 48 | int(within_mark) << 56
 
 
+def read_instructions(word: int) -> tuple[int, int, int, int, bool]:
+    """Return (trigger, peg, peg_offset, contingency, within_mark) of what `instructions` made."""
+    low = word & 0xFFFFFFFF
+    offset = low - (low >> 31 << 32)
+    return word >> 32 & 0xFF, word >> 40 & 0xFF, offset, word >> 48 & 0xFF, bool(word >> 56)
+
+
 class IndexStatus(IntEnum):
     LIVE = 0
     FROZEN = 1

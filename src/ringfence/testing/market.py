@@ -7,6 +7,7 @@ import numpy as np
 
 from ringfence.exchange.engine import Engine
 from ringfence.instruments.catalogue import start_instruments
+from ringfence.instruments.specification import Instrument
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import (
     Command,
@@ -28,6 +29,10 @@ from ringfence.units.time import NS_PER_SECOND
 INSTRUMENTS = {instrument.symbol: instrument for instrument in start_instruments(START_NS)}
 FUTURE = next(symbol for symbol, of in INSTRUMENTS.items() if of.expiry_ns)
 SELL = OrderFlag.SELL
+
+
+def ticks(of: Instrument, price: float) -> int:
+    return round(price * int(10**of.tick_decimals) / of.tick_units)
 
 
 class Happened(NamedTuple):
@@ -111,7 +116,6 @@ class Market:
     ) -> list[Happened]:  # fmt: skip
         """Place an order; a negative quantity sells. Type as the wire infers it."""
         of = INSTRUMENTS[symbol]
-        ticks = lambda value: round(value * 10**of.tick_decimals / of.tick_units)  # noqa: E731
         if kind is None:
             if stop is not None or peg == Peg.TRAILING:
                 kind = OrderType.STOP if price is None else OrderType.STOP_LIMIT
@@ -120,14 +124,14 @@ class Market:
         handle = instructions(
             trigger=trigger,
             peg=peg,
-            peg_offset=ticks(offset),
+            peg_offset=ticks(of, offset),
             contingency=contingency,
             within_mark=within_mark,
         )
         return self.run(
             command(
                 Command.PLACE, account=account, symbol=of.number, qty=abs(qty), type=kind,
-                px=0 if price is None else ticks(price), stop_px=0 if stop is None else ticks(stop),
+                px=0 if price is None else ticks(of, price), stop_px=0 if stop is None else ticks(of, stop),
                 flags=flags | (SELL if qty < 0 else 0), handle=handle, orig_clid=link, clid=clid,
             )
         )  # fmt: skip

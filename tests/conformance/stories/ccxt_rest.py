@@ -54,6 +54,34 @@ assert canceled["status"] == "canceled", canceled
 assert exchange.fetch_order(placed["id"], SYMBOL)["status"] == "canceled"
 print("placed, amended, cancelled")
 
+high = exchange.price_to_precision(SYMBOL, ask * 1.03)
+stop = exchange.create_order(
+    SYMBOL, "market", "buy", 100, params={"triggerPrice": float(high), "triggerDirection": "above"}
+)
+assert stop["status"] == "open", stop
+assert stop["triggerPrice"] == float(high), stop
+assert stop["info"]["ordType"] == "Stop", stop
+touched = exchange.create_order(
+    SYMBOL, "limit", "buy", 100, float(low), {"triggerPrice": float(low), "triggerDirection": "below"}
+)
+assert touched["info"]["ordType"] == "LimitIfTouched", touched
+trailing = exchange.create_order(
+    SYMBOL, "Stop", "sell", 100, params={"trailingAmount": 500, "reduceOnly": True}
+)
+assert trailing["info"]["pegPriceType"] == "TrailingStopPeg", trailing
+assert float(trailing["info"]["pegOffsetValue"]) == -500, trailing
+assert trailing["info"]["execInst"] == "ReduceOnly,MarkPrice", trailing
+assert trailing["triggerPrice"], trailing
+waiting = {stop["id"], touched["id"], trailing["id"]}
+assert waiting <= {order["id"] for order in exchange.fetch_open_orders(SYMBOL)}
+for order_id in waiting:
+    fetched = exchange.fetch_order(order_id, SYMBOL)
+    assert fetched["status"] == "open", fetched
+    assert fetched["triggerPrice"], fetched
+assert exchange.cancel_order(stop["id"], SYMBOL)["status"] == "canceled"
+assert len(exchange.cancel_all_orders(SYMBOL)) == 2
+print("stop, if-touched, trailing: placed, fetched, cancelled")
+
 before = exchange.fetch_balance()["BTC"]["total"]
 bought = exchange.create_order(SYMBOL, "market", "buy", 100)
 assert bought["status"] == "closed", bought
@@ -86,6 +114,10 @@ exchange.set_leverage(1, SYMBOL)
 for call, error in (
     (lambda: exchange.create_order(SYMBOL, "limit", "buy", 100, 1e9), ccxt.InvalidOrder),
     (lambda: exchange.create_order(SYMBOL, "limit", "buy", 10_000_000, float(low)), ccxt.InsufficientFunds),
+    (
+        lambda: exchange.private_post_order({"symbol": "XBTUSD", "orderQty": 100, "ordType": "Stop"}),
+        ccxt.InvalidOrder,
+    ),
     (
         lambda: exchange.cancel_order("00000000-0000-8fff-8000-0000000fffff", SYMBOL),
         (ccxt.OrderNotFound, ccxt.ExchangeError),

@@ -116,6 +116,8 @@ def _with_callees(libraries: list[Any]) -> list[Any]:
 class _Image(JITCodeLibrary):  # type: ignore[misc]
     """All of the kernel, optimised as a whole; its machine code is for another process."""
 
+    _linking_libraries: list[Any]
+
     def finalize(self) -> None:
         self._linking_libraries = _with_callees(self._linking_libraries)
         super().finalize()
@@ -137,6 +139,8 @@ class _Library(JITCodeLibrary):  # type: ignore[misc]
     of a kernel stay intermediate code that is linked once: a cold start takes a fraction of the time. Parts
     cannot be called from Python.
     """
+
+    _linking_libraries: list[Any]
 
     @property
     def is_part(self) -> bool:

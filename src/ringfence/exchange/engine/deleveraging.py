@@ -178,7 +178,7 @@ def sort_ranks(h: Record, count: int) -> None:
 
 
 @compiled
-def take_in_order(h: Record, count: int, needed: int) -> Any:
+def take_in_order(h: Record, count: int, needed: Any) -> Any:
     """Take lots from the front of the queue; return how many nobody had."""
     for k in range(count):
         r = ranks(h, k)
@@ -188,14 +188,14 @@ def take_in_order(h: Record, count: int, needed: int) -> Any:
 
 
 @compiled
-def take_pro_rata(h: Record, count: int, needed: int, by_profit: bool) -> Any:
+def take_pro_rata(h: Record, count: int, needed: Any, by_profit: bool) -> Any:
     """Take lots in proportion to profit (else to what is held); return how many nobody had.
 
     Whoever has given everything drops out and the others share the rest; what is too little to share goes
     one lot each along the queue.
     """
     while needed > 0:
-        total = np.int64(0)
+        total: Any = np.int64(0)
         for k in range(count):
             total = min(total + weight(h, k, by_profit), 2**62)
         if total == 0:

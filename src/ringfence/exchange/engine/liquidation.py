@@ -132,8 +132,8 @@ def ask_for_scan(h: Record, asset: int) -> None:
 def scan(h: Record, until: int) -> Any:
     """Look at the next slice of accounts and liquidate, while events stay below `until`; True when all are done."""
     asset = np.int64(trailing_zeros(U(h.scan_assets)))
-    begin = max(np.int64(h.scan_account), 1)
-    last = min(begin + SCAN_SLICE, np.int64(h.n_accounts) + 1)
+    begin: Any = max(np.int64(h.scan_account), 1)
+    last: Any = min(begin + SCAN_SLICE, np.int64(h.n_accounts) + 1)
     for account in range(begin, last):
         m = margin_of(h, asset, account)
         ahead = margin_of(h, asset, min(account + _AHEAD, np.int64(h.n_accounts)))
@@ -403,7 +403,9 @@ def take_over_cross(h: Record, m: Record) -> None:
     What the marks have not lost yet is shared by maintenance margin; the last position bears the rest.
     """
     free = cross_equity(h, m)
-    profit_sum, needed_sum, last = np.int64(0), np.int64(0), np.int64(0)
+    profit_sum: Any = np.int64(0)
+    needed_sum: Any = np.int64(0)
+    last: Any = np.int64(0)
     for k in range(np.int64(m.slots)):
         p = positions(h, np.int64(m.base) + k)
         if p.qty != 0 and p.leverage == 0:
@@ -430,7 +432,8 @@ def take_over_cross(h: Record, m: Record) -> None:
 def take_over_worst(h: Record, m: Record) -> None:
     """Classic cross: take over the position that loses most, until what is left is carried."""
     while shortage(h, m) & CROSS:
-        worst, loss = np.int64(-1), np.int64(1)
+        worst: Any = np.int64(-1)
+        loss: Any = np.int64(1)
         for k in range(np.int64(m.slots)):
             p = positions(h, np.int64(m.base) + k)
             if p.qty != 0 and p.leverage == 0:

@@ -433,7 +433,8 @@ def amend_untriggered(h: Record, cmd: Record, ins: Record, p: Record, slot: int,
     t = triggers(h, slot)
     flags = np.int64(cmd.flags)
     leaves, px = np.int64(o.leaves), np.int64(o.px)
-    stop_px, peg_offset = np.int64(t.stop_px), np.int64(t.peg_offset)
+    stop_px: Any = np.int64(t.stop_px)
+    peg_offset: Any = np.int64(t.peg_offset)
     if flags & (_AMEND_QTY | _AMEND_LEAVES):
         leaves = cmd.qty
     if flags & _AMEND_PX:

@@ -5,6 +5,8 @@ first with the command itself, the rest with TICKs that the core sends until not
 goes depends on the state alone, never on this process, so a replay goes just as far.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ringfence.exchange.engine.deleveraging import deleverage
@@ -62,7 +64,7 @@ def tick(h: Record) -> bool:
     now = h.timestamp_ns
     timers_due = h.next_timer_ns != 0 and h.next_timer_ns <= now
     day_over = h.day_ends_ns != 0 and h.day_ends_ns <= now
-    room = EVENTS_PER_PIECE + _MARKED_EVENTS
+    room: Any = EVENTS_PER_PIECE + _MARKED_EVENTS
     if timers_due or day_over:
         room += np.int64(h.n_live) + np.int64(h.n_untriggered) + np.int64(h.n_timers)
     if not has_room(h, room):

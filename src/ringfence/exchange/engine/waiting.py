@@ -100,7 +100,7 @@ def is_before(h: Record, a: int, b: int, falling: int) -> bool:
 
 
 @compiled
-def merge(h: Record, a: int, b: int, falling: int) -> Any:
+def merge(h: Record, a: Any, b: Any, falling: int) -> Any:
     """Return the top of the heap of everything under a and b."""
     if a == 0 or b == 0:
         top = a + b
@@ -110,7 +110,7 @@ def merge(h: Record, a: int, b: int, falling: int) -> Any:
         top = a
         while True:
             t = triggers(h, a)
-            right = np.int64(t.right)
+            right: Any = np.int64(t.right)
             t.right = t.left
             if right == 0:
                 t.left = b

@@ -5,7 +5,8 @@
 | gateway                         | `Gateway`: one port, who may pass, which handler                 |
 | http                            | HTTP/1.1 connections                                             |
 | keys, authentication, limits    | who asks, what they may, how often                               |
-| parameters, commands            | text into values, values into command records                    |
+| parameters, values              | text into values, exact numbers into ticks                       |
+| commands, conditions            | values into command records; stops, pegs and links               |
 | desk                            | commands to the core, results back, views up to date             |
 | errors                          | refusals in BitMEX's words                                       |
 | rest/                           | the endpoints, one file a noun                                   |

@@ -2,13 +2,16 @@
 
 import struct
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
+from ringfence.exchange.gateway import conditions
 from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.conditions import infer_type, read_change, read_conditions
 from ringfence.exchange.gateway.errors import invalid
+from ringfence.exchange.gateway.values import client_order_id, ticks_of
 from ringfence.exchange.projections import Market, Order, Views
-from ringfence.messages.batch import CLORDID, TEXT, encode_data
+from ringfence.exchange.projections.orders import ORDER_TYPES
+from ringfence.messages.batch import CLORDID, CLORDLINKID, TEXT, encode_data
 from ringfence.messages.commands import Command, OrderFlag, OrderType
 from ringfence.messages.identifiers import clid_hash, handle_of
 from ringfence.messages.records import COMMAND, DISPLAY_ALL, RECORD_BYTES
@@ -27,13 +30,15 @@ _IMMEDIATE, _DAY, _FILL_OR_KILL = int(OrderFlag.IOC), int(OrderFlag.DAY), int(Or
 _POST, _REDUCE, _CLOSE = int(OrderFlag.POST_ONLY), int(OrderFlag.REDUCE_ONLY), int(OrderFlag.CLOSE)
 _SELL = int(OrderFlag.SELL)
 _PLACE, _LIMIT, _MARKET = int(Command.PLACE), int(OrderType.LIMIT), int(OrderType.MARKET)
+_ORDER_TYPES = {name: number for number, name in ORDER_TYPES.items()}
 _TIME_IN_FORCE = {
     "GoodTillCancel": 0, "GTC": 0, "ImmediateOrCancel": _IMMEDIATE, "IOC": _IMMEDIATE, "FillOrKill": _FILL_OR_KILL,
     "FOK": _FILL_OR_KILL, "Day": _DAY, "PO": _POST, "PostOnly": _POST,
 }  # fmt: skip
-_EXEC_INST = {"ParticipateDoNotInitiate": _POST, "ReduceOnly": _REDUCE, "Close": _CLOSE}
+_EXEC_INST = {
+    "ParticipateDoNotInitiate": _POST, "ReduceOnly": _REDUCE, "Close": _CLOSE, **conditions.WORDS,
+}  # fmt: skip
 _SIDES = {"Buy": 0, "Sell": _SELL, "buy": 0, "sell": _SELL}
-_CLORDID_MAX = 36
 _TEXT_MAX = 255
 
 
@@ -45,6 +50,7 @@ def pack(
     symbol: int = 0,
     qty: int = 0,
     px: int = 0,
+    stop_px: int = 0,
     handle: int = 0,
     clid: int = 0,
     orig_clid: int = 0,
@@ -55,32 +61,20 @@ def pack(
 ) -> bytes:
     """Return one command with its DATA slots."""
     record = _RECORD.pack(
-        handle, qty, clid, orig_clid, request, px, 0, account, display, symbol, kind, type, flags, 0
+        handle, qty, clid, orig_clid, request, px, stop_px, account, display, symbol, kind, type, flags, 0
     )
     return record + encode_data(data) if data else record
 
 
 def market_of(views: Views, parameters: Parameters) -> Market:
-    """Return the market that `symbol` names exactly, whatever its case. Raises Refused."""
+    """Return the market that `symbol` names exactly, whatever its case; an index is none. Raises Refused."""
     symbol = parameters.get("symbol")
     if not isinstance(symbol, str) or not symbol:
         raise invalid("symbol is required")
     market = views.symbols.get(symbol) or views.symbols.get(symbol.upper())
-    if market is None:
+    if market is None or market.instrument.is_index:
         raise invalid("Invalid symbol")
     return market
-
-
-def ticks_of(market: Market, price: Decimal | int, *, name: str = "price") -> int:
-    """Return the whole ticks of an exact price. Raises Refused."""
-    of = market.instrument
-    if not 0 < price <= of.price_max:
-        raise invalid(f"Invalid {name}")
-    numerator, denominator = price.as_integer_ratio()
-    ticks, rest = divmod(numerator * int(10**of.tick_decimals), denominator * of.tick_units)
-    if rest:
-        raise invalid(f"Invalid {name} tickSize")
-    return ticks
 
 
 def _quantity(parameters: Parameters, name: str) -> int | None:
@@ -103,6 +97,7 @@ def _display(parameters: Parameters) -> int:
 
 
 def _instructions(parameters: Parameters) -> int:
+    """Return the flags that execInst sets, and above them the bits of `conditions.WORDS`."""
     value = parameters.get("execInst")
     if not value:
         return 0
@@ -120,26 +115,16 @@ def _instructions(parameters: Parameters) -> int:
     return flags
 
 
-def _order_type(parameters: Parameters, has_price: bool) -> int:
+def _order_type(parameters: Parameters, *, has_price: bool, is_plain: bool) -> int:
     value = parameters.get("ordType")
     if not value:
-        if parameters.get("stopPx") or parameters.get("pegPriceType"):
-            raise invalid("Unsupported ordType")
-        return _LIMIT if has_price else _MARKET
-    if value == "Limit":
-        return _LIMIT
-    if value == "Market":
-        return _MARKET
-    raise invalid("Unsupported ordType")
-
-
-def client_order_id(parameters: Parameters, name: str = "clOrdID") -> str | None:
-    value = parameters.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > _CLORDID_MAX or not value.isprintable():
-        raise invalid(f"Invalid {name}: at most {_CLORDID_MAX} printable characters")
-    return value
+        if is_plain:
+            return _LIMIT if has_price else _MARKET
+        return infer_type(parameters, has_price=has_price)
+    kind = _ORDER_TYPES.get(value) if isinstance(value, str) else None
+    if kind is None:
+        raise invalid("Unsupported ordType")
+    return kind
 
 
 def place(views: Views, account: int, parameters: Parameters, request: int) -> bytes:
@@ -147,17 +132,19 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
     market = market_of(views, parameters)
     qty = _quantity(parameters, "orderQty")
     price = read.number(parameters, "price")
-    flags = _instructions(parameters)
-    kind = _order_type(parameters, price is not None)
-    if read.given(parameters, "contingencyType") or read.given(parameters, "clOrdLinkID"):
-        raise invalid("Unsupported contingencyType")
+    flags = _instructions(parameters) if "execInst" in parameters else 0
+    # What is neither triggered nor pegged nor linked is most of what comes, and is not looked at twice.
+    is_plain = conditions.FIELDS.isdisjoint(parameters)
+    kind = _order_type(parameters, has_price=price is not None, is_plain=is_plain)
     force = parameters.get("timeInForce")
     if force:
         bits = _TIME_IN_FORCE.get(force) if isinstance(force, str) else None
         if bits is None:
             raise invalid("Unsupported timeInForce")
-        # A market order never rests, so good-till-cancelled and immediate-or-cancel say nothing new.
-        flags |= bits & (_FILL_OR_KILL | _POST) if kind == _MARKET else bits
+        if kind in conditions.MARKETS:
+            # It never rests, so good-till-cancelled and immediate-or-cancel say nothing new.
+            bits &= _FILL_OR_KILL | _POST if kind == _MARKET else ~_IMMEDIATE
+        flags |= bits
     side = parameters.get("side")
     if side:
         bit = _SIDES.get(side) if isinstance(side, str) else None
@@ -167,6 +154,8 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
     elif qty is not None and qty < 0:
         flags |= _SELL
     elif qty is None and flags & _CLOSE:
+        if kind in conditions.STOPS:
+            raise invalid("Invalid side")
         held = views.accounts[account].positions.get(market.instrument.number)
         flags |= _SELL if held is not None and held.qty > 0 else 0
     if qty is None:
@@ -178,7 +167,7 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
         if not flags & _SELL:
             raise invalid("Invalid orderQty")
     px = 0
-    if kind == _LIMIT:
+    if kind in conditions.LIMITS:
         if price is None:
             raise invalid("Invalid price")
         px = ticks_of(market, price)
@@ -187,8 +176,18 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
     words = parameters.get("text")
     if words:
         data.append((TEXT, _checked_text(parameters)))
+    word = stop_px = link_hash = 0
+    if not is_plain or kind > _MARKET or flags > conditions.FLAGS_MAX:
+        word, stop_px, link = read_conditions(
+            parameters, market, kind=kind, has_price=price is not None, is_sell=bool(flags & _SELL), words=flags
+        )  # fmt: skip
+        flags &= conditions.FLAGS_MAX
+        if link is not None:
+            data.append((CLORDLINKID, link.encode()))
+            link_hash = clid_hash(link)
+    display = _display(parameters) if "displayQty" in parameters else DISPLAY_ALL
     record = _RECORD.pack(
-        0, qty, clid_hash(clordid) if clordid else 0, 0, request, px, 0, account, _display(parameters),
+        word, qty, clid_hash(clordid) if clordid else 0, link_hash, request, px, stop_px, account, display,
         market.instrument.number, _PLACE, kind, flags, 0,
     )  # fmt: skip
     return record + encode_data(data) if data else record
@@ -205,8 +204,6 @@ def amend(order: Order, account: int, parameters: Parameters, market: Market, re
     qty = _quantity(parameters, "orderQty")
     leaves = _quantity(parameters, "leavesQty")
     price = read.number(parameters, "price")
-    if read.given(parameters, "stopPx") or read.given(parameters, "pegOffsetValue"):
-        raise invalid("Invalid stopPx for ordType")
     if qty is not None and leaves is not None:
         raise invalid("Invalid leavesQty: orderQty or leavesQty, not both")
     if qty is not None:
@@ -219,13 +216,18 @@ def amend(order: Order, account: int, parameters: Parameters, market: Market, re
     if price is not None:
         flags |= OrderFlag.AMEND_PX
         px = ticks_of(market, price)
+    stop_px, display = 0, DISPLAY_ALL
+    if not conditions.FIELDS.isdisjoint(parameters):
+        change, stop_px, display = read_change(parameters, market, order)
+        flags |= change
     clordid = client_order_id(parameters)
     data = [] if clordid is None else [(CLORDID, clordid.encode())]
     if parameters.get("text"):
         data.append((TEXT, _checked_text(parameters)))
     return pack(
         Command.AMEND, request=request, account=account, symbol=market.instrument.number, qty=qty or 0, px=px,
-        handle=order.handle, clid=clid_hash(clordid) if clordid else 0, flags=flags, data=data,
+        stop_px=stop_px, display=display, handle=order.handle, clid=clid_hash(clordid) if clordid else 0,
+        flags=flags, data=data,
     )  # fmt: skip
 
 

@@ -72,7 +72,8 @@ class Desk:
         while not self._catch_up(_CATCH_UP_SECONDS):
             await asyncio.sleep(0)
         await self._connect()
-        await self._pass_barrier()
+        with contextlib.suppress(Refused):
+            await self.barrier()
         log.info(
             "views at sequence %d after %.2f s, %d commands folded",
             self.views.next_sequence, time.monotonic() - started, self.views.next_sequence - begun,
@@ -90,18 +91,24 @@ class Desk:
                     told = True
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _pass_barrier(self) -> None:
-        """Wait until everything that a gateway before us handed to the core has its outcome.
+    async def barrier(self) -> None:
+        """Wait until the views hold every command that is durable by now or waits in the core. Raises Refused.
 
-        A client whose connection died with that gateway asks us what became of its order; the core
-        takes commands in order of arrival, so after this one the answer is final.
+        A client whose connection died, perhaps with the gateway before us, asks what became of its order; the
+        core takes commands in order of arrival, so after this one the answer is final.
         """
-        loop = asyncio.get_running_loop()
-        passed: asyncio.Future[None] = loop.create_future()
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def hear(outcome: Sequence[Result] | Refused) -> None:
+            if passed.cancelled():
+                return
+            if isinstance(outcome, Refused):
+                passed.set_exception(outcome)
+            else:
+                passed.set_result(None)
+
         token = self.token()
-        self.submit(
-            ((token, commands.pack(Command.TICK, request=token)),), lambda outcome: passed.set_result(None)
-        )
+        self.submit(((token, commands.pack(Command.TICK, request=token)),), hear)
         await passed
 
     def _catch_up(self, seconds: float) -> bool:

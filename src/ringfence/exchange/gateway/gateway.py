@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
@@ -35,6 +35,11 @@ _API = "/api/v1"
 _HISTORY_WAIT_SECONDS = 5.0
 _HISTORY_POLL_SECONDS = 0.004
 _KEYS_EVERY_SECONDS = 1.0
+Found = TypeVar("Found")
+
+
+class _Behind(Exception):
+    """History is not there yet."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,17 +158,25 @@ class Gateway:
         """Return why the engine refused a command, in the wire's words."""
         assert result.refusal is not None
         reject, figure = result.refusal
-        market = self.desk.views.markets.get(result.symbol)
-        if result.kind in (Command.DEPOSIT, Command.WITHDRAW):
+        if result.kind in (Command.DEPOSIT, Command.WITHDRAW, Command.TRANSFER):
             currency = ASSETS[result.symbol].currency
         else:
-            currency = market.instrument.settle.currency if market else ASSETS[0].currency
+            currency = self.currency_of(result.symbol)
         if reject == Reject.UNKNOWN_ORDER and result.kind == Command.CANCEL:
             return Refused(404, "Not Found")
         return of_reject(reject, figure, currency)
 
+    def currency_of(self, symbol: int) -> str:
+        """Return what an instrument's refusals are counted in."""
+        market = self.desk.views.markets.get(symbol)
+        return market.instrument.settle.currency if market else ASSETS[0].currency
+
     async def history(self, query: Query) -> list[dict[str, Any]]:
-        """Return rows of the past that include everything this gateway has answered so far.
+        """Return rows of the past that include everything this gateway has answered so far. Raises Refused."""
+        return await self.past(lambda reader: reader.rows(query))
+
+    async def past(self, ask: Callable[[HistoryReader], Found]) -> Found:
+        """Ask history once it includes everything this gateway has answered so far.
 
         Raises Refused (503) if the history process does not get there in time.
         """
@@ -172,31 +185,35 @@ class Gateway:
         until = loop.time() + _HISTORY_WAIT_SECONDS
         while True:
             try:
-                rows = await loop.run_in_executor(self._history_thread, self._read_history, wanted, query)
+                return await loop.run_in_executor(
+                    self._history_thread, lambda: self._read_history(wanted, ask)
+                )
+            except _Behind:
+                pass
             except ValueError as error:
                 raise Refused(400, str(error), "ValidationError") from error
             except TimeoutError as error:
                 raise Refused(
                     400, "The query takes too long: narrow it by symbol or time", "ValidationError"
                 ) from error
-            if rows is not None:
-                return rows
             if loop.time() > until:
                 raise unavailable("the history of orders and trades is behind")
             await asyncio.sleep(_HISTORY_POLL_SECONDS)
 
-    def _read_history(self, wanted: int, query: Query) -> list[dict[str, Any]] | None:
-        """Runs in the history thread."""
+    def _read_history(self, wanted: int, ask: Callable[[HistoryReader], Found]) -> Found:
+        """Runs in the history thread. Raises _Behind."""
         try:
             if self._reader is None:
                 self._reader = HistoryReader(self._history_url)
-            return self._reader.rows(query) if self._reader.next_sequence() >= wanted else None
-        except (ValueError, TimeoutError):
+            if self._reader.next_sequence() < wanted:
+                raise _Behind
+            return ask(self._reader)
+        except (ValueError, TimeoutError, _Behind):
             raise
-        except Exception:
+        except Exception as error:
             log.exception("the history database cannot be read")
             self._reader = None
-            return None
+            raise _Behind from error
 
     def log_fault(self, request: Request) -> None:
         log.exception("a request of account %s failed", request.key.account if request.key else "-")

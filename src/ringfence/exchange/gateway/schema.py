@@ -1,12 +1,12 @@
 """What the tables and the realtime API say of themselves, to REST and WebSocket alike."""
 
-from ringfence.exchange.projections import PRIVATE, TABLES, TOPICLESS, Table
+from ringfence.exchange.projections import PRIVATE, REST_ONLY, TABLES, Table
 
 VERSION = "1.2.0"
 """The BitMEX API version whose tables and routes these follow."""
 
 PRIVATE_TOPICS = PRIVATE
-PUBLIC_TOPICS = frozenset(TABLES) - PRIVATE - TOPICLESS
+PUBLIC_TOPICS = frozenset(TABLES) - PRIVATE - REST_ONLY
 OPERATIONS = (
     "authKeyExpires", "cancelAllAfter", "help", "ping", "subscribe", "unsubscribe",
     "placeOrder", "amendOrder", "cancelOrder", "cancelAllOrders",

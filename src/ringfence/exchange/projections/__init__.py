@@ -17,10 +17,10 @@
 from ringfence.exchange.projections.market import BIN_SIZES, Market, TradeView
 from ringfence.exchange.projections.orders import Execution, Order
 from ringfence.exchange.projections.positions import Account, Margin, Position
-from ringfence.exchange.projections.tables import PRIVATE, TABLES, TOPICLESS, Column, Table
+from ringfence.exchange.projections.tables import PRIVATE, REST_ONLY, TABLES, Column, Table
 from ringfence.exchange.projections.views import Changes, Result, Views
 
 __all__ = [
-    "BIN_SIZES", "PRIVATE", "TABLES", "TOPICLESS", "Account", "Changes", "Column", "Execution", "Margin",
-    "Market", "Order", "Position", "Result", "Table", "TradeView", "Views",
+    "BIN_SIZES", "PRIVATE", "REST_ONLY", "TABLES", "Account", "Changes", "Column", "Execution", "Margin", "Market",
+    "Order", "Position", "Result", "Table", "TradeView", "Views",
 ]  # fmt: skip

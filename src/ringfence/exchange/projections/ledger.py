@@ -37,6 +37,10 @@ def clearing(symbol: str) -> str:
     return f"clearing:{symbol}"
 
 
+RECEIVING_LINE = 1 << 40
+"""`line` of the receiving side of a transfer, above any that the end of a session has."""
+
+
 class Transaction(NamedTuple):
     """One line of an account's wallet history."""
 

@@ -8,10 +8,19 @@ from ringfence.exchange.projections.orders import Row, notionals, trade_id
 from ringfence.exchange.projections.ranking import Ranking
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import mark_value, order_value
-from ringfence.messages.commands import InstrumentState, MarkMethod
-from ringfence.units.limits import MARK_SUBTICKS, RATE_E8
+from ringfence.messages.commands import IndexStatus, InstrumentState, MarkMethod
+from ringfence.messages.constituents import Hold, Reference, Verdict, decode_constituents
+from ringfence.units.limits import INDEX_DECIMALS, MARK_SUBTICKS, RATE_E8
 from ringfence.units.rounding import PPM, muldiv
-from ringfence.units.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, floor_to, iso
+from ringfence.units.time import (
+    NS_PER_DAY,
+    NS_PER_HOUR,
+    NS_PER_MINUTE,
+    NS_PER_MS,
+    NS_PER_SECOND,
+    floor_to,
+    iso,
+)
 
 BIN_SIZES = {"1m": NS_PER_MINUTE, "5m": 5 * NS_PER_MINUTE, "1h": NS_PER_HOUR, "1d": NS_PER_DAY}
 _RECENT_TRADES = 1_000
@@ -24,8 +33,20 @@ _TIMESPAN_ZERO_NS = 946_684_800_000_000_000
 """Timespans are written as that long after the year 2000 began."""
 _NS_PER_YEAR = 365 * NS_PER_DAY
 
+_TIMESPAN_1S = "2000-01-01T00:00:01.000Z"
+INDEX_TRADE_NS = 5 * NS_PER_SECOND
+"""A price of an index comes every second; one in five seconds is a row of `trade`, to spare the disk."""
+
 Best = tuple[int, int, int, int]
 """(bid size, bid ticks, ask ticks, ask size), 0 = none."""
+
+
+class Impact(NamedTuple):
+    """What a book would give for the impact value, in subticks, 0 = too thin."""
+
+    bid: int
+    ask: int
+    is_liquid: bool
 
 
 class TradeView(NamedTuple):
@@ -205,9 +226,15 @@ class Market:
         self.state = InstrumentState.UNLISTED
         self.bids, self.asks = Side(), Side()
         self.mark_subticks = self.basis_subticks = 0
-        self.impact_bid = self.impact_ask = 0
-        """What selling and buying the impact value would fetch, in subticks; 0 = the book is too thin."""
-        self.is_liquid = False
+        self.index_units = 0
+        """An index: its price. A contract: the price of the index that it follows. 0 = none yet."""
+        self.index_status = IndexStatus.LIVE
+        self.index_stamped_ns = 0
+        self.constituents = b""
+        """What an index's last price was made of, as the journal has it."""
+        self._index_trade_ns = 0
+        self.impact: Impact | None = None
+        """None = the engine has not looked yet."""
         self.funding_e8 = self.next_funding_e8 = 0
         """Rates in 1e-8: paid at `funding_ns`, and the one after it as it looks now."""
         self.funding_ns = self.funding_interval_ns = 0
@@ -275,16 +302,19 @@ class Market:
 
     # ---- trades and bins
 
-    def trade(self, *, number: int, timestamp_ns: int, is_sell: bool, qty: int, px: int) -> TradeView:
+    def trade(
+        self, *, number: int, timestamp_ns: int, is_sell: bool, qty: int, px: int, is_public: bool = True
+    ) -> TradeView:
         of = self.instrument
         if px != self.last_px:
             self.tick_direction = "PlusTick" if px > self.last_px else "MinusTick"
         elif self.tick_direction in ("PlusTick", "MinusTick"):
             self.tick_direction = "Zero" + self.tick_direction
         self.last_px = px
-        value = order_value(of, px, qty)
+        value = order_value(of, px, qty) if qty else 0
         view = TradeView(of, number, timestamp_ns, is_sell, qty, px, self.tick_direction, value)
-        self.trades.append(view)
+        if is_public:
+            self.trades.append(view)
         self.total_volume += qty
         self.total_turnover += value
         home, foreign = notionals(of, qty, px, False)
@@ -293,6 +323,49 @@ class Market:
             minute = self.running["1m"] = Bin(_end_of(timestamp_ns, NS_PER_MINUTE), self.last_px)
         minute.add(view, abs(home), abs(foreign))
         return view
+
+    def take_index(
+        self, *, number: int, timestamp_ns: int, units: int, status: int, constituents: bytes
+    ) -> TradeView | None:
+        """Take a price of this index; return it as a trade if it is time for one. Bins have them all."""
+        self.index_units, self.index_status = units, IndexStatus(status)
+        self.index_stamped_ns, self.constituents = timestamp_ns, constituents
+        begun_ns = floor_to(timestamp_ns, INDEX_TRADE_NS)
+        is_public, self._index_trade_ns = begun_ns > self._index_trade_ns, begun_ns
+        view = self.trade(
+            number=number, timestamp_ns=timestamp_ns, is_sell=False, qty=0, px=units, is_public=is_public
+        )
+        return view if is_public else None
+
+    def composite_rows(self) -> list[Row]:
+        """Return what the index's last price was made of, one row a constituent, and the index itself."""
+        of, stamp = self.instrument, iso(self.index_stamped_ns)
+        if not self.index_units:
+            return []
+
+        def row(reference: str, price: int, weight: float | None, at_ns: int, reason: str | None) -> Row:
+            return {
+                "timestamp": iso(at_ns), "symbol": of.symbol, "indexSymbol": of.symbol, "indexMultiplier": None,
+                "reference": reference, "lastPrice": of.price(price) if price else None, "weight": weight,
+                "logged": stamp, "dropReason": reason,
+            }  # fmt: skip
+
+        hold, said = decode_constituents(self.constituents) if self.constituents else (0, ())
+        total = sum(one.weight for one in said if Verdict(one.verdict).counts)
+        rows = [
+            row(
+                Reference(one.reference).name,
+                one.price,
+                round(one.weight / total, 4) if Verdict(one.verdict).counts and not hold else 0,
+                max(self.index_stamped_ns - one.age_ms * NS_PER_MS, 0)
+                if one.price
+                else self.index_stamped_ns,
+                _words(Verdict(one.verdict)) if one.verdict else None,
+            )
+            for one in said
+        ]
+        reason = _words(Hold(hold)) if hold else None
+        return [*rows, row("BMI", self.index_units, None, self.index_stamped_ns, reason)]
 
     def close_bins(self, timestamp_ns: int) -> list[tuple[str, Bin]]:
         """Close every bin that ended at or before this instant, empty ones too; return (size, bin)."""
@@ -395,6 +468,12 @@ class Market:
         span = muldiv(self.mark_subticks, self.instrument.last_band_ppm, PPM)
         return min(max(last, self.mark_subticks - span), self.mark_subticks + span)
 
+    def _protected_price(self) -> float | None:
+        of = self.instrument
+        if not self.last_px or of.is_index:
+            return None
+        return of.mark_price(self.last_protected)
+
     def _basis_rate(self) -> float | None:
         """Return the basis as a yearly rate: of perpetuals the funding that is paid next, of futures their own."""
         of = self.instrument
@@ -415,8 +494,10 @@ class Market:
         is_future, is_spot = of.expiry_ns is not None, of.is_spot
         mark = of.mark_price(self.mark_subticks) if self.mark_subticks else None
         last = of.price(self.last_px) if self.last_px else None
-        if is_spot:
+        if is_spot or of.is_index:
             mark = last
+        index = self.index_units / 10**INDEX_DECIMALS if self.index_units else None
+        impact = self.impact
         middle = (of.price(bid) + of.price(ask)) / 2 if bid and ask else None
         expiry = iso(of.expiry_ns) if of.expiry_ns is not None else None
         return {
@@ -433,17 +514,17 @@ class Market:
             "underlying": of.underlying,
             "quoteCurrency": of.quote_currency,
             "underlyingSymbol": f"{of.underlying}=",
-            "reference": "BMEX",
+            "reference": "BMI" if of.is_index else "BMEX",
             "referenceSymbol": of.reference_symbol,
-            "calcInterval": None,
-            "publishInterval": None,
+            "calcInterval": _TIMESPAN_1S if of.is_index else None,
+            "publishInterval": _TIMESPAN_1S if of.is_index else None,
             "publishTime": None,
-            "maxOrderQty": of.qty_max,
-            "maxPrice": of.price(of.px_ticks_max),
-            "lotSize": of.lot_size,
+            "maxOrderQty": of.qty_max or None,
+            "maxPrice": of.price(of.px_ticks_max) if of.px_ticks_max else None,
+            "lotSize": None if of.is_index else of.lot_size,
             "tickSize": of.price(1),
             "multiplier": of.multiplier,
-            "settlCurrency": None if is_spot else of.settle.currency,
+            "settlCurrency": of.settle.currency if of.is_contract else None,
             "underlyingToPositionMultiplier": of.underlying_to_position,
             "underlyingToSettleMultiplier": of.underlying_to_settle,
             "quoteToSettleMultiplier": of.quote_to_settle,
@@ -454,8 +535,8 @@ class Market:
             "riskLimit": of.risk_limit_base,
             "riskStep": of.risk_limit_step,
             "limit": None,
-            "taxed": True,
-            "deleverage": not is_spot,
+            "taxed": not of.is_index,
+            "deleverage": of.is_contract,
             "makerFee": of.maker_fee_ppm / PPM,
             "takerFee": of.taker_fee_ppm / PPM,
             "settlementFee": of.settlement_fee_ppm / PPM,
@@ -486,27 +567,25 @@ class Market:
             "highPrice": of.price(day.high) if day.trades else None,
             "lowPrice": of.price(day.low) if day.trades else None,
             "lastPrice": last,
-            "lastPriceProtected": of.mark_price(self.last_protected) if self.last_px else None,
+            "lastPriceProtected": self._protected_price(),
             "lastTickDirection": self.tick_direction,
             "lastChangePcnt": change,
             "bidPrice": of.price(bid) if bid else None,
             "midPrice": round(middle, 8) if middle is not None else None,
             "askPrice": of.price(ask) if ask else None,
-            "impactBidPrice": of.mark_price(self.impact_bid) if self.impact_bid else None,
-            "impactMidPrice": of.mark_price(self.impact_bid + self.impact_ask) / 2
-            if self.impact_bid and self.impact_ask
-            else None,
-            "impactAskPrice": of.mark_price(self.impact_ask) if self.impact_ask else None,
-            "hasLiquidity": self.is_liquid if of.is_contract else bool(bid and ask),
+            "impactBidPrice": of.mark_price(impact.bid) if impact and impact.bid else None,
+            "impactMidPrice": _middle(of, impact) if impact and impact.bid and impact.ask else None,
+            "impactAskPrice": of.mark_price(impact.ask) if impact and impact.ask else None,
+            "hasLiquidity": impact.is_liquid if impact else bool(bid and ask),
             "openInterest": self.open_interest,
             "openValue": self.open_value,
             "fairMethod": None if not of.is_contract else "ImpactMidPrice" if is_future else "FundingRate",
             "fairBasisRate": self._basis_rate() if of.is_contract else None,
-            "fairBasis": of.mark_price(self.basis_subticks) if of.is_contract and mark is not None else None,
-            "fairPrice": mark,
+            "fairBasis": of.mark_price(self.basis_subticks) if of.is_contract and index else None,
+            "fairPrice": mark if of.is_contract else None,
             "markMethod": _mark_method(of),
             "markPrice": mark,
-            "indicativeSettlePrice": mark,
+            "indicativeSettlePrice": mark if is_spot else index,
             "settledPriceAdjustmentRate": None,
             "settledPrice": of.mark_price(self.settled.subticks) if self.settled is not None else None,
             "instantPnl": False,
@@ -516,9 +595,18 @@ class Market:
 
 
 def _mark_method(of: Instrument) -> str:
-    if of.is_spot:
+    if not of.is_contract:
         return "LastPrice"
     return "LastPriceProtected" if of.mark_method == MarkMethod.LAST_PROTECTED else "FairPrice"
+
+
+def _middle(of: Instrument, impact: Impact) -> float:
+    return round(of.mark_price(impact.bid + impact.ask) / 2, 8)
+
+
+def _words(why: Verdict | Hold) -> str:
+    """Return a reason as the wire says it: Outlier, NotAPrice."""
+    return "".join(word.capitalize() for word in why.name.split("_"))
 
 
 def quote_row(of: Instrument, timestamp_ns: int, best: Best) -> Row:

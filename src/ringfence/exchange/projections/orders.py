@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import lot_value
-from ringfence.messages.commands import OrderFlag, OrderType
+from ringfence.messages.commands import (
+    Contingency,
+    OrderFlag,
+    OrderType,
+    Peg,
+    TriggerPrice,
+    read_instructions,
+)
 from ringfence.messages.events import CancelReason
 from ringfence.messages.identifiers import EXECUTION, TRADE, order_id, wire_id
 from ringfence.messages.records import DISPLAY_ALL
@@ -20,6 +27,7 @@ Row = dict[str, Any]
 SHOW_ALL = -1
 DEFAULT_TEXT = "Submitted via API."
 LIQUIDATION_TEXT = "Liquidation"
+"""Of the orders that the engine places itself, to reduce what cannot be held."""
 NO_ORDER = "00000000-0000-0000-0000-000000000000"
 TEXT_LENGTH_MAX = 1_000
 CANCEL_TEXTS: dict[int, str] = {
@@ -45,7 +53,26 @@ CANCEL_TEXTS: dict[int, str] = {
 assert set(CANCEL_TEXTS) == set(map(int, CancelReason))
 
 _SELL, _IOC, _FOK, _DAY = (int(f) for f in (OrderFlag.SELL, OrderFlag.IOC, OrderFlag.FOK, OrderFlag.DAY))
-_MARKET = int(OrderType.MARKET)
+_MARKET, _STOP, _LIMIT_IF_TOUCHED = map(int, (OrderType.MARKET, OrderType.STOP, OrderType.LIMIT_IF_TOUCHED))
+ORDER_TYPES = {
+    int(OrderType.LIMIT): "Limit", int(OrderType.MARKET): "Market", int(OrderType.STOP): "Stop",
+    int(OrderType.STOP_LIMIT): "StopLimit", int(OrderType.MARKET_IF_TOUCHED): "MarketIfTouched",
+    int(OrderType.LIMIT_IF_TOUCHED): "LimitIfTouched", int(OrderType.PEGGED): "Pegged",
+}  # fmt: skip
+PEGS = {
+    int(Peg.PRIMARY): "PrimaryPeg", int(Peg.MARKET): "MarketPeg", int(Peg.TRAILING): "TrailingStopPeg",
+}  # fmt: skip
+CONTINGENCIES = {
+    int(Contingency.ONE_CANCELS_THE_OTHER): "OneCancelsTheOther",
+    int(Contingency.ONE_TRIGGERS_THE_OTHER): "OneTriggersTheOther",
+}
+TRIGGERS = {
+    int(TriggerPrice.MARK): "MarkPrice", int(TriggerPrice.LAST): "LastPrice", int(TriggerPrice.INDEX): "IndexPrice",
+}  # fmt: skip
+LAST_WITHIN_MARK, FIXED = "LastWithinMark", "Fixed"
+TRIGGERED = "StopOrderTriggered"
+_MARKET_TYPES = frozenset(map(int, (OrderType.MARKET, OrderType.STOP, OrderType.MARKET_IF_TOUCHED)))
+_PEGGED = int(OrderType.PEGGED)
 _EXEC_INST = [
     (int(OrderFlag.POST_ONLY), "ParticipateDoNotInitiate"), (int(OrderFlag.REDUCE_ONLY), "ReduceOnly"),
     (int(OrderFlag.CLOSE), "Close"),
@@ -56,15 +83,52 @@ _ANY_EXEC_INST = sum(bit for bit, _ in _EXEC_INST)
 def time_in_force(flags: int, ordtype: int) -> str:
     if flags & _FOK:
         return "FillOrKill"
-    if flags & _IOC or ordtype == _MARKET:
-        return "ImmediateOrCancel"
-    return "Day" if flags & _DAY else "GoodTillCancel"
+    if flags & _DAY:
+        return "Day"
+    return "ImmediateOrCancel" if flags & _IOC or ordtype in _MARKET_TYPES else "GoodTillCancel"
 
 
-def exec_inst(flags: int) -> str | None:
-    if not flags & _ANY_EXEC_INST:
-        return None
-    return ",".join(name for bit, name in _EXEC_INST if flags & bit)
+def exec_inst(flags: int, ordtype: int, condition: "Condition | None") -> str | None:
+    words = [name for bit, name in _EXEC_INST if flags & bit]
+    if condition is not None:
+        if _STOP <= ordtype <= _LIMIT_IF_TOUCHED:
+            words.append(TRIGGERS[condition.trigger])
+        if condition.within_mark:
+            words.append(LAST_WITHIN_MARK)
+        if ordtype == _PEGGED:
+            words.append(FIXED)
+    return ",".join(words) or None
+
+
+class Condition(NamedTuple):
+    """When and where an order that is triggered, pegged or linked enters the market. Prices in ticks.
+
+    A plain order has none, so that the many do not pay for the few.
+    """
+
+    stop_px: int
+    trigger: int
+    peg: int
+    peg_offset: int
+    contingency: int
+    within_mark: bool
+    link: str | None
+    """Its clOrdLinkID."""
+    is_untriggered: bool
+    triggered: str | None = None
+
+
+def condition_of(
+    word: int, *, stop_px: int, peg_offset: int, link: str | None, is_untriggered: bool
+) -> Condition:
+    """Return the condition of a new order from its command's instructions and what was said of it.
+
+    An untriggered order's stop price and offset are the event's: a trailing stop may come without a price.
+    """
+    trigger, peg, offset, contingency, within_mark = read_instructions(word)
+    return Condition(
+        stop_px, trigger, peg, peg_offset if is_untriggered else offset, contingency, within_mark, link, is_untriggered
+    )  # fmt: skip
 
 
 class OrderState(NamedTuple):
@@ -80,29 +144,31 @@ class OrderState(NamedTuple):
     text: str
     transact_ns: int
     timestamp_ns: int
+    condition: Condition | None
 
 
 class Order:
     """One order. `leaves` is open quantity, `shown` the part that others can see."""
 
     __slots__ = (
-        "account", "clordid", "cum_qty", "display", "flags", "handle", "in_book", "instrument", "is_new",
-        "is_sell", "leaves", "lot_value", "number", "order_id", "ordtype", "px", "px_value", "qty", "sequence",
-        "shown", "status", "text", "timestamp_ns", "transact_ns",
+        "account", "clordid", "condition", "cum_qty", "display", "flags", "handle", "in_book", "instrument",
+        "is_new", "is_sell", "leaves", "lot_value", "number", "order_id", "ordtype", "px", "px_value", "qty",
+        "sequence", "shown", "status", "text", "timestamp_ns", "transact_ns",
     )  # fmt: skip
 
     def __init__(
         self, *, instrument: Instrument, sequence: int, handle: int, account: int, flags: int, ordtype: int,
         px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int, number: int,
+        condition: Condition | None = None,
     ) -> None:  # fmt: skip
-        """`number` is that of the event that accepted it: one command can place several orders."""
-        self.instrument = instrument
-        self.sequence, self.handle, self.account, self.number = sequence, handle, account, number
+        """`number` is that of the event that accepted it: unlike `sequence` it is no other order's."""
+        self.instrument, self.number, self.condition = instrument, number, condition
+        self.sequence, self.handle, self.account = sequence, handle, account
         self.order_id = order_id(sequence, handle)
         self.flags, self.ordtype = flags, ordtype
         self.is_sell = bool(flags & _SELL)
         self.px, self.qty = px, qty
-        self.lot_value = lot_value(instrument, px)
+        self.lot_value = lot_value(instrument, px) if px else 0
         self.display = SHOW_ALL if display == DISPLAY_ALL else display
         self.clordid, self.text = clordid, text
         self.leaves, self.cum_qty = qty, 0
@@ -116,6 +182,11 @@ class Order:
     @property
     def is_open(self) -> bool:
         return self.leaves > 0
+
+    @property
+    def is_untriggered(self) -> bool:
+        """Return whether it waits for a price or for another order, in no book and without margin."""
+        return self.condition is not None and self.condition.is_untriggered
 
     @property
     def open_value(self) -> int:
@@ -159,30 +230,33 @@ class Order:
     def state(self) -> OrderState:
         return OrderState(
             self.clordid, self.qty, self.px, self.status, self.leaves, self.cum_qty, self.px_value, self.text,
-            self.transact_ns, self.timestamp_ns,
+            self.transact_ns, self.timestamp_ns, self.condition,
         )  # fmt: skip
 
     def row(self, state: OrderState | None = None) -> Row:
         """Return the wire row, of now or of an earlier moment."""
         of, now = self.instrument, self if state is None else state
-        return {
+        condition = now.condition
+        row: Row = {
             "orderID": self.order_id,
             "clOrdID": now.clordid,
             "clOrdLinkID": None,
             "account": self.account,
             "symbol": of.symbol,
             "side": "Sell" if self.is_sell else "Buy",
-            "orderQty": now.qty,
-            "price": of.price(now.px),
+            "orderQty": now.qty or None,
+            "price": of.price(now.px) if now.px else None,
             "displayQty": None if self.display == SHOW_ALL else self.display,
             "stopPx": None,
             "pegOffsetValue": None,
             "pegPriceType": None,
             "currency": of.quote_currency,
             "settlCurrency": of.settle.currency,
-            "ordType": "Market" if self.ordtype == _MARKET else "Limit",
+            "ordType": ORDER_TYPES[self.ordtype],
             "timeInForce": time_in_force(self.flags, self.ordtype),
-            "execInst": exec_inst(self.flags),
+            "execInst": exec_inst(self.flags, self.ordtype, condition)
+            if self.flags & _ANY_EXEC_INST or condition is not None
+            else None,
             "contingencyType": None,
             "ordStatus": now.status,
             "triggered": None,
@@ -195,6 +269,20 @@ class Order:
             "transactTime": iso(now.transact_ns),
             "timestamp": iso(now.timestamp_ns),
         }
+        if condition is not None:
+            self._add_condition(row, condition)
+        return row
+
+    def _add_condition(self, row: Row, condition: Condition) -> None:
+        of = self.instrument
+        row["clOrdLinkID"] = condition.link
+        row["contingencyType"] = CONTINGENCIES.get(condition.contingency)
+        row["stopPx"] = of.price(condition.stop_px) if condition.stop_px else None
+        if condition.peg:
+            row["pegPriceType"] = PEGS[condition.peg]
+            row["pegOffsetValue"] = of.price(condition.peg_offset)
+        row["triggered"] = condition.triggered
+        row["workingIndicator"] = row["workingIndicator"] and not condition.is_untriggered
 
 
 def average_price(of: Instrument, cum_qty: int, px_value: float) -> float | None:

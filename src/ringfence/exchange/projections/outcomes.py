@@ -4,7 +4,15 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt, Share
-from ringfence.exchange.projections.ledger import FEES, INSURANCE, Transaction, clearing, client, entry
+from ringfence.exchange.projections.ledger import (
+    FEES,
+    INSURANCE,
+    RECEIVING_LINE,
+    Transaction,
+    clearing,
+    client,
+    entry,
+)
 from ringfence.exchange.projections.market import Market, SettlementView
 from ringfence.exchange.projections.orders import LIQUIDATION_TEXT, Movement, Order
 from ringfence.exchange.projections.positions import Account, Margin, Position
@@ -137,11 +145,6 @@ class Outcomes:
         if paid is not None:
             self._changes.fundings.append(paid)
 
-    def _impact_set(self, event: tuple[Any, ...]) -> None:
-        market = self.markets[event[9]]
-        market.impact_bid, market.impact_ask, market.is_liquid = event[4], event[5], bool(event[3])
-        self._changes.markets[event[9]] = market
-
     def _funded(self, event: tuple[Any, ...]) -> None:
         account, symbol, qty, amount, rate_e8 = event[7], event[9], event[3], event[4], event[5]
         market = self.markets[symbol]
@@ -240,7 +243,7 @@ class Outcomes:
         self._changes.lines += entry(
             self._number, "Deficit", asset, amount, to=self._purse(account), source=INSURANCE
         )
-        for line, (holder, moved) in enumerate(((account, amount), (self.fund_account, -amount))):
+        for holder, moved, line in ((account, amount, 0), (self.fund_account, -amount, RECEIVING_LINE)):
             margin = self._touch_margin(holder, asset)
             margin.wallet += moved
             self._changes.transactions.append(

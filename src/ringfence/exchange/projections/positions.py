@@ -274,7 +274,7 @@ class Margin:
 
     __slots__ = (
         "account", "asset", "base_locked", "deposited", "fee_discount", "fees", "is_classic", "positions",
-        "realised", "session_start", "timestamp_ns", "wallet", "withdrawn",
+        "realised", "session_start", "timestamp_ns", "transferred_in", "transferred_out", "wallet", "withdrawn",
     )  # fmt: skip
 
     def __init__(self, account: int, asset: Asset) -> None:
@@ -284,6 +284,7 @@ class Margin:
         self.is_classic = False
         """CrossMode.CLASSIC: unrealised losses count, unrealised profit does not."""
         self.wallet = self.deposited = self.withdrawn = 0
+        self.transferred_in = self.transferred_out = 0
         self.fees = self.realised = 0
         self.session_start = 0
         self.base_locked = 0
@@ -375,8 +376,8 @@ class Margin:
             "currency": self.asset.currency,
             "deposited": self.deposited,
             "withdrawn": self.withdrawn,
-            "transferIn": 0,
-            "transferOut": 0,
+            "transferIn": self.transferred_in,
+            "transferOut": self.transferred_out,
             "amount": self.wallet,
             "pendingCredit": 0,
             "pendingDebit": 0,
@@ -390,11 +391,12 @@ class Account:
 
     __slots__ = (
         "by_clordid", "cancel_all_at_ns", "fee_discount", "fee_tier", "is_classic", "margins", "name", "number",
-        "opened_ns", "orders", "positions",
+        "opened_ns", "orders", "parent", "positions",
     )  # fmt: skip
 
-    def __init__(self, number: int, opened_ns: int) -> None:
-        self.number, self.opened_ns = number, opened_ns
+    def __init__(self, number: int, opened_ns: int, *, parent: int = 0) -> None:
+        """`parent` is the account that it is a sub-account of, 0 = none."""
+        self.number, self.opened_ns, self.parent = number, opened_ns, parent
         self.name: str | None = None
         self.margins: dict[int, Margin] = {}
         self.positions: dict[int, Position] = {}

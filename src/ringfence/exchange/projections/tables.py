@@ -152,6 +152,13 @@ _LIST = [
         "privateNotifications", "GlobalNotification", ("id",),
         _columns("id l, date t, title x, body x, ttl l, type s, closable b, persist b, sound x"),
     ),
+    Table(
+        "compositeIndex", "IndexComposite", ("symbol", "reference"),
+        _columns(
+            "timestamp t, symbol s, indexSymbol s, indexMultiplier f, reference s, lastPrice f, weight f, "
+            "logged t, dropReason s"
+        ),
+    ),
     Table("affiliate", "Affiliate", ("account", "currency"), _columns("account l, currency s, timestamp t")),
     Table(
         "deleverage", "Deleverage", ("id",),
@@ -177,8 +184,8 @@ _LIST = [
 ]  # fmt: skip
 
 TABLES: dict[str, Table] = {table.name: table for table in _LIST}
-TOPICLESS = frozenset(("deleverage", "userDeleverage", "userEvent", "tradingVolume"))
-"""Kept in history and answered over REST; nobody can subscribe to them."""
 PRIVATE = frozenset(
     ("order", "execution", "position", "margin", "wallet", "transact", "privateNotifications", "affiliate")
 )
+REST_ONLY = frozenset(("compositeIndex", "deleverage", "userDeleverage", "userEvent", "tradingVolume"))
+"""Tables that can be asked for and not subscribed to."""

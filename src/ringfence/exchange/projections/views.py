@@ -7,22 +7,33 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt
-from ringfence.exchange.projections.ledger import FEES, Line, Transaction, clearing, entry
-from ringfence.exchange.projections.market import Bin, FundingView, Market, SettlementView, TradeView
+from ringfence.exchange.projections.ledger import FEES, RECEIVING_LINE, Line, Transaction, clearing, entry
+from ringfence.exchange.projections.market import Bin, FundingView, Impact, Market, SettlementView, TradeView
 from ringfence.exchange.projections.orders import (
     CANCEL_TEXTS,
     DEFAULT_TEXT,
     LIQUIDATION_TEXT,
+    TRIGGERED,
     Execution,
     Movement,
     Order,
+    condition_of,
 )
 from ringfence.exchange.projections.outcomes import Outcomes
 from ringfence.exchange.projections.positions import Account, Margin, Position
 from ringfence.instruments.specification import Instrument, decode
 from ringfence.instruments.value import fee as fee_of
 from ringfence.instruments.value import order_value
-from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, SPECIFICATION, TEXT, Batch, decode_slots
+from ringfence.messages.batch import (
+    ACCOUNT_NAME,
+    CLORDID,
+    CLORDLINKID,
+    CONSTITUENTS,
+    SPECIFICATION,
+    TEXT,
+    Batch,
+    decode_slots,
+)
 from ringfence.messages.commands import Command, InstrumentParameter, InstrumentState, OrderType
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.messages.records import COMMAND, DISPLAY_ALL, RECORD_BYTES
@@ -33,8 +44,9 @@ _HALF_DAY = NS_PER_DAY // 2
 # Plain integers: enum members are looked up and combined through Python code.
 _SELL, _HIDDEN, _DEMO = int(EventFlag.SELL), int(EventFlag.HIDDEN), int(EventFlag.DEMO)
 _KEPT_PRIORITY, _BY_ENGINE = int(EventFlag.KEPT_PRIORITY), int(EventFlag.BY_ENGINE)
+_UNTRIGGERED = int(EventFlag.UNTRIGGERED)
 _REQUESTED, _DATA, _PLACE = int(CancelReason.REQUESTED), int(Command.DATA), int(Command.PLACE)
-_LIMIT = int(OrderType.LIMIT)
+_MARKET_ORDER = int(OrderType.MARKET)
 _FUNDING_INTERVAL = int(InstrumentParameter.FUNDING_INTERVAL_NS)
 _PARAMETER_FIELDS = {
     InstrumentParameter.INITIAL_MARGIN_PPM: "initial_margin_ppm",
@@ -51,6 +63,19 @@ _PARAMETER_FIELDS = {
 
 
 class Refusal(NamedTuple):
+    reject: Reject
+    figure: int
+
+
+class RefusedOrder(NamedTuple):
+    """A new order that the engine refused; there is nothing else to find it by than its clOrdID."""
+
+    number: int
+    """Of the event."""
+    sequence: int
+    account: int
+    symbol: int
+    clordid: str
     reject: Reject
     figure: int
 
@@ -97,6 +122,7 @@ class Changes:
         self.notices: list[Notice] = []
         self.xbt_cents = 0
         """US cents of a bitcoin: the mark of the first contract that says it."""
+        self.refused: list[RefusedOrder] = []
 
 
 class Views(Outcomes):
@@ -125,10 +151,12 @@ class Views(Outcomes):
             Event.MARKED: self._marked, Event.LISTED: self._listed,
             Event.INSTRUMENT_SET: self._instrument_set, Event.STATE_SET: self._state_set,
             Event.VENUE_SET: self._venue_set, Event.ACCOUNT_SET: self._account_set,
-            Event.FUNDED: self._funded, Event.FUNDING_SET: self._funding_set, Event.IMPACT_SET: self._impact_set,
+            Event.FUNDED: self._funded, Event.FUNDING_SET: self._funding_set,
             Event.LIQUIDATION: self._liquidation, Event.DELEVERAGED: self._deleveraged,
             Event.ADL_BEGUN: self._adl_begun, Event.COVERED: self._covered,
             Event.SETTLED: self._settled, Event.SETTLEMENT: self._settlement,
+            Event.INDEXED: self._indexed, Event.IMPACT_SET: self._impact_set,
+            Event.TRIGGERED: self._triggered, Event.TRANSFERRED: self._transferred,
         }  # fmt: skip
 
     def apply(self, batch: Batch, *, reports_for: Container[int] | None = None) -> Changes:
@@ -245,13 +273,16 @@ class Views(Outcomes):
     def _enter_book(self) -> None:
         """Orders that a command accepted or moved stand in the book from the end of its events."""
         for order in self._entering:
-            if order.is_open:
-                market = self.markets[order.instrument.number]
-                order.in_book = True
-                order.show_slice()
-                self._show(market, order, +1)
-                self._count(market, order, +1)
+            if order.leaves > 0 and not order.in_book:
+                self._enter(order)
         self._entering.clear()
+
+    def _enter(self, order: Order) -> None:
+        market = self.markets[order.instrument.number]
+        order.in_book = True
+        order.show_slice()
+        self._show(market, order, +1)
+        self._count(market, order, +1)
 
     def _leave_book(self, order: Order) -> None:
         if order.in_book:
@@ -263,30 +294,67 @@ class Views(Outcomes):
     # ---- orders
 
     def _accepted(self, event: tuple[Any, ...]) -> None:
-        sequence, handle, _, qty, _, _, px, account, _, symbol, _, flags = event
+        sequence, handle, _, qty, offset, stop_px, px, account, _, symbol, _, flags = event
         command = self._command
-        order_flags, ordtype, display = command[_FLAGS], command[_TYPE], command[_DISPLAY]
-        clordid, text = None, LIQUIDATION_TEXT.encode()
-        if command[_KIND] == _PLACE:
-            texts = self._texts(sequence)
-            clordid, text = texts.get(CLORDID), texts.get(TEXT) or DEFAULT_TEXT.encode()
+        if command[_KIND] != _PLACE:
+            order = self._placed_by_engine(event)
         else:
-            # An order of a liquidation: whatever command moved the price.
-            order_flags, ordtype, display = flags & _SELL, _LIMIT, DISPLAY_ALL
-        order = Order(
-            instrument=self.markets[symbol].instrument, sequence=sequence, handle=handle, account=account,
-            flags=order_flags, ordtype=ordtype, px=px, qty=qty,
-            display=display, clordid=clordid.decode() if clordid else None,
-            text=text.decode(), timestamp_ns=self.timestamp_ns, number=self._number,
-        )  # fmt: skip
+            texts = self._texts(sequence)
+            clordid, text = texts.get(CLORDID), texts.get(TEXT)
+            condition = None
+            if command[_HANDLE] or command[_TYPE] > _MARKET_ORDER:
+                link = texts.get(CLORDLINKID)
+                condition = condition_of(
+                    command[_HANDLE], stop_px=stop_px, peg_offset=offset, link=link.decode() if link else None,
+                    is_untriggered=bool(flags & _UNTRIGGERED),
+                )  # fmt: skip
+            order = Order(
+                instrument=self.markets[symbol].instrument, sequence=sequence, handle=handle, account=account,
+                flags=command[_FLAGS], ordtype=command[_TYPE], px=px, qty=qty,
+                display=command[_DISPLAY], clordid=clordid.decode() if clordid else None,
+                text=text.decode() if text else DEFAULT_TEXT, timestamp_ns=self.timestamp_ns,
+                number=self._number, condition=condition,
+            )  # fmt: skip
         self.orders[handle] = order
         held = self.accounts[account]
         held.orders[handle] = order
         if order.clordid is not None:
             held.by_clordid[order.clordid] = order
-        self._entering.append(order)
+        if not flags & _UNTRIGGERED:
+            self._entering.append(order)
         self._touch_order(order)
         self._report(order, "New")
+
+    def _placed_by_engine(self, event: tuple[Any, ...]) -> Order:
+        """Return an order that no client asked for: of a liquidation. The command's fields are not its own."""
+        sequence, handle, _, qty, _, _, px, account, _, symbol, _, flags = event
+        return Order(
+            instrument=self.markets[symbol].instrument, sequence=sequence, handle=handle, account=account,
+            flags=flags & _SELL, ordtype=int(OrderType.LIMIT), px=px, qty=qty, display=DISPLAY_ALL, clordid=None,
+            text=LIQUIDATION_TEXT, timestamp_ns=self.timestamp_ns, number=self._number,
+        )  # fmt: skip
+
+    def _triggered(self, event: tuple[Any, ...]) -> None:
+        """An order that waited is an ordinary one from now on; what it does follows.
+
+        Its quantity may have been cut to the position; 0 = there is nothing to reduce, and it is cancelled.
+        """
+        _, handle, _, qty, at_subticks, _, _, _, _, _, _, _ = event
+        order = self.orders[handle]
+        assert order.condition is not None
+        of = order.instrument
+        if qty:
+            order.qty = order.leaves = qty
+        if at_subticks:
+            order.condition = order.condition._replace(is_untriggered=False, triggered=TRIGGERED)
+            order.add_text(f"Triggered: Order triggered at {of.mark_price(at_subticks)}")
+        else:
+            order.condition = order.condition._replace(is_untriggered=False)
+            order.add_text("Triggered: Primary order was filled")
+        self._entering.append(order)
+        order.transact_ns = self.timestamp_ns
+        self._touch_order(order)
+        self._report(order, "TriggeredOrActivatedBySystem")
 
     def _report(self, order: Order, kind: str, **fill: Any) -> None:
         """Stamp an order, and make the report of what happened to it if its account has listeners."""
@@ -318,10 +386,14 @@ class Views(Outcomes):
         self._forget(order)
 
     def _amended(self, event: tuple[Any, ...]) -> None:
-        _, handle, clid, leaves, _, _, px, _, _, _, _, flags = event
+        _, handle, clid, leaves, offset, stop_px, px, _, _, _, _, flags = event
         order = self.orders[handle]
         market = self.markets[order.instrument.number]
-        if not order.in_book:
+        if flags & _UNTRIGGERED:
+            assert order.condition is not None
+            order.leaves = leaves
+            order.condition = order.condition._replace(stop_px=stop_px, peg_offset=offset)
+        elif not order.in_book:
             # Amended upwards a moment ago by the same command, and now cut to the position.
             order.leaves = leaves
         elif flags & _KEPT_PRIORITY:
@@ -343,7 +415,11 @@ class Views(Outcomes):
         if clid and CLORDID in items:
             self._rename(order, items[CLORDID].decode())
         by_engine = flags & _BY_ENGINE
-        line = "Amended: Order had execInst of ReduceOnly" if by_engine else "Amended: Amended via API."
+        line = "Amended: Amended via API."
+        if by_engine:
+            line = "Amended: Order had execInst of ReduceOnly"
+            if flags & _UNTRIGGERED:
+                line = "Amended: Order had pegPriceType of TrailingStopPeg"
         if not by_engine and TEXT in items:
             line = items[TEXT].decode()
         if by_engine and order.account == self.fund_account:
@@ -363,6 +439,21 @@ class Views(Outcomes):
     def _rejected(self, event: tuple[Any, ...]) -> None:
         if self._result is not None:
             self._result.refusal = Refusal(Reject(event[4]), event[5])
+        # A duplicate says that the order before it was taken: what became of that one is the answer.
+        if self._command[_KIND] == _PLACE and event[4] != _DUPLICATE:
+            clordid = self._texts(event[0]).get(CLORDID)
+            if clordid:
+                self._changes.refused.append(
+                    RefusedOrder(
+                        self._number,
+                        event[0],
+                        event[7],
+                        event[9],
+                        clordid.decode(),
+                        Reject(event[4]),
+                        event[5],
+                    )
+                )
 
     # ---- fills
 
@@ -375,6 +466,9 @@ class Views(Outcomes):
         value = order_value(of, px, qty)
         taker, maker = self.orders[handle], self.orders[maker_handle]
         self._changes.markets[symbol] = market
+        if not maker.in_book:
+            # Triggered and at rest, and now another that the same command triggered takes it.
+            self._enter(maker)
         self._show(market, maker, -1)
         self._count(market, maker, -1)
         maker.fill(qty, px, was_hidden=was_hidden)
@@ -452,7 +546,7 @@ class Views(Outcomes):
     # ---- accounts
 
     def _account_opened(self, event: tuple[Any, ...]) -> None:
-        account = Account(event[7], self.timestamp_ns)
+        account = Account(event[7], self.timestamp_ns, parent=event[8])
         items = self._texts(event[0])
         if ACCOUNT_NAME in items:
             account.name = items[ACCOUNT_NAME].decode()
@@ -488,6 +582,31 @@ class Views(Outcomes):
         self._changes.transactions.append(transaction)
         if self._result is not None:
             self._result.transaction = transaction
+
+    def _transferred(self, event: tuple[Any, ...]) -> None:
+        """Coins move within one family of accounts: a line of wallet history on both sides."""
+        amount, account, other, asset = event[4], event[7], event[8], event[9]
+        paying, paid = self._touch_margin(account, asset), self._touch_margin(other, asset)
+        paying.wallet -= amount
+        paying.transferred_out += amount
+        paid.wallet += amount
+        paid.transferred_in += amount
+        self._changes.lines += entry(
+            self._number, "Transfer", asset, amount, to=self._purse(other), source=self._purse(account)
+        )
+        sides = [
+            Transaction(
+                self._number, margin.account, asset, "Transfer", signed, self.timestamp_ns, margin.wallet, text,
+                str(counterpart), line,
+            )
+            for margin, signed, text, counterpart, line in (
+                (paying, -amount, f"Transfer to account {other}", other, 0),
+                (paid, amount, f"Transfer from account {account}", account, RECEIVING_LINE),
+            )
+        ]  # fmt: skip
+        self._changes.transactions += sides
+        if self._result is not None:
+            self._result.transaction = sides[0]
 
     def _timer_set(self, event: tuple[Any, ...]) -> None:
         self.accounts[event[7]].cancel_all_at_ns = event[4]
@@ -531,6 +650,27 @@ class Views(Outcomes):
     def _marked(self, event: tuple[Any, ...]) -> None:
         market = self.markets[event[9]]
         market.mark_subticks, market.basis_subticks = event[3], event[4]
+        self._changes.markets[event[9]] = market
+
+    def _indexed(self, event: tuple[Any, ...]) -> None:
+        """A price of an index: a trade of size 0, and what the contracts that follow it settle at now."""
+        number, units = event[9], event[4]
+        market = self.markets[number]
+        self._changes.markets[number] = market
+        trade = market.take_index(
+            number=self._number, timestamp_ns=self.timestamp_ns, units=units, status=event[11],
+            constituents=self._texts(event[0]).get(CONSTITUENTS, b""),
+        )  # fmt: skip
+        if trade is not None:
+            self._changes.trades.append(trade)
+        for follower in self.markets.values():
+            if follower.instrument.index_number == number:
+                follower.index_units = units
+                self._changes.markets[follower.instrument.number] = follower
+
+    def _impact_set(self, event: tuple[Any, ...]) -> None:
+        market = self.markets[event[9]]
+        market.impact = Impact(bid=event[4], ask=event[5], is_liquid=bool(event[3]))
         self._changes.markets[event[9]] = market
 
     def _xbt_cents(self) -> int:
@@ -587,7 +727,8 @@ _COMMAND, _EVENT = struct.Struct("<QqQQQiiIIHBBHH"), struct.Struct("<QQQqqqiIIHB
 """Records as tuples in the order of their fields; handlers of events take them apart by place."""
 assert _COMMAND.size == _EVENT.size == RECORD_BYTES
 _COMMAND_FIELDS = list(COMMAND.names or ())
-_REQUEST, _ACCOUNT, _SYMBOL, _KIND, _TYPE, _FLAGS, _DISPLAY = (
+_REQUEST, _ACCOUNT, _SYMBOL, _KIND, _TYPE, _FLAGS, _DISPLAY, _HANDLE = (
     _COMMAND_FIELDS.index(name)
-    for name in ("request", "account", "symbol", "kind", "type", "flags", "display")
+    for name in ("request", "account", "symbol", "kind", "type", "flags", "display", "handle")
 )
+_DUPLICATE = int(Reject.DUPLICATE_CLORDID)

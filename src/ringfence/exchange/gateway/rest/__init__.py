@@ -6,13 +6,23 @@
 | query                           | filter, columns, count, start, reverse, times, symbol |
 | order, position, execution      | trading                                               |
 | instrument, market_data, schema | public data                                           |
-| user                            | account, wallet, keys, assets                         |
+| user, subaccount                | account, wallet, keys, assets; families of accounts   |
 """
 
-from ringfence.exchange.gateway.rest import execution, instrument, market_data, order, position, schema, user
+from ringfence.exchange.gateway.rest import (
+    execution,
+    instrument,
+    market_data,
+    order,
+    position,
+    schema,
+    subaccount,
+    user,
+)
 from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route, encode, limit_headers
 
 __all__ = [
     "LATER", "ROUTES", "Request", "Route", "encode", "execution", "instrument", "limit_headers",
-    "market_data", "order", "position", "schema", "user",
+    "market_data", "order", "position", "schema", "subaccount",
+    "user",
 ]  # fmt: skip

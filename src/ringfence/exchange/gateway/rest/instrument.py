@@ -13,6 +13,11 @@ def _rows(request: Request) -> list[dict[str, object]]:
     return [market.row() for market in request.gateway.desk.views.markets.values() if _is_active(market)]
 
 
+def _index_rows(request: Request) -> list[dict[str, object]]:
+    markets = request.gateway.desk.views.markets.values()
+    return [market.row() for market in markets if market.instrument.is_index]
+
+
 @route("GET", "/instrument", "Instrument.get", *TABLE_PARAMETERS, returns="Instrument[]")
 def get_instruments(request: Request) -> object:
     """Get instruments, settled and unlisted ones too."""
@@ -32,13 +37,13 @@ def get_active(request: Request) -> object:
 @route("GET", "/instrument/indices", "Instrument.getIndices", returns="Instrument[]")
 def get_indices(request: Request) -> object:
     """Get all price indices."""
-    return []
+    return _index_rows(request)
 
 
 @route("GET", "/instrument/activeAndIndices", "Instrument.getActiveAndIndices", returns="Instrument[]")
 def get_active_and_indices(request: Request) -> object:
     """Get all active instruments and all price indices."""
-    return _rows(request)
+    return _rows(request) + _index_rows(request)
 
 
 @route("GET", "/instrument/activeIntervals", "Instrument.getActiveIntervals")
@@ -62,8 +67,15 @@ def get_active_intervals(request: Request) -> object:
     returns="IndexComposite[]",
 )
 def get_composite_index(request: Request) -> object:
-    """Get the constituents of a price index."""
-    return []
+    """Get what a price index was made of last, with the reason why a constituent does not count.
+
+    The row of reference BMI is the index itself; its reason says why it keeps an old price. What it was
+    made of before is in the journal.
+    """
+    views = request.gateway.desk.views
+    query = table_query({"symbol": ".BXBT", **request.parameters}, "compositeIndex", views)
+    markets = [market for market in views.markets.values() if market.instrument.is_index]
+    return query.of_rows(row for market in markets for row in market.composite_rows())
 
 
 @route(
@@ -74,6 +86,8 @@ def get_usd_volume(request: Request) -> object:
     """Get the traded volume of each contract in US dollars, all time and of the last day."""
     rows = []
     for market in request.gateway.desk.views.markets.values():
+        if market.instrument.is_index:
+            continue
         row = market.row()
         if row["quoteCurrency"] in ("USD", "USDT"):
             day = round(row["foreignNotional24h"] * 100)

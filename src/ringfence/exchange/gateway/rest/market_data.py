@@ -47,7 +47,7 @@ def get_quotes(request: Request) -> object:
     """Get the current quotes; quotes of the past are kept by the minute in /quote/bucketed."""
     views = request.gateway.desk.views
     query = table_query(request.parameters, "quote", views)
-    return query.of_rows(market.quote_row() for market in views.markets.values())
+    return query.of_rows(m.quote_row() for m in views.markets.values() if not m.instrument.is_index)
 
 
 @route("GET", "/quote/bucketed", "Quote.getBucketed", *_BIN_PARAMETERS, returns="Quote[]")
@@ -68,6 +68,8 @@ def _bins(request: Request, prefix: str) -> Awaitable[list[dict[str, Any]]]:
         wanted = query.equal.get("symbol")
         for market in views.markets.values():
             if wanted is not None and market.instrument.symbol not in wanted:
+                continue
+            if market.instrument.is_index and prefix == "quoteBin":
                 continue
             bin_ = market.partial_bin(size)
             if bin_ is not None:
@@ -141,7 +143,10 @@ def get_stats(request: Request) -> object:
     """Get turnover and open interest by root symbol, and in total by currency."""
     sums: dict[tuple[str, str], list[int]] = {}
     for market in request.gateway.desk.views.markets.values():
-        of, row = market.instrument, market.row()
+        of = market.instrument
+        if of.is_index:
+            continue
+        row = market.row()
         for root in (of.root_symbol, "Total"):
             total = sums.setdefault((root, of.settle.currency), [0, 0, 0, 0])
             for index, name in enumerate(("volume24h", "turnover24h", "openInterest", "openValue")):
@@ -165,6 +170,8 @@ async def _daily(request: Request) -> list[dict[str, Any]]:
     rows = []
     for row in await request.gateway.history(query.for_history()):
         of = views.symbols[row["symbol"]].instrument
+        if of.is_index:
+            continue
         rows.append(
             {"date": row["timestamp"], "rootSymbol": of.root_symbol, "currency": of.settle.currency,
              "volume": row["volume"], "turnover": row["turnover"]}
@@ -177,6 +184,8 @@ def get_stats_usd(request: Request) -> object:
     """Get turnover in US dollars by root symbol."""
     sums: dict[str, int] = {}
     for market in request.gateway.desk.views.markets.values():
+        if market.instrument.is_index:
+            continue
         row = market.row()
         sums[row["rootSymbol"]] = sums.get(row["rootSymbol"], 0) + round(row["foreignNotional24h"] * 100)
     return [

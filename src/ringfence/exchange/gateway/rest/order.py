@@ -5,7 +5,7 @@ from typing import Any
 
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
-from ringfence.exchange.gateway.errors import Refused, invalid, not_found
+from ringfence.exchange.gateway.errors import Refused, invalid, not_found, of_reject
 from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.parameters import Parameters
 from ringfence.exchange.gateway.rest.query import OPEN_STATES, required_market, table_query
@@ -18,9 +18,12 @@ from ringfence.exchange.gateway.rest.route import (
     required,
     route,
 )
+from ringfence.exchange.gateway.values import client_order_id
 from ringfence.exchange.projections import Order, Result
 from ringfence.exchange.projections.history import Query
 from ringfence.messages.commands import Command, OrderFlag
+from ringfence.messages.identifiers import parse_wire_id
+from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_MS, iso
 
 Row = dict[str, Any]
@@ -29,9 +32,17 @@ BULK_MAX = 100
 PLACE_PARAMETERS = (
     required("symbol"), optional("side", description="Buy or Sell; a negative orderQty sells too."),
     optional("orderQty", "number"), optional("price", "number"), optional("displayQty", "number"),
-    optional("stopPx", "number"), optional("clOrdID", description="Yours, at most 36 characters, unique while open."),
-    optional("clOrdLinkID"), optional("pegOffsetValue", "number"), optional("pegPriceType"),
-    optional("ordType"), optional("timeInForce"), optional("execInst"), optional("contingencyType"), optional("text"),
+    optional("stopPx", "number", "What triggers a Stop, StopLimit, MarketIfTouched or LimitIfTouched."),
+    optional("clOrdID", description="Yours, at most 36 characters, unique while open."),
+    optional("clOrdLinkID", description="Orders of one symbol with the same text are linked; see contingencyType."),
+    optional("pegOffsetValue", "number", "Distance of a trailing stop or a pegged order, with its sign."),
+    optional("pegPriceType", description="TrailingStopPeg, PrimaryPeg or MarketPeg."),
+    optional("ordType", description="Limit, Market, Stop, StopLimit, MarketIfTouched, LimitIfTouched, Pegged."),
+    optional("timeInForce"),
+    optional("execInst", description="ParticipateDoNotInitiate, ReduceOnly, Close, Fixed, LastWithinMark, and one of "
+             "MarkPrice, LastPrice, IndexPrice."),
+    optional("contingencyType", description="OneCancelsTheOther or OneTriggersTheOther, with a clOrdLinkID."),
+    optional("text"),
 )  # fmt: skip
 AMEND_PARAMETERS = (
     optional("orderID"), optional("origClOrdID"), optional("clOrdID"), optional("orderQty", "number"),
@@ -119,7 +130,7 @@ def _answer_bulk(request: Request, asked: list[Parameters], outcome: Sequence[Re
     moves_orders=True,
 )  # fmt: skip
 def amend(request: Request) -> object:
-    """Amend the quantity or price of an open order."""
+    """Amend the quantity or price of an open order, the stop price or offset of an untriggered one."""
     desk = request.gateway.desk
     desk.check_open(may_shed=True)
     order_id, clordid = _named(request.parameters)
@@ -138,7 +149,7 @@ def _amend_command(request: Request, parameters: Parameters, order: Order, token
 
 def _named(parameters: Parameters) -> tuple[str | None, str | None]:
     order_id = read.text(parameters, "orderID")
-    clordid = commands.client_order_id(parameters, "origClOrdID")
+    clordid = client_order_id(parameters, "origClOrdID")
     if order_id is None and clordid is None:
         raise invalid("orderID or origClOrdID is required")
     return order_id, clordid
@@ -218,7 +229,12 @@ def _answer_cancel(
 async def _with_closed(
     request: Request, rows: list[Row], missed: list[tuple[str | None, str | None]]
 ) -> list[Row]:
-    """Add the rows of orders that were over already, each with the error that clients look for."""
+    """Add the rows of orders that were over already, each with the error that clients look for.
+
+    An order that went with another of the same request, because they are linked, is there already.
+    """
+    gone = {row[name] for row in rows for name in ("orderID", "clOrdID")}
+    missed = [names for names in missed if gone.isdisjoint(filter(None, names))]
     closed = await _closed(request, [i for i, _ in missed if i], [c for _, c in missed if c])
     for row in closed:
         row["error"] = f"Unable to cancel order due to existing state: {row['ordStatus']}"
@@ -318,5 +334,56 @@ def get_orders(request: Request) -> object:
     query = table_query(request.parameters, "order", gateway.desk.views, account=request.account)
     if query.equal.get("ordStatus") == OPEN_STATES:
         held = gateway.desk.views.accounts[request.account].orders.values()
-        return query.of_rows(order.row() for order in sorted(held, key=lambda order: order.sequence))
+        return query.of_rows(order.row() for order in sorted(held, key=lambda order: order.number))
     return gateway.history(query.for_history())
+
+
+# ---- what became of it
+
+
+@route(
+    "GET", "/order/outcome", "Order.getOutcome", optional("clOrdID"), optional("orderID"), returns="OrderOutcome",
+    key=True,
+)  # fmt: skip
+def get_outcome(request: Request) -> object:
+    """Get what became of an order whose answer was lost: Accepted, Rejected, or Unknown, for good."""
+    parameters = request.parameters
+    order_id, clordid = read.text(parameters, "orderID"), client_order_id(parameters)
+    if (order_id is None) == (clordid is None):
+        raise invalid("orderID or clOrdID is required, not both")
+    request.gateway.desk.check_open(may_shed=False)
+    return _outcome(request, order_id, clordid)
+
+
+async def _outcome(request: Request, order_id: str | None, clordid: str | None) -> Row:
+    gateway, account = request.gateway, request.account
+    await gateway.desk.barrier()
+    order = commands.find_open(gateway.desk.views, account, order_id=order_id, clordid=clordid)
+    if order is not None:
+        return _accepted_row(order.row())
+    rows = await _closed(request, [order_id] if order_id else [], [clordid] if clordid else [])
+    accepted = _accepted_row(rows[0]) if rows else None
+    if clordid is not None:
+        name = clordid
+        refusal = await gateway.past(lambda reader: reader.last_refusal(account, name))
+        if refusal is not None and (accepted is None or refusal.sequence > accepted["sequence"]):
+            why = of_reject(Reject(refusal.reject), refusal.figure, gateway.currency_of(refusal.symbol))
+            return _outcome_row(
+                "Rejected", clOrdID=clordid, ordStatus="Rejected", cumQty=0, leavesQty=0,
+                sequence=refusal.sequence, timestamp=refusal.timestamp, text=why.message,
+            )  # fmt: skip
+    return accepted or _outcome_row("Unknown", clOrdID=clordid, orderID=order_id)
+
+
+def _accepted_row(row: Row) -> Row:
+    named = parse_wire_id(row["orderID"])
+    assert named is not None
+    same = ("clOrdID", "orderID", "ordStatus", "cumQty", "leavesQty", "timestamp", "text")
+    return _outcome_row("Accepted", sequence=named[1], **{name: row[name] for name in same})
+
+
+def _outcome_row(outcome: str, **known: Any) -> Row:
+    names = (
+        "clOrdID", "orderID", "outcome", "ordStatus", "cumQty", "leavesQty", "sequence", "timestamp", "text",
+    )  # fmt: skip
+    return {**dict.fromkeys(names), "outcome": outcome, **known}

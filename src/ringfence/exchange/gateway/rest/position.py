@@ -25,8 +25,8 @@ def get_positions(request: Request) -> object:
 
 def _change(request: Request, market: Market, kind: Command, qty: int) -> object:
     """Send a change of a position's settings; the answer is the position's row."""
-    if market.instrument.is_spot:
-        raise invalid("Invalid symbol: a spot pair has no position")
+    if not market.instrument.is_contract:
+        raise invalid("Invalid symbol: neither a spot pair nor an index has a position")
     desk = request.gateway.desk
     desk.check_open(may_shed=True)
     token = desk.token()

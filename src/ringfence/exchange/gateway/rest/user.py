@@ -10,6 +10,7 @@ from ringfence.exchange.gateway.errors import Refused, invalid
 from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.rest.query import table_query
 from ringfence.exchange.gateway.rest.route import TABLE_PARAMETERS, Request, optional, required, route
+from ringfence.exchange.gateway.rest.subaccount import TARGET, target_account
 from ringfence.exchange.projections import Account, Market, Result
 from ringfence.exchange.projections.history import Query, transaction_row
 from ringfence.instruments.fee_tiers import VOLUME_DAYS
@@ -28,13 +29,13 @@ WITHDRAWAL_MIN = 1_000
 
 
 def _account(request: Request) -> Account:
-    return request.gateway.desk.views.accounts[request.account]
+    return target_account(request)
 
 
 @route("GET", "/user", "User.get", returns="User", key=True)
 def get_user(request: Request) -> object:
     """Get your user."""
-    account = _account(request)
+    account = request.gateway.desk.views.accounts[request.account]
     name = account.name or f"account-{account.number}"
     return {
         "id": account.number, "firstname": None, "lastname": None, "username": name, "accountName": name,
@@ -63,7 +64,7 @@ def _transactions(
     request: Request, currency: str, *, count: int, start: int = 0, reverse: bool = False
 ) -> Query:
     """Return the query of an account's wallet history in the time that is asked for."""
-    equal: dict[str, tuple[Any, ...]] = {"account": (request.account,)}
+    equal: dict[str, tuple[Any, ...]] = {"account": (_account(request).number,)}
     if currency != "all":
         equal["currency"] = (currency,)
     return Query(
@@ -72,14 +73,14 @@ def _transactions(
     )  # fmt: skip
 
 
-@route("GET", "/user/margin", "User.getMargin", _CURRENCY, returns="Margin", key=True)
+@route("GET", "/user/margin", "User.getMargin", _CURRENCY, TARGET, returns="Margin", key=True)
 def get_margin(request: Request) -> object:
     """Get your margin in one currency, or a list for `all`."""
     account = _account(request)
     return _by_currency(request, {a.currency: account.margin(a.number).row() for a in ASSETS if a.enabled})
 
 
-@route("GET", "/user/wallet", "User.getWallet", _CURRENCY, returns="Wallet", key=True)
+@route("GET", "/user/wallet", "User.getWallet", _CURRENCY, TARGET, returns="Wallet", key=True)
 def get_wallet(request: Request) -> object:
     """Get your wallet in one currency, or a list for `all`."""
     account = _account(request)
@@ -91,7 +92,7 @@ def get_wallet(request: Request) -> object:
 @route(
     "GET", "/user/walletHistory", "User.getWalletHistory", _CURRENCY, optional("count", "number"),
     optional("start", "number"), optional("reverse", "boolean", "Newest first, as is usual here."),
-    optional("startTime"), optional("endTime"),
+    optional("startTime"), optional("endTime"), TARGET,
     returns="Transaction[]", key=True,
 )  # fmt: skip
 def get_wallet_history(request: Request) -> object:
@@ -130,7 +131,7 @@ async def _history(request: Request, query: Query, first: list[Row]) -> list[Row
 
 @route(
     "GET", "/user/walletSummary", "User.getWalletSummary", _CURRENCY, optional("startTime"), optional("endTime"),
-    returns="Transaction[]", key=True,
+    TARGET, returns="Transaction[]", key=True,
 )  # fmt: skip
 def get_wallet_summary(request: Request) -> object:
     """Get the sums of your wallet history by kind and symbol, with a total."""

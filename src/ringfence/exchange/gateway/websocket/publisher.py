@@ -254,7 +254,7 @@ class Publisher:
             of = market.instrument
             if self._has_listeners(f"tradeBin{size}", of.number):
                 self._bins.append((f"tradeBin{size}", of.number, closed.row(of)))
-            if self._has_listeners(f"quoteBin{size}", of.number):
+            if not of.is_index and self._has_listeners(f"quoteBin{size}", of.number):
                 self._bins.append((f"quoteBin{size}", of.number, closed.quote_row(of)))
         self._note_outcomes(changes)
         if not self._flush_is_due and (self._touched or self._bins or self._others):

@@ -18,7 +18,7 @@ _GROUPS: dict[str, Callable[[Market], bool]] = {
     "CONTRACTS": lambda market: market.instrument.is_contract,
     "DERIVATIVES": lambda market: market.instrument.is_contract,
     "SPOT": lambda market: market.instrument.is_spot,
-    "INDICES": lambda market: False,
+    "INDICES": lambda market: market.instrument.is_index,
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class Topic(NamedTuple):
 def parse_topic(text: str, views: Views) -> Topic:
     """Return what a client's topic text means. Raises Refused (400)."""
     table, _, narrowed = text.partition(":")
-    if table not in PUBLIC_TOPICS and table not in PRIVATE_TOPICS:
+    if table not in PUBLIC_TOPICS | PRIVATE_TOPICS:
         raise Refused(400, f"Unknown table: {table}. See /api/v1/schema/websocketHelp.")
     numbers: frozenset[int] | None = None
     if narrowed and narrowed != "*" and table not in _WITHOUT_SYMBOL:
@@ -98,6 +98,8 @@ def _private_rows(topic: Topic, account: Account) -> list[Row]:
 def _market_rows(table: str, market: Market) -> Iterable[Row]:
     if table == "instrument":
         return [market.row()]
+    if market.instrument.is_index and (table.startswith("quote") or table == "orderBook10"):
+        return []
     if table == "orderBookL2":
         return market.book_rows(0)
     if table == "orderBookL2_25":

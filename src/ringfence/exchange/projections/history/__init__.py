@@ -11,11 +11,17 @@ and made again from the feed. SQLAlchemy Core writes the same statements for SQL
 | checkpoint | `save` and `load`: the views in a file, so that nobody folds from the beginning |
 """
 
-from ringfence.exchange.projections.history.reader import HistoryReader, LedgerLine, Query, Volume
+from ringfence.exchange.projections.history.reader import (
+    HistoryReader,
+    LedgerLine,
+    Query,
+    RefusedOrderLine,
+    Volume,
+)
 from ringfence.exchange.projections.history.schema import HISTORY_TABLES, HistoryError
 from ringfence.exchange.projections.history.writer import HistoryWriter, transaction_row
 
 __all__ = [
-    "HISTORY_TABLES", "HistoryError", "HistoryReader", "HistoryWriter", "LedgerLine", "Query", "Volume",
-    "transaction_row",
+    "HISTORY_TABLES", "HistoryError", "HistoryReader", "HistoryWriter", "LedgerLine", "Query",
+    "RefusedOrderLine", "Volume", "transaction_row",
 ]  # fmt: skip

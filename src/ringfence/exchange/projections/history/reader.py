@@ -14,6 +14,7 @@ from ringfence.exchange.projections.history.schema import (
     HISTORY_TABLES,
     LEDGER,
     PROGRESS,
+    REFUSAL,
     open_engine,
 )
 from ringfence.exchange.projections.orders import Row
@@ -61,6 +62,16 @@ class LedgerLine(NamedTuple):
     timestamp: str
 
 
+class RefusedOrderLine(NamedTuple):
+    """A new order that the engine refused; `reject` and `figure` make its text."""
+
+    sequence: int
+    reject: int
+    figure: int
+    symbol: int
+    timestamp: str
+
+
 class HistoryReader:
     """Reads a history database, while another process writes it. Use it from one thread at a time.
 
@@ -89,6 +100,13 @@ class HistoryReader:
         """Return wire rows in the order of their making. Raises ValueError for what cannot be asked."""
         names, statement = _select(query)
         return [dict(zip(names, found, strict=True)) for found in self._ask(statement)]
+
+    def last_refusal(self, account: int, clordid: str) -> RefusedOrderLine | None:
+        """Return the newest refusal of an account's new order with this clOrdID, None if there is none."""
+        statement = select(*(REFUSAL.c[name] for name in RefusedOrderLine._fields))
+        statement = statement.where(REFUSAL.c.account == account, REFUSAL.c.clOrdID == clordid)
+        found = self._ask(statement.order_by(REFUSAL.c.key.desc()).limit(1))
+        return RefusedOrderLine(*found[0]) if found else None
 
     def balances(self, account: str | None = None) -> dict[tuple[str, int], int]:
         """Return the balance of each (ledger account, asset); their sum is zero for every asset."""

@@ -5,6 +5,7 @@ Every table has an integer `key` that orders its rows for ever and is the same a
 | table              | key                                                                    |
 |--------------------|------------------------------------------------------------------------|
 | order              | number of the event that accepted it                                   |
+| refusal            | number of its event                                                    |
 | execution          | twice the number of its event, plus 1 for the maker's side             |
 | trade              | number of its event                                                    |
 | tradeBin, quoteBin | minutes from 1970 to its end, times 64, plus the instrument's number   |
@@ -99,6 +100,21 @@ LEDGER = Table(
     Column("kind", _TEXT, nullable=False),
     Column("timestamp", _TEXT, nullable=False),
     Index("ledger_by_account_key", "account", "key"),
+)  # fmt: skip
+
+# New orders that the engine refused: they are no orders, so that only who asks for one by its clOrdID,
+# because the answer was lost, is told of it.
+REFUSAL = Table(
+    "refusal", METADATA,
+    Column("key", _KEY, primary_key=True, autoincrement=False),
+    Column("account", BigInteger, nullable=False),
+    Column("clOrdID", _TEXT, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("reject", Integer, nullable=False),
+    Column("figure", BigInteger, nullable=False),
+    Column("symbol", Integer, nullable=False),
+    Column("timestamp", _TEXT, nullable=False),
+    Index("refusal_by_account_clOrdID", "account", "clOrdID", "key"),
 )  # fmt: skip
 
 # The sums of the lines, kept as they grow: adding up all lines takes longer every day.

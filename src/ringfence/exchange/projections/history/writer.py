@@ -16,6 +16,7 @@ from ringfence.exchange.projections.history.schema import (
     LEDGER,
     METADATA,
     PROGRESS,
+    REFUSAL,
     HistoryError,
     layout,
     open_engine,
@@ -118,12 +119,19 @@ class HistoryWriter:
             assert of.number < _INSTRUMENTS_MAX
             key = _minute_key(closed.end_ns, of.number)
             rows[f"tradeBin{size}"].append({"key": key, **closed.row(of)})
-            rows[f"quoteBin{size}"].append({"key": key, **closed.quote_row(of)})
+            if not of.is_index:
+                rows[f"quoteBin{size}"].append({"key": key, **closed.quote_row(of)})
         self._take_outcomes(changes)
         self._take_volumes(changes)
         for key, transaction in enumerate(changes.transactions, taken.transactions):
             rows["transact"].append({"key": key, **transaction_row(transaction)})
         stamp = iso(changes.timestamp_ns)
+        rows["refusal"] += [
+            {"key": refused.number, "account": refused.account, "clOrdID": refused.clordid,
+             "sequence": refused.sequence, "reject": int(refused.reject), "figure": refused.figure,
+             "symbol": refused.symbol, "timestamp": stamp}
+            for refused in changes.refused
+        ]  # fmt: skip
         for key, line in enumerate(changes.lines, taken.lines):
             rows["ledger"].append({"key": key, "timestamp": stamp, **line._asdict()})
             self._balances[line.account, line.asset] += line.amount
@@ -172,7 +180,7 @@ class HistoryWriter:
             for (day, account, is_spot), cents in self._volumes.items()
         ]  # fmt: skip
         if not self._takes_nul:
-            _replace_nul(rows["order"] + rows["execution"])
+            _replace_nul(rows["order"] + rows["execution"] + rows["refusal"])
         with self._engine.begin() as connection:
             for name, found in rows.items():
                 if found:
@@ -300,7 +308,10 @@ def _statements(dialect: Dialect) -> dict[str, _Statement]:
             for name in ("contractCents", "spotCents")
         },
     )
-    statements |= {"ledger": insert(LEDGER), "order": order, "balance": balance, "tradingVolume": volume}
+    statements |= {
+        "ledger": insert(LEDGER), "refusal": insert(REFUSAL), "order": order, "balance": balance,
+        "tradingVolume": volume,
+    }  # fmt: skip
     compiled = {name: statement.compile(dialect=dialect) for name, statement in statements.items()}
     return {name: _Statement(str(found), itemgetter(*found.positiontup)) for name, found in compiled.items()}
 
@@ -308,6 +319,6 @@ def _statements(dialect: Dialect) -> dict[str, _Statement]:
 def _replace_nul(rows: list[Row]) -> None:
     """PostgreSQL stores no NUL in text. A client can send one; it must not stop the history."""
     for row in rows:
-        for name in ("clOrdID", "text"):
-            if row[name] and "\0" in row[name]:
+        for name in ("clOrdID", "clOrdLinkID", "text"):
+            if row.get(name) and "\0" in row[name]:
                 row[name] = row[name].replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -8,10 +8,9 @@ the same price, and however long it runs the price stays within a few per cent o
 
 from hashlib import blake2b
 
-from ringfence.instruments.specification import Instrument
-from ringfence.units.limits import MARK_SUBTICKS
+from ringfence.units.limits import INDEX_DECIMALS
 from ringfence.units.rounding import round_div
-from ringfence.units.time import NS_PER_DAY, NS_PER_SECOND
+from ringfence.units.time import NS_PER_SECOND
 
 SEED = 1
 START_PRICES = {"XBT": 100_000, "ETH": 3_500, "SOL": 180}
@@ -22,13 +21,11 @@ _OCTAVES = range(3, 19)
 the makers' orders to and fro, and every move is a row of history for ever."""
 _STEP_PPB = 8_000
 """The size of an octave of one second, in parts per billion: 0.8 dollars of 100 000."""
-_BASIS_PPM_PER_YEAR = 50_000
-"""A future stands above its underlying by this much a year: what holding the coin would cost."""
 
 
-def _noise(seed: int, underlying: str, octave: int, point: int) -> int:
+def noise(seed: int, name: str, octave: int, point: int) -> int:
     """Return a pseudo-random integer within +-2**31."""
-    text = f"{seed}/{underlying}/{octave}/{point}".encode()
+    text = f"{seed}/{name}/{octave}/{point}".encode()
     return int.from_bytes(blake2b(text, digest_size=4).digest(), "big") - 2**31
 
 
@@ -38,8 +35,8 @@ def deviation_ppb(seed: int, underlying: str, second: int) -> int:
     for octave in _OCTAVES:
         period = 1 << octave
         point, into = divmod(second, period)
-        before = _noise(seed, underlying, octave, point)
-        after = _noise(seed, underlying, octave, point + 1)
+        before = noise(seed, underlying, octave, point)
+        after = noise(seed, underlying, octave, point + 1)
         here = before + (after - before) * into // period
         # sqrt(2**octave) as an integer: 1448/1024 is the square root of two.
         size = (_STEP_PPB << octave // 2) * (1448 if octave % 2 else 1024) // 1024
@@ -47,13 +44,7 @@ def deviation_ppb(seed: int, underlying: str, second: int) -> int:
     return total
 
 
-def mark_subticks(instrument: Instrument, *, seed: int, at_ns: int) -> int:
-    """Return the simulated mark price of a contract in subticks."""
-    base = START_PRICES.get(instrument.underlying, 100)
-    factor = _BILLION + deviation_ppb(seed, instrument.underlying, at_ns // NS_PER_SECOND)
-    if instrument.expiry_ns is not None:
-        days_left = max(0, instrument.expiry_ns - at_ns) // NS_PER_DAY
-        factor += factor * _BASIS_PPM_PER_YEAR * days_left // (365 * 1_000_000)
-    subticks_per_dollar = MARK_SUBTICKS * 10**instrument.tick_decimals
-    subticks = round_div(base * factor * subticks_per_dollar, instrument.tick_units * _BILLION)
-    return min(max(subticks, MARK_SUBTICKS), instrument.px_ticks_max * MARK_SUBTICKS)
+def index_units(underlying: str, *, seed: int, at_ns: int) -> int:
+    """Return the simulated price of a coin in index units."""
+    base = START_PRICES.get(underlying, 100) * 10**INDEX_DECIMALS
+    return round_div(base * (_BILLION + deviation_ppb(seed, underlying, at_ns // NS_PER_SECOND)), _BILLION)
