@@ -19,6 +19,8 @@ _BOOKS = {"timestamp": "the client sets none"}
 CCXT_SKIPS = {
     "loadMarkets": _CURRENCIES, "fetchCurrencies": _CURRENCIES, "orderBook": _BOOKS,
     "fetchPositions": _POSITIONS, "watchPositions": _POSITIONS,
+    # It counts the union of active instruments and indices against the active ones alone.
+    "fetchTickers": {"checkActiveSymbols": "indices have tickers and are no markets"},
 }  # fmt: skip
 
 

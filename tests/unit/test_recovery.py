@@ -38,7 +38,7 @@ def small_files() -> None:
     """Several feed files and a small journal segment, from little flow."""
     patch = pytest.MonkeyPatch()
     patch.setattr(recovery, "FeedWriter", partial(FeedWriter, file_bytes=FEED_FILE_BYTES))
-    patch.setattr(recovery, "Journal", partial(Journal, segment_bytes=30_000))
+    patch.setattr(recovery, "Journal", partial(Journal, segment_bytes=40_000))
     yield
     patch.undo()
 

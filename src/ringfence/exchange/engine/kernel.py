@@ -71,7 +71,7 @@ TRANSFER_MARGIN, OPEN_ACCOUNT = int(Command.TRANSFER_MARGIN), int(Command.OPEN_A
 CONFIGURE_ACCOUNT = int(Command.CONFIGURE_ACCOUNT)
 DEPOSIT, WITHDRAW = int(Command.DEPOSIT), int(Command.WITHDRAW)
 MARKET = int(OrderType.MARKET)
-RARE_ORDERS = 256
+RARE_ORDERS = 4_096
 """Orders that liquidations may open for one command."""
 MARK, INDEX, TICK, LIST = int(Command.MARK), int(Command.INDEX), int(Command.TICK), int(Command.LIST)
 TRANSFER, SETTLE = int(Command.TRANSFER), int(Command.SETTLE)

@@ -335,9 +335,15 @@ def reduce_one(h: Record, m: Record, p: Record, index: int) -> None:
 @compiled
 def open_order(h: Record, ins: Record, p: Record, index: int, sell: int, px: int, qty: int) -> Any:
     """Return the slot of a new order of the liquidation, accepted but not yet in the market."""
-    slot = take_slot(h)
+    now = h.sequence & 0xFFFFFFFF
+    if h.free_order != 0 and orders(h, h.free_order).sequence == now:
+        # An order of this very command had that slot: its handle would be used twice.
+        slot = np.int64(h.n_orders)
+        h.n_orders += 1
+    else:
+        slot = take_slot(h)
     o = orders(h, slot)
-    o.sequence = h.sequence & 0xFFFFFFFF
+    o.sequence = now
     o.clid, o.position, o.symbol = U(0), index, ins.number
     o.leaves, o.filled, o.lot_value, o.shown, o.px = qty, 0, 0, 0, px
     o.display = SHOW_ALL

@@ -463,7 +463,7 @@ def amend_untriggered(h: Record, cmd: Record, ins: Record, p: Record, slot: int,
     if t.peg == _TRAILING and peg_offset != t.peg_offset:
         stop_px = min(max(stop_px + peg_offset - t.peg_offset, 1), np.int64(ins.px_max))
     stop_waiting(h, ins, slot, o, t)
-    if leaves != o.leaves:
+    if flags & (_AMEND_QTY | _AMEND_LEAVES):
         t.flags = np.int64(t.flags) & ~WHOLE_POSITION
     o.leaves, o.px = leaves, px
     t.stop_px, t.peg_offset = stop_px, peg_offset

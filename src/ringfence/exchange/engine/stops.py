@@ -533,5 +533,8 @@ def activate(h: Record, ins: Record, slot: int, at: int) -> None:
         relock(ins, m, p)
         return
     if not is_market and outside_mark_collar(ins, sell, px) and crosses(ins, sell, px):
+        # It goes as far as an order may and no further; the outside has to know at which price it rests.
         px = pick(sell, max(px, reach(ins, sell)), min(px, reach(ins, sell)))
+        side = _SELL_EVENT if sell else 0
+        emit(h, _AMENDED, side | _BY_ENGINE, handle_of(o, slot), p.account, ins.number, qty, px, 0)
     enter(h, ins, m, p, index, slot, o, px, qty, flags, is_market, False)
