@@ -158,7 +158,7 @@ class Order:
 
     def __init__(
         self, *, instrument: Instrument, sequence: int, handle: int, account: int, flags: int, ordtype: int,
-        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int, number: int,
+        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int, number: int = 0,
         condition: Condition | None = None,
     ) -> None:  # fmt: skip
         """`number` is that of the event that accepted it: unlike `sequence` it is no other order's."""
