@@ -25,6 +25,7 @@ from ringfence.exchange.gateway.keys import (
 )
 from ringfence.exchange.index_prices.sources.walk import SEED, index_units
 from ringfence.instruments.catalogue import start_instruments
+from ringfence.instruments.fee_tiers import venue_discounts
 from ringfence.instruments.listing import listing_commands
 from ringfence.instruments.specification import Instrument, decode
 from ringfence.messages.batch import ACCOUNT_NAME, SPECIFICATION, Records, decode_data, encode_data
@@ -64,6 +65,9 @@ def steps(instruments: list[Instrument], traders: dict[str, int], bots: dict[str
     """Yield every step of founding in order, each with the event that shows it was taken."""
     tiers = VenueParameter.RISK_TIERS_MAX
     yield Step((Event.VENUE_SET, 0, 0, tiers), command(Command.CONFIGURE_VENUE, type=tiers, qty=RISK_TIERS))
+    for parameter, percent in venue_discounts():
+        discount = command(Command.CONFIGURE_VENUE, type=parameter, qty=percent)
+        yield Step((Event.VENUE_SET, 0, 0, parameter), discount)
     for instrument in instruments:
         yield from _listing_steps(instrument)
     for accounts, coins in ((traders, DEMO_COINS), (bots, BOT_COINS)):

@@ -1,5 +1,7 @@
 """The history daemon: one process that folds the feed into SQL and keeps checkpoints of the views.
 
+Once a day it also puts accounts into their fee tiers (`fee_tiers`).
+
     python -m ringfence.daemons.history DIRECTORY [--url sqlite:///...]
 
 It hears from the core's socket that there is something new, and looks by itself while the core is away.
@@ -14,6 +16,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
@@ -23,6 +26,7 @@ from pathlib import Path
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
+from ringfence.daemons.fee_tiers import FeeTiers
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.projections import Views
@@ -36,13 +40,15 @@ COMMIT_SECONDS = 0.02
 POLL_SECONDS = 0.05
 CHECK_SECONDS = 1.0
 """How often to look without a wake-up, and to try to reach a core that is away."""
+_SECRET_BYTES = 32
 EXIT_REFUSED, EXIT_BUG, EXIT_DISK, EXIT_LOCKED = 65, 70, 74, 75
 
 
 class History:
     """Follows the feed: folds, writes, commits, and now and then writes a checkpoint."""
 
-    def __init__(self, directory: Path, writer: HistoryWriter) -> None:
+    def __init__(self, directory: Path, writer: HistoryWriter, fee_tiers: FeeTiers | None = None) -> None:
+        self._fee_tiers = fee_tiers
         self._feed = directory / "feed"
         self._checkpoints = directory / "checkpoints"
         self._writer = writer
@@ -74,6 +80,8 @@ class History:
             self._writer.commit()
             self._keep_checkpoint()
             if is_all:
+                if self._fee_tiers is not None and self._core.is_connected:
+                    self._fee_tiers.run_if_due(self.views)
                 await self._wait()
             # Under a steady trickle of small batches, one transaction for all that came meanwhile.
             await asyncio.sleep(max(0.0, began + COMMIT_SECONDS - time.monotonic()) if is_all else 0)
@@ -188,6 +196,24 @@ class History:
         self._checkpoint_child = in_forked_child(lambda: checkpoint.save(self.views, self._checkpoints))
 
 
+def receipt_secret(directory: Path) -> bytes:
+    """Return the secret that names accounts on receipts of deleveraging, made on first use.
+
+    It belongs to the venue like its keys: with another one the receipts of the past change their names.
+    """
+    path = directory / "receipts.secret"
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+            file.flush()
+            os.fsync(descriptor)
+    found = path.read_bytes()
+    if len(found) != _SECRET_BYTES:
+        raise HistoryError(f"{path} is damaged: restore it, or delete it to name the receipts anew")
+    return found
+
+
 def lock(directory: Path) -> int:
     """Return the lock on a data directory. Raises BlockingIOError if another daemon has it."""
     descriptor = os.open(directory / "history.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -198,8 +224,9 @@ def lock(directory: Path) -> int:
 async def follow(directory: Path, url: str) -> int:
     started = time.monotonic()
     try:
-        writer = HistoryWriter(url)
-        history = History(directory, writer)
+        writer = HistoryWriter(url, receipt_secret=receipt_secret(directory))
+        fee_tiers = FeeTiers(directory, url)
+        history = History(directory, writer, fee_tiers)
         log.info(
             "ready after %.2f s: history reaches %d, views %d",
             time.monotonic() - started, writer.next_sequence, history.views.next_sequence,
@@ -208,6 +235,7 @@ async def follow(directory: Path, url: str) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, history.stop)
         await history.run()
+        await fee_tiers.close()
         history.close()
     except HistoryError as error:
         log.critical("%s", error)

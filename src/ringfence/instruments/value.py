@@ -4,12 +4,13 @@ Values here are never negative: the *exposure* of a quantity in settlement units
 exposure with the sign of its quantity, for every kind of contract; only profit and the wire turn the
 sign round for inverse contracts.
 
-Twin: exchange/engine/arithmetic.py and margin.py compute the same in compiled code.
+Twin: exchange/engine/arithmetic.py, margin.py, liquidation.py and deleveraging.py compute the same in
+compiled code.
 """
 
 from ringfence.instruments.specification import Instrument
-from ringfence.units.limits import MARK_SUBTICKS
-from ringfence.units.rounding import PPM, ceil_div, round_div
+from ringfence.units.limits import MARK_SUBTICKS, RATE_E8
+from ringfence.units.rounding import PPM, ceil_div, muldiv, round_div
 
 
 def lot_value(instrument: Instrument, px_ticks: int) -> int:
@@ -50,6 +51,15 @@ def profit(instrument: Instrument, *, cost: int, value: int) -> int:
 def fee(value: int, rate_ppm: int) -> int:
     """Return the fee on a value, half away from zero; negative is a rebate."""
     return round_div(value * rate_ppm, PPM)
+
+
+def discounted_ppm(rate_ppm: int, percent: int) -> int:
+    """Return a fee rate less a discount, rounded to the trader's favour; rebates are left alone."""
+    return rate_ppm * (100 - percent) // 100 if rate_ppm > 0 else rate_ppm
+
+
+def settlement_fee(instrument: Instrument, value: int) -> int:
+    return ceil_div(value * instrument.settlement_fee_ppm, PPM)
 
 
 def risk_tier(instrument: Instrument, risk_limit: int) -> int:
@@ -103,3 +113,80 @@ def order_margin(
     worst = max(cost + open_buys, open_sells - cost, abs(cost))
     rate = initial_ppm(instrument, tier, leverage_hundredths) + 2 * max(instrument.taker_fee_ppm, 0)
     return ceil_div((worst - abs(cost)) * rate, PPM)
+
+
+# ---- liquidation and what comes after it
+
+
+def initial_margin(cost: int, leverage_hundredths: int) -> int:
+    """Return an isolated position's initial margin (posInit), rounded up; 0 for cross."""
+    return ceil_div(abs(cost) * 100, leverage_hundredths) if leverage_hundredths else 0
+
+
+def exit_commission(instrument: Instrument, cost: int, leverage_hundredths: int) -> int:
+    """Return the taker fee of leaving an isolated position at bankruptcy (posComm), rounded up; 0 for cross."""
+    if not leverage_hundredths:
+        return 0
+    exposure = abs(cost) + initial_margin(cost, leverage_hundredths)
+    return ceil_div(exposure * max(instrument.taker_fee_ppm, 0), PPM)
+
+
+def maintenance_share(cost: int, *, rate_ppm: int, funding_e8: int = 0) -> int:
+    """Return the maintenance margin of a cost, with the funding that it will pay, rounded up.
+
+    `funding_e8` is the rate with the position's sign; what it would receive does not count.
+    """
+    return ceil_div(abs(cost) * (rate_ppm * (RATE_E8 // PPM) + max(funding_e8, 0)), RATE_E8)
+
+
+def maintenance_margin(instrument: Instrument, *, cost: int, tier: int, leverage_hundredths: int) -> int:
+    """Return the margin below which the engine liquidates a position (posMaint).
+
+    An isolated one keeps the taker fee of its cost as well. Twin: engine/liquidation.py, `maintenance`.
+    """
+    needed = maintenance_share(cost, rate_ppm=maintenance_ppm(instrument, tier))
+    if leverage_hundredths:
+        needed += ceil_div(abs(cost) * max(instrument.taker_fee_ppm, 0), PPM)
+    return needed
+
+
+def value_of_gain(instrument: Instrument, *, cost: int, gain: int) -> int:
+    """Return the exposure at which closing a position gains so much (negative: loses); may be below zero."""
+    rises = (cost > 0) != instrument.is_inverse
+    return abs(cost) + gain if rises else abs(cost) - gain
+
+
+def ticks_of_value(instrument: Instrument, *, qty: int, value: int) -> int | None:
+    """Return the price at which a position has this exposure: up to a tick for longs, down for shorts.
+
+    That is against the holder. None if no price of the book is that value.
+    """
+    lots = abs(qty) // instrument.lot_size
+    if not lots or value <= 0:
+        return None
+    top, bottom = instrument.lot_value_factor * lots, value
+    if not instrument.is_inverse:
+        top, bottom = bottom, top
+    ticks = ceil_div(top, bottom) if qty > 0 else top // bottom
+    return ticks if 1 <= ticks <= instrument.px_ticks_max else None
+
+
+def rank_key(instrument: Instrument, *, cost: int, value: int, gain: int, margin: int) -> int:
+    """Return what orders the queue of deleveraging: profit per cost times effective leverage, in ppm.
+
+    In loss it is divided by the leverage instead. `value` is the exposure at the mark, `margin` what the
+    position has to lose before profit. Twin: engine/deleveraging.py, `rank_key`.
+    """
+    ratio = muldiv(gain, PPM, max(abs(cost), 1))
+    leverage = max(muldiv(value, PPM, max(margin + gain, 1)), 1)
+    if gain > 0:
+        return min(muldiv(ratio, min(leverage, _KEY_MAX // PPM), PPM), _KEY_MAX)
+    return muldiv(ratio, PPM, leverage)
+
+
+def quintile(part: int, whole: int) -> float:
+    """Return the fifth in which a share falls, counted up: 0.2, 0.4 ... 1."""
+    return ceil_div(5 * part, whole) / 5
+
+
+_KEY_MAX = 2**60

@@ -52,6 +52,12 @@ assert call(
     client.Trade.Trade_getBucketed, binSize="1m", partial=True, symbol="XBTUSD", reverse=True, count=3
 )
 assert call(client.Quote.Quote_get, symbol="XBTUSD")[0]["bidPrice"]
+for table in (client.Funding.Funding_get, client.Settlement.Settlement_get, client.Liquidation.Liquidation_get,
+              client.Deleverage.Deleverage_get):  # fmt: skip
+    assert isinstance(call(table, count=5), list)
+assert isinstance(call(client.Insurance.Insurance_get), list)
+assert call(client.User.User_getCommission)["XBTUSD"]["takerFee"] > 0
+assert set(call(client.User.User_getTradingVolume)[0]) == {"advUsd", "advUsdSpot", "advUsdContract"}
 timer = call(client.Order.Order_cancelAllAfter, timeout=60000.0)
 assert timer["cancelTime"]
 call(client.Order.Order_cancelAllAfter, timeout=0.0)

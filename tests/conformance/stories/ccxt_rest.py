@@ -23,6 +23,21 @@ bid, ask = book["bids"][0][0], book["asks"][0][0]
 assert bid < ask
 print(f"book of {SYMBOL}: {len(book['bids'])} bids, {len(book['asks'])} asks")
 
+rates = exchange.fetch_funding_rates()
+assert {"BTC/USD:BTC", "ETH/USDT:USDT"} <= set(rates), rates
+assert "BTC/USDT" not in rates
+for rate in rates.values():
+    assert abs(rate["fundingRate"]) < 0.01, rate
+    assert abs(rate["nextFundingRate"]) < 0.01, rate
+    assert rate["fundingTimestamp"] > exchange.milliseconds(), rate
+    assert rate["markPrice"] > 0, rate
+assert exchange.fetch_funding_rate(SYMBOL)["fundingDatetime"][13:] == ":00:00.000Z"
+assert isinstance(exchange.fetch_funding_rate_history(SYMBOL, limit=10), list)
+for liquidation in exchange.fetch_liquidations(SYMBOL):
+    assert liquidation["price"] > 0, liquidation
+assert isinstance(exchange.fetch_settlement_history(), list)
+print("funding rates, liquidations, settlements")
+
 low = exchange.price_to_precision(SYMBOL, bid * 0.97)
 placed = exchange.create_order(
     SYMBOL, "limit", "buy", 100, float(low), {"clOrdID": "story/1=", "postOnly": True}
@@ -73,6 +88,8 @@ assert bought["status"] == "closed", bought
 assert bought["average"], bought
 position = next(p for p in exchange.fetch_positions([SYMBOL]) if p["contracts"])
 assert position["entryPrice"] > 0, position
+ranks = {rank["symbol"]: rank for rank in exchange.fetch_positions_adl_rank()}
+assert 0.2 <= float(ranks[SYMBOL]["info"]["deleveragePercentile"]) <= 1, ranks
 trades = exchange.fetch_my_trades(SYMBOL, params={"reverse": True})
 assert any(trade["order"] == bought["id"] for trade in trades)
 sold = exchange.create_order(SYMBOL, "market", "sell", 100, params={"reduceOnly": True})

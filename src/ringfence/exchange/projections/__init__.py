@@ -5,7 +5,10 @@
 | views      | `Views.apply(batch) -> Changes`: the fold, and what changed, in wire order      |
 | orders     | orders and executions, and their rows                                           |
 | positions  | positions, margins and wallets of accounts, and their rows                      |
-| market     | one instrument's book, quote, trades, bins and its row                          |
+| market     | one instrument's book, quote, trades, bins, funding, and its row                 |
+| outcomes   | the fold of funding, liquidation, deleveraging, settlement, insurance           |
+| last_resort| receipts of deleveraging, notices to accounts, the insurance fund's balance     |
+| ranking    | where the holders of an instrument stand in the queue of deleveraging           |
 | ledger     | double-entry lines: every event that moves coins, balanced                      |
 | tables     | the columns of every wire table, their types and keys: the one home             |
 | history    | what is kept for ever, in SQL                                                   |

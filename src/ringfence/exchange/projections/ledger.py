@@ -1,8 +1,9 @@
 """The ledger: every event that moves coins, as lines that sum to zero per asset.
 
-A client's account is `client:NUMBER`. Its counterparts: `fees` (what the venue earned), `clearing:SYMBOL`
-(profits and losses between holders: its balance is what open positions are still owed), `demo` (coins
-that no chain backs, marked as such) and `outside` (coins that came or went).
+Three purses stand apart: the clients' (`client:NUMBER`), the venue's own (`fees`: what it earned) and the
+insurance fund (`insurance`). Their counterparts: `clearing:SYMBOL` (profits, losses and funding between
+holders: its balance is what open positions are still owed), `demo` (coins that no chain backs, marked as
+such) and `outside` (coins that came or went).
 """
 
 from typing import NamedTuple
@@ -25,8 +26,15 @@ def entry(number: int, kind: str, asset: int, amount: int, *, to: str, source: s
     return [Line(number, to, asset, amount, kind), Line(number, source, asset, -amount, kind)]
 
 
+INSURANCE, FEES = "insurance", "fees"
+
+
 def client(account: int) -> str:
     return f"client:{account}"
+
+
+def clearing(symbol: str) -> str:
+    return f"clearing:{symbol}"
 
 
 RECEIVING_LINE = 1 << 40

@@ -1,16 +1,17 @@
-"""One instrument as the public sees it: book, quote, trades, bins, and its row."""
+"""One instrument as the public sees it: book, quote, trades, bins, funding, settlement, and its row."""
 
 from bisect import bisect_left, insort
 from collections import deque
 from typing import NamedTuple
 
 from ringfence.exchange.projections.orders import Row, notionals, trade_id
+from ringfence.exchange.projections.ranking import Ranking
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import mark_value, order_value
-from ringfence.messages.commands import IndexStatus, InstrumentState
+from ringfence.messages.commands import IndexStatus, InstrumentState, MarkMethod
 from ringfence.messages.constituents import Hold, Reference, Verdict, decode_constituents
-from ringfence.units.limits import INDEX_DECIMALS
-from ringfence.units.rounding import PPM
+from ringfence.units.limits import INDEX_DECIMALS, MARK_SUBTICKS, RATE_E8
+from ringfence.units.rounding import PPM, muldiv
 from ringfence.units.time import (
     NS_PER_DAY,
     NS_PER_HOUR,
@@ -28,7 +29,9 @@ _STATES = {
     InstrumentState.UNLISTED: "Unlisted", InstrumentState.OPEN: "Open",
     InstrumentState.CLOSED: "Closed", InstrumentState.SETTLED: "Settled",
 }  # fmt: skip
-_TIMESPAN_8H = "2000-01-01T08:00:00.000Z"
+_TIMESPAN_ZERO_NS = 946_684_800_000_000_000
+"""Timespans are written as that long after the year 2000 began."""
+_NS_PER_YEAR = 365 * NS_PER_DAY
 
 _TIMESPAN_1S = "2000-01-01T00:00:01.000Z"
 INDEX_TRADE_NS = 5 * NS_PER_SECOND
@@ -73,6 +76,50 @@ class TradeView(NamedTuple):
             "homeNotional": abs(home),
             "foreignNotional": abs(foreign),
             "trdType": "Regular",
+        }
+
+
+def timespan(span_ns: int) -> str:
+    return iso(_TIMESPAN_ZERO_NS + span_ns)
+
+
+class FundingView(NamedTuple):
+    """One payment of funding: what holders paid each other at this instant."""
+
+    instrument: Instrument
+    paid_ns: int
+    interval_ns: int
+    rate_e8: int
+
+    def row(self) -> Row:
+        return {
+            "timestamp": iso(self.paid_ns),
+            "symbol": self.instrument.symbol,
+            "fundingInterval": timespan(self.interval_ns),
+            "fundingRate": self.rate_e8 / RATE_E8,
+            "fundingRateDaily": self.rate_e8 * NS_PER_DAY / (RATE_E8 * self.interval_ns),
+        }
+
+
+class SettlementView(NamedTuple):
+    """The end of a contract: the price at which every position was closed."""
+
+    instrument: Instrument
+    number: int
+    settled_ns: int
+    subticks: int
+
+    def row(self) -> Row:
+        return {
+            "timestamp": iso(self.settled_ns),
+            "symbol": self.instrument.symbol,
+            "settlementType": "Settlement",
+            "settledPrice": self.instrument.mark_price(self.subticks),
+            "optionStrikePrice": None,
+            "optionUnderlyingPrice": None,
+            "bankrupt": None,
+            "taxBase": None,
+            "taxRate": None,
         }
 
 
@@ -188,6 +235,12 @@ class Market:
         self._index_trade_ns = 0
         self.impact: Impact | None = None
         """None = the engine has not looked yet."""
+        self.funding_e8 = self.next_funding_e8 = 0
+        """Rates in 1e-8: paid at `funding_ns`, and the one after it as it looks now."""
+        self.funding_ns = self.funding_interval_ns = 0
+        self.funded: FundingView | None = None
+        self.settled: SettlementView | None = None
+        self.ranking = Ranking()
         self.last_px = 0
         self.tick_direction = "ZeroPlusTick"
         self.trades: deque[TradeView] = deque(maxlen=_RECENT_TRADES)
@@ -383,9 +436,58 @@ class Market:
             return 0
         return abs(mark_value(self.instrument, self.mark_subticks, self.open_interest))
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it can be traded, or ended within a day."""
+        if self.state == InstrumentState.SETTLED:
+            return self.settled is not None and self.timestamp_ns - self.settled.settled_ns < NS_PER_DAY
+        return self.state != InstrumentState.UNLISTED
+
+    def set_funding_interval(self, interval_ns: int, now_ns: int) -> None:
+        """Fund every so often, first at the next whole interval after the offset in the day; 0 = never."""
+        self.funding_interval_ns = interval_ns
+        offset_ns = self.instrument.funding_offset_hours * NS_PER_HOUR
+        self.funding_ns = now_ns - (now_ns - offset_ns) % interval_ns + interval_ns if interval_ns else 0
+
+    def take_funding(self, *, rate_e8: int, next_rate_e8: int, next_ns: int) -> FundingView | None:
+        """Take in what is paid next and when; return the payment that was made if the time moved on."""
+        paid = FundingView(self.instrument, self.funding_ns, self.funding_interval_ns, self.funding_e8)
+        is_paid = 0 < self.funding_ns < next_ns
+        self.funding_e8, self.next_funding_e8, self.funding_ns = rate_e8, next_rate_e8, next_ns
+        if not is_paid:
+            return None
+        self.funded = paid
+        return paid
+
+    @property
+    def last_protected(self) -> int:
+        """The last price in subticks, held within the band around the mark."""
+        last = self.last_px * MARK_SUBTICKS
+        if not last or not self.mark_subticks:
+            return last
+        span = muldiv(self.mark_subticks, self.instrument.last_band_ppm, PPM)
+        return min(max(last, self.mark_subticks - span), self.mark_subticks + span)
+
+    def _protected_price(self) -> float | None:
+        of = self.instrument
+        if not self.last_px or of.is_index:
+            return None
+        return of.mark_price(self.last_protected)
+
+    def _basis_rate(self) -> float | None:
+        """Return the basis as a yearly rate: of perpetuals the funding that is paid next, of futures their own."""
+        of = self.instrument
+        if self.funding_interval_ns:
+            return round(self.funding_e8 * _NS_PER_YEAR / (RATE_E8 * self.funding_interval_ns), 10)
+        index = self.mark_subticks - self.basis_subticks
+        if of.expiry_ns is None or index <= 0 or self.timestamp_ns >= of.expiry_ns:
+            return None
+        return round(self.basis_subticks / index * _NS_PER_YEAR / (of.expiry_ns - self.timestamp_ns), 8)
+
     def row(self) -> Row:
         of = self.instrument
         _, bid, ask, _ = self.best
+        funds = self.funding_interval_ns > 0
         day = self._day()
         before = day.open or self.last_px
         change = round((self.last_px - before) / before, 4) if before and self.last_px else None
@@ -438,13 +540,13 @@ class Market:
             "makerFee": of.maker_fee_ppm / PPM,
             "takerFee": of.taker_fee_ppm / PPM,
             "settlementFee": of.settlement_fee_ppm / PPM,
-            "fundingBaseSymbol": None,
-            "fundingQuoteSymbol": None,
-            "fundingPremiumSymbol": None,
-            "fundingTimestamp": None,
-            "fundingInterval": _TIMESPAN_8H if of.funding_interval_hours else None,
-            "fundingRate": 0.0 if of.funding_interval_hours else None,
-            "indicativeFundingRate": 0.0 if of.funding_interval_hours else None,
+            "fundingBaseSymbol": f".{of.underlying}BON8H" if funds else None,
+            "fundingQuoteSymbol": f".{of.quote_currency}BON8H" if funds else None,
+            "fundingPremiumSymbol": f".{of.symbol}PI8H" if funds else None,
+            "fundingTimestamp": iso(self.funding_ns) if funds and self.funding_ns else None,
+            "fundingInterval": timespan(self.funding_interval_ns) if funds else None,
+            "fundingRate": self.funding_e8 / RATE_E8 if funds else None,
+            "indicativeFundingRate": self.next_funding_e8 / RATE_E8 if funds else None,
             "rebalanceTimestamp": None,
             "rebalanceInterval": None,
             "prevClosePrice": of.price(before) if before else None,
@@ -465,7 +567,7 @@ class Market:
             "highPrice": of.price(day.high) if day.trades else None,
             "lowPrice": of.price(day.low) if day.trades else None,
             "lastPrice": last,
-            "lastPriceProtected": None if of.is_index else last,
+            "lastPriceProtected": self._protected_price(),
             "lastTickDirection": self.tick_direction,
             "lastChangePcnt": change,
             "bidPrice": of.price(bid) if bid else None,
@@ -478,18 +580,24 @@ class Market:
             "openInterest": self.open_interest,
             "openValue": self.open_value,
             "fairMethod": None if not of.is_contract else "ImpactMidPrice" if is_future else "FundingRate",
-            "fairBasisRate": None,
+            "fairBasisRate": self._basis_rate() if of.is_contract else None,
             "fairBasis": of.mark_price(self.basis_subticks) if of.is_contract and index else None,
             "fairPrice": mark if of.is_contract else None,
-            "markMethod": "FairPrice" if of.is_contract else "LastPrice",
+            "markMethod": _mark_method(of),
             "markPrice": mark,
             "indicativeSettlePrice": mark if is_spot else index,
             "settledPriceAdjustmentRate": None,
-            "settledPrice": None,
+            "settledPrice": of.mark_price(self.settled.subticks) if self.settled is not None else None,
             "instantPnl": False,
             "minTick": of.price(1),
             "timestamp": iso(self.timestamp_ns),
         }
+
+
+def _mark_method(of: Instrument) -> str:
+    if not of.is_contract:
+        return "LastPrice"
+    return "LastPriceProtected" if of.mark_method == MarkMethod.LAST_PROTECTED else "FairPrice"
 
 
 def _middle(of: Instrument, impact: Impact) -> float:

@@ -1,4 +1,8 @@
-"""Orders and executions: what they are while they live, and their rows on the wire."""
+"""Orders and executions: what they are while they live, and their rows on the wire.
+
+Most executions report what became of an order; funding, settlement, liquidation and deleveraging move
+positions and balances without one, and are `Movement`s.
+"""
 
 from typing import Any, NamedTuple
 
@@ -24,6 +28,7 @@ SHOW_ALL = -1
 DEFAULT_TEXT = "Submitted via API."
 LIQUIDATION_TEXT = "Liquidation"
 """Of the orders that the engine places itself, to reduce what cannot be held."""
+NO_ORDER = "00000000-0000-0000-0000-000000000000"
 TEXT_LENGTH_MAX = 1_000
 CANCEL_TEXTS: dict[int, str] = {
     CancelReason.REQUESTED: "Canceled: Canceled via API.",
@@ -153,8 +158,8 @@ class Order:
 
     def __init__(
         self, *, instrument: Instrument, sequence: int, handle: int, account: int, flags: int, ordtype: int,
-        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int,
-        number: int = 0, condition: Condition | None = None,
+        px: int, qty: int, display: int, clordid: str | None, text: str, timestamp_ns: int, number: int,
+        condition: Condition | None = None,
     ) -> None:  # fmt: skip
         """`number` is that of the event that accepted it: unlike `sequence` it is no other order's."""
         self.instrument, self.number, self.condition = instrument, number, condition
@@ -211,6 +216,16 @@ class Order:
         """
         if self.text != line and not self.text.startswith(f"{line}\n"):
             self.text = (f"{line}\n{self.text}" if self.text else line)[:TEXT_LENGTH_MAX]
+
+    def liquidation_row(self) -> Row:
+        """Return the public row of an open order of the insurance account."""
+        return {
+            "orderID": self.order_id,
+            "symbol": self.instrument.symbol,
+            "side": "Sell" if self.is_sell else "Buy",
+            "price": self.instrument.price(self.px),
+            "leavesQty": self.leaves,
+        }
 
     def state(self) -> OrderState:
         return OrderState(
@@ -305,6 +320,10 @@ class Execution:
         return self.order.account
 
     @property
+    def instrument(self) -> Instrument:
+        return self.order.instrument
+
+    @property
     def execution_id(self) -> str:
         return wire_id(EXECUTION, self.number, self.side_index)
 
@@ -330,6 +349,87 @@ class Execution:
             foreignNotional=foreign if is_trade else None,
         )
         return row
+
+
+class Movement(NamedTuple):
+    """An execution without an order: a position or a balance was moved by the rules.
+
+    Prices are in subticks, amounts in settlement units; `qty` is what the wire's lastQty says. `fee` is
+    what was paid, `commission` its rate: for funding the funding rate.
+    """
+
+    instrument: Instrument
+    number: int
+    account: int
+    kind: str
+    """Funding, Settlement or Liquidation."""
+    text: str
+    is_sell: bool | None
+    qty: int
+    subticks: int
+    cost: int
+    fee: int
+    commission: float
+    timestamp_ns: int
+
+    @property
+    def side_index(self) -> int:
+        return 0
+
+    @property
+    def execution_id(self) -> str:
+        return wire_id(EXECUTION, self.number)
+
+    def row(self) -> Row:
+        of, price = self.instrument, self.instrument.mark_price(self.subticks)
+        moved = self.is_sell is not None
+        home, foreign = (
+            notionals_at(of, -self.qty if self.is_sell else self.qty, price) if moved else (None, None)
+        )
+        stamp = iso(self.timestamp_ns)
+        return {
+            "execID": self.execution_id,
+            "orderID": NO_ORDER,
+            "clOrdID": None,
+            "clOrdLinkID": None,
+            "account": self.account,
+            "symbol": of.symbol,
+            "side": None if self.is_sell is None else "Sell" if self.is_sell else "Buy",
+            "orderQty": self.qty,
+            "price": price,
+            "displayQty": None,
+            "stopPx": None,
+            "pegOffsetValue": None,
+            "pegPriceType": None,
+            "currency": of.quote_currency,
+            "settlCurrency": of.settle.currency,
+            "ordType": "Limit",
+            "timeInForce": "ImmediateOrCancel" if self.kind == "Liquidation" else "AtTheClose",
+            "execInst": None,
+            "contingencyType": None,
+            "ordStatus": "Filled",
+            "triggered": None,
+            "workingIndicator": False,
+            "ordRejReason": None,
+            "leavesQty": 0,
+            "cumQty": self.qty,
+            "avgPx": price,
+            "text": self.text,
+            "transactTime": stamp,
+            "timestamp": stamp,
+            "lastQty": self.qty,
+            "lastPx": price,
+            "lastLiquidityInd": None,
+            "execType": self.kind,
+            "commission": self.commission,
+            "feeType": self.kind if self.fee else None,
+            "tradePublishIndicator": "DoNotPublishTrade",
+            "trdMatchID": trade_id(self.number),
+            "execCost": self.cost,
+            "execComm": self.fee,
+            "homeNotional": home,
+            "foreignNotional": foreign,
+        }
 
 
 def trade_id(number: int) -> str:

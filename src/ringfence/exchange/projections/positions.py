@@ -10,13 +10,19 @@ from ringfence.exchange.projections.market import Market
 from ringfence.exchange.projections.orders import Order, Row, notionals_at
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import (
+    exit_commission,
+    initial_margin,
     initial_ppm,
+    maintenance_margin,
     maintenance_ppm,
     mark_value,
     order_margin,
     position_margin,
     profit,
+    rank_key,
     risk_tier,
+    ticks_of_value,
+    value_of_gain,
 )
 from ringfence.units.assets import ASSETS, Asset
 from ringfence.units.rounding import PPM, ceil_div, trunc_div
@@ -27,9 +33,9 @@ class Position:
     """One account's position in one instrument, with the exposure of its open orders."""
 
     __slots__ = (
-        "account", "buy_qty", "buy_value", "cost", "fees", "instrument", "leverage", "market", "opening_qty",
-        "prev_realised", "qty", "realised", "risk_limit", "sell_qty", "sell_value", "timestamp_ns",
-        "transferred",
+        "account", "buy_qty", "buy_value", "cost", "fees", "funding", "instrument", "leverage", "market",
+        "opening_qty", "prev_realised", "qty", "realised", "risk_limit", "sell_qty", "sell_value",
+        "timestamp_ns", "transferred",
     )  # fmt: skip
 
     def __init__(self, account: int, instrument: Instrument, market: Market) -> None:
@@ -39,7 +45,8 @@ class Position:
         self.leverage = 0
         self.risk_limit = instrument.risk_limit_base
         self.transferred = 0
-        self.realised = self.prev_realised = self.fees = 0
+        self.realised = self.prev_realised = self.fees = self.funding = 0
+        """Since it was opened: profit net of fees and funding, fees paid, funding paid (negative: received)."""
         self.opening_qty = 0
         self.timestamp_ns = 0
 
@@ -49,6 +56,8 @@ class Position:
         The engine says the profit too, in REALISED; the two must be equal.
         """
         if self.qty == 0 or (self.qty > 0) == (signed_qty > 0):
+            if self.qty == 0:
+                self.fees = self.funding = 0
             self.qty += signed_qty
             self.cost += signed_value
             return None
@@ -64,13 +73,16 @@ class Position:
             self.cost = signed_value - exit_value
             self.transferred = 0
         self.qty += signed_qty
+        if self.qty == 0:
+            self.prev_realised, self.realised = self.realised, 0
         return -gain if self.instrument.is_inverse else gain
 
     def realise(self, amount: int) -> None:
-        """Add profit (or, negative, a fee) to what this position has made since it was opened."""
-        self.realised += amount
-        if self.qty == 0 and amount:
-            self.prev_realised, self.realised = self.realised, 0
+        """Add profit (or, negative, a fee) to what this position has made; a closed one takes it as well."""
+        if self.qty == 0:
+            self.prev_realised += amount
+        else:
+            self.realised += amount
 
     def count_order(self, order: Order, sign: int) -> None:
         """Add (+1) or take away (-1) the open exposure of an order."""
@@ -107,6 +119,27 @@ class Position:
         )  # fmt: skip
 
     @property
+    def maintenance(self) -> int:
+        """What the position must have left, lest it be liquidated."""
+        return maintenance_margin(
+            self.instrument, cost=self.cost, tier=self.tier, leverage_hundredths=self.leverage
+        )
+
+    @property
+    def rank_key(self) -> int:
+        """Where the position stands in the queue of deleveraging, higher first. Twin: engine, `rank_key`."""
+        margin = self.position_margin
+        if not self.leverage:
+            margin = abs(self.cost) * maintenance_ppm(self.instrument, self.tier) // PPM
+        return rank_key(
+            self.instrument,
+            cost=self.cost,
+            value=abs(self.mark_exposure),
+            gain=self.unrealised,
+            margin=margin,
+        )
+
+    @property
     def order_margin(self) -> int:
         if self.instrument.is_spot:
             fee = ceil_div(self.buy_value * max(self.instrument.taker_fee_ppm, 0), PPM)
@@ -135,17 +168,14 @@ class Position:
         exposure, unrealised = self.mark_exposure, self.unrealised
         locked, ordered = self.position_margin, self.order_margin
         rate = initial_ppm(of, self.tier, self.leverage)
-        upkeep = maintenance_ppm(of, self.tier)
         isolated = self.leverage != 0
-        maintenance = ceil_div(abs(self.cost) * upkeep, PPM)
-        initial = ceil_div(abs(self.cost) * 100, self.leverage) if isolated else 0
-        exit_fee = ceil_div((abs(self.cost) + initial) * max(of.taker_fee_ppm, 0), PPM) if isolated else 0
         home, foreign = notionals_at(of, self.qty, mark or 0.0)
         entry = self.price_of(self.cost, self.qty)
         cost = self.wire_value(self.cost)
         percent = unrealised / abs(self.cost) if self.cost else 0.0
         shown_leverage = self.leverage / 100 if isolated else PPM / rate
-        liquidation, bankrupt = self._danger_prices(margin, locked, maintenance + exit_fee, exit_fee)
+        liquidation, bankrupt = self.danger_prices(margin)
+        buy_premium, sell_premium = self._premiums()
         return {
             "account": self.account,
             "symbol": of.symbol,
@@ -154,27 +184,27 @@ class Position:
             "quoteCurrency": of.quote_currency,
             "commission": max(of.maker_fee_ppm, of.taker_fee_ppm, of.settlement_fee_ppm) / PPM,
             "initMarginReq": rate / PPM,
-            "maintMarginReq": upkeep / PPM,
+            "maintMarginReq": maintenance_ppm(of, self.tier) / PPM,
             "riskLimit": self.risk_limit,
             "leverage": shown_leverage,
             "crossMargin": not isolated,
-            "deleveragePercentile": None,
+            "deleveragePercentile": market.ranking.percentile(self, market.timestamp_ns),
             "rebalancedPnl": 0,
             "prevRealisedPnl": self.prev_realised,
             "prevUnrealisedPnl": 0,
             "openingQty": self.opening_qty,
             "openOrderBuyQty": self.buy_qty,
             "openOrderBuyCost": self.wire_value(self.buy_value),
-            "openOrderBuyPremium": 0,
+            "openOrderBuyPremium": buy_premium,
             "openOrderSellQty": self.sell_qty,
             "openOrderSellCost": self.wire_value(-self.sell_value),
-            "openOrderSellPremium": 0,
+            "openOrderSellPremium": sell_premium,
             "currentQty": self.qty,
             "currentCost": cost,
             "currentComm": self.fees,
             "realisedCost": -(self.realised + self.fees),
             "unrealisedCost": cost,
-            "grossOpenPremium": 0,
+            "grossOpenPremium": buy_premium + sell_premium,
             "isOpen": self.qty != 0,
             "markPrice": mark,
             "markValue": self.wire_value(exposure),
@@ -184,11 +214,11 @@ class Position:
             "posState": None,
             "posCost": cost,
             "posCross": self.transferred,
-            "posInit": initial,
-            "posComm": exit_fee,
+            "posInit": initial_margin(self.cost, self.leverage),
+            "posComm": exit_commission(of, self.cost, self.leverage),
             "posLoss": 0,
             "posMargin": locked,
-            "posMaint": maintenance + exit_fee,
+            "posMaint": self.maintenance,
             "initMargin": ordered,
             "maintMargin": max(locked + unrealised, 0) if isolated else locked,
             "realisedPnl": self.realised,
@@ -204,54 +234,55 @@ class Position:
             "timestamp": iso(self.timestamp_ns),
         }
 
-    def _break_even(self) -> float | None:
-        """Return the price that earns back cost and fees, rounded to a tick against the trader."""
-        if not self.qty:
-            return None
-        sign = 1 if self.qty > 0 else -1
-        fees = max(self.fees, 0)
-        cost = self.cost - sign * fees if self.instrument.is_inverse else self.cost + sign * fees
-        price = self.price_of(cost, self.qty)
-        return None if price is None else self._to_tick(price, up=self.qty > 0)
+    def _premiums(self) -> tuple[int, int]:
+        """Return what open bids above the mark and asks below it would lose at once, in settlement units."""
+        of, market = self.instrument, self.market
+        if not market.mark_subticks or not of.is_contract:
+            return 0, 0
+        bids = profit(of, cost=self.buy_value, value=mark_value(of, market.mark_subticks, self.buy_qty))
+        asks = profit(of, cost=-self.sell_value, value=mark_value(of, market.mark_subticks, -self.sell_qty))
+        return max(-bids, 0), max(-asks, 0)
 
-    def _to_tick(self, price: float, *, up: bool) -> float:
+    def price_of_gain(self, gain: int) -> float:
+        """Return the price at which closing gains so much, to a tick against the holder; 0 = there is none."""
         of = self.instrument
-        ticks = price * 10**of.tick_decimals / of.tick_units
-        whole = -int(-ticks // 1) if up else int(ticks // 1)
-        return of.price(whole)
+        ticks = ticks_of_value(of, qty=self.qty, value=value_of_gain(of, cost=self.cost, gain=gain))
+        return 0.0 if ticks is None else of.price(ticks)
 
-    def _danger_prices(
-        self, margin: "Margin", locked: int, needed: int, exit_fee: int
-    ) -> tuple[float | None, float | None]:
-        """Return (liquidation, bankruptcy) price; 0 where none can be reached, None without a position."""
+    def _break_even(self) -> float | None:
+        """Return the price that earns back cost, fees and funding."""
+        return self.price_of_gain(self.fees + self.funding) if self.qty else None
+
+    def danger_prices(self, margin: "Margin") -> tuple[float | None, float | None]:
+        """Return (liquidation, bankruptcy) price; 0 where none can be reached, None without a position.
+
+        An isolated position is liquidated when what is left of its own margin does not reach its maintenance,
+        and is bankrupt when all of it is gone. A cross one stands for all cross positions of its asset:
+        the price is the one of this position with every other mark as it is.
+        """
         if not self.qty:
             return None, None
-        backing = locked if self.leverage else locked + max(margin.available, 0) - self.unrealised
-        prices = []
-        for floor in (needed, exit_fee):
-            loss = max(backing - floor, 0)
-            direction = 1 if self.qty > 0 else -1
-            cost = (
-                self.cost + direction * loss if self.instrument.is_inverse else self.cost - direction * loss
-            )
-            if (cost > 0) != (self.cost > 0) or cost == 0:
-                prices.append(0.0)
-                continue
-            price = self.price_of(cost, self.qty)
-            prices.append(0.0 if price is None else self._to_tick(price, up=self.qty > 0))
-        return prices[0], prices[1]
+        if self.leverage:
+            backing, needed = self.position_margin, self.maintenance
+        else:
+            backing, needed = margin.cross_backing(self)
+        return self.price_of_gain(needed - backing), self.price_of_gain(-backing)
 
 
 class Margin:
     """One account's coins of one asset, and what its positions and orders lock of them."""
 
     __slots__ = (
-        "account", "asset", "base_locked", "deposited", "fees", "positions", "realised", "session_start",
-        "timestamp_ns", "transferred_in", "transferred_out", "wallet", "withdrawn",
+        "account", "asset", "base_locked", "deposited", "fee_discount", "fees", "is_classic", "positions",
+        "realised", "session_start", "timestamp_ns", "transferred_in", "transferred_out", "wallet", "withdrawn",
     )  # fmt: skip
 
     def __init__(self, account: int, asset: Asset) -> None:
         self.account, self.asset = account, asset
+        self.fee_discount = 0
+        """Per cent off the fees, by the account's tier."""
+        self.is_classic = False
+        """CrossMode.CLASSIC: unrealised losses count, unrealised profit does not."""
         self.wallet = self.deposited = self.withdrawn = 0
         self.transferred_in = self.transferred_out = 0
         self.fees = self.realised = 0
@@ -266,7 +297,28 @@ class Margin:
 
     @property
     def shared_unrealised(self) -> int:
-        return sum(p.unrealised for p in self.positions if p.leverage == 0)
+        return sum(self._counted(p) for p in self.positions if p.leverage == 0)
+
+    def _counted(self, position: Position) -> int:
+        return min(position.unrealised, 0) if self.is_classic else position.unrealised
+
+    def cross_backing(self, position: Position) -> tuple[int, int]:
+        """Return what one cross position can lose until nothing is left, and the maintenance of all of them.
+
+        Orders are cancelled before anybody is liquidated, so what they lock counts. Twin:
+        engine/liquidation.py, `shortage`.
+        """
+        backing, needed = self.wallet, 0
+        for other in self.positions:
+            if not other.qty or not other.instrument.is_contract:
+                continue
+            if other.leverage:
+                backing -= other.position_margin
+                continue
+            needed += other.maintenance
+            if other is not position:
+                backing += self._counted(other)
+        return backing, needed
 
     @property
     def available(self) -> int:
@@ -278,8 +330,10 @@ class Margin:
 
     def row(self) -> Row:
         held = [p for p in self.positions if p.instrument.is_contract]
+        premium = sum(sum(p._premiums()) for p in held)
         ordered = sum(p.order_margin for p in self.positions) + self.base_locked
-        upkeep = sum(p.position_margin for p in held)
+        # An isolated position's own profit and loss stay with it, as in its row.
+        upkeep = sum(p.position_margin + (p.unrealised if p.leverage else 0) for p in held)
         unrealised = sum(p.unrealised for p in held)
         balance = self.wallet + unrealised
         risk = sum(abs(p.mark_exposure) for p in held)
@@ -293,7 +347,7 @@ class Margin:
             "prevRealisedPnl": 0,
             "grossComm": self.fees,
             "grossOpenCost": sum(p.buy_value + p.sell_value for p in self.positions),
-            "grossOpenPremium": 0,
+            "grossOpenPremium": premium,
             "grossExecCost": 0,
             "grossMarkValue": risk,
             "riskValue": risk,
@@ -309,8 +363,8 @@ class Margin:
             "excessMargin": excess,
             "availableMargin": max(0, self.available),
             "withdrawableMargin": self.withdrawable,
-            "makerFeeDiscount": 0.0,
-            "takerFeeDiscount": 0.0,
+            "makerFeeDiscount": self.fee_discount / 100,
+            "takerFeeDiscount": self.fee_discount / 100,
             "timestamp": iso(self.timestamp_ns),
             "foreignMarginBalance": 0,
             "foreignRequirement": 0,
@@ -336,8 +390,8 @@ class Account:
     """One account: its margins by asset, its positions by instrument number, its open orders by handle."""
 
     __slots__ = (
-        "by_clordid", "cancel_all_at_ns", "margins", "name", "number", "opened_ns", "orders", "parent",
-        "positions",
+        "by_clordid", "cancel_all_at_ns", "fee_discount", "fee_tier", "is_classic", "margins", "name", "number",
+        "opened_ns", "orders", "parent", "positions",
     )  # fmt: skip
 
     def __init__(self, number: int, opened_ns: int, *, parent: int = 0) -> None:
@@ -350,12 +404,21 @@ class Account:
         self.by_clordid: dict[str, Order] = {}
         """The open orders that have a clOrdID."""
         self.cancel_all_at_ns = 0
+        self.fee_tier = self.fee_discount = 0
+        self.is_classic = False
 
     def margin(self, asset: int) -> Margin:
         margin = self.margins.get(asset)
         if margin is None:
             margin = self.margins[asset] = Margin(self.number, ASSETS[asset])
+            margin.is_classic, margin.fee_discount = self.is_classic, self.fee_discount
         return margin
+
+    def configure(self, *, is_classic: bool, fee_tier: int, fee_discount: int) -> None:
+        """Take over what an operator set: it holds for the coins of every asset."""
+        self.is_classic, self.fee_tier, self.fee_discount = is_classic, fee_tier, fee_discount
+        for margin in self.margins.values():
+            margin.is_classic, margin.fee_discount = is_classic, fee_discount
 
     def position(self, instrument: Instrument, market: Market) -> Position:
         position = self.positions.get(instrument.number)

@@ -160,11 +160,32 @@ _LIST = [
         ),
     ),
     Table("affiliate", "Affiliate", ("account", "currency"), _columns("account l, currency s, timestamp t")),
+    Table(
+        "deleverage", "Deleverage", ("id",),
+        _columns(
+            "id l, timestamp t, symbol s, side s, price f, shortfallQty l, takenQty l, method s, rankedAccounts l, "
+            "ranked x"
+        ),
+    ),
+    Table(
+        "userDeleverage", "UserDeleverage", ("id", "account"),
+        _columns(
+            "id l, account l, timestamp t, symbol s, side s, price f, pseudonym x, place l, qty l, value l"
+        ),
+    ),
+    Table(
+        "userEvent", "UserEventRow", ("id",),
+        _columns("id l, account l, timestamp t, type s, status s, eventMeta x"),
+    ),
+    Table(
+        "tradingVolume", "TradingDay", ("timestamp", "account"),
+        _columns("timestamp t, account l, contractCents l, spotCents l"),
+    ),
 ]  # fmt: skip
 
 TABLES: dict[str, Table] = {table.name: table for table in _LIST}
 PRIVATE = frozenset(
     ("order", "execution", "position", "margin", "wallet", "transact", "privateNotifications", "affiliate")
 )
-REST_ONLY = frozenset(("compositeIndex",))
+REST_ONLY = frozenset(("compositeIndex", "deleverage", "userDeleverage", "userEvent", "tradingVolume"))
 """Tables that can be asked for and not subscribed to."""

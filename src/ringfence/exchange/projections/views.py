@@ -6,17 +6,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ringfence.exchange.projections.ledger import RECEIVING_LINE, Line, Transaction, client, entry
-from ringfence.exchange.projections.market import Bin, Impact, Market, TradeView
+from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt
+from ringfence.exchange.projections.ledger import FEES, RECEIVING_LINE, Line, Transaction, clearing, entry
+from ringfence.exchange.projections.market import Bin, FundingView, Impact, Market, SettlementView, TradeView
 from ringfence.exchange.projections.orders import (
     CANCEL_TEXTS,
     DEFAULT_TEXT,
     LIQUIDATION_TEXT,
     TRIGGERED,
     Execution,
+    Movement,
     Order,
     condition_of,
 )
+from ringfence.exchange.projections.outcomes import Outcomes
 from ringfence.exchange.projections.positions import Account, Margin, Position
 from ringfence.instruments.specification import Instrument, decode
 from ringfence.instruments.value import fee as fee_of
@@ -44,6 +47,7 @@ _KEPT_PRIORITY, _BY_ENGINE = int(EventFlag.KEPT_PRIORITY), int(EventFlag.BY_ENGI
 _UNTRIGGERED = int(EventFlag.UNTRIGGERED)
 _REQUESTED, _DATA, _PLACE = int(CancelReason.REQUESTED), int(Command.DATA), int(Command.PLACE)
 _MARKET_ORDER = int(OrderType.MARKET)
+_FUNDING_INTERVAL = int(InstrumentParameter.FUNDING_INTERVAL_NS)
 _PARAMETER_FIELDS = {
     InstrumentParameter.INITIAL_MARGIN_PPM: "initial_margin_ppm",
     InstrumentParameter.MAINTENANCE_MARGIN_PPM: "maintenance_margin_ppm",
@@ -52,6 +56,9 @@ _PARAMETER_FIELDS = {
     InstrumentParameter.MAKER_FEE_PPM: "maker_fee_ppm",
     InstrumentParameter.TAKER_FEE_PPM: "taker_fee_ppm",
     InstrumentParameter.COLLAR_PPM: "collar_ppm",
+    InstrumentParameter.SETTLEMENT_FEE_PPM: "settlement_fee_ppm",
+    InstrumentParameter.LAST_BAND_PPM: "last_band_ppm",
+    InstrumentParameter.EXPIRY_NS: "expiry_ns",
 }
 
 
@@ -93,7 +100,7 @@ class Changes:
     def __init__(self, timestamp_ns: int) -> None:
         self.timestamp_ns = timestamp_ns
         self.results: list[Result] = []
-        self.executions: list[Execution] = []
+        self.executions: list[Execution | Movement] = []
         self.orders: dict[int, tuple[Order, bool]] = {}
         """By id(order): the order, and whether it is new on the wire."""
         self.positions: dict[int, Position] = {}
@@ -107,10 +114,18 @@ class Changes:
         self.markets: dict[int, Market] = {}
         self.bins: list[tuple[Market, str, Bin]] = []
         self.lines: list[Line] = []
+        self.fundings: list[FundingView] = []
+        self.settlements: list[SettlementView] = []
+        self.funds: list[FundView] = []
+        """The insurance funds at the end of a session."""
+        self.receipts: list[Receipt] = []
+        self.notices: list[Notice] = []
+        self.xbt_cents = 0
+        """US cents of a bitcoin: the mark of the first contract that says it."""
         self.refused: list[RefusedOrder] = []
 
 
-class Views:
+class Views(Outcomes):
     """Everything that can be asked for without looking into history."""
 
     def __init__(self) -> None:
@@ -121,6 +136,9 @@ class Views:
         self.symbols: dict[str, Market] = {}
         self.accounts: dict[int, Account] = {}
         self.orders: dict[int, Order] = {}
+        self.fund_account = 0
+        self._receipt = None
+        self._discounts = {}
         self._session_ends_ns = 0
         self._session_realised: dict[tuple[int, int, int], int] = {}
         self._entering: list[Order] = []
@@ -132,6 +150,11 @@ class Views:
             Event.TIMER_SET: self._timer_set, Event.TIMER_FIRED: self._timer_fired,
             Event.MARKED: self._marked, Event.LISTED: self._listed,
             Event.INSTRUMENT_SET: self._instrument_set, Event.STATE_SET: self._state_set,
+            Event.VENUE_SET: self._venue_set, Event.ACCOUNT_SET: self._account_set,
+            Event.FUNDED: self._funded, Event.FUNDING_SET: self._funding_set,
+            Event.LIQUIDATION: self._liquidation, Event.DELEVERAGED: self._deleveraged,
+            Event.ADL_BEGUN: self._adl_begun, Event.COVERED: self._covered,
+            Event.SETTLED: self._settled, Event.SETTLEMENT: self._settlement,
             Event.INDEXED: self._indexed, Event.IMPACT_SET: self._impact_set,
             Event.TRIGGERED: self._triggered, Event.TRANSFERRED: self._transferred,
         }  # fmt: skip
@@ -146,6 +169,8 @@ class Views:
         assert batch.first_event == self.next_event
         changes = Changes(batch.timestamp_ns)
         self.timestamp_ns = batch.timestamp_ns
+        changes.xbt_cents = self._xbt_cents()
+        self._receipt = None
         self._end_session(changes)
         self._close_bins(changes)
         self._reports_for = reports_for
@@ -397,6 +422,8 @@ class Views:
                 line = "Amended: Order had pegPriceType of TrailingStopPeg"
         if not by_engine and TEXT in items:
             line = items[TEXT].decode()
+        if by_engine and order.account == self.fund_account:
+            line = LIQUIDATION_TEXT
         order.add_text(line)
         order.transact_ns = self.timestamp_ns
         self._touch_order(order)
@@ -459,6 +486,7 @@ class Views:
             self._touch_order(order)
             signed = -value if selling else value
             ppm = of.maker_fee_ppm if is_maker and not was_hidden else of.taker_fee_ppm
+            ppm = self._fee_ppm(order.account, ppm)
             assert paid == fee_of(value, ppm), "the fee differs from its twin"
             self._report(
                 order, "Trade", is_maker=is_maker, qty=qty, px=px, fee=paid, commission_ppm=ppm,
@@ -473,39 +501,25 @@ class Views:
 
     def _take_fill(self, account: int, market: Market, qty: int, value: int, paid: int) -> None:
         of = market.instrument
-        position = self._position(account, market)
         margin = self.accounts[account].margin(of.settle_asset)
         margin.wallet -= paid
         margin.fees += paid
-        number = self._number
+        number, purse = self._number, self._purse(account)
         lines = self._changes.lines
-        lines += entry(number, "Fee", of.settle_asset, paid, to="fees", source=client(account))
+        lines += entry(number, "Fee", of.settle_asset, paid, to=FEES, source=purse)
+        self._note_realised(account, of, -paid)
         if of.base_asset is not None:
+            self._position(account, market)
             base = self.accounts[account].margin(of.base_asset)
             base.wallet += qty
             margin.wallet -= value
-            lines += entry(
-                number, "SpotTrade", of.base_asset, qty, to=client(account), source=f"clearing:{of.symbol}"
-            )
-            lines += entry(
-                number,
-                "SpotTrade",
-                of.settle_asset,
-                -value,
-                to=client(account),
-                source=f"clearing:{of.symbol}",
-            )
-            self._note_realised(account, of, -paid)
+            source = clearing(of.symbol)
+            lines += entry(number, "SpotTrade", of.base_asset, qty, to=purse, source=source)
+            lines += entry(number, "SpotTrade", of.settle_asset, -value, to=purse, source=source)
             return
-        before = abs(position.qty)
-        gained = position.fill(qty, value)
+        position = self._move_position(account, market, qty, value)
         position.fees += paid
-        self._expected = gained
         position.realise(-paid)
-        self._note_realised(account, of, -paid)
-        market.open_interest += max(position.qty, 0) - max(position.qty - qty, 0)
-        if before == 0:
-            position.fees = paid
 
     def _realised(self, event: tuple[Any, ...]) -> None:
         account, symbol, amount = event[7], event[9], event[4]
@@ -520,8 +534,8 @@ class Views:
             "RealisedPNL",
             of.settle_asset,
             amount,
-            to=client(account),
-            source=f"clearing:{of.symbol}",
+            to=self._purse(account),
+            source=clearing(of.symbol),
         )
 
     def _note_realised(self, account: int, of: Instrument, amount: int) -> None:
@@ -559,7 +573,7 @@ class Views:
             margin.withdrawn -= amount
         counterpart = "demo" if is_demo else "outside"
         self._changes.lines += entry(
-            self._number, kind, asset, amount, to=client(account), source=counterpart
+            self._number, kind, asset, amount, to=self._purse(account), source=counterpart
         )
         text = "Demo coins: no chain moved." if is_demo else kind
         transaction = Transaction(
@@ -578,7 +592,7 @@ class Views:
         paid.wallet += amount
         paid.transferred_in += amount
         self._changes.lines += entry(
-            self._number, "Transfer", asset, amount, to=client(other), source=client(account)
+            self._number, "Transfer", asset, amount, to=self._purse(other), source=self._purse(account)
         )
         sides = [
             Transaction(
@@ -616,6 +630,8 @@ class Views:
         field = _PARAMETER_FIELDS.get(InstrumentParameter(event[6]))
         market = self.markets[event[9]]
         self._changes.markets[event[9]] = market
+        if event[6] == _FUNDING_INTERVAL:
+            market.set_funding_interval(event[3], self.timestamp_ns)
         if field is None or getattr(market.instrument, field) == event[3]:
             return
         market.instrument = msgspec.structs.replace(market.instrument, **{field: event[3]})
@@ -657,6 +673,14 @@ class Views:
         market.impact = Impact(bid=event[4], ask=event[5], is_liquid=bool(event[3]))
         self._changes.markets[event[9]] = market
 
+    def _xbt_cents(self) -> int:
+        """Return what a bitcoin is worth in US cents by the first contract whose mark says it, 0 = unknown."""
+        for market in self.markets.values():
+            of = market.instrument
+            if of.is_inverse and of.quote_currency == "USD" and market.mark_subticks:
+                return round(of.mark_price(market.mark_subticks) * 100)
+        return 0
+
     def _close_bins(self, changes: Changes) -> None:
         for market in self.markets.values():
             for size, done in market.close_bins(self.timestamp_ns):
@@ -671,6 +695,7 @@ class Views:
         )  # fmt: skip
         if not ended:
             return
+        changes.funds += [fund._replace(timestamp_ns=ended) for fund in self.funds()]
         totals: dict[tuple[int, int], int] = {}
         for (account, asset, _), amount in self._session_realised.items():
             totals[account, asset] = totals.get((account, asset), 0) + amount

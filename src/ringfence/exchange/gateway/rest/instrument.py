@@ -3,11 +3,10 @@
 from ringfence.exchange.gateway.rest.query import table_query
 from ringfence.exchange.gateway.rest.route import TABLE_PARAMETERS, Request, optional, route
 from ringfence.exchange.projections import Market
-from ringfence.messages.commands import InstrumentState
 
 
 def _is_active(market: Market) -> bool:
-    return market.state in (InstrumentState.OPEN, InstrumentState.CLOSED)
+    return market.is_active
 
 
 def _rows(request: Request) -> list[dict[str, object]]:

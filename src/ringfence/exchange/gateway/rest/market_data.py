@@ -3,6 +3,8 @@
 from collections.abc import Awaitable
 from typing import Any
 
+import msgspec
+
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import invalid
 from ringfence.exchange.gateway.rest.query import TableQuery, required_market, table_query
@@ -94,30 +96,46 @@ async def _with_running(
 @route("GET", "/funding", "Funding.get", *TABLE_PARAMETERS, returns="Funding[]")
 def get_funding(request: Request) -> object:
     """Get the history of funding rates."""
-    table_query(request.parameters, "funding", request.gateway.desk.views)
-    return []
+    query = table_query(request.parameters, "funding", request.gateway.desk.views)
+    return request.gateway.history(query.for_history())
 
 
 @route("GET", "/insurance", "Insurance.get", *TABLE_PARAMETERS, returns="Insurance[]")
 def get_insurance(request: Request) -> object:
-    """Get the history of the insurance fund."""
-    table_query(request.parameters, "insurance", request.gateway.desk.views)
-    return []
+    """Get the insurance fund of each currency at noon UTC of every day, and as it is now."""
+    views = request.gateway.desk.views
+    query = table_query(request.parameters, "insurance", views)
+    return _with_running(request, query, [fund.row() for fund in views.funds()])
 
 
 @route("GET", "/liquidation", "Liquidation.get", *TABLE_PARAMETERS, returns="Liquidation[]")
 def get_liquidations(request: Request) -> object:
     """Get the liquidation orders that are in the book now."""
-    # ccxt sends epoch milliseconds here and `columns` of its own; both are accepted.
-    table_query(request.parameters, "liquidation", request.gateway.desk.views)
-    return []
+    # ccxt sends epoch milliseconds here and `columns` of its own; both are accepted. Rows have no time.
+    views = request.gateway.desk.views
+    query = table_query(request.parameters, "liquidation", views)._replace(start_time=None, end_time=None)
+    return query.of_rows(order.liquidation_row() for order in views.liquidations())
 
 
 @route("GET", "/settlement", "Settlement.get", *TABLE_PARAMETERS, returns="Settlement[]")
 def get_settlements(request: Request) -> object:
     """Get the history of settlements."""
-    table_query(request.parameters, "settlement", request.gateway.desk.views)
-    return []
+    query = table_query(request.parameters, "settlement", request.gateway.desk.views)
+    return request.gateway.history(query.for_history())
+
+
+@route("GET", "/deleverage", "Deleverage.get", *TABLE_PARAMETERS, returns="Deleverage[]")
+def get_deleverages(request: Request) -> object:
+    """Get receipts of deleveraging: who took over how much, under names that only their owners know."""
+    query = table_query(request.parameters, "deleverage", request.gateway.desk.views)
+    return _receipts(request, query)
+
+
+async def _receipts(request: Request, query: TableQuery) -> list[dict[str, Any]]:
+    rows = await request.gateway.history(query.for_history())
+    return [
+        {**row, "ranked": msgspec.json.decode(row["ranked"])} if row.get("ranked") else row for row in rows
+    ]
 
 
 @route("GET", "/stats", "Stats.get", returns="Stats[]")

@@ -2,18 +2,23 @@
 
 from typing import Any
 
+import msgspec
+
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid
 from ringfence.exchange.gateway.keys import Permission
-from ringfence.exchange.gateway.rest.route import Request, optional, required, route
+from ringfence.exchange.gateway.rest.query import table_query
+from ringfence.exchange.gateway.rest.route import TABLE_PARAMETERS, Request, optional, required, route
 from ringfence.exchange.gateway.rest.subaccount import TARGET, target_account
 from ringfence.exchange.projections import Account, Market, Result
 from ringfence.exchange.projections.history import Query, transaction_row
+from ringfence.instruments.fee_tiers import VOLUME_DAYS
+from ringfence.instruments.value import discounted_ppm
 from ringfence.messages.commands import Command, OrderFlag
 from ringfence.units.assets import ASSETS, BY_CURRENCY, XBT
 from ringfence.units.rounding import PPM
-from ringfence.units.time import iso
+from ringfence.units.time import NS_PER_DAY, floor_to, iso
 
 Row = dict[str, Any]
 _CURRENCY = optional("currency", description="XBt if not given; `all` for every currency.")
@@ -162,24 +167,51 @@ def _summary_row(account: Account, currency: str, kind: str, symbol: str | None,
     }  # fmt: skip
 
 
-def _fees(market: Market) -> Row:
-    of = market.instrument
+def _fees(market: Market, account: Account) -> Row:
+    of, discount = market.instrument, account.fee_discount
+    maker, taker = (discounted_ppm(ppm, discount) for ppm in (of.maker_fee_ppm, of.taker_fee_ppm))
     return {
-        "makerFee": of.maker_fee_ppm / PPM, "takerFee": of.taker_fee_ppm / PPM,
+        "makerFee": maker / PPM, "takerFee": taker / PPM,
         "settlementFee": of.settlement_fee_ppm / PPM, "maxFee": max(of.maker_fee_ppm, of.taker_fee_ppm) / PPM,
     }  # fmt: skip
 
 
 @route("GET", "/user/commission", "User.getCommission", returns="UserCommissionsBySymbol", key=True)
 def get_commission(request: Request) -> object:
-    """Get your fee rates by symbol."""
-    return {m.instrument.symbol: _fees(m) for m in request.gateway.desk.views.markets.values()}
+    """Get your fee rates by symbol, the discount of your tier taken off."""
+    account, markets = _account(request), request.gateway.desk.views.markets.values()
+    return {m.instrument.symbol: _fees(m, account) for m in markets if not m.instrument.is_index}
 
 
 @route("GET", "/user/tradingVolume", "User.getTradingVolume", returns="TradingVolume[]", key=True)
 def get_trading_volume(request: Request) -> object:
-    """Get your average daily volume in US dollars, by which fee tiers will go."""
-    return [{"advUsd": 0, "advUsdSpot": 0, "advUsdContract": 0}]
+    """Get your average daily volume in US dollars over thirty days, by which fee tiers go."""
+    today = floor_to(request.gateway.now_ns(), NS_PER_DAY)
+    query = Query(
+        table="tradingVolume", equal={"account": (request.account,)}, count=VOLUME_DAYS,
+        start_time=iso(today - VOLUME_DAYS * NS_PER_DAY), end_time=iso(today - NS_PER_DAY),
+    )  # fmt: skip
+    return _average(request, query)
+
+
+async def _average(request: Request, query: Query) -> list[Row]:
+    days = await request.gateway.history(query)
+    contract, spot = (sum(day[name] for day in days) for name in ("contractCents", "spotCents"))
+    per_dollar = 100 * VOLUME_DAYS
+    return [
+        {"advUsd": round((contract + spot) / per_dollar, 2), "advUsdSpot": round(spot / per_dollar, 2),
+         "advUsdContract": round(contract / per_dollar, 2)}
+    ]  # fmt: skip
+
+
+@route(
+    "GET", "/user/deleverage", "User.getDeleverage", *TABLE_PARAMETERS, returns="UserDeleverage[]", key=True
+)
+def get_deleverage(request: Request) -> object:
+    """Get your share of every deleveraging, with the name that you have on its public receipt."""
+    views = request.gateway.desk.views
+    query = table_query(request.parameters, "userDeleverage", views, account=request.account)
+    return request.gateway.history(query.for_history())
 
 
 @route("GET", "/user/quoteFillRatio", "User.getQuoteFillRatio", returns="QuoteFillRatio[]", key=True)
@@ -245,8 +277,21 @@ def _transaction(result: Result) -> Row:
 
 @route("GET", "/userEvent", "UserEvent.get", optional("count", "number"), returns="UserEvent[]", key=True)
 def get_user_events(request: Request) -> object:
-    """Get events of your account."""
-    return []
+    """Get what happened to your account without your asking: liquidation and deleveraging, newest last."""
+    count = read.integer(request.parameters, "count", low=0, high=500)
+    query = Query(
+        table="userEvent", equal={"account": (request.account,)}, count=150 if count is None else count, reverse=True
+    )  # fmt: skip
+    return _events(request, query)
+
+
+async def _events(request: Request, query: Query) -> list[Row]:
+    return [
+        {"id": row["id"], "type": row["type"], "status": row["status"], "userId": row["account"],
+         "createdById": row["account"], "ip": None, "geoipCountry": None, "geoipRegion": None,
+         "geoipSubRegion": None, "eventMeta": msgspec.json.decode(row["eventMeta"]), "created": row["timestamp"]}
+        for row in reversed(await request.gateway.history(query))
+    ]  # fmt: skip
 
 
 @route("GET", "/globalNotification", "GlobalNotification.get", key=True, returns="GlobalNotification[]")

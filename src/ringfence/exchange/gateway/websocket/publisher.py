@@ -49,6 +49,8 @@ class Publisher:
         self._trades: dict[int, list[Row]] = {}
         self._touched: dict[int, Market] = {}
         self._bins: list[tuple[str, int, Row]] = []
+        self._others: list[tuple[str, int, str, Row]] = []
+        """Funding, settlement, insurance, liquidation: (table, instrument, action, row) in their order."""
         self._shown: dict[tuple[str, int], Any] = {}
         """What listeners of depth-limited books and of instruments have seen last."""
         self._known: dict[int, set[tuple[str, object]]] = {}
@@ -155,7 +157,7 @@ class Publisher:
                 note(
                     execution.account,
                     "execution",
-                    execution.order.instrument.number,
+                    execution.instrument.number,
                     "insert",
                     execution.row(),
                 )
@@ -254,18 +256,36 @@ class Publisher:
                 self._bins.append((f"tradeBin{size}", of.number, closed.row(of)))
             if not of.is_index and self._has_listeners(f"quoteBin{size}", of.number):
                 self._bins.append((f"quoteBin{size}", of.number, closed.quote_row(of)))
-        if not self._flush_is_due and (self._touched or self._bins):
+        self._note_outcomes(changes)
+        if not self._flush_is_due and (self._touched or self._bins or self._others):
             self._flush_is_due = True
             self._schedule(self._flush_seconds, self.flush)
 
+    def _note_outcomes(self, changes: Changes) -> None:
+        """Note what the rules did. Nobody may be listening: these are few."""
+        others = self._others
+        others += [("funding", f.instrument.number, "insert", f.row()) for f in changes.fundings]
+        others += [("settlement", s.instrument.number, "insert", s.row()) for s in changes.settlements]
+        others += [("insurance", 0, "insert", fund.row()) for fund in changes.funds]
+        if not self.views.fund_account:
+            return
+        for order, is_new in changes.orders.values():
+            if order.account == self.views.fund_account and (order.is_open or not is_new):
+                action = "insert" if is_new else "update" if order.is_open else "delete"
+                row = order.liquidation_row()
+                if action == "delete":
+                    row = {name: row[name] for name in ("orderID", "symbol")}
+                others.append(("liquidation", order.instrument.number, action, row))
+
     def flush(self) -> None:
-        """Send what was noted: trades, books, quotes, instruments, bins, in that order."""
+        """Send what was noted: trades, books, quotes, instruments, bins and the rest, in that order."""
         self._flush_is_due = False
         trades, self._trades = self._trades, {}
         levels, self._levels = self._levels, {}
         quotes, self._quotes = self._quotes, {}
         touched, self._touched = self._touched, {}
         bins, self._bins = self._bins, []
+        others, self._others = self._others, []
         for number, rows in trades.items():
             self._send("trade", number, table_frame("trade", "insert", rows))
         for number, before in levels.items():
@@ -293,6 +313,8 @@ class Publisher:
             self._schedule(_INSTRUMENT_SECONDS, self._send_instruments)
         for table, number, row in bins:
             self._send(table, number, table_frame(table, "insert", [row]))
+        for table, number, action, row in others:
+            self._send(table, number, table_frame(table, action, [row]))
         self._write_out()
 
     def _send_levels(

@@ -30,6 +30,9 @@ class Topic(NamedTuple):
     numbers: frozenset[int] | None
     is_private: bool
 
+    def wants(self, number: int) -> bool:
+        return self.numbers is None or number in self.numbers
+
     @property
     def is_narrow(self) -> bool:
         return self.numbers is not None and len(self.numbers) == 1
@@ -61,6 +64,11 @@ def partial(topic: Topic, views: Views, account: Account | None) -> Row:
         assert account is not None
         rows = _private_rows(topic, account)
         narrowed: Row = {"account": account.number}
+    elif topic.table == "insurance":
+        rows, narrowed = [fund.row() for fund in views.funds()], {}
+    elif topic.table == "liquidation":
+        rows = [o.liquidation_row() for o in views.liquidations() if topic.wants(o.instrument.number)]
+        narrowed = {}
     else:
         rows = [row for market in markets for row in _market_rows(topic.table, market)]
         narrowed = {}
@@ -102,6 +110,10 @@ def _market_rows(table: str, market: Market) -> Iterable[Row]:
         return [market.quote_row()]
     if table == "trade":
         return [market.trades[-1].row()] if market.trades else []
+    if table == "funding":
+        return [market.funded.row()] if market.funded is not None else []
+    if table == "settlement":
+        return [market.settled.row()] if market.settled is not None else []
     if table in _BIN_TOPICS:
         prefix, size = _BIN_TOPICS[table]
         closed = market.closed.get(size)

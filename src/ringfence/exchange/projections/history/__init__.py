@@ -1,4 +1,4 @@
-"""What is kept for ever, in SQL: orders, executions, trades, bins, wallet history and the ledger.
+"""What is kept for ever, in SQL: orders, executions, trades, bins, funding, wallet history, the ledger.
 
 The rows are a fold like every view: a database that is lost, damaged or of an older layout is deleted
 and made again from the feed. SQLAlchemy Core writes the same statements for SQLite and PostgreSQL.
@@ -16,11 +16,12 @@ from ringfence.exchange.projections.history.reader import (
     LedgerLine,
     Query,
     RefusedOrderLine,
+    Volume,
 )
 from ringfence.exchange.projections.history.schema import HISTORY_TABLES, HistoryError
 from ringfence.exchange.projections.history.writer import HistoryWriter, transaction_row
 
 __all__ = [
     "HISTORY_TABLES", "HistoryError", "HistoryReader", "HistoryWriter", "LedgerLine", "Query",
-    "RefusedOrderLine", "transaction_row",
+    "RefusedOrderLine", "Volume", "transaction_row",
 ]  # fmt: skip

@@ -33,7 +33,8 @@ _KEEP = 2
 _MODULES = frozenset(
     (
         "ringfence.exchange.projections.market", "ringfence.exchange.projections.orders",
-        "ringfence.exchange.projections.positions", "ringfence.instruments.specification",
+        "ringfence.exchange.projections.positions", "ringfence.exchange.projections.ranking",
+        "ringfence.exchange.projections.last_resort", "ringfence.instruments.specification",
         "ringfence.messages.commands", "ringfence.units.assets",
     )
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Select, and_, event, false, inspect, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, event, false, func, inspect, or_, select
 from sqlalchemy.exc import OperationalError
 
 from ringfence.exchange.projections.history.schema import (
@@ -41,6 +41,13 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 100
     start: int = 0
     reverse: bool = False
+
+
+class Volume(NamedTuple):
+    """What an account traded, in US cents."""
+
+    contract_cents: int
+    spot_cents: int
 
 
 class LedgerLine(NamedTuple):
@@ -117,6 +124,16 @@ class HistoryReader:
         if account is not None:
             statement = statement.where(LEDGER.c.account == account)
         return [LedgerLine(*line) for line in self._ask(statement.order_by(LEDGER.c.key).limit(count))]
+
+    def volumes(self, *, since: str, before: str) -> dict[int, Volume]:
+        """Return what each account traded in the days from `since` up to `before`, ISO text."""
+        table = HISTORY_TABLES["tradingVolume"]
+        statement = (
+            select(table.c.account, func.sum(table.c.contractCents), func.sum(table.c.spotCents))
+            .where(table.c.timestamp >= _stamp(since), table.c.timestamp < _stamp(before))
+            .group_by(table.c.account)
+        )
+        return {account: Volume(int(contract), int(spot)) for account, contract, spot in self._ask(statement)}
 
     def _ask(self, statement: Select[Any]) -> Sequence[Any]:
         self._give_up_at = time.monotonic() + self._seconds_max

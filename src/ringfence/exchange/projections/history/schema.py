@@ -9,10 +9,16 @@ Every table has an integer `key` that orders its rows for ever and is the same a
 | execution          | twice the number of its event, plus 1 for the maker's side             |
 | trade              | number of its event                                                    |
 | tradeBin, quoteBin | minutes from 1970 to its end, times 64, plus the instrument's number   |
+| funding            | minutes from 1970, times 64, plus the instrument's number              |
+| insurance          | minutes from 1970, times 64, plus the asset's number                   |
+| settlement, deleverage, userEvent | number of its event                                     |
+| userDeleverage     | number of its receipt times 2**24, plus its place                      |
+| tradingVolume      | days from 1970 times 2**24, plus the account; grows until the day ends |
 | transact, ledger   | how many rows came before; `progress` counts them                      |
 
 Timestamps are the wire's ISO text, which sorts. They ascend with the key in every table but `order`,
-whose rows go on changing.
+whose rows go on changing. The names under which a receipt of deleveraging lists accounts come from a secret
+beside the database: with another secret they are made anew as other names.
 """
 
 import os
@@ -61,6 +67,9 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("account", "clOrdID"), ("account", "orderID"),
     ),
     "transact": (("account", "key"),),
+    "funding": _PUBLIC, "settlement": _PUBLIC, "insurance": (("timestamp", "key"),), "deleverage": _PUBLIC,
+    "userDeleverage": (("account", "timestamp", "key"),), "userEvent": (("account", "timestamp", "key"),),
+    "tradingVolume": (("timestamp", "key"), ("account", "timestamp", "key")),
     **dict.fromkeys(("trade", *(f"{kind}Bin{size}" for kind in ("trade", "quote") for size in BIN_NAMES)), _PUBLIC),
 }  # fmt: skip
 

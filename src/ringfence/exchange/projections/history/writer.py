@@ -22,13 +22,14 @@ from ringfence.exchange.projections.history.schema import (
     open_engine,
 )
 from ringfence.exchange.projections.ledger import Transaction
-from ringfence.exchange.projections.orders import Order, Row
+from ringfence.exchange.projections.orders import Execution, Order, Row
 from ringfence.exchange.projections.tables import TABLES
 from ringfence.exchange.projections.views import Changes
 from ringfence.messages.batch import Batch
 from ringfence.messages.identifiers import TRANSACTION, wire_id
-from ringfence.units.assets import ASSETS
-from ringfence.units.time import NS_PER_MINUTE, iso
+from ringfence.units.assets import ASSETS, USDT, XBT
+from ringfence.units.limits import ACCOUNT_MAX
+from ringfence.units.time import NS_PER_DAY, NS_PER_MINUTE, floor_to, iso
 
 _INSTRUMENTS_MAX = 64
 # What an amend cannot change. Left out of updates, their indexes need not be touched.
@@ -54,8 +55,12 @@ class HistoryWriter:
     error the object is of no use: open another and fold again from its `next_sequence`.
     """
 
-    def __init__(self, url: str) -> None:
-        """Open a database, or make an empty one. Raises HistoryError if its layout is another one."""
+    def __init__(self, url: str, *, receipt_secret: bytes = b"") -> None:
+        """Open a database, or make an empty one. Raises HistoryError if its layout is another one.
+
+        `receipt_secret` names the accounts on receipts of deleveraging; without one anybody can tell them.
+        """
+        self._receipt_secret = receipt_secret
         self._engine = open_engine(url)
         dialect = self._engine.dialect
         if dialect.name not in _UPSERTS:
@@ -71,6 +76,8 @@ class HistoryWriter:
         self._orders: dict[int, Order] = {}
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._balances: dict[tuple[str, int], int] = defaultdict(int)
+        self._volumes: dict[tuple[int, int, bool], int] = defaultdict(int)
+        """US cents by day, account and whether it is spot."""
 
     @property
     def progress(self) -> Progress:
@@ -110,10 +117,12 @@ class HistoryWriter:
         for market, size, closed in changes.bins:
             of = market.instrument
             assert of.number < _INSTRUMENTS_MAX
-            key = closed.end_ns // NS_PER_MINUTE * _INSTRUMENTS_MAX + of.number
+            key = _minute_key(closed.end_ns, of.number)
             rows[f"tradeBin{size}"].append({"key": key, **closed.row(of)})
             if not of.is_index:
                 rows[f"quoteBin{size}"].append({"key": key, **closed.quote_row(of)})
+        self._take_outcomes(changes)
+        self._take_volumes(changes)
         for key, transaction in enumerate(changes.transactions, taken.transactions):
             rows["transact"].append({"key": key, **transaction_row(transaction)})
         stamp = iso(changes.timestamp_ns)
@@ -131,6 +140,28 @@ class HistoryWriter:
             taken.transactions + len(changes.transactions), taken.lines + len(changes.lines),
         )  # fmt: skip
 
+    def _take_outcomes(self, changes: Changes) -> None:
+        """Take what the rules did: funding, settlement, insurance, deleveraging, and who was told of it."""
+        rows, secret = self._rows, self._receipt_secret
+        for paid in changes.fundings:
+            rows["funding"].append({"key": _minute_key(paid.paid_ns, paid.instrument.number), **paid.row()})
+        for fund in changes.funds:
+            rows["insurance"].append({"key": _minute_key(fund.timestamp_ns, fund.asset), **fund.row()})
+        rows["settlement"] += [{"key": found.number, **found.row()} for found in changes.settlements]
+        rows["userEvent"] += [{"key": notice.number, **notice.row()} for notice in changes.notices]
+        for receipt in changes.receipts:
+            rows["deleverage"].append({"key": receipt.number, **receipt.row(secret)})
+            rows["userDeleverage"] += [
+                {"key": row["id"] * ACCOUNT_MAX + row["place"], **row} for row in receipt.user_rows(secret)
+            ]
+
+    def _take_volumes(self, changes: Changes) -> None:
+        day = floor_to(changes.timestamp_ns, NS_PER_DAY)
+        for execution in changes.executions:
+            if isinstance(execution, Execution) and execution.kind == "Trade":
+                cents = usd_cents(execution, changes.xbt_cents)
+                self._volumes[day, execution.account, execution.instrument.is_spot] += cents
+
     def commit(self) -> None:
         """Write what was taken since the last commit. Raises HistoryError, and SQLAlchemy's errors."""
         if self._taken == self._written:
@@ -141,6 +172,13 @@ class HistoryWriter:
             {"account": account, "asset": asset, "amount": amount}
             for (account, asset), amount in self._balances.items()
         ]
+        rows["tradingVolume"] = [
+            {
+                "key": day // NS_PER_DAY * ACCOUNT_MAX + account, "timestamp": iso(day), "account": account,
+                "contractCents": 0 if is_spot else cents, "spotCents": cents if is_spot else 0,
+            }
+            for (day, account, is_spot), cents in self._volumes.items()
+        ]  # fmt: skip
         if not self._takes_nul:
             _replace_nul(rows["order"] + rows["execution"] + rows["refusal"])
         with self._engine.begin() as connection:
@@ -167,6 +205,25 @@ class HistoryWriter:
     def close(self) -> None:
         """Let go of the database. What was not committed is forgotten."""
         self._engine.dispose()
+
+
+def usd_cents(execution: Execution, xbt_cents: int) -> int:
+    """Return what a fill is worth in US cents, by which fee tiers go; a coin is taken at its mark.
+
+    A tether counts as a dollar. `xbt_cents` is what a bitcoin is worth, 0 = unknown.
+    """
+    of, value = execution.instrument, abs(execution.cost)
+    if of.is_inverse and of.quote_currency == "USD":
+        return execution.qty * 100
+    if of.settle_asset == USDT.number:
+        return value * 100 // int(10**USDT.scale)
+    if of.settle_asset == XBT.number:
+        return value * xbt_cents // int(10**XBT.scale)
+    return 0
+
+
+def _minute_key(timestamp_ns: int, number: int) -> int:
+    return timestamp_ns // NS_PER_MINUTE * _INSTRUMENTS_MAX + number
 
 
 def transaction_row(transaction: Transaction) -> Row:
@@ -243,7 +300,18 @@ def _statements(dialect: Dialect) -> dict[str, _Statement]:
         index_elements=["account", "asset"], set_={"amount": BALANCE.c.amount + balance.excluded.amount}
     )
     statements: dict[str, Any] = {name: insert(table) for name, table in HISTORY_TABLES.items()}
-    statements |= {"ledger": insert(LEDGER), "refusal": insert(REFUSAL), "order": order, "balance": balance}
+    volume = upsert(HISTORY_TABLES["tradingVolume"])
+    volume = volume.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            name: HISTORY_TABLES["tradingVolume"].c[name] + volume.excluded[name]
+            for name in ("contractCents", "spotCents")
+        },
+    )
+    statements |= {
+        "ledger": insert(LEDGER), "refusal": insert(REFUSAL), "order": order, "balance": balance,
+        "tradingVolume": volume,
+    }  # fmt: skip
     compiled = {name: statement.compile(dialect=dialect) for name, statement in statements.items()}
     return {name: _Statement(str(found), itemgetter(*found.positiontup)) for name, found in compiled.items()}
 
