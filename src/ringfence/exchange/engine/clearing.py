@@ -11,7 +11,7 @@ import numpy as np
 from ringfence.exchange.engine.arithmetic import lots_of, muldiv, round_ppm, udiv
 from ringfence.exchange.engine.book import SHOW_ALL, resize_iceberg, retire
 from ringfence.exchange.engine.cancelling import linked_filled
-from ringfence.exchange.engine.margin import INVERSE, SPOT, owner_margin, relock, reserve
+from ringfence.exchange.engine.margin import INVERSE, SPOT, ask_for_scan, owner_margin, relock, reserve
 from ringfence.exchange.engine.records import (
     FEE_EXEMPT,
     MARGIN_FEE_TIER_MASK,
@@ -66,6 +66,8 @@ def close(h: Record, ins: Record, m: Record, p: Record, qty: int, delta_qty: int
     profit = -gain if ins.kind == INVERSE else gain
     p.qty += delta_qty
     m.wallet += profit
+    if m.wallet < 0:
+        ask_for_scan(h, np.int64(ins.settle))  # if nothing else is held, that is a deficit to cover
     emit(h, _REALISED, 0, U(0), p.account, p.symbol, closed, 0, profit)
 
 

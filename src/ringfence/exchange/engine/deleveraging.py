@@ -13,8 +13,8 @@ import numpy as np
 from ringfence.exchange.engine.arithmetic import lots_held, muldiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import fund_position, spendable
-from ringfence.exchange.engine.liquidation import ask_for_scan, own_margin, price_of_value
-from ringfence.exchange.engine.margin import maintenance_ppm, profit_at_mark, relock
+from ringfence.exchange.engine.liquidation import own_margin, price_of_value
+from ringfence.exchange.engine.margin import ask_for_scan, maintenance_ppm, profit_at_mark, relock
 from ringfence.exchange.engine.marking import is_stale
 from ringfence.exchange.engine.orders import cancel_orders
 from ringfence.exchange.engine.records import PENDING_ADL

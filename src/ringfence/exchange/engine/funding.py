@@ -12,9 +12,8 @@ import numpy as np
 
 from ringfence.exchange.engine.arithmetic import lots_held, muldiv, udiv
 from ringfence.exchange.engine.insurance import cannot_bear, fund_position
-from ringfence.exchange.engine.liquidation import ask_for_scan
 from ringfence.exchange.engine.listing import next_funding, set_next_due
-from ringfence.exchange.engine.margin import touch_margin
+from ringfence.exchange.engine.margin import ask_for_scan, touch_margin
 from ringfence.exchange.engine.marking import funding_basis_e8, look_at_book, move_mark, remark
 from ringfence.exchange.engine.tables import (
     emit,

@@ -31,7 +31,6 @@ from ringfence.exchange.engine.records import (
     MARGIN_CLASSIC,
     ORDER_SELL,
     PENDING_ADL,
-    PENDING_SCAN,
     PENDING_WORK,
 )
 from ringfence.exchange.engine.stops import enter
@@ -118,14 +117,6 @@ def shortage(h: Record, m: Record) -> Any:
             equity = min(max(equity + profit, -_SUM_LIMIT), _SUM_LIMIT)
             needed += maintenance(ins, p)
     return found | CROSS if fresh and equity < needed and needed > 0 else found
-
-
-@inline
-def ask_for_scan(h: Record, asset: int) -> None:
-    """Have all accounts looked at that hold something in an asset: its wallets or marks have moved."""
-    h.scan_assets = np.int64(h.scan_assets) | (1 << np.int64(asset))
-    h.scan_account = 0
-    h.pending = np.int64(h.pending) | PENDING_SCAN
 
 
 @compiled
@@ -450,8 +441,26 @@ def take_over_worst(h: Record, m: Record) -> None:
             return
         index = np.int64(m.base) + worst
         p = positions(h, index)
-        ins = instruments(h, p.symbol)
-        take_over(h, ins, m, p, index, -max(min(cross_equity(h, m), maintenance(ins, p) - loss), 0))
+        take_over(
+            h,
+            instruments(h, p.symbol),
+            m,
+            p,
+            index,
+            -max(cross_equity(h, m) - kept_by_others(h, m, worst), 0),
+        )
+
+
+@compiled
+def kept_by_others(h: Record, m: Record, but: int) -> Any:
+    """Return what the other classic cross positions have lost and must keep: it is not this one's to lose."""
+    kept: Any = np.int64(0)
+    for k in range(np.int64(m.slots)):
+        p = positions(h, np.int64(m.base) + k)
+        if k != but and p.qty != 0 and p.leverage == 0:
+            ins = instruments(h, p.symbol)
+            kept += maintenance(ins, p) - min(profit_at_mark(ins, p), 0)
+    return kept
 
 
 @compiled

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lots_held, udiv
-from ringfence.exchange.engine.records import MARGIN_CLASSIC, ORDER_SELL
+from ringfence.exchange.engine.records import MARGIN_CLASSIC, ORDER_SELL, PENDING_SCAN
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import ContractKind
@@ -213,6 +213,14 @@ def spot_refusal(
 def touch_margin(m: Record) -> None:
     """Forget the cached unrealised profit."""
     m.epoch = 0
+
+
+@inline
+def ask_for_scan(h: Record, asset: int) -> None:
+    """Have all accounts looked at that hold something in an asset: its wallets or marks have moved."""
+    h.scan_assets = np.int64(h.scan_assets) | (1 << np.int64(asset))
+    h.scan_account = 0
+    h.pending = np.int64(h.pending) | PENDING_SCAN
 
 
 @inline

@@ -11,9 +11,8 @@ import numpy as np
 from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lot_value_at_mark, lots_held, udiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import cannot_bear, fund_position
-from ringfence.exchange.engine.liquidation import ask_for_scan
 from ringfence.exchange.engine.listing import set_next_due
-from ringfence.exchange.engine.margin import relock
+from ringfence.exchange.engine.margin import ask_for_scan, relock
 from ringfence.exchange.engine.orders import cancel_orders
 from ringfence.exchange.engine.records import (
     FEE_EXEMPT,

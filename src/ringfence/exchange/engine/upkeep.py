@@ -12,7 +12,8 @@ import numpy as np
 from ringfence.exchange.engine.deleveraging import deleverage
 from ringfence.exchange.engine.funding import fund_one, sample_premiums
 from ringfence.exchange.engine.insurance import work
-from ringfence.exchange.engine.liquidation import ask_for_scan, scan
+from ringfence.exchange.engine.liquidation import scan
+from ringfence.exchange.engine.margin import ask_for_scan
 from ringfence.exchange.engine.marking import set_index, set_mark
 from ringfence.exchange.engine.records import PENDING_ADL, PENDING_SCAN, PENDING_TRIGGERS, PENDING_WORK
 from ringfence.exchange.engine.settlement import settle
