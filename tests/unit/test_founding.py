@@ -9,7 +9,7 @@ import pytest
 from ringfence.daemons import founding
 from ringfence.daemons.admin import signed
 from ringfence.daemons.founding import Step
-from ringfence.daemons.venue import BOTS, Venue, read_venue, write_venue
+from ringfence.daemons.venue import BOTS, INSURANCE, Venue, read_venue, write_venue
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter
 from ringfence.exchange.gateway import read_records
@@ -23,10 +23,11 @@ from ringfence.testing.play import START_NS
 
 TRADERS = {"demo-1": 1, "demo-2": 2}
 BOT_ACCOUNTS = {name: 3 + index for index, name in enumerate(BOTS)}
+FUND = 5
 
 
 def all_steps() -> list[Step]:
-    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS))
+    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS, FUND))
 
 
 def commands_of(steps: Sequence[Step]) -> Records:
@@ -39,6 +40,7 @@ def venue() -> Venue:
         instruments=tuple(start_instruments(START_NS)),
         traders=TRADERS,
         bots=BOT_ACCOUNTS,
+        insurance=FUND,
     )
 
 
@@ -51,7 +53,7 @@ def test_the_engine_takes_every_step_and_each_is_known_by_its_event(tmp_path: Pa
     past = founding.look_back(tmp_path, below=len(commands))
     assert past.done == {step.done for step in steps}
     assert len(past.done) == len(steps)
-    assert past.accounts == TRADERS | BOT_ACCOUNTS
+    assert past.accounts == {**TRADERS, **BOT_ACCOUNTS, INSURANCE: FUND}
     assert list(past.instruments.values()) == start_instruments(START_NS)
 
 
@@ -86,7 +88,7 @@ def test_an_operator_without_a_name_does_nothing(name: str) -> None:
 def test_demo_coins_are_marked() -> None:
     events = Engine(accounts=64, orders=64).step(commands_of(all_steps()), timestamp_ns=START_NS)
     deposits = events[events["kind"] == Event.DEPOSITED]
-    assert len(deposits) == 2 * len(TRADERS | BOT_ACCOUNTS)
+    assert len(deposits) == 2 * len(TRADERS | BOT_ACCOUNTS) + 2
     assert (deposits["flags"] & EventFlag.DEMO).all()
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ringfence.daemons.admin import Admin, command
-from ringfence.daemons.venue import BOTS, Venue
+from ringfence.daemons.venue import BOTS, INSURANCE, Venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.gateway.keys import (
     KeyLimits,
@@ -42,6 +42,7 @@ DEMO_COINS: tuple[tuple[Asset, int], ...] = ((XBT, 10 * 10**XBT.scale), (USDT, 1
 BOT_COINS: tuple[tuple[Asset, int], ...] = (
     (XBT, 10_000 * 10**XBT.scale), (USDT, 1_000_000_000 * 10**USDT.scale),
 )  # fmt: skip
+FUND_COINS: tuple[tuple[Asset, int], ...] = ((XBT, 10 * 10**XBT.scale), (USDT, 1_000_000 * 10**USDT.scale))
 WIDE_LIMITS = KeyLimits(requests_per_minute=6_000, orders_per_second=200)
 _SLOTS_PER_REQUEST = 2_000
 _ASKING_SECONDS = 60
@@ -61,7 +62,9 @@ def names(accounts: int) -> list[str]:
     return [f"demo-{number}" for number in range(1, accounts + 1)]
 
 
-def steps(instruments: list[Instrument], traders: dict[str, int], bots: dict[str, int]) -> Iterator[Step]:
+def steps(
+    instruments: list[Instrument], traders: dict[str, int], bots: dict[str, int], insurance: int
+) -> Iterator[Step]:
     """Yield every step of founding in order, each with the event that shows it was taken."""
     tiers = VenueParameter.RISK_TIERS_MAX
     yield Step((Event.VENUE_SET, 0, 0, tiers), command(Command.CONFIGURE_VENUE, type=tiers, qty=RISK_TIERS))
@@ -70,11 +73,14 @@ def steps(instruments: list[Instrument], traders: dict[str, int], bots: dict[str
         yield Step((Event.VENUE_SET, 0, 0, parameter), discount)
     for instrument in instruments:
         yield from _listing_steps(instrument)
-    for accounts, coins in ((traders, DEMO_COINS), (bots, BOT_COINS)):
+    for accounts, coins in ((traders, DEMO_COINS), (bots, BOT_COINS), ({INSURANCE: insurance}, FUND_COINS)):
         for name, account in accounts.items():
             yield Step((Event.ACCOUNT_OPENED, account, 0, 0), open_account(account, name))
             for asset, amount in coins:
                 yield Step((Event.DEPOSITED, account, asset.number, 0), credit(account, asset, amount))
+    # From here on accounts that are short of margin are liquidated.
+    fund = VenueParameter.INSURANCE_ACCOUNT
+    yield Step((Event.VENUE_SET, 0, 0, fund), command(Command.CONFIGURE_VENUE, type=fund, qty=insurance))
 
 
 def _listing_steps(instrument: Instrument) -> Iterator[Step]:
@@ -174,7 +180,7 @@ async def found(directory: Path, *, accounts: int) -> Venue:
     await admin.connect()
     try:
         past = look_back(directory, below=admin.next_sequence)
-        wanted = [*names(accounts), *BOTS]
+        wanted = [*names(accounts), *BOTS, INSURANCE]
         number = past.accounts_opened
         numbers: dict[str, int] = {}
         for name in wanted:
@@ -186,10 +192,11 @@ async def found(directory: Path, *, accounts: int) -> Venue:
         venue = Venue(
             founded_ns=now, instruments=listed,
             traders={name: numbers[name] for name in names(accounts)}, bots={name: numbers[name] for name in BOTS},
+            insurance=numbers[INSURANCE],
         )  # fmt: skip
         missing = [
             step.commands
-            for step in steps(list(venue.instruments), venue.traders, venue.bots)
+            for step in steps(list(venue.instruments), venue.traders, venue.bots, venue.insurance)
             if step.done not in past.done
         ]
         for request in _requests(missing):

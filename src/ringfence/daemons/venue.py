@@ -9,6 +9,8 @@ from ringfence.instruments.specification import Instrument
 
 BOTS = ("bot-maker", "bot-taker")
 """The names of the bots' accounts and keys."""
+INSURANCE = "insurance fund"
+"""The name of the account whose wallets are the insurance funds. It has no key: the engine trades for it."""
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +20,8 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     instruments: tuple[Instrument, ...]
     traders: dict[str, int]
     bots: dict[str, int]
+    insurance: int
+    """Account number of the insurance fund."""
 
 
 def read_venue(directory: Path) -> Venue | None:
