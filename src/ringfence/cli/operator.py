@@ -131,6 +131,16 @@ def resume(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> N
 
 
 @app.command
+def settle(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """End a contract before its time: orders are cancelled, positions closed at the last index price."""
+    from ringfence.daemons.admin import command
+    from ringfence.messages.commands import Command
+
+    number = _number_of(directory, symbol)
+    _carry_out(directory, operator, command(Command.SETTLE, symbol=number), f"{symbol} is settled")
+
+
+@app.command
 def restrict(*, account: int, operator: Operator, directory: Path = DIRECTORY) -> None:
     """Let an account place no more orders; it can still cancel, and its open orders stay."""
     _set_restricted(directory, operator, account, restricted=True)
