@@ -39,12 +39,11 @@ class Reject(IntEnum):
     INVALID_TIMEOUT = 29
     NO_LIQUIDITY = 30
     INVALID_STOP_PX = 31
-    TRIGGERS_AT_ONCE = 32
-    INVALID_PEG = 33
-    TOO_MANY_STOPS = 34
-    INVALID_CONTINGENCY = 35
-    NOT_ONE_FAMILY = 36
-    NO_INDEX = 37
+    INVALID_PEG = 32
+    TOO_MANY_STOPS = 33
+    INVALID_CONTINGENCY = 34
+    NOT_ONE_FAMILY = 35
+    NO_INDEX = 36
 
 
 TEXTS: dict[Reject, str] = {
@@ -79,7 +78,6 @@ TEXTS: dict[Reject, str] = {
     Reject.INVALID_TIMEOUT: "Invalid timeout",
     Reject.NO_LIQUIDITY: "No liquidity to execute against",
     Reject.INVALID_STOP_PX: "Invalid stopPx",
-    Reject.TRIGGERS_AT_ONCE: "Order would trigger immediately",
     Reject.INVALID_PEG: "Invalid pegOffsetValue",
     Reject.TOO_MANY_STOPS: "Too many stop orders, at most {amount} per symbol",
     Reject.INVALID_CONTINGENCY: "Invalid contingencyType",

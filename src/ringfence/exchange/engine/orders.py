@@ -549,7 +549,26 @@ def requeue(
             o.filled += leaves - rest
             if rest != leaves and o.flags & ORDER_LINKED:
                 linked_filled(h, ins, p, slot, rest == 0)
-    stand(h, ins, p, slot, o, px, per_lot if px == valued_at else lot_value(ins, px), rest)
+    per_lot = per_lot if px == valued_at else lot_value(ins, px)
+    come_to_rest(h, ins, m, p, slot, o, px, per_lot, rest, reason)
+    return True
+
+
+@inline
+def come_to_rest(
+    h: Record,
+    ins: Record,
+    m: Record,
+    p: Record,
+    slot: int,
+    o: Record,
+    px: int,
+    per_lot: int,
+    rest: int,
+    reason: int,
+) -> None:
+    """End what an order came to do: its rest stands in the book, or it is filled, or it goes for a reason."""
+    stand(h, ins, p, slot, o, px, per_lot, rest)
     if rest == 0:
         retire(h, ins, p, slot, o)
     elif reason != GO_ON:
@@ -557,7 +576,6 @@ def requeue(
     relock(ins, m, p)
     if p.n_reduce_only != 0:
         enforce_reduce_only(h, ins, m, p)
-    return True
 
 
 @compiled

@@ -14,18 +14,18 @@ from ringfence.exchange.engine.book import (
     adopt,
     find_clid,
     remember_clid,
-    retire,
     take_slot,
 )
 from ringfence.exchange.engine.cancelling import cancel, linked_filled
 from ringfence.exchange.engine.margin import SPOT, refusal, relock
 from ringfence.exchange.engine.marking import is_stale
-from ringfence.exchange.engine.matching import GO_ON, enforce_reduce_only, execute, fillable
+from ringfence.exchange.engine.matching import GO_ON, execute, fillable
 from ringfence.exchange.engine.orders import (
     WHOLE_POSITION,
     arm_day_end,
     closing_qty,
     collar_error,
+    come_to_rest,
     crosses,
     entry_error,
     events_to_cross,
@@ -375,16 +375,9 @@ def enter(
             reason = np.int64(_BY_FOK)
         elif flags & _IOC:
             reason = np.int64(_BY_IOC)
-    stand(h, ins, p, slot, o, px, lot_value(ins, px), rest)
     if rest != qty and o.flags & ORDER_LINKED:
         linked_filled(h, ins, p, slot, rest == 0)
-    if rest == 0:
-        retire(h, ins, p, slot, o)
-    elif reason != GO_ON:
-        cancel(h, ins, p, slot, o, reason)
-    relock(ins, m, p)
-    if p.n_reduce_only != 0:
-        enforce_reduce_only(h, ins, m, p)
+    come_to_rest(h, ins, m, p, slot, o, px, lot_value(ins, px), rest, reason)
     return reason
 
 
