@@ -139,15 +139,17 @@ def maintenance_share(cost: int, *, rate_ppm: int, funding_e8: int = 0) -> int:
     return ceil_div(abs(cost) * (rate_ppm * (RATE_E8 // PPM) + max(funding_e8, 0)), RATE_E8)
 
 
-def maintenance_margin(instrument: Instrument, *, cost: int, tier: int, leverage_hundredths: int) -> int:
+def maintenance_margin(
+    instrument: Instrument, *, cost: int, tier: int, leverage_hundredths: int, funding_e8: int = 0
+) -> int:
     """Return the margin below which the engine liquidates a position (posMaint).
 
-    An isolated one keeps the taker fee of its cost as well. Twin: engine/liquidation.py, `maintenance`.
+    `funding_e8` is the rate that is paid next, with the sign of the wire. An isolated position keeps the fee
+    of closing at bankruptcy as well. Twin: engine/margin.py, `maintenance`.
     """
-    needed = maintenance_share(cost, rate_ppm=maintenance_ppm(instrument, tier))
-    if leverage_hundredths:
-        needed += ceil_div(abs(cost) * max(instrument.taker_fee_ppm, 0), PPM)
-    return needed
+    paid = funding_e8 if cost > 0 else -funding_e8
+    needed = maintenance_share(cost, rate_ppm=maintenance_ppm(instrument, tier), funding_e8=paid)
+    return needed + exit_commission(instrument, cost, leverage_hundredths)
 
 
 def value_of_gain(instrument: Instrument, *, cost: int, gain: int) -> int:

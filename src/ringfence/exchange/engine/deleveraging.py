@@ -1,7 +1,8 @@
 """Deleveraging: the winners of an instrument take over what the insurance fund can no longer carry.
 
 They trade with the insurance account at its cost price, the average bankruptcy price of what it took over, so
-it loses nothing more. Exactly its position is taken, not a lot beyond. PRO_RATA asks everybody in profit for
+it loses nothing on what they take. Only so much is taken that the fund can carry the rest: it pays before anybody
+else does. PRO_RATA asks everybody in profit for
 the same share of their profit; RANKED is the queue of the rules, highest profit times leverage first. Holders
 without profit are only asked when all profit is used up.
 """
@@ -13,8 +14,8 @@ import numpy as np
 from ringfence.exchange.engine.arithmetic import lots_held, muldiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import fund_position, spendable
-from ringfence.exchange.engine.liquidation import own_margin, price_of_value
-from ringfence.exchange.engine.margin import ask_for_scan, maintenance_ppm, profit_at_mark, relock
+from ringfence.exchange.engine.liquidation import price_of_value
+from ringfence.exchange.engine.margin import ask_for_scan, maintenance_ppm, own_margin, profit_at_mark, relock
 from ringfence.exchange.engine.marking import is_stale
 from ringfence.exchange.engine.orders import cancel_orders
 from ringfence.exchange.engine.records import PENDING_ADL
@@ -57,7 +58,7 @@ def deleverage(h: Record) -> bool:
             continue
         lost = profit_at_mark(ins, positions(h, index)) < 0 and spendable(h, np.int64(ins.settle)) < 0
         if due or lost:
-            deleverage_one(h, ins, index)
+            deleverage_one(h, ins, index, due)
             ask_for_scan(h, np.int64(ins.settle))
             # The rest has its turn with the next command: a handle or a cut may be needed only once.
             if not has_room(h, worst):
@@ -67,14 +68,24 @@ def deleverage(h: Record) -> bool:
 
 
 @compiled
-def deleverage_one(h: Record, ins: Record, index: int) -> None:
+def deleverage_one(h: Record, ins: Record, index: int, whole: bool) -> None:
     p = positions(h, index)
     fund = np.int64(h.fund_account)
     fm = margin_of(h, ins.settle, fund)
     cancel_orders(h, fm, np.int64(ins.number), 0, _BY_ADL)
-    needed = lots_held(ins, p.qty)
+    needed = lots_held(ins, p.qty) if whole else lots_beyond_fund(h, ins, p)
     count = rank_holders(h, ins, p)
-    e = emit(h, _ADL_BEGUN, np.int64(ins.adl_method), U(0), 0, np.int64(ins.number), abs(p.qty), 0, count)
+    e = emit(
+        h,
+        _ADL_BEGUN,
+        np.int64(ins.adl_method),
+        U(0),
+        0,
+        np.int64(ins.number),
+        needed * ins.lot_size,
+        0,
+        count,
+    )
     e.maker_account = fund
     e.maker_amount = price_of_value(ins, abs(p.qty), abs(p.cost))
     sort_ranks(h, count)
@@ -90,6 +101,15 @@ def deleverage_one(h: Record, ins: Record, index: int) -> None:
             place += 1
             hand_over(h, ins, fm, p, index, np.int64(r.position), np.int64(r.take), place)
     relock(ins, fm, p)
+
+
+@compiled
+def lots_beyond_fund(h: Record, ins: Record, p: Record) -> Any:
+    """Return how many lots have to go so that the fund can carry the loss of the rest: rounded up."""
+    lots = lots_held(ins, p.qty)
+    lost = max(-profit_at_mark(ins, p), 1)
+    shortfall = min(max(-spendable(h, np.int64(ins.settle)), 0), lost)
+    return min(muldiv(shortfall, lots, lost) + 1, lots)
 
 
 @compiled

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lots_held, muldiv, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, lots_held, muldiv, udiv
 from ringfence.exchange.engine.book import SHOW_ALL, adopt, take_slot
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.ladder import next_price, previous_price
 from ringfence.exchange.engine.margin import (
-    isolated_margin,
-    maintenance_ppm,
+    maintenance,
+    own_margin,
     profit_at_mark,
     relock,
     touch_margin,
@@ -70,20 +70,6 @@ CROSS, ISOLATED = 1, 2
 
 
 # ---- who is short of margin
-
-
-@inline
-def maintenance(ins: Record, p: Record) -> Any:
-    """Return the margin below which a position is liquidated; isolated ones keep the exit fee as well."""
-    exposure = abs(p.cost)
-    needed = ceil_ppm(exposure, maintenance_ppm(ins, p))
-    return needed if p.leverage == 0 else needed + ceil_ppm(exposure, max(np.int64(ins.taker_ppm), 0))
-
-
-@inline
-def own_margin(ins: Record, p: Record) -> Any:
-    """Return what an isolated position has to lose."""
-    return isolated_margin(ins, p, abs(p.cost)) + p.transferred
 
 
 @compiled

@@ -17,7 +17,7 @@ from ringfence.exchange.engine.tables import instruments, margin_of, margins, po
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import ContractKind
 from ringfence.messages.rejects import Reject
-from ringfence.units.limits import ORDER_VALUE_MAX, POSITION_COST_MAX
+from ringfence.units.limits import ORDER_VALUE_MAX, POSITION_COST_MAX, RATE_E8
 
 INVERSE, SPOT = int(ContractKind.INVERSE), int(ContractKind.SPOT)
 _ACCEPTED = 0
@@ -26,6 +26,8 @@ _INSUFFICIENT = int(Reject.INSUFFICIENT_BALANCE)
 _IMMEDIATE_LIQUIDATION = int(Reject.IMMEDIATE_LIQUIDATION)
 _INVALID_QTY = int(Reject.INVALID_ORDER_QTY)
 _SUM_LIMIT = 2**62
+E8_PER_PPM = RATE_E8 // PPM
+"""Funding rates are whole parts per million, counted in 1e-8."""
 
 
 @inline
@@ -49,6 +51,32 @@ def isolated_margin(ins: Record, p: Record, exposure: int) -> Any:
     leverage = np.int64(p.leverage)
     initial = udiv(exposure * 100 + leverage - 1, leverage)
     return initial + ceil_ppm(exposure + initial, max(np.int64(ins.taker_ppm), 0))
+
+
+@inline
+def own_margin(ins: Record, p: Record) -> Any:
+    """Return what an isolated position has to lose."""
+    return isolated_margin(ins, p, abs(p.cost)) + p.transferred
+
+
+@inline
+def maintenance_of(ins: Record, p: Record, exposure: int, is_long: bool) -> Any:
+    """Return the margin below which a position of this exposure is liquidated.
+
+    With the funding that it will pay next; isolated ones keep the fee of closing at bankruptcy as well.
+    """
+    rate = ins.funding_rate_e8 if is_long else -ins.funding_rate_e8
+    needed = ceil_ppm(exposure, maintenance_ppm(ins, p) + udiv(max(rate, 0), np.int64(E8_PER_PPM)))
+    if p.leverage == 0:
+        return needed
+    leverage = np.int64(p.leverage)
+    initial = udiv(exposure * 100 + leverage - 1, leverage)
+    return needed + ceil_ppm(exposure + initial, max(np.int64(ins.taker_ppm), 0))
+
+
+@inline
+def maintenance(ins: Record, p: Record) -> Any:
+    return maintenance_of(ins, p, abs(p.cost), bool(p.qty > 0))
 
 
 @inline
@@ -180,17 +208,15 @@ def refusal(
     need = locked - p.locked + premium
     if available(h, m) < need:
         return _INSUFFICIENT, need
-    if p.leverage != 0 and liquidates_at_once(ins, p, value, premium):
+    if p.leverage != 0 and liquidates_at_once(ins, p, value, premium, bool(sell == 0)):
         return _IMMEDIATE_LIQUIDATION, np.int64(0)
     return _ACCEPTED, locked
 
 
 @compiled
-def liquidates_at_once(ins: Record, p: Record, value: int, premium: int) -> bool:
+def liquidates_at_once(ins: Record, p: Record, value: int, premium: int, is_long: bool) -> bool:
     """Return whether an isolated position opened at this price starts below its maintenance margin."""
-    exit_fee = ceil_ppm(value, max(np.int64(ins.taker_ppm), 0))
-    maintenance = ceil_ppm(value, maintenance_ppm(ins, p)) + exit_fee
-    return bool(isolated_margin(ins, p, value) - premium < maintenance)
+    return bool(isolated_margin(ins, p, value) - premium < maintenance_of(ins, p, value, is_long))
 
 
 @compiled

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, udiv
+from ringfence.exchange.engine.arithmetic import PPM, udiv
 from ringfence.exchange.engine.margin import (
     SPOT,
     available,
-    isolated_margin,
-    maintenance_ppm,
+    maintenance,
+    own_margin,
     profit_at_mark,
     relock,
     touch_margin,
@@ -90,11 +90,7 @@ def isolated_below_maintenance(ins: Record, p: Record) -> bool:
     """Return whether an isolated position's own margin is below its maintenance margin at the mark."""
     if p.leverage == 0 or p.qty == 0:
         return False
-    exposure = abs(p.cost)
-    exit_fee = ceil_ppm(exposure, max(np.int64(ins.taker_ppm), 0))
-    maintenance = ceil_ppm(exposure, maintenance_ppm(ins, p)) + exit_fee
-    margin = isolated_margin(ins, p, exposure) + p.transferred
-    return bool(margin + profit_at_mark(ins, p) < maintenance)
+    return bool(own_margin(ins, p) + profit_at_mark(ins, p) < maintenance(ins, p))
 
 
 @compiled

@@ -122,8 +122,9 @@ class Position:
     def maintenance(self) -> int:
         """What the position must have left, lest it be liquidated."""
         return maintenance_margin(
-            self.instrument, cost=self.cost, tier=self.tier, leverage_hundredths=self.leverage
-        )
+            self.instrument, cost=self.cost, tier=self.tier, leverage_hundredths=self.leverage,
+            funding_e8=self.market.funding_e8,
+        )  # fmt: skip
 
     @property
     def rank_key(self) -> int:
