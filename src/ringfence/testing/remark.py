@@ -51,18 +51,21 @@ def rows_of(count: int, kind: Command) -> Records:
     return rows
 
 
-def remark_milliseconds(accounts: int) -> tuple[float, float]:
-    """Return (until all accounts have been looked at, the longest single command on the way)."""
+def remark_milliseconds(accounts: int, *, runs: int) -> list[tuple[float, float]]:
+    """Return, for each of so many moves of the mark: (until all accounts have been looked at, longest command)."""
     engine = venue_of_holders(accounts)
     tick = command(Command.TICK)
-    mark = command(Command.MARK, symbol=1, qty=(_MARK_TICKS - 1) * MARK_SUBTICKS)
-    pieces = []
-    now = START_NS + 1
-    begun = time.perf_counter_ns()
-    engine.step(mark, timestamp_ns=now)
-    pieces.append(time.perf_counter_ns() - begun)
-    while engine.has_more_to_do:
+    measured = []
+    for run in range(runs):
+        mark = command(Command.MARK, symbol=1, qty=(_MARK_TICKS - 1 - run % 2) * MARK_SUBTICKS)
+        pieces = []
+        now = START_NS + 1 + run
         begun = time.perf_counter_ns()
-        engine.step(tick, timestamp_ns=now)
+        engine.step(mark, timestamp_ns=now)
         pieces.append(time.perf_counter_ns() - begun)
-    return sum(pieces) / 1e6, max(pieces) / 1e6
+        while engine.has_more_to_do:
+            begun = time.perf_counter_ns()
+            engine.step(tick, timestamp_ns=now)
+            pieces.append(time.perf_counter_ns() - begun)
+        measured.append((sum(pieces) / 1e6, max(pieces) / 1e6))
+    return measured
