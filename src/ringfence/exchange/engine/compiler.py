@@ -14,9 +14,11 @@ import numba as nb
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import make_intrinsic_template
 from numba.extending import models, register_model
@@ -262,6 +264,22 @@ def _mullo(typing_context: Any, a: Any, b: Any) -> Any:
 # ---- telling Numba
 
 
+class _Pipeline(CompilerBase):  # type: ignore[misc]
+    """Numba's passes without those for closures, array expressions, literals and `with`: parts use none of them."""
+
+    def define_pipelines(self) -> list[Any]:
+        passes = PassManager("kernel")
+        for step in (
+            untyped_passes.TranslateByteCode, untyped_passes.FixupArgs, untyped_passes.IRProcessing,
+            untyped_passes.GenericRewrites, untyped_passes.RewriteDynamicRaises, untyped_passes.ReconstructSSA,
+            typed_passes.NopythonTypeInference, typed_passes.PreLowerStripPhis, typed_passes.IRLegalization,
+            typed_passes.AnnotateTypes, typed_passes.NativeLowering, typed_passes.NoPythonBackend,
+        ):  # fmt: skip
+            passes.add_pass(step, step.__name__)
+        passes.finalize()
+        return [passes]
+
+
 def _teach_instruction(function: Function, definition: Any) -> None:
     template = make_intrinsic_template(function, definition, function.__name__)
     cpu_target.typing_context.insert_user_function(function, template)
@@ -283,7 +301,11 @@ register_model(_Part)(models.OpaqueModel)
 def _teach_part(function: Function, *, is_inline: bool) -> Any:
     # `forceinline` is said outright, or Numba takes it over from whichever caller it compiles first.
     dispatcher = nb.njit(
-        forceinline=is_inline, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+        forceinline=is_inline,
+        error_model="numpy",
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        pipeline_class=_Pipeline,
     )(function)
     cpu_target.typing_context.insert_global(function, _Part(dispatcher))
     return dispatcher

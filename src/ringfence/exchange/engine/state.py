@@ -76,17 +76,17 @@ class State:
     # ---- room
 
     def set_orders(self, capacity: int) -> None:
-        self.orders = _grown(self.orders, ORDER, capacity)
+        self.orders = _grown(self.orders, ORDER, capacity, int(self.header["n_orders"]))
         self._point("orders", self.orders)
-        self.triggers = _grown(self.triggers, TRIGGER, capacity)
+        self.triggers = _grown(self.triggers, TRIGGER, capacity, int(self.header["n_triggers"]))
         self._point("triggers", self.triggers)
 
     def set_positions(self, capacity: int) -> None:
-        self.positions = _grown(self.positions, POSITION, capacity)
+        self.positions = _grown(self.positions, POSITION, capacity, int(self.header["n_positions"]))
         self._point("positions", self.positions)
 
     def set_timers(self, capacity: int) -> None:
-        self.timers = _grown(self.timers, TIMER, capacity)
+        self.timers = _grown(self.timers, TIMER, capacity, int(self.header["n_timers"]) + 1)
         self._point("timers", self.timers)
 
     def set_ranks(self, capacity: int) -> None:
@@ -155,10 +155,11 @@ class State:
         return digest.digest()
 
 
-def _grown(old: Table, dtype: np.dtype[np.void], capacity: int) -> Table:
+def _grown(old: Table, dtype: np.dtype[np.void], capacity: int, used: int) -> Table:
+    """Return a table of a larger capacity with the records in use; copying the others would touch their memory."""
     table = allocate(dtype, capacity)
     if len(old):
-        table[: len(old)] = old
+        table[:used] = old[:used]
     return table
 
 
