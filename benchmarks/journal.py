@@ -139,7 +139,7 @@ def starting() -> Iterator[Result]:
         empty = Path(folder, "empty")
         empty.mkdir()
         bare = [core_seconds(empty) for _ in range(RUNS)]
-        yield Result("core.start_seconds.empty", median(bare), "s", "mostly Python and Numba coming up")
+        yield Result("core.start_seconds.empty", median(bare), "s", "mostly Python coming up")
         yield Result(
             "core.start_seconds.1m_behind_a_snapshot",
             median(warm),
