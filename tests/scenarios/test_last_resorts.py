@@ -7,10 +7,12 @@ from ringfence.messages.commands import (
     AccountParameter,
     AdlMethod,
     Command,
+    Contingency,
     CrossMode,
     IndexStatus,
     InstrumentParameter,
     VenueParameter,
+    instructions,
 )
 from ringfence.messages.events import CancelReason, Event, LiquidationStep
 from ringfence.messages.rejects import Reject
@@ -305,3 +307,32 @@ def test_coins_move_within_a_family_only() -> None:
     for (source, to, qty), reject in rows:
         refused = market.run(command(Command.TRANSFER, account=source, handle=to, symbol=0, qty=qty))
         assert refusals(refused) == [reject]
+
+
+def test_a_crowd_of_linked_orders_keeps_nobody_from_being_liquidated() -> None:
+    """What one step may write at most is more than a piece of upkeep has room for: it gets a piece of its own."""
+    market = Market(traders=100)
+    market.index(".BXBT", 10_000)
+    market.run(command(Command.SET_RISK_LIMIT, account=1, symbol=1, qty=500 * XBT))
+    market.run(command(Command.DEPOSIT, account=1, symbol=0, qty=300 * XBT))
+    market.run(command(Command.DEPOSIT, account=2, symbol=0, qty=300 * XBT))
+    market.run(command(Command.SET_RISK_LIMIT, account=2, symbol=1, qty=500 * XBT))
+    for _ in range(3):
+        market.trade(1, 2, P, 700_000, 10_000)
+    keep(market, 1, 5 * XBT)
+    crowd = np.concatenate([
+        command(
+            Command.PLACE, account=account, symbol=1, qty=100, px=50_000 + k, orig_clid=1 + k,
+            handle=instructions(contingency=Contingency.ONE_CANCELS_THE_OTHER),
+        )
+        for account in range(10, 100)
+        for k in range(199)
+    ])  # fmt: skip
+    market.run(crowd)
+    assert market.engine.state.header["n_linked"] > 16_384
+    happened: list[Happened] = []
+    for price in (9_900, 9_800, 9_700, 9_600):
+        market.now_ns += 10**9
+        happened += market.index(".BXBT", price)
+    assert LiquidationStep.TAKEN_OVER in steps(happened)
+    assert market.position(1, P)["qty"] == 0

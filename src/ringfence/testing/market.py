@@ -35,6 +35,9 @@ def ticks(of: Instrument, price: float) -> int:
     return round(price * int(10**of.tick_decimals) / of.tick_units)
 
 
+_TICKS_MAX = 5_000
+
+
 class Happened(NamedTuple):
     """One event, in the words that tables compare."""
 
@@ -74,8 +77,12 @@ class Market:
     def run(self, rows: Records, *, pump: bool = True) -> list[Happened]:
         """Apply commands, then TICKs while something is left over; return what happened."""
         happened = list(self._events(rows))
-        while pump and self.engine.has_more_to_do:
+        for _ in range(_TICKS_MAX):
+            if not pump or not self.engine.has_more_to_do:
+                break
             happened += self._events(command(Command.TICK))
+        else:
+            raise AssertionError("there is always something left to do")
         self.history += happened
         return happened
 

@@ -12,7 +12,15 @@ import numpy as np
 from ringfence.exchange.engine.arithmetic import INVERSE, lot_value, lots_held, muldiv, udiv
 from ringfence.exchange.engine.book import unlink
 from ringfence.exchange.engine.cancelling import cancel
-from ringfence.exchange.engine.liquidation import FILLS_MAX, open_order, reachable_qty
+from ringfence.exchange.engine.liquidation import (
+    ALL,
+    FILLS_MAX,
+    MORE,
+    ROOM,
+    open_order,
+    reachable_qty,
+    room_for,
+)
 from ringfence.exchange.engine.margin import profit_at_mark, relock, reserve
 from ringfence.exchange.engine.marking import is_stale
 from ringfence.exchange.engine.orders import crosses, events_to_cross, reach
@@ -103,25 +111,29 @@ def cannot_bear(h: Record, ins: Record, change: int) -> bool:
 
 
 @compiled
-def work(h: Record, until: int) -> Any:
-    """Bring the fund's order in the next instrument up to date; True when all have had their turn."""
+def work(h: Record, until: int, alone: bool) -> Any:
+    """Bring the fund's order in the next instrument up to date: MORE, ALL when all have had their turn, or ROOM."""
+    begun = np.int64(h.work_symbol)
     while h.work_symbol < h.n_instruments:
         ins = instruments(h, np.int64(h.work_symbol) + 1)
         if ins.state == _OPEN and ins.mark != 0 and not is_stale(h, ins):
             index = fund_position(h, ins)
             if index != 0 and positions(h, index).qty != 0:
                 p = positions(h, index)
-                if h.cursor + events_to_cross(h, p, FILLS_MAX) * 64 > until:
-                    return False
+                fits = room_for(h, events_to_cross(h, p, FILLS_MAX), until, alone)
+                if fits != ALL:
+                    if fits == ROOM:
+                        h.work_symbol = begun
+                    return fits
                 h.work_symbol += 1
                 work_position(h, ins, p, index)
                 if h.work_symbol < h.n_instruments:
                     # One new order a command: its handle is named after the command.
-                    return False
+                    return MORE
                 continue
         h.work_symbol += 1
     h.work_symbol = 0
-    return True
+    return ALL
 
 
 @compiled

@@ -106,47 +106,69 @@ def shortage(h: Record, m: Record) -> Any:
 
 
 @compiled
-def scan(h: Record, until: int) -> Any:
-    """Look at the next slice of accounts and liquidate, while events stay below `until`; True when all are done."""
+def scan(h: Record, until: int, alone: bool) -> Any:
+    """Look at the next slice of accounts and liquidate, while events stay below `until`: MORE, ALL or ROOM."""
     asset = np.int64(trailing_zeros(U(h.scan_assets)))
-    begin: Any = max(np.int64(h.scan_account), 1)
+    begun, cursor = np.int64(h.scan_account), h.cursor
+    begin: Any = max(begun, 1)
     last: Any = min(begin + SCAN_SLICE, np.int64(h.n_accounts) + 1)
     for account in range(begin, last):
         m = margin_of(h, asset, account)
         ahead = margin_of(h, asset, min(account + _AHEAD, np.int64(h.n_accounts)))
         prefetch_position(h, np.int64(ahead.base))
         if m.held == U(0):
-            done = m.wallet >= 0 or take_care_of(h, asset, account, m, until)
-        else:
-            done = shortage(h, m) == 0 or take_care_of(h, asset, account, m, until)
-        if not done:
-            h.scan_account = account
-            return False
+            if m.wallet >= 0:
+                continue
+        elif shortage(h, m) == 0:
+            continue
+        done = take_care_of(h, asset, account, m, until, alone and h.cursor == cursor)
+        if done != ALL:
+            # To be applied again it has to find everything as it was.
+            h.scan_account = begun if done == ROOM else account
+            return done
     h.scan_account = last
     if last <= h.n_accounts:
-        return False
+        return MORE
     h.scan_account = 0
     h.scan_assets = np.int64(h.scan_assets) & ~(1 << asset)
-    return h.scan_assets == 0
+    return ALL if h.scan_assets == 0 else MORE
+
+
+MORE, ALL, ROOM = 0, 1, 2
+"""What a piece of upkeep came to: there is more to do, all is done, or it needs a larger event buffer."""
+
+
+@inline
+def room_for(h: Record, events: int, until: int, alone: bool) -> Any:
+    """Return whether so many events fit: ALL, or MORE to wait for the next piece, or ROOM.
+
+    What is too large for any piece gets one of its own, as large as it needs.
+    """
+    end = h.cursor + events * RECORD_BYTES
+    if end <= until:
+        return ALL
+    if not alone:
+        return MORE
+    return ALL if end <= h.events_end else ROOM
 
 
 @compiled
-def take_care_of(h: Record, asset: int, account: int, m: Record, until: int) -> bool:
-    """Liquidate an account that is short, or cover what a flat one owes; False if it has to wait."""
+def take_care_of(h: Record, asset: int, account: int, m: Record, until: int, alone: bool) -> Any:
+    """Liquidate an account that is short, or cover what a flat one owes; say what it came to."""
     if account == h.fund_account:
-        return True
+        return ALL
+    events = 2 if m.held == U(0) else events_to_liquidate(h, m)
+    fits = room_for(h, events, until, alone)
+    if fits != ALL:
+        return fits
     if m.held == U(0):
-        if h.cursor + 2 * RECORD_BYTES > until:
-            return False
         cover(h, asset, account, m)
-        return True
-    if h.cursor + events_to_liquidate(h, m) * RECORD_BYTES > until:
-        return False
+        return ALL
     if not fund_can_take(h, asset, m):
         h.pending = np.int64(h.pending) | PENDING_ADL
-        return False
+        return MORE
     liquidate(h, account, asset, m)
-    return True
+    return ALL
 
 
 @compiled
@@ -195,13 +217,15 @@ def is_opposite(h: Record, fund: Record, p: Record) -> bool:
 @compiled
 def events_to_liquidate(h: Record, m: Record) -> Any:
     """Return how many events the liquidation of one account and asset may cause at most."""
-    n_held = np.int64(0)
-    held = m.held
-    while held != U(0):
-        held = held & (held - U(1))
-        n_held += 1
-    crossing = events_to_cross(h, positions(h, np.int64(m.base)), FILLS_MAX)
-    return count_orders(h, m) + n_held * (EVENTS_PER_POSITION + crossing) + 8
+    n_held, n_raised = np.int64(0), np.int64(0)
+    for k in range(np.int64(m.slots)):
+        p = positions(h, np.int64(m.base) + k)
+        if p.qty != 0:
+            n_held += 1
+            n_raised += 1 if p.tier != 0 else 0
+    # Only what is above its base limit is reduced in the market first.
+    crossing = events_to_cross(h, positions(h, np.int64(m.base)), FILLS_MAX) if n_raised != 0 else 0
+    return count_orders(h, m) + n_held * EVENTS_PER_POSITION + n_raised * crossing + 8
 
 
 # ---- the steps

@@ -12,7 +12,7 @@ import numpy as np
 from ringfence.exchange.engine.deleveraging import deleverage
 from ringfence.exchange.engine.funding import fund_one, sample_premiums
 from ringfence.exchange.engine.insurance import work
-from ringfence.exchange.engine.liquidation import scan
+from ringfence.exchange.engine.liquidation import ALL, ROOM, scan
 from ringfence.exchange.engine.margin import ask_for_scan
 from ringfence.exchange.engine.marking import set_index, set_mark
 from ringfence.exchange.engine.records import PENDING_ADL, PENDING_SCAN, PENDING_TRIGGERS, PENDING_WORK
@@ -107,20 +107,29 @@ def one_due(h: Record) -> bool:
 def go_on(h: Record, until: int, alone: bool) -> bool:
     """Go on with what is pending while events stay below `until`.
 
-    `alone`: nothing else was done by this command, so a single triggered order that needs more room than a
-    piece has may ask for a larger buffer: False, with nothing changed.
+    `alone`: nothing else is done by this command, so a single triggered order, account or fund's order that
+    needs more room than a piece has may ask for a larger buffer: False, with nothing changed.
     """
+    begun = h.cursor
     if h.pending & PENDING_TRIGGERS:
-        before = h.cursor
         if run_triggers(h, until, alone):
             h.pending = np.int64(h.pending) & ~PENDING_TRIGGERS
-        elif alone and h.cursor == before:
+        elif alone and h.cursor == begun:
             return False
     if h.fund_account == 0:
         h.pending = np.int64(h.pending) & PENDING_TRIGGERS
         return True
-    if h.pending & PENDING_SCAN and scan(h, until):
-        h.pending = np.int64(h.pending) & ~PENDING_SCAN
-    if h.pending & PENDING_WORK and work(h, until):
-        h.pending = np.int64(h.pending) & ~PENDING_WORK
+    scanned = (np.int64(h.pending) & PENDING_SCAN) != 0
+    if scanned:
+        done = scan(h, until, alone and h.cursor == begun)
+        if done == ROOM:
+            return False
+        if done == ALL:
+            h.pending = np.int64(h.pending) & ~PENDING_SCAN
+    if h.pending & PENDING_WORK:
+        done = work(h, until, alone and h.cursor == begun and not scanned)
+        if done == ROOM:
+            return False
+        if done == ALL:
+            h.pending = np.int64(h.pending) & ~PENDING_WORK
     return True
