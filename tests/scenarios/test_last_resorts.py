@@ -336,3 +336,16 @@ def test_a_crowd_of_linked_orders_keeps_nobody_from_being_liquidated() -> None:
         happened += market.index(".BXBT", price)
     assert LiquidationStep.TAKEN_OVER in steps(happened)
     assert market.position(1, P)["qty"] == 0
+
+
+def test_nobody_but_the_engine_trades_for_the_insurance_account() -> None:
+    market = Market()
+    market.index(".BXBT", 10_000)
+    assert refusals(market.order(market.fund, P, 100, 10_000)) == [Reject.ACCOUNT_DISABLED]
+    assert refusals(market.order(market.fund, P, 100, stop=10_100)) == [Reject.ACCOUNT_DISABLED]
+    assert refusals(market.leverage(market.fund, P, 10)) == [Reject.INVALID_ACCOUNT]
+    opened = AccountParameter.TRADING_DISABLED
+    freed = market.run(command(Command.CONFIGURE_ACCOUNT, account=market.fund, type=opened, qty=0))
+    assert refusals(freed) == [Reject.INVALID_PARAMETER]
+    again = command(Command.CONFIGURE_VENUE, type=VenueParameter.INSURANCE_ACCOUNT, qty=1)
+    assert refusals(market.run(again)) == [Reject.INVALID_PARAMETER]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import INVERSE, udiv
-from ringfence.exchange.engine.records import FEE_EXEMPT, MARGIN_FEE_TIER_SHIFT
+from ringfence.exchange.engine.records import FEE_EXEMPT, MARGIN_DISABLED, MARGIN_FEE_TIER_SHIFT
 from ringfence.exchange.engine.tables import emit, instruments, margin_of, refuse
 from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import (
@@ -332,7 +332,8 @@ def configure_venue(h: Record, cmd: Record) -> bool:
         h.fund_account = cmd.qty
         for asset in range(_N_ASSETS):
             m = margin_of(h, asset, cmd.qty)
-            m.flags = np.int64(m.flags) | (FEE_EXEMPT << MARGIN_FEE_TIER_SHIFT)
+            # Nobody but the engine trades for it.
+            m.flags = np.int64(m.flags) | (FEE_EXEMPT << MARGIN_FEE_TIER_SHIFT) | MARGIN_DISABLED
     else:
         shift = U(8 * (np.int64(cmd.type) - _DISCOUNT_1 + 1))
         h.fee_discounts = (h.fee_discounts & ~(U(0xFF) << shift)) | (U(cmd.qty) << shift)
@@ -341,9 +342,18 @@ def configure_venue(h: Record, cmd: Record) -> bool:
 
 
 @compiled
+def is_unused(h: Record, account: int) -> bool:
+    """Return whether an account never had an order or a position."""
+    for asset in range(_N_ASSETS):
+        if margin_of(h, asset, account).slots != 0:
+            return False
+    return True
+
+
+@compiled
 def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
     if parameter == _RISK_TIERS:
         return bool(0 <= value and value <= _TIERS_LIMIT and h.n_instruments == 0)
     if parameter == _FUND:
-        return bool(h.fund_account == 0 and 0 < value and value <= h.n_accounts)
+        return bool(h.fund_account == 0 and 0 < value and value <= h.n_accounts and is_unused(h, value))
     return bool(_DISCOUNT_1 <= parameter and parameter <= _DISCOUNT_6 and 0 <= value and value <= 100)

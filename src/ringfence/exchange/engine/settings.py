@@ -61,7 +61,7 @@ _R_PARAMETER, _R_FAMILY = int(Reject.INVALID_PARAMETER), int(Reject.NOT_ONE_FAMI
 @compiled
 def derivative_error(h: Record, cmd: Record) -> Any:
     """Return why a position setting cannot apply, 0 if it can: spot has no positions."""
-    if cmd.account == 0 or cmd.account > h.n_accounts:
+    if cmd.account == 0 or cmd.account > h.n_accounts or cmd.account == h.fund_account:
         return _R_ACCOUNT
     if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
         return _R_SYMBOL
@@ -230,7 +230,7 @@ def configure_account(h: Record, cmd: Record) -> bool:
         flags = np.int64(m.flags)
         if cmd.type == _SELF_TRADE and cmd.qty >= 0 and cmd.qty <= _SELF_TRADE_LAST:
             m.flags = (flags & ~MARGIN_SELF_TRADE_MASK) | (cmd.qty << MARGIN_SELF_TRADE_SHIFT)
-        elif cmd.type == _DISABLED and (cmd.qty == 0 or cmd.qty == 1):
+        elif cmd.type == _DISABLED and (cmd.qty == 0 or cmd.qty == 1) and account != h.fund_account:
             m.flags = (flags & ~MARGIN_DISABLED) | cmd.qty
         elif cmd.type == _FEE_TIER and cmd.qty >= 0 and cmd.qty < FEE_EXEMPT and account != h.fund_account:
             m.flags = (flags & ~MARGIN_FEE_TIER_MASK) | (cmd.qty << MARGIN_FEE_TIER_SHIFT)
