@@ -120,7 +120,7 @@ def drain(engine: Engine, now: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("fund", [0, 2_000_000, 10**9])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, 2, 202, 216, 239])
 def test_a_market_in_motion_adds_up(seed: int, fund: int) -> None:
     engine = Engine(accounts=64, orders=64)
     engine.step(founded(fund), timestamp_ns=START_NS)

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from ringfence.messages.commands import (
+    AccountParameter,
     Command,
     Contingency,
     InstrumentParameter,
     OrderFlag,
     OrderType,
     Peg,
+    SelfTrade,
     TriggerPrice,
 )
 from ringfence.messages.events import CancelReason, Event
@@ -214,3 +216,15 @@ def test_children_go_with_a_primary_that_is_cancelled() -> None:
     happened = market.run(command(Command.CANCEL, account=1, handle=handle))
     assert [e.flags for e in happened] == [CancelReason.LINKED, CancelReason.REQUESTED]
     assert market.engine.state.header["n_live"] == 2
+
+
+def test_linked_orders_that_meet_each_other_end_whole() -> None:
+    """An account that allows self-trades lets two orders of one group trade: the taker is in no book then."""
+    market = liquid()
+    mode = AccountParameter.SELF_TRADE
+    market.run(command(Command.CONFIGURE_ACCOUNT, account=1, type=mode, qty=SelfTrade.ALLOW))
+    market.order(1, P, -1_000, 10_000, link=3, contingency=OCO, clid=11)
+    market.order(1, P, 400, 10_000, link=3, contingency=OCO, clid=12)
+    assert market.position(1, P)["qty"] == 0
+    assert market.book(P) == ([(97_000, 100_000)], [(103_000, 100_000)])
+    assert kinds(market.order(1, P, 100, 9_800, clid=12)) == ["ACCEPTED"], "the clOrdIDs are free again"

@@ -81,6 +81,8 @@ def linked_filled(h: Record, ins: Record, p: Record, slot: int, done: bool) -> N
         if is_primary:
             if orders(h, other).flags & ORDER_WAITING:
                 wake(h, ins, other)
+        elif orders(h, other).leaves == 0:
+            pass  # it is trading at this moment, with the one that was filled; its own fill counts as well
         elif triggers(h, other).contingency == _OCO and not triggers(h, other).is_primary:
             drop(h, ins, p, other, orders(h, other), _BY_LINK)
         other = following

@@ -49,11 +49,12 @@ def deleverage(h: Record) -> bool:
     h.pending = np.int64(h.pending) & ~PENDING_ADL
     for symbol in range(1, np.int64(h.n_instruments) + 1):
         ins = instruments(h, symbol)
-        if ins.state != _OPEN or ins.mark == 0 or is_stale(h, ins):
-            continue
-        index = fund_position(h, ins)
+        # What has to go goes at the fund's cost price, whatever the mark is; else only a fresh mark counts.
         due = ins.adl_due != 0
         ins.adl_due = 0
+        if not due and (ins.state != _OPEN or ins.mark == 0 or is_stale(h, ins)):
+            continue
+        index = fund_position(h, ins)
         if index == 0 or positions(h, index).qty == 0:
             continue
         lost = profit_at_mark(ins, positions(h, index)) < 0 and spendable(h, np.int64(ins.settle)) < 0

@@ -164,7 +164,7 @@ def take_care_of(h: Record, asset: int, account: int, m: Record, until: int, alo
     if m.held == U(0):
         cover(h, asset, account, m)
         return ALL
-    if not fund_can_take(h, asset, m):
+    if not fund_can_take(h, asset, m, shortage(h, m)):
         h.pending = np.int64(h.pending) | PENDING_ADL
         return MORE
     liquidate(h, account, asset, m)
@@ -172,7 +172,7 @@ def take_care_of(h: Record, asset: int, account: int, m: Record, until: int, alo
 
 
 @compiled
-def fund_can_take(h: Record, asset: int, m: Record) -> bool:
+def fund_can_take(h: Record, asset: int, m: Record, short: int) -> bool:
     """Return whether the insurance account could take over an account's positions without falling below zero.
 
     What it holds on the other side would be closed against them and the difference realised at once: at
@@ -184,7 +184,7 @@ def fund_can_take(h: Record, asset: int, m: Record) -> bool:
     lost, opposite = np.int64(0), False
     for k in range(np.int64(m.slots)):
         p = positions(h, np.int64(m.base) + k)
-        if p.qty == 0:
+        if p.qty == 0 or not concerns(h, p, short):
             continue
         ins = instruments(h, p.symbol)
         if p.leverage == 0:
@@ -199,7 +199,7 @@ def fund_can_take(h: Record, asset: int, m: Record) -> bool:
         return True
     for k in range(np.int64(m.slots)):
         p = positions(h, np.int64(m.base) + k)
-        if p.qty != 0 and is_opposite(h, fund, p):
+        if p.qty != 0 and concerns(h, p, short) and is_opposite(h, fund, p):
             instruments(h, p.symbol).adl_due = 1
     return False
 
