@@ -29,19 +29,21 @@ async def main() -> None:
         assert await asyncio.wait_for(exchange.watch_trades(SYMBOL), 20)
         print(f"{books} books, a ticker, trades")
 
-        async def until_seen(watch, matches):
+        # Frames may come before the reply that names the order, so all of them are kept.
+        async def collect(watch, rows):
             while True:
-                seen = await watch(SYMBOL)
-                if any(matches(row) for row in seen):
-                    return seen
+                rows.extend(await watch(SYMBOL))
 
-        placed = {"id": None}
-        orders = asyncio.ensure_future(
-            until_seen(exchange.watch_orders, lambda row: row["id"] == placed["id"])
-        )
-        fills = asyncio.ensure_future(
-            until_seen(exchange.watch_my_trades, lambda row: row["order"] == placed["id"])
-        )
+        async def until(rows, matches):
+            while not any(matches(row) for row in rows):
+                await asyncio.sleep(0.05)
+            return list(rows)
+
+        placed, orders, fills = {"id": None}, [], []
+        collecting = [
+            asyncio.ensure_future(collect(exchange.watch_orders, orders)),
+            asyncio.ensure_future(collect(exchange.watch_my_trades, fills)),
+        ]
         positions = asyncio.ensure_future(exchange.watch_positions([SYMBOL]))
         await asyncio.wait_for(exchange.watch_balance(), 20)
         await asyncio.sleep(1)
@@ -49,9 +51,11 @@ async def main() -> None:
         resting = await exchange.create_order(SYMBOL, "limit", "buy", 100, float(low))
         placed.update(await exchange.create_order(SYMBOL, "market", "buy", 100))
         await exchange.cancel_order(resting["id"], SYMBOL)
-        seen = await asyncio.wait_for(orders, 20)
+        seen = await asyncio.wait_for(until(orders, lambda row: row["id"] == placed["id"]), 20)
         assert all(order["price"] and order["side"] for order in seen), seen
-        await asyncio.wait_for(fills, 20)
+        await asyncio.wait_for(until(fills, lambda row: row["order"] == placed["id"]), 20)
+        for task in collecting:
+            task.cancel()
         seen = await asyncio.wait_for(positions, 20)
         assert all(position["contracts"] is not None for position in seen), seen
         balance = await asyncio.wait_for(exchange.watch_balance(), 20)
