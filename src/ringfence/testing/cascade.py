@@ -20,8 +20,7 @@ from ringfence.instruments.specification import Instrument
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import AdlMethod, Command, ContractKind, OrderFlag, VenueParameter
 from ringfence.messages.events import Event, LiquidationStep
-from ringfence.messages.records import COMMAND, DISPLAY_ALL
-from ringfence.testing.play import START_NS, command
+from ringfence.testing.play import START_NS, command, rows_of
 from ringfence.units.assets import USDT
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.time import NS_PER_SECOND
@@ -166,7 +165,7 @@ class _World:
 
     def found(self) -> None:
         everybody = np.arange(1, self.fund + 1)
-        opened, credited = _rows(self.fund, Command.OPEN_ACCOUNT), _rows(self.fund, Command.DEPOSIT)
+        opened, credited = rows_of(self.fund, Command.OPEN_ACCOUNT), rows_of(self.fund, Command.DEPOSIT)
         opened["account"] = credited["account"] = everybody
         credited["symbol"] = USDT.number
         credited["qty"] = 10_000 * 10**6
@@ -190,13 +189,13 @@ class _World:
         account = np.arange(1, count + 1)
         symbol = self.rng.integers(1, self.shape.instruments + 1, count)
         leverage = self.rng.choice([500, 1_000, 2_000, 5_000, 10_000, 0], count)
-        setting = _rows(count, Command.SET_LEVERAGE)
+        setting = rows_of(count, Command.SET_LEVERAGE)
         setting["account"], setting["symbol"], setting["qty"] = account, symbol, leverage
         effective = np.where(leverage == 0, 1_500, leverage) / 100
         lot_value = 100_000_000 * 10 / 10**6 / 10 * self.contracts[0].lot_size / 100
         value = 10_000 * effective * self.rng.uniform(0.3, 0.9, count)
         lots = np.maximum(1, (value / lot_value).astype(np.int64))
-        orders = _rows(2 * count, Command.PLACE)
+        orders = rows_of(2 * count, Command.PLACE)
         sells = self.rng.random(count) < 0.125
         entry = (_START_TICKS * (1 + self.rng.normal(0, 0.002, count))).astype(np.int64)
         for part, who in (
@@ -209,7 +208,7 @@ class _World:
         orders["flags"][1::2] = np.where(sells, OrderFlag.SELL, 0)
         self.run(setting)
         self.run(orders)
-        cancel = _rows(self.traders + self.shape.makers, Command.CANCEL_ALL)
+        cancel = rows_of(self.traders + self.shape.makers, Command.CANCEL_ALL)
         cancel["account"] = np.arange(1, len(cancel) + 1)
         self.run(cancel)
 
@@ -225,11 +224,11 @@ class _World:
         """Move every maker's ladder to the index: twenty prices a side, a twentieth of a per cent apart."""
         shape = self.shape
         makers = np.arange(self.first_maker, self.first_maker + shape.makers)
-        cancel = _rows(shape.makers, Command.CANCEL_ALL)
+        cancel = rows_of(shape.makers, Command.CANCEL_ALL)
         cancel["account"] = makers
         self.run(cancel)
         count = shape.instruments * 2 * _LEVELS
-        quotes = _rows(count, Command.PLACE)
+        quotes = rows_of(count, Command.PLACE)
         symbol = np.repeat(np.arange(1, shape.instruments + 1), 2 * _LEVELS)
         step = np.tile(np.arange(1, _LEVELS + 1), 2 * shape.instruments)
         sell = np.tile(np.repeat([0, 1], _LEVELS), shape.instruments)
@@ -252,13 +251,6 @@ class _World:
         costs = state.positions[: state.header["n_positions"]]["cost"]
         fees = [int(self.engine.instrument(of.number)["fee_pool"]) for of in self.contracts]
         return int(sum(wallets.tolist()) - sum(costs.tolist()) + sum(fees))
-
-
-def _rows(count: int, kind: Command) -> Records:
-    rows = np.zeros(count, COMMAND)
-    rows["kind"] = kind
-    rows["display"] = DISPLAY_ALL
-    return rows
 
 
 def run_cascade(shape: Cascade, progress: Callable[[Second], None] = lambda second: None) -> Outcome:

@@ -25,6 +25,14 @@ def command(kind: Command, **fields: Any) -> Records:
     return row
 
 
+def rows_of(count: int, kind: Command) -> Records:
+    """Return so many records of one kind; everything else is zero, orders displayed."""
+    rows = np.zeros(count, COMMAND)
+    rows["kind"] = kind
+    rows["display"] = DISPLAY_ALL
+    return rows
+
+
 def opening(*, accounts: int, mark_ticks: int = 10_000) -> Records:
     """Return the commands that list the start instruments and credit demo accounts."""
     rows = [command(Command.CONFIGURE_VENUE, type=VenueParameter.RISK_TIERS_MAX, qty=10)]

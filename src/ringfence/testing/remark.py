@@ -7,10 +7,8 @@ import numpy as np
 from ringfence.exchange.engine import Engine
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.listing import listing_commands
-from ringfence.messages.batch import Records
 from ringfence.messages.commands import Command, OrderFlag, VenueParameter
-from ringfence.messages.records import COMMAND, DISPLAY_ALL
-from ringfence.testing.play import START_NS, command
+from ringfence.testing.play import START_NS, command, rows_of
 from ringfence.units.limits import MARK_SUBTICKS
 
 _MARK_TICKS = 10_000
@@ -42,13 +40,6 @@ def venue_of_holders(accounts: int) -> Engine:
         for begin in range(0, len(part), _AT_ONCE):
             engine.step(part[begin : begin + _AT_ONCE], timestamp_ns=START_NS)
     return engine
-
-
-def rows_of(count: int, kind: Command) -> Records:
-    rows = np.zeros(count, COMMAND)
-    rows["kind"] = kind
-    rows["display"] = DISPLAY_ALL
-    return rows
 
 
 def remark_milliseconds(accounts: int, *, runs: int) -> list[tuple[float, float]]:

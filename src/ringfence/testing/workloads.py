@@ -49,9 +49,9 @@ from ringfence.messages.commands import (
 )
 from ringfence.messages.events import Event, EventFlag
 from ringfence.messages.records import COMMAND, DISPLAY_ALL, EVENT, RECORD_BYTES
+from ringfence.testing.play import START_NS, rows_of
 from ringfence.units.limits import MARK_SUBTICKS
 
-START_NS = 1_790_000_000_000_000_000
 FAIR_TICKS = 130_000
 _PX_MAX = 262_143
 _FLOW, _EXCHANGE_CORE = 0, 1
@@ -112,16 +112,9 @@ def _aligned(commands: Records) -> Records:
     return copy
 
 
-def _rows(count: int, kind: Command) -> Records:
-    rows = np.zeros(count, COMMAND)
-    rows["kind"] = kind
-    rows["display"] = DISPLAY_ALL
-    return rows
-
-
 def _venue(shape: Shape) -> Records:
     """List the books (the first inverse, the others linear), open and credit the accounts."""
-    parts = [_rows(1, Command.CONFIGURE_VENUE)]
+    parts = [rows_of(1, Command.CONFIGURE_VENUE)]
     parts[0]["type"], parts[0]["qty"] = VenueParameter.RISK_TIERS_MAX, 0
     for symbol in range(1, shape.books + 1):
         inverse = symbol == 1
@@ -139,7 +132,7 @@ def _venue(shape: Shape) -> Records:
             InstrumentParameter.TAKER_FEE_PPM: 750,
             InstrumentParameter.COLLAR_PPM: 50_000 if shape.mix == _FLOW else 900_000,
         }
-        listing = _rows(len(settings) + 3, Command.CONFIGURE)
+        listing = rows_of(len(settings) + 3, Command.CONFIGURE)
         listing["symbol"] = symbol
         listing["kind"][0] = Command.LIST
         listing["type"][0] = ContractKind.INVERSE if inverse else ContractKind.LINEAR
@@ -149,7 +142,7 @@ def _venue(shape: Shape) -> Records:
         listing["kind"][-1], listing["qty"][-1] = Command.MARK, FAIR_TICKS * MARK_SUBTICKS
         parts.append(listing)
     numbers = np.arange(1, shape.accounts + 1)
-    opened, credited = _rows(shape.accounts, Command.OPEN_ACCOUNT), _rows(shape.accounts, Command.DEPOSIT)
+    opened, credited = rows_of(shape.accounts, Command.OPEN_ACCOUNT), rows_of(shape.accounts, Command.DEPOSIT)
     opened["account"] = credited["account"] = numbers
     credited["qty"] = 10**13
     return np.concatenate([*parts, opened, credited])
@@ -371,7 +364,7 @@ def everything(seed: int, *, count: int, accounts: int, instruments: int = 7) ->
         Command.MARK, Command.TICK, Command.CONFIGURE_ACCOUNT, Command.DATA,
     ]  # fmt: skip
     weights = np.array([60, 15, 10, 0.4, 0.3, 1, 0.5, 2, 0.5, 2, 0.5, 0.2, 0.5])
-    rows = _rows(count, Command.PLACE)
+    rows = rows_of(count, Command.PLACE)
     kind = rng.choice(kinds, count, p=weights / weights.sum())
     rows["kind"] = kind
     rows["account"] = rng.integers(1, accounts + 1, count)

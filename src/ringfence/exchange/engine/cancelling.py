@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import lots_of
 from ringfence.exchange.engine.book import retire
 from ringfence.exchange.engine.listing import NEVER_ABOVE
-from ringfence.exchange.engine.margin import reserve
+from ringfence.exchange.engine.margin import release
 from ringfence.exchange.engine.records import (
     ORDER_LINKED,
     ORDER_SELL,
@@ -31,8 +30,7 @@ def cancel(h: Record, ins: Record, p: Record, slot: int, o: Record, reason: int)
     if o.flags & (ORDER_UNTRIGGERED | ORDER_LINKED):
         cancel_unusual(h, ins, p, slot, o, reason)
         return
-    value = lots_of(ins, np.int64(o.leaves)) * o.lot_value
-    reserve(h, ins, p, np.int64(o.flags), -value, -np.int64(o.leaves))
+    release(h, ins, p, o)
     say_canceled(h, ins, p, slot, o, reason)
     retire(h, ins, p, slot, o)
 
@@ -49,8 +47,7 @@ def say_canceled(h: Record, ins: Record, p: Record, slot: int, o: Record, reason
 def drop(h: Record, ins: Record, p: Record, slot: int, o: Record, reason: int) -> None:
     """Take any order away without asking what is linked with it."""
     if not o.flags & ORDER_UNTRIGGERED:
-        value = lots_of(ins, np.int64(o.leaves)) * o.lot_value
-        reserve(h, ins, p, np.int64(o.flags), -value, -np.int64(o.leaves))
+        release(h, ins, p, o)
     say_canceled(h, ins, p, slot, o, reason)
     retire(h, ins, p, slot, o)
 

@@ -84,6 +84,11 @@ def exchange_coins(h: Record, ins: Record, m: Record, account: int, sell: int, q
 
 
 @inline
+def fee_tier(m: Record) -> Any:
+    return (np.int64(m.flags) & MARGIN_FEE_TIER_MASK) >> MARGIN_FEE_TIER_SHIFT
+
+
+@inline
 def fee(h: Record, m: Record, value: int, rate_ppm: int) -> Any:
     """Return what an account pays for a trade of this value, negative = receives."""
     if np.int64(m.flags) & MARGIN_FEE_TIER_MASK:
@@ -94,7 +99,7 @@ def fee(h: Record, m: Record, value: int, rate_ppm: int) -> Any:
 @compiled
 def tier_fee(h: Record, m: Record, value: int, rate_ppm: int) -> Any:
     """Return the fee of a tier: its discount off the rate, rounded to the account's favour; rebates stay."""
-    tier = (np.int64(m.flags) & MARGIN_FEE_TIER_MASK) >> MARGIN_FEE_TIER_SHIFT
+    tier = fee_tier(m)
     if tier == FEE_EXEMPT:
         return np.int64(0)
     if rate_ppm > 0:

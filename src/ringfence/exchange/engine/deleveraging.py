@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import lots_held, muldiv
+from ringfence.exchange.engine.arithmetic import PPM, lots_held, muldiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import fund_position, spendable
 from ringfence.exchange.engine.liquidation import price_of_value
@@ -36,7 +36,6 @@ _ADL_BEGUN, _DELEVERAGED = int(Event.ADL_BEGUN), int(Event.DELEVERAGED)
 _SELL_EVENT = int(EventFlag.SELL)
 _BY_ADL = int(CancelReason.DELEVERAGED)
 _OPEN, _RANKED = int(InstrumentState.OPEN), int(AdlMethod.RANKED)
-_PPM = 1_000_000
 _KEY_MAX = 2**60
 
 
@@ -138,16 +137,16 @@ def rank_key(ins: Record, p: Record) -> Any:
     """Return profit per cost times (in profit) or by (in loss) the effective leverage, in ppm."""
     profit = profit_at_mark(ins, p)
     value = lots_held(ins, p.qty) * ins.mark_lot_value
-    ratio = muldiv(profit, np.int64(_PPM), max(abs(p.cost), 1))
+    ratio = muldiv(profit, np.int64(PPM), max(abs(p.cost), 1))
     if p.leverage != 0:
         margin = own_margin(ins, p)
     else:
-        margin = muldiv(abs(p.cost), maintenance_ppm(ins, p), np.int64(_PPM))
+        margin = muldiv(abs(p.cost), maintenance_ppm(ins, p), np.int64(PPM))
     equity = max(margin + profit, 1)
-    leverage = max(muldiv(value, np.int64(_PPM), equity), 1)
+    leverage = max(muldiv(value, np.int64(PPM), equity), 1)
     if profit > 0:
-        return min(muldiv(ratio, min(leverage, np.int64(_KEY_MAX // _PPM)), np.int64(_PPM)), _KEY_MAX)
-    return muldiv(ratio, np.int64(_PPM), leverage)
+        return min(muldiv(ratio, min(leverage, np.int64(_KEY_MAX // PPM)), np.int64(PPM)), _KEY_MAX)
+    return muldiv(ratio, np.int64(PPM), leverage)
 
 
 # ---- the order of the queue: highest key first, then lowest position

@@ -9,24 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, lot_value, lots_held, muldiv, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, PPM, lot_value, lots_held, muldiv, udiv
 from ringfence.exchange.engine.book import unlink
 from ringfence.exchange.engine.cancelling import cancel
-from ringfence.exchange.engine.liquidation import (
-    ALL,
-    FILLS_MAX,
-    MORE,
-    ROOM,
-    open_order,
-    reachable_qty,
-    room_for,
-)
-from ringfence.exchange.engine.margin import profit_at_mark, relock, reserve
+from ringfence.exchange.engine.liquidation import FILLS_MAX, open_order, reachable_qty
+from ringfence.exchange.engine.margin import profit_at_mark, release, relock
 from ringfence.exchange.engine.marking import is_stale
 from ringfence.exchange.engine.orders import crosses, events_to_cross, reach
 from ringfence.exchange.engine.records import ORDER_SELL, PENDING_ADL
 from ringfence.exchange.engine.stops import enter
 from ringfence.exchange.engine.tables import (
+    ALL,
+    MORE,
+    ROOM,
     emit,
     find_position,
     handle_of,
@@ -34,6 +29,7 @@ from ringfence.exchange.engine.tables import (
     margin_of,
     orders,
     positions,
+    room_for,
 )
 from ringfence.exchange.engine.views import Record, compiled
 from ringfence.messages.commands import InstrumentState, OrderFlag
@@ -45,7 +41,6 @@ _OPEN = int(InstrumentState.OPEN)
 _BY_LIQUIDATION, _IOC = int(CancelReason.LIQUIDATION), int(OrderFlag.IOC)
 _SLICES = 8
 """Beyond break-even the fund sells an eighth of what it holds for each index price."""
-_PPM = 1_000_000
 
 
 @compiled
@@ -94,7 +89,7 @@ def gain_at(ins: Record, p: Record, px: int, qty: int) -> Any:
 def spending_px(ins: Record, sell: int) -> Any:
     """Return the worst price that the fund accepts beyond break-even: near the mark and inside the collar."""
     mark = udiv(ins.mark, np.int64(MARK_SUBTICKS))
-    span = udiv(mark * ins.maintenance_ppm, np.int64(_PPM)) + 1
+    span = udiv(mark * ins.maintenance_ppm, np.int64(PPM)) + 1
     if sell:
         return max(mark - span, reach(ins, sell))
     return min(mark + span, reach(ins, sell))
@@ -183,8 +178,7 @@ def place_fund_order(
         elif o.px == px and o.leaves == qty and flags == 0 and not crosses(ins, sell, px):
             return
         else:
-            lots = udiv(np.int64(o.leaves), ins.lot_size)
-            reserve(h, ins, p, np.int64(o.flags), -lots * o.lot_value, -np.int64(o.leaves))
+            release(h, ins, p, o)
             unlink(h, ins, o)
             emit(
                 h, _AMENDED, (_SELL_EVENT if sell else 0) | _BY_ENGINE, handle_of(o, slot), p.account,

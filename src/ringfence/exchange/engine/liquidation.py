@@ -35,6 +35,9 @@ from ringfence.exchange.engine.records import (
 )
 from ringfence.exchange.engine.stops import enter
 from ringfence.exchange.engine.tables import (
+    ALL,
+    MORE,
+    ROOM,
     emit,
     find_position,
     handle_of,
@@ -45,11 +48,11 @@ from ringfence.exchange.engine.tables import (
     position_of,
     positions,
     prefetch_position,
+    room_for,
 )
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import InstrumentState, OrderFlag
 from ringfence.messages.events import CancelReason, Event, EventFlag, LiquidationStep
-from ringfence.messages.records import RECORD_BYTES
 from ringfence.units.limits import MARK_SUBTICKS
 
 _LIQUIDATION, _COVERED, _ACCEPTED = int(Event.LIQUIDATION), int(Event.COVERED), int(Event.ACCEPTED)
@@ -132,24 +135,6 @@ def scan(h: Record, until: int, alone: bool) -> Any:
     h.scan_account = 0
     h.scan_assets = np.int64(h.scan_assets) & ~(1 << asset)
     return ALL if h.scan_assets == 0 else MORE
-
-
-MORE, ALL, ROOM = 0, 1, 2
-"""What a piece of upkeep came to: there is more to do, all is done, or it needs a larger event buffer."""
-
-
-@inline
-def room_for(h: Record, events: int, until: int, alone: bool) -> Any:
-    """Return whether so many events fit: ALL, or MORE to wait for the next piece, or ROOM.
-
-    What is too large for any piece gets one of its own, as large as it needs.
-    """
-    end = h.cursor + events * RECORD_BYTES
-    if end <= until:
-        return ALL
-    if not alone:
-        return MORE
-    return ALL if end <= h.events_end else ROOM
 
 
 @compiled

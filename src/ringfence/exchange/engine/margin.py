@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lots_held, udiv
+from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lots_held, lots_of, udiv
 from ringfence.exchange.engine.records import MARGIN_CLASSIC, ORDER_SELL, PENDING_SCAN
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
@@ -120,6 +120,13 @@ def reserve(h: Record, ins: Record, p: Record, flags: int, value: int, qty: int)
     else:
         p.open_sells += value * sell
         p.open_buys += value * (1 - sell)
+
+
+@inline
+def release(h: Record, ins: Record, p: Record, o: Record) -> None:
+    """Take what an order in the book reserves out of its position's open exposure."""
+    leaves = np.int64(o.leaves)
+    reserve(h, ins, p, np.int64(o.flags), -lots_of(ins, leaves) * o.lot_value, -leaves)
 
 
 @inline

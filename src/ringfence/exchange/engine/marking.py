@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, lot_value, lot_value_at_mark, muldiv, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, PPM, lot_value, lot_value_at_mark, muldiv, udiv
 from ringfence.exchange.engine.ladder import next_price, previous_price
 from ringfence.exchange.engine.listing import set_collars
 from ringfence.exchange.engine.tables import emit, instruments, levels, refuse
@@ -34,7 +34,6 @@ STALE_NS = 30 * NS_PER_SECOND
 SETTLEMENT_WINDOW_NS = 30 * NS_PER_MINUTE
 _BASIS_EVERY_NS = 30 * NS_PER_SECOND
 _IMPACT_LEVELS_MAX = 500
-_PPM = 1_000_000
 
 
 @compiled
@@ -127,7 +126,7 @@ def last_protected(ins: Record, centre: int) -> Any:
     """Return the last price in subticks, no further from a centre than the band; the centre if none traded."""
     if ins.last == 0:
         return centre
-    span = muldiv(centre, np.int64(ins.last_band_ppm), _PPM)
+    span = muldiv(centre, np.int64(ins.last_band_ppm), PPM)
     return min(max(np.int64(ins.last) * MARK_SUBTICKS, centre - span), centre + span)
 
 
@@ -163,7 +162,7 @@ def look_at_book(h: Record, ins: Record) -> bool:
         return False
     ins.impact_bid = impact_price(h, ins, 1)
     ins.impact_ask = impact_price(h, ins, 0)
-    widest = max(muldiv(ins.mark, np.int64(ins.maintenance_ppm), _PPM), np.int64(3 * MARK_SUBTICKS))
+    widest = max(muldiv(ins.mark, np.int64(ins.maintenance_ppm), PPM), np.int64(3 * MARK_SUBTICKS))
     liquid = ins.impact_bid > 0 and ins.impact_ask > 0 and ins.impact_ask - ins.impact_bid < widest
     e = emit(h, _IMPACT_SET, 0, U(0), 0, np.int64(ins.number), 1 if liquid else 0, 0, ins.impact_bid)
     e.maker_amount = ins.impact_ask

@@ -23,7 +23,7 @@ from ringfence.exchange.engine.book import (
     unlink,
 )
 from ringfence.exchange.engine.cancelling import cancel, linked_filled
-from ringfence.exchange.engine.margin import SPOT, owner_margin, refusal, relock, reserve
+from ringfence.exchange.engine.margin import SPOT, owner_margin, refusal, release, relock, reserve
 from ringfence.exchange.engine.matching import (
     GO_ON,
     enforce_reduce_only,
@@ -182,11 +182,10 @@ def outside_mark_collar(ins: Record, sell: int, px: int) -> bool:
 
 
 @compiled
-def flags_error(cmd: Record, is_market: bool) -> Any:
+def flags_error(flags: int, is_market: bool) -> Any:
     """Refuse instructions that contradict each other."""
-    flags = np.int64(cmd.flags)
     forces = (1 if flags & _IOC else 0) + (1 if flags & _FOK else 0) + (1 if flags & _DAY else 0)
-    if forces > 1 or cmd.type > _MARKET:
+    if forces > 1:
         return _R_EXEC_INST
     if flags & _POST and (is_market or flags & (_IOC | _FOK)):
         return _R_EXEC_INST
@@ -231,7 +230,7 @@ def place(h: Record, cmd: Record) -> bool:
     if m.flags & MARGIN_DISABLED:
         return refuse(h, cmd, _R_DISABLED, 0)
     if cmd.type != 0 or flags & (_IOC | _FOK | _DAY | _POST):
-        code = flags_error(cmd, is_market)
+        code = flags_error(flags, is_market)
         if code != 0:
             return refuse(h, cmd, code, 0)
     if ins.mark == 0 and ins.kind != SPOT:
@@ -529,8 +528,7 @@ def requeue(
     if aggressive and not room_to_cross(h, ins, p, sell, leaves):
         return False
 
-    old_value = lots_of(ins, np.int64(o.leaves)) * o.lot_value
-    reserve(h, ins, p, np.int64(o.flags), -old_value, -np.int64(o.leaves))
+    release(h, ins, p, o)
     unlink(h, ins, o)
     if renamed:
         rename(h, account, slot, o, cmd.clid)

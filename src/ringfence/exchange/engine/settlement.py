@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import INVERSE, ceil_ppm, lot_value_at_mark, lots_held, udiv
-from ringfence.exchange.engine.clearing import fill
+from ringfence.exchange.engine.clearing import fee_tier, fill
 from ringfence.exchange.engine.insurance import cannot_bear, fund_position
 from ringfence.exchange.engine.listing import set_next_due
 from ringfence.exchange.engine.margin import ask_for_scan, relock
 from ringfence.exchange.engine.orders import cancel_orders
-from ringfence.exchange.engine.records import (
-    FEE_EXEMPT,
-    MARGIN_FEE_TIER_MASK,
-    MARGIN_FEE_TIER_SHIFT,
-)
+from ringfence.exchange.engine.records import FEE_EXEMPT
 from ringfence.exchange.engine.tables import (
     emit,
     find_position,
@@ -111,8 +107,7 @@ def settle(h: Record, ins: Record) -> bool:
 def settle_position(h: Record, ins: Record, m: Record, p: Record, index: int) -> None:
     qty, sell = abs(p.qty), 1 if p.qty > 0 else 0
     value = lots_held(ins, qty) * ins.mark_lot_value
-    tier = (np.int64(m.flags) & MARGIN_FEE_TIER_MASK) >> MARGIN_FEE_TIER_SHIFT
-    fee = np.int64(0) if tier == FEE_EXEMPT else ceil_ppm(value, np.int64(ins.settlement_fee_ppm))
+    fee = np.int64(0) if fee_tier(m) == FEE_EXEMPT else ceil_ppm(value, np.int64(ins.settlement_fee_ppm))
     emit(h, _SETTLED, 0, U(0), p.account, ins.number, p.qty, 0, fee)
     m.wallet -= fee
     ins.fee_pool += fee

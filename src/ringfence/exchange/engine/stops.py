@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import lot_value, lots_of, muldiv, pick
+from ringfence.exchange.engine.arithmetic import PPM, lot_value, lots_of, muldiv, pick
 from ringfence.exchange.engine.book import (
     SHOW_ALL,
     adopt,
@@ -29,6 +29,7 @@ from ringfence.exchange.engine.orders import (
     crosses,
     entry_error,
     events_to_cross,
+    flags_error,
     outside_mark_collar,
     qty_error,
     reach,
@@ -49,6 +50,7 @@ from ringfence.exchange.engine.records import (
     PENDING_TRIGGERS,
 )
 from ringfence.exchange.engine.tables import (
+    ALL,
     emit,
     handle_of,
     instruments,
@@ -57,6 +59,7 @@ from ringfence.exchange.engine.tables import (
     position_of,
     positions,
     refuse,
+    room_for,
     triggers,
 )
 from ringfence.exchange.engine.views import Record, U, compiled
@@ -116,7 +119,6 @@ _R_DISPLAY, _R_NO_LIQUIDITY = int(Reject.INVALID_DISPLAY_QTY), int(Reject.NO_LIQ
 _INSUFFICIENT = int(Reject.INSUFFICIENT_BALANCE)
 _TRAIL_STEP_PPM = 1_000
 """A trailing stop follows once its price has moved by this much, 0.1 %."""
-_PPM = 1_000_000
 
 
 # ---- a new order
@@ -229,7 +231,7 @@ def special_error(ins: Record, cmd: Record, kind: int, words: int) -> Any:
     if kind > _PEGGED or peg > _TRAILING or source > _INDEX or contingency > _OTO or within > 1:
         return _R_EXEC_INST
     flags = np.int64(cmd.flags)
-    if flags_error_of(flags, kind) != 0:
+    if flags_error(flags, kind == _MARKET or kind == _STOP or kind == _MARKET_IF_TOUCHED) != 0:
         return _R_EXEC_INST
     if ins.kind == SPOT and ((source != _LAST and stop) or within or flags & (_REDUCE | _CLOSE)):
         return _R_EXEC_INST
@@ -257,17 +259,6 @@ def special_error(ins: Record, cmd: Record, kind: int, words: int) -> Any:
     if cmd.display != DISPLAY_ALL and (stop or kind == _MARKET or np.int64(cmd.display) > cmd.qty):
         return _R_DISPLAY
     return 0
-
-
-@compiled
-def flags_error_of(flags: int, kind: int) -> Any:
-    forces = (1 if flags & _IOC else 0) + (1 if flags & _FOK else 0) + (1 if flags & _DAY else 0)
-    market = kind == _MARKET or kind == _STOP or kind == _MARKET_IF_TOUCHED
-    post = flags & _POST != 0
-    return 1 if forces > 1 or (post and (market or flags & (_IOC | _FOK))) else 0
-
-
-_POST = int(OrderFlag.POST_ONLY)
 
 
 @compiled
@@ -416,7 +407,7 @@ def follow_trailing(h: Record, ins: Record, until: int) -> None:
         o, t = orders(h, slot), triggers(h, slot)
         now = source_price(ins, np.int64(t.source))
         moved = now - t.reference if t.peg_offset < 0 else t.reference - now
-        if now != 0 and moved > muldiv(t.reference, _TRAIL_STEP_PPM, _PPM):
+        if now != 0 and moved > muldiv(t.reference, _TRAIL_STEP_PPM, PPM):
             # In place: the list of trailing orders does not change, only the heap.
             following = np.int64(o.next)
             stop_waiting(h, ins, slot, o, t)
@@ -438,7 +429,7 @@ def reached(ins: Record, k: int, stop_px: int) -> Any:
     else:
         now = np.int64(ins.last_low if falling else ins.last_high) * MARK_SUBTICKS
         if source == LAST_WITHIN_MARK and now != 0:
-            span = muldiv(ins.mark, np.int64(ins.last_band_ppm), _PPM)
+            span = muldiv(ins.mark, np.int64(ins.last_band_ppm), PPM)
             if (now < ins.mark - span) if falling else (now > ins.mark + span):
                 return np.int64(0)
     # A stop at the end of the scale is due whatever the price: its primary was filled.
@@ -470,8 +461,7 @@ def run_triggers(h: Record, until: int, first: bool) -> Any:
                 at = reached(ins, k, np.int64(triggers(h, top).stop_px))
                 if at == 0:
                     break
-                need = events_of(h, ins, top) * 64
-                if h.cursor + need > (h.events_end if first else until):
+                if room_for(h, events_of(h, ins, top), until, first) != ALL:
                     return False
                 first = False
                 activate(h, ins, top, at)

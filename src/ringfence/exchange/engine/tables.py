@@ -212,6 +212,24 @@ def has_room(h: Record, n_events: int) -> bool:
     return h.cursor + n_events * RECORD_BYTES <= h.events_end
 
 
+MORE, ALL, ROOM = 0, 1, 2
+"""What a piece of upkeep came to: there is more to do, all is done, or it needs a larger event buffer."""
+
+
+@inline
+def room_for(h: Record, events: int, until: int, alone: bool) -> Any:
+    """Return whether so many events fit: ALL, or MORE to wait for the next piece, or ROOM.
+
+    What is too large for any piece gets one of its own, as large as it needs.
+    """
+    end = h.cursor + events * RECORD_BYTES
+    if end <= until:
+        return ALL
+    if not alone:
+        return MORE
+    return ALL if end <= h.events_end else ROOM
+
+
 @compiled
 def refuse(h: Record, cmd: Record, code: int, figure: int) -> bool:
     """Write a refusal; always True: a refused command is done with."""

@@ -12,13 +12,13 @@ import numpy as np
 from ringfence.exchange.engine.deleveraging import deleverage
 from ringfence.exchange.engine.funding import fund_one, sample_premiums
 from ringfence.exchange.engine.insurance import work
-from ringfence.exchange.engine.liquidation import ALL, ROOM, scan
+from ringfence.exchange.engine.liquidation import scan
 from ringfence.exchange.engine.margin import ask_for_scan
 from ringfence.exchange.engine.marking import set_index, set_mark
 from ringfence.exchange.engine.records import PENDING_ADL, PENDING_SCAN, PENDING_TRIGGERS, PENDING_WORK
 from ringfence.exchange.engine.settlement import settle
 from ringfence.exchange.engine.stops import follow_trailing, run_triggers
-from ringfence.exchange.engine.tables import emit, has_room, instruments
+from ringfence.exchange.engine.tables import ALL, ROOM, emit, has_room, instruments
 from ringfence.exchange.engine.timers import end_day, fire_timers
 from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import Command, InstrumentState
@@ -30,7 +30,7 @@ _TICKED = int(Event.TICKED)
 _SETTLED = int(InstrumentState.SETTLED)
 _MARK = int(Command.MARK)
 EVENTS_PER_PIECE = 1 << 14
-"""Room that a piece of upkeep has. The largest single step, one account's liquidation, fits."""
+"""Room that a piece of upkeep has. A single step that might need more gets a piece of its own."""
 _MARKED_EVENTS = 256
 
 
