@@ -2,6 +2,7 @@
 
 import ctypes
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -128,6 +129,15 @@ class Engine:
     def save(self, path: Path) -> None:
         """Write a snapshot and sync it; the caller renames it into place."""
         snapshot.save(self.state, path)
+
+    def snapshot(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of a snapshot; the engine must not step before the last one was taken."""
+        return snapshot.parts(self.state)
+
+    @classmethod
+    def restore(cls, raw: bytes, *, name: str) -> Self:
+        """Return the engine of a snapshot's bytes. Raises SnapshotError (a ValueError) if they are no good."""
+        return cls(state=snapshot.restore(np.frombuffer(raw, np.uint8), name=name))
 
     @classmethod
     def load(cls, path: Path) -> Self:
