@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from ringfence.assurance.audit.books import Books, BooksError, Court, End, Look
 from ringfence.assurance.audit.chains import ChainReader
 from ringfence.assurance.audit.cuts import Cut
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import STALE_NS, Law, When
 from ringfence.assurance.audit.laws import LAWS
 from ringfence.assurance.audit.rows import Ledger, Sweep
 from ringfence.exchange.engine import SnapshotError
 from ringfence.exchange.journal import Frame
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.batch import Batch
 
 _SECOND_NS = 10**9
@@ -50,10 +51,11 @@ class Auditor:
         self._behind = Books()
         """The books at the last cut, and what came after it: a cut arrives when the feed has gone on."""
         self._after: deque[Batch] = deque()
-        self._ledger = Ledger()
+        self.ledger = Ledger()
+        """What the history database should hold."""
         self._now_ns = self._begun_ns = begun_ns
         self._last_second_ns = 0
-        self._court = _court(self.laws)
+        self._court = _court(self.laws, self.ledger)
         self._standing = {
             (law.id, when): Standing(law.id, when, -1, begun_ns, 0) for law in self.laws for when in law.when
         }
@@ -82,7 +84,6 @@ class Auditor:
             if not found:
                 found.append(_misfit(self.books.sequence, str(error)))
             self.is_lost = True
-        self._ledger.enter(batch, self.books)
         self._after.append(batch)
         self._catch_up(batch.timestamp_ns - _BEHIND_NS)
         return self._looked(When.BATCH, batch.next_sequence, found)
@@ -99,7 +100,7 @@ class Auditor:
             try:
                 cut = Cut.load(cut)
             except (SnapshotError, IndexError, AssertionError, KeyError) as error:
-                finding = Finding("I07", Scope.VENUE, self.books.next_sequence, "a cut", "one that loads", str(error))
+                finding = Finding("I07", HaltScope.VENUE, self.books.next_sequence, "a cut", "one that loads", str(error))
                 return self._looked(When.CUT, self.books.next_sequence, [finding])
         if not self._behind.next_sequence <= cut.sequence <= self.books.next_sequence:
             return []
@@ -107,7 +108,7 @@ class Auditor:
             self._behind.fold(self._after.popleft())
         if self._behind.next_sequence != cut.sequence:
             finding = Finding(
-                "A02", Scope.VENUE, cut.sequence, "where a cut is", "between two batches", str(cut.sequence)
+                "A02", HaltScope.VENUE, cut.sequence, "where a cut is", "between two batches", str(cut.sequence)
             )
             return self._looked(When.CUT, cut.sequence, [finding])
         found = [finding for law in self.laws for finding in law.cut(cut, self._behind)]
@@ -122,8 +123,7 @@ class Auditor:
         """Judge rows of the history database."""
         if self.is_lost or sweep.next_event > self.books.next_event:
             return []
-        sweep.expected = self._ledger
-        found = [finding for law in self.laws for finding in law.sweep(sweep, self.books)]
+        found = [finding for law in self.laws for finding in law.sweep(sweep, self.ledger, self.books)]
         return self._looked(When.SWEEP, sweep.next_sequence, found)
 
     def on_chain(self, reader: ChainReader, now_ns: int) -> list[Finding]:
@@ -168,9 +168,9 @@ class Auditor:
         return rows
 
 
-def _court(laws: Sequence[Law]) -> Court:
+def _court(laws: Sequence[Law], ledger: Ledger) -> Court:
     """Put together who looks at what: laws that have nothing to say at an event cost nothing there."""
-    at: dict[int, list[Look]] = {}
+    at: dict[int, list[Look]] = {int(kind): [look] for kind, look in ledger.at().items()}
     ends: list[End] = []
     for law in laws:
         for kind, look in law.at().items():
@@ -181,4 +181,4 @@ def _court(laws: Sequence[Law]) -> Court:
 
 
 def _misfit(sequence: int, why: str) -> Finding:
-    return Finding("I06", Scope.VENUE, max(sequence, 0), "an event", "one that fits what was said before", why)
+    return Finding("I06", HaltScope.VENUE, max(sequence, 0), "an event", "one that fits what was said before", why)

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ringfence.assurance.audit.arithmetic import (
     basis_e8,
     close,
@@ -27,17 +29,22 @@ from ringfence.assurance.audit.contract import PARAMETERS, Contract, Side
 from ringfence.assurance.audit.finding import Finding
 from ringfence.messages.batch import Batch
 from ringfence.messages.commands import (
+    ALL_ASSETS,
     AccountParameter,
     Command,
+    HaltScope,
     IndexStatus,
     InstrumentParameter,
     InstrumentState,
+    MissedFunding,
     OrderFlag,
+    TradingState,
     VenueParameter,
     read_instructions,
 )
 from ringfence.messages.events import Event, EventFlag, LiquidationStep
 from ringfence.messages.records import COMMAND, DISPLAY_ALL, EVENT
+from ringfence.units.assets import ASSETS
 from ringfence.units.limits import ASSETS_MAX
 
 SELL, UNTRIGGERED, HIDDEN = int(EventFlag.SELL), int(EventFlag.UNTRIGGERED), int(EventFlag.HIDDEN)
@@ -190,6 +197,13 @@ class Books:
         self.fund_paid = [0] * ASSETS_MAX
         """What the insurance account's listed gains and losses come to."""
         self.discounts = [0] * 8
+        self.timers: dict[int, int] = {}
+        """Account: when all of its orders are cancelled."""
+        self.halted, self.halt_sequence, self.skip_funding = int(TradingState.RUNNING), 0, 0
+        self.halted_assets: dict[int, set[int]] = {HaltScope.DEPOSITS: set(), HaltScope.WITHDRAWALS: set()}
+        self.signers_halted = 0
+        self.epoch = 1
+        """Moves with every mark price."""
         self.orders: dict[int, Order] = {}
         # One row a position: an account in an instrument, once it had an order or a setting there.
         self.slot_of: dict[int, int] = {}
@@ -203,6 +217,11 @@ class Books:
         self.asked, self.sequence, self.number = _NOBODY, -1, 0
         self.owed: deque[Owed] = deque()
         self.entering: list[Order] = []
+        self.touched: set[int] = set()
+        """Contracts in which this command moved a position or paid a profit."""
+        self.fund_moved = False
+        self._settles: deque[int] = deque()
+        """Sequences of this batch's SETTLE commands that were not come to yet."""
         self._commands: list[Asked] = []
         self._first_sequence = 0
         self._raw = b""
@@ -217,6 +236,8 @@ class Books:
         self._raw = batch.commands.tobytes()
         self._commands = list(map(Asked._make, _COMMAND.iter_unpack(self._raw)))
         self._first_sequence = batch.first_sequence
+        settles = np.flatnonzero(batch.commands["kind"] == Command.SETTLE)
+        self._settles.extend(batch.first_sequence + place for place in settles.tolist())
         self.sequence = -1
         self.number = batch.first_event
         looks, ends = court.at, court.ends
@@ -227,12 +248,16 @@ class Books:
                     if self.sequence >= 0:
                         self._end_command(ends, found)
                     self.sequence = event.sequence
+                    if self._settles:
+                        self._expire(event)
                     self.asked = self._commands[event.sequence - batch.first_sequence]
                 for look in looks.get(event.kind, nobody):
                     found += look(self, event)
                 self._enter[event.kind](event)
                 self.number += 1
             self._end_command(ends, found)
+            if self._settles:
+                self._expire(None)
         except (KeyError, IndexError, OverflowError, ZeroDivisionError, ValueError) as error:
             raise BooksError(f"event {self.number} does not fit the books: {error!r}", found) from error
         self.next_sequence = batch.next_sequence
@@ -244,6 +269,17 @@ class Books:
         for end in ends:
             found += end(self)
         self.owed.clear()
+        self.touched.clear()
+        self.fund_moved = False
+
+    def _expire(self, event: Said | None) -> None:
+        """A SETTLE ends its contract's time, even where the settlement itself has to wait for the fund."""
+        while self._settles and (event is None or self._settles[0] <= event.sequence):
+            sequence = self._settles.popleft()
+            if event is not None and sequence == event.sequence and event.kind == Event.REJECTED:
+                continue
+            of = self.contracts[self._commands[sequence - self._first_sequence].symbol]
+            of.expiry_ns, of.settle_count = self.timestamp_ns, 0
 
     @property
     def data(self) -> bytes:
@@ -278,6 +314,8 @@ class Books:
         """Move a wallet. What it gains has to come from somewhere: the residue says if it did not."""
         self.wallets[asset][account] += amount
         self.residue[asset] += amount
+        if account == self.fund:
+            self.fund_moved = True
 
     def held(self, account: int, asset: int) -> list[int]:
         """Return the rows of an account's positions that are settled in an asset."""
@@ -448,6 +486,7 @@ class Books:
             made = -gain if of.is_inverse else gain
             self.owed.append(Owed(self.account_of[slot], of.number, closed, made))
         self.qty[slot], self.cost[slot] = held + qty, new_cost
+        self.touched.add(of.number)
         of.net_qty += qty
         of.net_cost += new_cost - cost
         self.residue[of.settle] += (new_cost - cost) if of.is_inverse else (cost - new_cost)
@@ -458,6 +497,7 @@ class Books:
             self.owed.popleft()
         self.pay(of.settle, event.account, event.amount)
         of.cleared += event.amount
+        self.touched.add(of.number)
         if event.account == self.fund:
             self.fund_paid[of.settle] += event.amount
 
@@ -496,6 +536,7 @@ class Books:
 
     def _flow(self, event: Said, amount: int) -> None:
         self.wallets[event.symbol][event.account] += amount
+        self.fund_moved = True
         if not event.flags & DEMO:
             self.backed[event.symbol] += amount
         if event.account == self.fund:
@@ -514,10 +555,13 @@ class Books:
         self.fund_paid[event.symbol] -= event.amount
 
     def _timer_set(self, event: Said) -> None:
-        pass
+        if event.amount:
+            self.timers[event.account] = event.amount
+        else:
+            self.timers.pop(event.account, None)
 
     def _timer_fired(self, event: Said) -> None:
-        pass
+        self.timers.pop(event.account, None)
 
     def _ticked(self, event: Said) -> None:
         pass
@@ -541,8 +585,47 @@ class Books:
     def _state_set(self, event: Said) -> None:
         of = self.contracts[event.symbol]
         of.state = event.qty
-        if event.qty == InstrumentState.SETTLED and not of.is_spot:
+        if self.asked.kind == Command.SET_STATE:
+            of.listed = self.asked.qty
+        elif event.qty == InstrumentState.SETTLED:
+            of.listed = event.qty
             of.funding_interval_ns = of.next_funding_ns = 0
+
+    def _halt_set(self, event: Said) -> None:
+        """Something is halted, or goes on; funding that fell due meanwhile may be passed over."""
+        self.halt_sequence = event.handle
+        resumed = self.asked.kind == Command.RESUME
+        if event.px == HaltScope.VENUE:
+            self.halted = event.qty
+            if resumed:
+                self.skip_funding = self.asked.qty
+        elif event.px == HaltScope.CONTRACT:
+            of = self.contracts[event.symbol]
+            of.halted = event.qty
+            if resumed:
+                of.skip_funding = self.asked.qty
+        elif event.px == HaltScope.SIGNERS:
+            self.signers_halted = event.qty
+        else:
+            assets = set(range(len(ASSETS))) if event.symbol == ALL_ASSETS else {event.symbol}
+            halted = self.halted_assets[event.px]
+            self.halted_assets[event.px] = halted | assets if event.qty else halted - assets
+        if event.px <= HaltScope.CONTRACT and event.qty == TradingState.RUNNING:
+            for of in self.contracts.values():
+                if event.px == HaltScope.VENUE or of.number == event.symbol:
+                    self._take_up(of)
+
+    def _take_up(self, of: Contract) -> None:
+        opens = of.listed == InstrumentState.OPEN and not self.halted and not of.halted
+        if not opens or of.state == InstrumentState.OPEN:
+            return
+        if 0 < of.next_funding_ns <= self.timestamp_ns and MissedFunding.SKIP in (self.skip_funding, of.skip_funding):
+            of.next_funding_ns = self.next_funding_ns(of)
+        of.skip_funding = 0
+
+    def is_halted(self, of: Contract) -> bool:
+        """Return whether nothing may happen in a contract but what an account cancels."""
+        return bool(self.halted or of.halted)
 
     def _venue_set(self, event: Said) -> None:
         if event.px == VenueParameter.INSURANCE_ACCOUNT:
@@ -555,6 +638,7 @@ class Books:
 
     def _marked(self, event: Said) -> None:
         of = self.contracts[event.symbol]
+        self.epoch += 1
         of.mark, of.basis, of.marked_ns = event.qty, event.amount, self.timestamp_ns
         of.mark_lot_value = lot_value_at_mark(of, event.qty)
 
@@ -594,6 +678,7 @@ class Books:
             of.fee_pool += event.amount
             self.residue[of.settle] += event.amount
         of.cleared += event.amount
+        self.touched.add(of.number)
         if event.account == self.fund:
             self.fund_paid[of.settle] += event.amount
 
@@ -619,6 +704,7 @@ class Books:
 
     def _settlement(self, event: Said) -> None:
         of = self.contracts[event.symbol]
+        self.epoch += 1
         of.mark, of.mark_lot_value = event.qty, lot_value_at_mark(of, event.qty)
 
     def _settled(self, event: Said) -> None:

@@ -53,7 +53,9 @@ class Contract:
         self.funding_interval_ns = self.funding_offset_ns = self.interest_e8 = 0
         self.stops_max = self.last_band_ppm = 0
         # What has happened.
-        self.state = int(InstrumentState.UNLISTED)
+        self.state = self.listed = int(InstrumentState.UNLISTED)
+        """As halts let it trade, and without them."""
+        self.halted = self.skip_funding = 0
         self.mark = self.mark_lot_value = self.basis = self.marked_ns = 0
         self.index_px = self.index_subticks = 0
         self.last = self.volume = self.fee_pool = 0

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ringfence.assurance.audit.chains import ChainReader
     from ringfence.assurance.audit.cuts import Cut
     from ringfence.assurance.audit.evidence import Evidence
-    from ringfence.assurance.audit.rows import Sweep
+    from ringfence.assurance.audit.rows import Ledger, Sweep
     from ringfence.exchange.journal import Frame
     from ringfence.messages.batch import Batch
 
@@ -56,7 +57,7 @@ class Law:
     says: ClassVar[str]
     """In one sentence, what holds."""
     when: ClassVar[tuple[When, ...]]
-    halts: ClassVar[Scope]
+    halts: ClassVar[HaltScope]
     faults: ClassVar[tuple[Fault, ...]]
 
     # ---- what it looks at; each law has some of these
@@ -85,7 +86,7 @@ class Law:
         """Look at the next frame of the journal."""
         return ()
 
-    def sweep(self, sweep: "Sweep", books: "Books") -> Findings:
+    def sweep(self, sweep: "Sweep", expected: "Ledger", books: "Books") -> Findings:
         """Look at rows of the history database."""
         return ()
 
@@ -96,6 +97,6 @@ class Law:
     # ---- what it says
 
     def broken(
-        self, sequence: int, what: str, expected: object, found: object, *, symbol: int = 0, scope: Scope | None = None
+        self, sequence: int, what: str, expected: object, found: object, *, symbol: int = -1, scope: HaltScope | None = None
     ) -> Finding:
         return Finding(self.id, scope or self.halts, sequence, what, str(expected), str(found), symbol)

@@ -60,6 +60,8 @@ class Halts:
     def __init__(self) -> None:
         self.history: list[HaltView] = []
         """Oldest first; halts are rare, so all are kept."""
+        self.people: tuple[int, bytes] = (0, b"")
+        """Number of the list of those who may lift a halt, and the list as JSON."""
         self._now: dict[tuple[HaltScope, int], HaltView] = {}
 
     def take(self, view: HaltView) -> None:

@@ -6,10 +6,9 @@ import numpy as np
 
 from ringfence.assurance.audit.books import SELL, UNTRIGGERED, Asked, Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.messages.batch import Batch
-from ringfence.messages.commands import Command, OrderFlag
+from ringfence.messages.commands import Command, HaltScope, OrderFlag, TradingState
 from ringfence.messages.events import Event, EventFlag
 
 _ANSWERED = np.array(
@@ -17,7 +16,7 @@ _ANSWERED = np.array(
         Command.PLACE, Command.AMEND, Command.CANCEL, Command.CANCEL_ALL_AFTER, Command.SET_LEVERAGE,
         Command.SET_RISK_LIMIT, Command.TRANSFER_MARGIN, Command.OPEN_ACCOUNT, Command.CONFIGURE_ACCOUNT,
         Command.DEPOSIT, Command.WITHDRAW, Command.TRANSFER, Command.MARK, Command.INDEX, Command.LIST,
-        Command.CONFIGURE, Command.SET_STATE, Command.CONFIGURE_VENUE,
+        Command.CONFIGURE, Command.SET_STATE, Command.CONFIGURE_VENUE, Command.HALT, Command.RESUME,
     ]
 )  # fmt: skip
 """Commands that always cause an event: what was asked for, or a refusal."""
@@ -122,7 +121,7 @@ class AskedAndAnswered(Law):
     id = "A01"
     says = "Every command is answered, and an event says what its command asked for and nothing else."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a deposit that nobody asked for", _invent_deposit),
         Fault("a deposit credited to another account", _credit_another),
@@ -144,7 +143,7 @@ class AskedAndAnswered(Law):
         looks |= dict.fromkeys(_ECHOES, self.echoed)
         looks |= {
             Event.ACCEPTED: self.accepted, Event.REJECTED: self.rejected, Event.POSITION_SET: self.position_set,
-            Event.STATE_SET: self.state_set, Event.AMENDED: self.amended, Event.CANCELED: self.canceled,
+            Event.STATE_SET: self.state_set, Event.HALT_SET: self.halt_set, Event.AMENDED: self.amended, Event.CANCELED: self.canceled,
         }  # fmt: skip
         return looks
 
@@ -213,11 +212,24 @@ class AskedAndAnswered(Law):
         return () if expected == said else self._say(event, "the setting of a position", expected, said)
 
     def state_set(self, books: Books, event: Said) -> Findings:
-        if books.asked.kind in (Command.TICK, Command.SETTLE):
+        asked = books.asked
+        if asked.kind in (Command.TICK, Command.SETTLE, Command.HALT, Command.RESUME):
             return ()
-        expected = (int(Command.SET_STATE), books.asked.symbol, books.asked.qty)
-        said = (books.asked.kind, event.symbol, event.qty)
+        said = (asked.kind, event.symbol, event.qty)
+        wanted = event.qty if books.is_halted(books.contracts[event.symbol]) else asked.qty
+        expected = (int(Command.SET_STATE), asked.symbol, wanted)
         return () if expected == said else self._say(event, "the state of a market", expected, said)
+
+    def halt_set(self, books: Books, event: Said) -> Findings:
+        """A halt follows from a HALT; it is lifted by a RESUME, or by the time that one has set."""
+        asked = books.asked
+        if asked.kind == Command.TICK and event.qty == TradingState.RUNNING:
+            return ()
+        expected = (asked.type, asked.symbol)
+        if asked.kind in (Command.HALT, Command.RESUME) and expected == (event.px, event.symbol):
+            if asked.kind == Command.RESUME or event.qty >= event.amount:
+                return ()
+        return self._say(event, "a halt, or its end", f"a HALT or RESUME of {expected}", asked.kind)
 
     def _say(self, event: Said, what: str, expected: object, found: object) -> Findings:
         return [self.broken(event.sequence, what, expected, found)]

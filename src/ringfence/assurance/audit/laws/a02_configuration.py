@@ -6,7 +6,6 @@ from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.contract import PARAMETERS
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.exchange.engine.records import (
     MARGIN_CLASSIC,
@@ -14,10 +13,11 @@ from ringfence.exchange.engine.records import (
     MARGIN_FEE_TIER_MASK,
     MARGIN_FEE_TIER_SHIFT,
 )
-from ringfence.units.limits import ASSETS_MAX
+from ringfence.messages.commands import HaltScope
+from ringfence.units.assets import ASSETS
 
 _STATE = (
-    "state", "last", "volume", "fee_pool", "impact_bid", "impact_ask", "basis_e8", "funding_rate_e8",
+    "state", "listed", "halted", "last", "volume", "fee_pool", "impact_bid", "impact_ask", "basis_e8", "funding_rate_e8",
     "next_funding_ns", "premium_sum_e8", "premium_count", "settle_sum", "settle_count", "marked_ns",
 )  # fmt: skip
 _CONFIGURED = sorted(set(PARAMETERS.values()))
@@ -45,6 +45,10 @@ def _another_fund(evidence: Evidence) -> None:
     evidence.cut().header["fee_discounts"] += 1 << 8
 
 
+def _wrong_epoch(evidence: Evidence) -> None:
+    evidence.cut().header["epoch"] += 1
+
+
 def _later_timer(evidence: Evidence) -> None:
     evidence.rows("instruments", lambda table: table["next_funding_ns"] > 0)["next_funding_ns"] += 1
 
@@ -53,7 +57,7 @@ class Configuration(Law):
     id = "A02"
     says = "Contracts, fees, tiers and switches in the engine are those that commands set, prices those of the feed."
     when = (When.CUT,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a lower fee", _cheaper),
         Fault("a lighter margin", _lighter_margin),
@@ -61,6 +65,7 @@ class Configuration(Law):
         Fault("an account that pays no fees", _free_of_fees),
         Fault("another discount", _another_fund),
         Fault("a payment of funding put off", _later_timer),
+        Fault("an epoch of marks that never was", _wrong_epoch),
     )
 
     def cut(self, cut: Cut, books: Books) -> Findings:
@@ -70,7 +75,7 @@ class Configuration(Law):
         for number, of in books.contracts.items():
             row = cut.instruments[number]
             for name in (*_CONFIGURED, *_STATE):
-                found = int(row[_FIELDS.get(name, name)])
+                found = int(row[name])
                 if found != getattr(of, name):
                     yield self.broken(cut.sequence, f"{name} of contract {number}", getattr(of, name), found)
         discounts = sum(discount << 8 * tier for tier, discount in enumerate(books.discounts))
@@ -79,7 +84,25 @@ class Configuration(Law):
         if (int(header["event_count"]), cut.sequence) != (books.next_event, books.next_sequence):
             found_count = (int(header["event_count"]), cut.sequence)
             yield self.broken(cut.sequence, "events and sequences", (books.next_event, books.next_sequence), found_count)
+        yield from self._venue(cut, books)
         yield from self._switches(cut, books)
+
+    def _venue(self, cut: Cut, books: Books) -> Findings:
+        header = cut.header
+        deposits, withdrawals = (
+            sum(1 << asset for asset in books.halted_assets[scope])
+            for scope in (HaltScope.DEPOSITS, HaltScope.WITHDRAWALS)
+        )
+        for name, expected in (
+            ("halted", books.halted), ("signers_halted", books.signers_halted), ("deposits_halted", deposits),
+            ("withdrawals_halted", withdrawals), ("epoch", books.epoch), ("n_timers", len(books.timers)),
+        ):  # fmt: skip
+            if int(header[name]) != expected:
+                yield self.broken(cut.sequence, f"{name} of the venue", expected, int(header[name]))
+        rows = cut.state.timers[1 : int(header["n_timers"]) + 1]
+        timers = dict(zip(rows["account"].tolist(), rows["fires_ns"].tolist(), strict=True))
+        if timers != books.timers:
+            yield self.broken(cut.sequence, "cancel-all-after timers", books.timers, timers)
 
     def _switches(self, cut: Cut, books: Books) -> Findings:
         """Fee tier, margin mode and whether it may trade are set for an account, for every asset alike."""
@@ -92,13 +115,9 @@ class Configuration(Law):
             np.int64,
         )
         mask = MARGIN_FEE_TIER_MASK | MARGIN_CLASSIC | MARGIN_DISABLED
-        for asset in range(ASSETS_MAX):
+        for asset in range(len(ASSETS)):
             found = cut.margins[asset, : len(accounts)]["flags"].astype(np.int64) & mask
             for account in np.flatnonzero(found != expected)[:4].tolist():
-                if asset < _ASSETS:
-                    what = f"the switches of account {account} in asset {asset}"
-                    yield self.broken(cut.sequence, what, expected[account], found[account])
+                what = f"the switches of account {account} in asset {asset}"
+                yield self.broken(cut.sequence, what, expected[account], found[account])
 
-
-_FIELDS: dict[str, str] = {}
-_ASSETS = 6

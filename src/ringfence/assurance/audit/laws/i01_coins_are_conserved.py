@@ -3,9 +3,9 @@
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.assurance.audit.margins import exact_sum
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 from ringfence.units.limits import ASSETS_MAX
 
@@ -28,7 +28,7 @@ class CoinsAreConserved(Law):
     id = "I01"
     says = "Wallets, fees and what positions cost add up, per asset, to what came in less what went out."
     when = (When.BATCH, When.SECOND, When.CUT)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a profit stated one unit too high", _realise_more),
         Fault("a unit more in a wallet", _enrich_wallet),

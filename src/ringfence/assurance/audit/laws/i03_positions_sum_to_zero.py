@@ -3,9 +3,9 @@
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.assurance.audit.margins import exact_sum
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 
 
@@ -22,16 +22,16 @@ class PositionsSumToZero(Law):
     id = "I03"
     says = "The positions of each contract sum to zero, the insurance account's included."
     when = (When.BATCH, When.SECOND, When.CUT)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a settlement that leaves a lot of a position out", _settle_less),
         Fault("a position that is a lot larger", _enlarge_position),
     )
 
     def end(self, books: Books) -> Findings:
-        for number, of in books.contracts.items():
-            if of.net_qty:
-                return [self.broken(books.sequence, f"contract {number} after this command", 0, of.net_qty)]
+        for number in books.touched:
+            if net := books.contracts[number].net_qty:
+                return [self.broken(books.sequence, f"contract {number} after this command", 0, net)]
         return ()
 
     def second(self, books: Books) -> Findings:

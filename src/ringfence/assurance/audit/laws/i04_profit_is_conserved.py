@@ -3,8 +3,8 @@
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 
 
@@ -20,14 +20,15 @@ class ProfitIsConserved(Law):
     id = "I04"
     says = "Realised profit, funding and unrealised profit at one mark sum to zero over the holders of a contract."
     when = (When.BATCH, When.CUT)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a unit of funding that nobody paid", _pay_more_funding),
         Fault("a position that cost a unit less", _lower_cost),
     )
 
     def end(self, books: Books) -> Findings:
-        for number, of in books.contracts.items():
+        for number in books.touched:
+            of = books.contracts[number]
             still = of.net_cost if of.is_inverse else -of.net_cost
             if of.cleared + still:
                 what = f"contract {number}: paid to holders, with what positions cost"

@@ -6,10 +6,9 @@ import numpy as np
 
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.messages.batch import Batch
-from ringfence.messages.commands import Command
+from ringfence.messages.commands import Command, HaltScope
 from ringfence.messages.events import Event
 
 _HALF = 32
@@ -49,7 +48,7 @@ class OrderOfEvents(Law):
     id = "I06"
     says = "Sequences, times and event numbers go on without a gap, and an order's handle names its command."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("an event left out", _drop_event),
         Fault("events in another order", _swap_commands),

@@ -9,8 +9,8 @@ from ringfence.assurance.audit.books import SELL, Books, Look, Said
 from ringfence.assurance.audit.contract import Contract, Side
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event, EventFlag
 
 
@@ -59,7 +59,7 @@ class BooksAreWhole(Law):
     id = "I08"
     says = "Trades are at the best price, with the first in its queue; no book is crossed; levels are their orders."
     when = (When.BATCH, When.CUT)
-    halts = Scope.CONTRACT
+    halts = HaltScope.CONTRACT
     faults = (
         Fault("a trade a tick off", _trade_off_price),
         Fault("an order that rests across the book", _stand_across),

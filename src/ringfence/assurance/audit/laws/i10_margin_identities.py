@@ -7,8 +7,8 @@ import numpy as np
 from ringfence.assurance.audit.books import Books, Look, Owed, Said
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 from ringfence.units.limits import ASSETS_MAX
 
@@ -57,7 +57,7 @@ class MarginIdentities(Law):
     id = "I10"
     says = "Wallets are what came in and was made, positions what was traded, and locked margins sum up."
     when = (When.BATCH, When.CUT)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a profit paid to somebody else", _realise_for_another),
         Fault("a fill whose profit is not stated", _leave_profit_out),

@@ -6,9 +6,8 @@ from ringfence.assurance.audit.arithmetic import own_margin
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import InstrumentState
+from ringfence.messages.commands import HaltScope, InstrumentState
 
 _STALE_NS = 30 * 10**9
 Holding = tuple[int, ...]
@@ -23,7 +22,7 @@ class NobodyOwes(Law):
     id = "I11"
     says = "No account stays below zero: it is liquidated or covered while marks are fresh and the fund can pay."
     when = (When.CUT,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (Fault("a debt that nobody acts on", _owe),)
 
     def __init__(self) -> None:

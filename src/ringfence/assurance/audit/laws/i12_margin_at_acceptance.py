@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from ringfence.assurance.audit.arithmetic import locked
 from ringfence.assurance.audit.books import UNTRIGGERED, Books, Look, Order, Said
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import Command
+from ringfence.messages.commands import Command, HaltScope
 from ringfence.messages.events import Event
 
 _ASKED = (int(Command.PLACE), int(Command.AMEND))
@@ -27,7 +26,7 @@ class MarginAtAcceptance(Law):
     id = "I12"
     says = "Whoever is given an order that locks more than before has that much left."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (Fault("an order that nothing backs", _accept_too_much),)
 
     def __init__(self) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from ringfence.assurance.audit.arithmetic import own_margin, price_of_value, value_of_gain
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event, LiquidationStep
 
 
@@ -22,7 +23,7 @@ class BankruptcyPrice(Law):
     id = "I13"
     says = "A position is taken over at the price at which exactly its margin is gone."
     when = (When.BATCH,)
-    halts = Scope.CONTRACT
+    halts = HaltScope.CONTRACT
     faults = (
         Fault("a bankruptcy price that is not that of the value", _other_price),
         Fault("a take-over at another value", _other_value),

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from ringfence.assurance.audit.arithmetic import maintenance, own_margin
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import Command, InstrumentState
+from ringfence.messages.commands import Command, HaltScope, InstrumentState
 from ringfence.messages.events import Event
 
 _STALE_NS = 30 * 10**9
@@ -33,7 +32,7 @@ class LiquidationWhenShort(Law):
     id = "I14"
     says = "Only who is short of margin at fresh marks in an open market is liquidated."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a liquidation of somebody who is not short", _liquidate_the_healthy),
         Fault("a liquidation without a mark", _at_a_stale_mark),

@@ -6,9 +6,9 @@ from ringfence.assurance.audit.arithmetic import next_rate_e8, payment, premium_
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.contract import Contract
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import Command
+from ringfence.messages.commands import Command, HaltScope
 from ringfence.messages.events import Event
 
 
@@ -37,7 +37,7 @@ class FundingAtTheStamp(Law):
     id = "I15"
     says = "Funding is paid once a period at the announced rate, by and to all who hold, and sums to zero."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a payment that is a unit too high", _pay_more),
         Fault("another rate than was announced", _other_rate),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from ringfence.assurance.audit.arithmetic import MILLION, discounted_ppm, fee, lot_value, up, value_at_mark
 from ringfence.assurance.audit.books import FEE_EXEMPT, HIDDEN, Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 
 
@@ -26,7 +26,7 @@ class FeesOfTheSchedule(Law):
     id = "I16"
     says = "Fees and rebates are the schedule's, less the tier's discount, on the value of the fill."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a taker charged a unit more", _overcharge_taker),
         Fault("a maker given a unit more", _rebate_more),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Scope
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event
 
 
@@ -23,7 +23,7 @@ class InsuranceFund(Law):
     id = "I17"
     says = "The insurance fund is never below zero, covers no more than a deficit, and changes by listed events only."
     when = (When.BATCH, When.CUT)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a deficit covered with a unit too much", _cover_more),
         Fault("a fund below zero", _drain_fund),
@@ -43,7 +43,7 @@ class InsuranceFund(Law):
 
     def end(self, books: Books) -> Findings:
         fund = books.fund
-        if not fund:
+        if not fund or not books.fund_moved:
             return ()
         found = []
         for asset, wallets in enumerate(books.wallets):

@@ -6,9 +6,9 @@ from ringfence.assurance.audit.arithmetic import price_of_value, rank_key, towar
 from ringfence.assurance.audit.books import SELL, Books, Look, Said
 from ringfence.assurance.audit.contract import Contract
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import AdlMethod
+from ringfence.messages.commands import AdlMethod, HaltScope
 from ringfence.messages.events import Event
 
 
@@ -33,7 +33,7 @@ class DeleveragingInOrder(Law):
     id = "I18"
     says = "Deleveraging takes whole lots from the other side in rank order at the fund's cost; nobody passes zero."
     when = (When.BATCH,)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("lots taken at another price", _take_more),
         Fault("the holder's own side taken", _wrong_side),

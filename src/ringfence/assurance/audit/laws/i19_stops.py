@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from ringfence.assurance.audit.books import Books, Look, Order, Said
 from ringfence.assurance.audit.contract import Contract
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import OrderType, TriggerPrice
+from ringfence.messages.commands import HaltScope, OrderType, TriggerPrice
 from ringfence.messages.events import Event
 
 _SUBTICKS = 100
@@ -33,7 +33,7 @@ class StopsTriggerOnce(Law):
     id = "I19"
     says = "A waiting order is triggered once, by a price that has reached its stop."
     when = (When.BATCH,)
-    halts = Scope.CONTRACT
+    halts = HaltScope.CONTRACT
     faults = (
         Fault("a stop that no price has reached", _stop_earlier),
         Fault("another stop price than was placed", _other_stop),

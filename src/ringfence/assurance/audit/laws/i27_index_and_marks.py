@@ -6,9 +6,9 @@ from ringfence.assurance.audit.arithmetic import lot_value_at_mark, mark_of_inde
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
-from ringfence.assurance.audit.finding import Finding, Scope
+from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import Command, IndexStatus
+from ringfence.messages.commands import Command, HaltScope, IndexStatus
 from ringfence.messages.events import Event
 
 _FUNDING = (int(Command.TICK),)
@@ -30,7 +30,7 @@ class IndexAndMarks(Law):
     id = "I27"
     says = "An index is what was published, marks follow from it, and lots are valued at the mark."
     when = (When.BATCH, When.CUT)
-    halts = Scope.VENUE
+    halts = HaltScope.VENUE
     faults = (
         Fault("a mark that does not follow from its index", _mark_elsewhere),
         Fault("an index price that was not published", _index_elsewhere),

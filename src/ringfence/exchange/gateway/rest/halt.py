@@ -1,5 +1,7 @@
 """/halt: what is halted, and every halt that there ever was, with its evidence."""
 
+import msgspec
+
 from ringfence.exchange.gateway.rest.query import table_query
 from ringfence.exchange.gateway.rest.route import TABLE_PARAMETERS, Request, route
 from ringfence.exchange.projections.halts import STATES
@@ -24,3 +26,10 @@ def get_status(request: Request) -> object:
         "state": STATES[views.halts.venue],
         "halted": [halt.row() for halt in views.halts.now],
     }
+
+
+@route("GET", "/halt/people", "Halt.getPeople", returns="HaltPeople")
+def get_people(request: Request) -> object:
+    """Get who may lift a halt, with their public keys."""
+    number, listed = request.gateway.desk.views.halts.people
+    return {"number": str(number), **(msgspec.json.decode(listed) if listed else {"people": []})}
