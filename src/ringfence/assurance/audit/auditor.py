@@ -119,6 +119,11 @@ class Auditor:
         found = [finding for law in self.laws for finding in law.frame(frame)]
         return self._looked(When.BATCH, frame.next_sequence, found)
 
+    def on_damage(self, what: str) -> list[Finding]:
+        """Take note that something does not read: the journal, the feed, a cut."""
+        finding = Finding("I07", HaltScope.VENUE, self.books.next_sequence, "what was written down", "whole", what)
+        return self._looked(When.BATCH, self.books.next_sequence, [finding])
+
     def on_rows(self, sweep: Sweep) -> list[Finding]:
         """Judge rows of the history database."""
         if self.is_lost or sweep.next_event > self.books.next_event:

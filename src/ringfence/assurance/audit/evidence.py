@@ -35,10 +35,10 @@ class Evidence:
         cut_at: Sequence[int],
         place: int = 0,
         database: Path | None = None,
-        journal: Path | None = None,
+        disk: Any = None,
         chain: ChainReader | None = None,
     ) -> None:
-        """`cuts(sequence)` gives a fresh copy of the engine's tables at one of `cut_at`."""
+        """`cuts(sequence)` gives a fresh copy of the engine's tables at one of `cut_at`; `disk` has the journal."""
         self.batches = [_writable(batch) for batch in batches]
         self.place = place
         self.cut_at = list(cut_at)
@@ -48,8 +48,9 @@ class Evidence:
         self.planted_batch = 0
         """Where a planted event stands."""
         self.frames: list[Frame] = []
-        self.database, self.journal, self.chain = database, journal, chain
-        self.notes: dict[str, Any] = {}
+        self.database, self.disk, self.chain = database, disk, chain
+        self.later_cut: State | None = None
+        """Another cut, after the planted one."""
 
     # ---- where to plant
 
@@ -82,12 +83,15 @@ class Evidence:
     def cut(self) -> State:
         """Return the tables of a cut, to be changed."""
         if self.planted_cut is None:
-            self.planted_cut = self._load(self.cut_at[self.place * len(self.cut_at) // PLACES])
+            self.planted_cut = self.true_cut(self.cut_at[self.place * len(self.cut_at) // PLACES])
         return self.planted_cut
+
+    def true_cut(self, sequence: int) -> State:
+        return self._load(sequence)
 
     def rows(self, name: str, where: Callable[[Any], Any]) -> Any:
         """Return the record of a table of the cut at this place: `where` says which rows are candidates."""
-        table = getattr(Cut.of(self.cut()), name)
+        table = getattr(Cut(self.cut(), None), name)
         return table[self.pick(np.flatnonzero(where(table)))]
 
 

@@ -2,20 +2,52 @@
 
 import numpy as np
 
-from ringfence.assurance.audit.arithmetic import own_margin
+from ringfence.assurance.audit.arithmetic import nearest, own_margin
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
-from ringfence.messages.commands import HaltScope, InstrumentState
+from ringfence.messages.batch import Batch
+from ringfence.messages.commands import Command, ContractKind, HaltScope, InstrumentState
+from ringfence.messages.events import Event
+from ringfence.messages.records import COMMAND, EVENT
 
 _STALE_NS = 30 * 10**9
 Holding = tuple[int, ...]
 
 
 def _owe(evidence: Evidence) -> None:
-    """The books themselves come to a debt that nobody acts on, twice in a row."""
-    evidence.notes["owes"] = True
+    """The mark falls to a hundredth, and nobody is liquidated: neither in the feed nor in the engine's tables."""
+    state = evidence.cut()
+    sequence = int(state.header["sequence"])
+    del evidence.batches[next(n for n, b in enumerate(evidence.batches) if b.next_sequence == sequence) + 1 :]
+    positions = state.positions[: int(state.header["n_positions"])]
+    longs = (positions["qty"] > 0) & (positions["leverage"] == 0) & (positions["account"] != state.header["fund_account"])
+    symbol = int(positions["symbol"][evidence.pick(np.flatnonzero(longs))])
+    row = state.instruments[symbol]
+    mark = int(row["mark"]) // 100
+    for later, kind, event in ((state, Command.MARK, Event.MARKED), (None, Command.TICK, Event.TICKED)):
+        if later is None:
+            later = evidence.later_cut = evidence.true_cut(sequence)
+            for name in ("instruments", "margins", "positions"):
+                getattr(later, name)[: len(getattr(state, name))] = getattr(state, name)
+            later.set_header_bytes(state.header_bytes())
+        last = evidence.batches[-1]
+        now, ask, say = last.timestamp_ns + 10**9, np.zeros(1, COMMAND), np.zeros(1, EVENT)
+        ask["kind"], ask["symbol"], ask["qty"] = kind, symbol, mark
+        say["kind"], say["symbol"], say["qty"], say["sequence"] = event, symbol, mark, last.next_sequence
+        evidence.batches.append(Batch(last.next_sequence, now, last.first_event + len(last.events), ask, say))
+        later.header["sequence"] += 1
+        later.header["event_count"] += 1
+        later.header["pending"] = 0
+    for later in (state, evidence.later_cut):
+        assert later is not None
+        later.header["epoch"] += 1
+        of = later.instruments[symbol]
+        of["mark"], of["marked_ns"] = mark, evidence.batches[-2].timestamp_ns
+        value = int(of["factor"])
+        inverse = of["kind"] == ContractKind.INVERSE
+        of["mark_lot_value"] = nearest(value * 100, mark) if inverse else nearest(value * mark, 100)
 
 
 class NobodyOwes(Law):

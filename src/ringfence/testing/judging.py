@@ -1,0 +1,83 @@
+"""Shows evidence to the real judges, in the order in which it would have come to them."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import create_engine
+
+from ringfence.assurance.audit.auditor import Auditor
+from ringfence.assurance.audit.cuts import Cut
+from ringfence.assurance.audit.evidence import Evidence
+from ringfence.assurance.audit.finding import Finding
+from ringfence.assurance.audit.rows import TABLES, Place, read_sweep
+from ringfence.exchange.journal import JournalError, JournalReader
+from ringfence.units.time import NS_PER_SECOND
+
+
+class Verdict(NamedTuple):
+    """The first that any judge had to say."""
+
+    stage: str
+    """What was looked at: batch, second, cut, frame, bytes, sweep, chain."""
+    batch: int
+    """Which batch it was, -1 = none."""
+    findings: list[Finding]
+
+
+def judge(evidence: Evidence, *, stages: str = "batch cut frame bytes sweep chain") -> Verdict | None:
+    """Return the first verdict, None if all is well as far as anybody can see."""
+    wanted = stages.split()
+    auditor = Auditor()
+    cuts = _cuts(evidence) if "cut" in wanted else {}
+    for number, batch in enumerate(evidence.batches):
+        if found := auditor.on_batch(batch):
+            return Verdict("batch", number, found)
+        if found := auditor.on_time(batch.timestamp_ns):
+            return Verdict("second", number, found)
+        state = cuts.get(batch.next_sequence)
+        if state is not None and (found := auditor.on_cut(Cut.of(state()))):
+            return Verdict("cut", number, found)
+    if "frame" in wanted:
+        for frame in evidence.frames:
+            if found := auditor.on_frame(frame):
+                return Verdict("frame", -1, found)
+    if "bytes" in wanted and evidence.disk is not None and (found := _read_journal(evidence, auditor)):
+        return Verdict("bytes", -1, found)
+    if "sweep" in wanted and evidence.database is not None:
+        if found := auditor.on_rows(sweep_of(evidence, auditor)):
+            return Verdict("sweep", -1, found)
+    if "chain" in wanted and evidence.chain is not None:
+        if found := auditor.on_chain(evidence.chain, auditor.books.timestamp_ns + NS_PER_SECOND):
+            return Verdict("chain", -1, found)
+    return None
+
+
+def _cuts(evidence: Evidence) -> dict[int, Any]:
+    """Return the cuts that are looked at: the one that was planted into, or all."""
+    if evidence.planted_cut is None:
+        return {sequence: lambda at=sequence: evidence.true_cut(at) for sequence in evidence.cut_at}
+    cuts: dict[int, Any] = {int(evidence.planted_cut.header["sequence"]): lambda: evidence.planted_cut}
+    if evidence.later_cut is not None:
+        cuts[int(evidence.later_cut.header["sequence"])] = lambda: evidence.later_cut
+    return cuts
+
+
+def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:
+    try:
+        reader = JournalReader(evidence.disk)
+        frames = list(reader.frames())
+        reader.check_end(acknowledged=evidence.batches[-1].next_sequence)
+    except JournalError as error:
+        return auditor.on_damage(str(error))
+    del frames
+    return []
+
+
+def sweep_of(evidence: Evidence, auditor: Auditor) -> Any:
+    """Read every block of the history database back, those included that nothing should be in."""
+    engine = create_engine(f"sqlite:///{evidence.database}")
+    last = {table: 0 for table in TABLES}
+    for place in auditor.ledger.blocks:
+        last[place.table] = max(last[place.table], place.block)
+    sweep = read_sweep(engine, [Place(table, block) for table in TABLES for block in range(last[table] + 2)])
+    engine.dispose()
+    return sweep
