@@ -1,5 +1,6 @@
 """Shows evidence to the real judges, in the order in which it would have come to them."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import create_engine
@@ -8,6 +9,8 @@ from ringfence.assurance.audit.auditor import Auditor
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.finding import Finding
+from ringfence.assurance.audit.law import Law
+from ringfence.assurance.audit.laws import LAWS
 from ringfence.assurance.audit.rows import TABLES, Place, read_sweep
 from ringfence.exchange.journal import JournalError, JournalReader
 from ringfence.units.time import NS_PER_SECOND
@@ -23,11 +26,10 @@ class Verdict(NamedTuple):
     findings: list[Finding]
 
 
-def judge(evidence: Evidence, *, stages: str = "batch cut frame bytes sweep chain") -> Verdict | None:
+def judge(evidence: Evidence, *, laws: Sequence[type[Law]] = LAWS) -> Verdict | None:
     """Return the first verdict, None if all is well as far as anybody can see."""
-    wanted = stages.split()
-    auditor = Auditor()
-    cuts = _cuts(evidence) if "cut" in wanted else {}
+    auditor = Auditor(laws=laws)
+    cuts = _cuts(evidence)
     for number, batch in enumerate(evidence.batches):
         if found := auditor.on_batch(batch):
             return Verdict("batch", number, found)
@@ -36,16 +38,14 @@ def judge(evidence: Evidence, *, stages: str = "batch cut frame bytes sweep chai
         state = cuts.get(batch.next_sequence)
         if state is not None and (found := auditor.on_cut(Cut.of(state()))):
             return Verdict("cut", number, found)
-    if "frame" in wanted:
-        for frame in evidence.frames:
-            if found := auditor.on_frame(frame):
-                return Verdict("frame", -1, found)
-    if "bytes" in wanted and evidence.disk is not None and (found := _read_journal(evidence, auditor)):
+    for frame in evidence.frames:
+        if found := auditor.on_frame(frame):
+            return Verdict("frame", -1, found)
+    if evidence.disk is not None and (found := _read_journal(evidence, auditor)):
         return Verdict("bytes", -1, found)
-    if "sweep" in wanted and evidence.database is not None:
-        if found := auditor.on_rows(sweep_of(evidence, auditor)):
-            return Verdict("sweep", -1, found)
-    if "chain" in wanted and evidence.chain is not None:
+    if evidence.database is not None and (found := auditor.on_rows(sweep_of(evidence, auditor))):
+        return Verdict("sweep", -1, found)
+    if evidence.chain is not None:
         if found := auditor.on_chain(evidence.chain, auditor.books.timestamp_ns + NS_PER_SECOND):
             return Verdict("chain", -1, found)
     return None
@@ -64,11 +64,11 @@ def _cuts(evidence: Evidence) -> dict[int, Any]:
 def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:
     try:
         reader = JournalReader(evidence.disk)
-        frames = list(reader.frames())
+        for _ in reader.frames():
+            pass
         reader.check_end(acknowledged=evidence.batches[-1].next_sequence)
     except JournalError as error:
         return auditor.on_damage(str(error))
-    del frames
     return []
 
 

@@ -100,6 +100,8 @@ class Stretch:
 
     def _live(self, seed: int, count: int) -> None:
         commands = turmoil(seed, count=count, accounts=TRADERS)
+        leaves = commands["kind"] == Command.WITHDRAW
+        commands["flags"] = np.where(leaves, OrderFlag.DEMO, commands["flags"])
         for begin in range(0, len(commands), _AT_ONCE):
             number = begin // _AT_ONCE
             self._now_ns += 5 * NS_PER_SECOND if number % 15 else 8 * NS_PER_HOUR

@@ -100,8 +100,9 @@ class Order:
     """An order that is open, or that a command is dealing with at this moment."""
 
     __slots__ = (
-        "account", "display", "filled", "flags", "handle", "in_book", "is_sell", "leaves", "lot_value",
-        "number", "px", "qty", "shown", "slot", "source", "stop_px", "symbol", "type", "untriggered",
+        "account", "clid", "display", "filled", "flags", "handle", "in_book", "is_sell", "leaves", "lot_value",
+        "number", "peg_offset", "px", "qty", "shown", "slot", "source", "stop_px", "symbol", "type",
+        "untriggered",
     )  # fmt: skip
 
     def __init__(self, event: Said, asked: Asked, *, slot: int, number: int) -> None:
@@ -111,10 +112,10 @@ class Order:
         self.qty, self.filled = event.qty, 0
         self.slot, self.number = slot, number
         self.display = -1 if asked.display == DISPLAY_ALL or asked.kind == 0 else asked.display
-        self.flags, self.type = asked.flags, asked.type
+        self.flags, self.type, self.clid = asked.flags, asked.type, asked.clid
         self.source = read_instructions(asked.handle)[0]
         self.untriggered = bool(event.flags & UNTRIGGERED)
-        self.stop_px = event.maker_amount
+        self.stop_px, self.peg_offset = event.maker_amount, event.amount
         self.in_book = False
         self.shown = self.lot_value = 0
 
@@ -395,6 +396,7 @@ class Books:
         of = self.contracts[order.symbol]
         if order.untriggered:
             order.leaves, order.px, order.stop_px = event.qty, event.px, event.maker_amount
+            order.peg_offset = event.amount
         elif not order.in_book:
             order.leaves, order.px = event.qty, event.px
         elif event.flags & KEPT_PRIORITY:
@@ -407,6 +409,8 @@ class Books:
             self._come_to_rest(None)
             self.entering.append(order)
         order.qty = order.filled + order.leaves
+        if event.maker_handle:
+            order.clid = event.maker_handle
 
     def _rejected(self, event: Said) -> None:
         pass

@@ -71,6 +71,27 @@ class Evidence:
         self.planted_batch, index = self.pick(found)
         return self.batches[self.planted_batch].events[index]
 
+    def answer(self, kind: Event, where: Callable[[Any], bool] = lambda event: True) -> Any:
+        """Return an event that is all that its command caused."""
+        alone: set[int] = set()
+        for batch in self.batches:
+            sequences, counts = np.unique(batch.events["sequence"], return_counts=True)
+            alone.update(sequences[counts == 1].tolist())
+        return self.event(kind, lambda event: int(event["sequence"]) in alone and where(event))
+
+    def command_of(self, event: Any) -> Any:
+        """Return the command that caused the event that was chosen."""
+        batch = self.batches[self.planted_batch]
+        return batch.commands[int(event["sequence"]) - batch.first_sequence]
+
+    def drop_events(self, where: Callable[[Batch], Any]) -> None:
+        """Leave events out of every batch, and number the others as if those had never been."""
+        shift = 0
+        for number, batch in enumerate(self.batches):
+            kept = batch.events[~where(batch)]
+            self.batches[number] = batch._replace(events=kept, first_event=batch.first_event - shift)
+            shift += len(batch.events) - len(kept)
+
     def replace_events(self, events: Any) -> None:
         """Put other events into the batch that was chosen, and count on as if nothing were."""
         batch = self.batches[self.planted_batch]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.contract import Contract
-from ringfence.exchange.engine.records import MARGIN, MARGIN_CLASSIC, POSITION
+from ringfence.exchange.engine.records import BLOCK_MEDIUM, MARGIN, MARGIN_CLASSIC, POSITION
 from ringfence.units.limits import ASSETS_MAX, SYMBOL_MAX
 
 Integers = NDArray[np.int64]
@@ -52,7 +52,7 @@ class Recount(NamedTuple):
     wrong_positions: list[int]
     """Rows whose locked margin is not what their contents need; the first of them."""
     wrong_margins: list[tuple[int, int]]
-    """(asset, account) whose locked margin or profit at the marks is not that of their positions."""
+    """(asset, account) whose locked margin, profit at the marks or list is not that of their positions."""
     short: list[tuple[int, int]]
     """(asset, account) whose cross positions are not carried by what there is: the first of them."""
 
@@ -196,11 +196,16 @@ def _recount(
         needed = np.int64(0)
         isolated = np.int64(0)
         classic = (np.int64(m.flags) & MARGIN_CLASSIC) != 0
+        held, strange = np.int64(0), False
         for index in range(np.int64(m.base), np.int64(m.base) + slots):
             p = positions[index]
+            place = index - np.int64(m.base)
+            if slots < BLOCK_MEDIUM:
+                strange |= (np.int64(m.symbols) >> (16 * place)) & 0xFFFF != p.symbol
             if p.account != account:
                 continue
             met += 1
+            held |= np.int64(p.qty != 0) << place
             symbol, qty, cost = np.int64(p.symbol) & SYMBOL_MAX, p.qty, p.cost
             of = symbol * _COLUMNS
             taker, tier, leverage = contracts[of + _TAKER], np.int64(p.tier), np.int64(p.leverage)
@@ -236,7 +241,7 @@ def _recount(
                 wrong_positions[n_wrong[0]] = index
                 n_wrong[0] += 1
             locked_sum += need
-        wrong = np.int64(m.epoch) == epoch and m.unrealised != made_sum
+        wrong = strange or held != np.int64(m.held) or (m.epoch == epoch and m.unrealised != made_sum)
         if is_base:
             owed[asset, account] += locked_sum - m.locked
         else:

@@ -24,9 +24,12 @@ def _drop_event(evidence: Evidence) -> None:
 
 
 def _swap_commands(evidence: Evidence) -> None:
-    candidates = [n for n, batch in enumerate(evidence.batches) if batch.events["sequence"][:1] != batch.events["sequence"][-1:]]
-    batch = evidence.batches[evidence.pick(candidates)]
-    batch.events["sequence"][[0, -1]] = batch.events["sequence"][[-1, 0]]
+    def spans(batch: Batch) -> bool:
+        return len(batch.events) > 1 and batch.events["sequence"][0] != batch.events["sequence"][-1]
+
+    evidence.planted_batch = evidence.pick([n for n, batch in enumerate(evidence.batches) if spans(batch)])
+    batch = evidence.batches[evidence.planted_batch]
+    batch.events[[0, -1]] = batch.events[[-1, 0]]
 
 
 def _go_back_in_time(evidence: Evidence) -> None:

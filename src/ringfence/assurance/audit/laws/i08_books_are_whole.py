@@ -14,19 +14,22 @@ from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event, EventFlag
 
 
+_UNTRIGGERED = 16
+
 
 def _trade_off_price(evidence: Evidence) -> None:
     evidence.event(Event.TRADE)["px"] += 1
 
 
 def _stand_across(evidence: Evidence) -> None:
-    """An order that was accepted at a price that crosses the book, and rested all the same."""
-    event = evidence.event(Event.ACCEPTED, lambda e: e["px"] > 100 and not e["flags"] & EventFlag.UNTRIGGERED)
-    event["px"] = event["px"] + 5_000 if not event["flags"] & SELL else max(1, event["px"] - 5_000)
+    """An order that is asked for at a price that crosses the book, and rests all the same."""
+    event = evidence.answer(Event.ACCEPTED, lambda e: e["px"] > 100 and not e["flags"] & EventFlag.UNTRIGGERED)
+    event["px"] = max(1, event["px"] + (-5_000 if event["flags"] & SELL else 5_000))
+    evidence.command_of(event)["px"] = event["px"]
 
 
 def _break_link(evidence: Evidence) -> None:
-    row = evidence.rows("orders", lambda table: (table["leaves"] > 0) & (table["flags"] & 16 == 0))
+    row = evidence.rows("orders", lambda table: (table["leaves"] > 0) & (table["flags"] & _UNTRIGGERED == 0))
     row["next"] = row["next"] + 1
 
 
@@ -46,13 +49,8 @@ def _move_touch(evidence: Evidence) -> None:
 
 def _level(evidence: Evidence) -> tuple[int, Any]:
     cut = evidence.cut()
-    found = [
-        (row, levels)
-        for levels, _ in cut.ladders.values()
-        for row in np.flatnonzero(levels["qty"]).tolist()
-    ]
-    picked: tuple[int, Any] = evidence.pick(found)
-    return picked
+    order = evidence.rows("orders", lambda table: (table["leaves"] > 0) & (table["flags"] & _UNTRIGGERED == 0))
+    return int(order["px"]), cut.ladders[int(order["symbol"])][0]
 
 
 class BooksAreWhole(Law):

@@ -53,6 +53,11 @@ def _believe_profit(evidence: Evidence) -> None:
     cut.margins["unrealised"][evidence.pick(fresh)] += 1
 
 
+def _hold_nothing(evidence: Evidence) -> None:
+    cut = evidence.cut()
+    cut.margins["held"][evidence.pick(np.flatnonzero(cut.margins["held"]))] = 0
+
+
 class MarginIdentities(Law):
     id = "I10"
     says = "Wallets are what came in and was made, positions what was traded, and locked margins sum up."
@@ -65,6 +70,7 @@ class MarginIdentities(Law):
         Fault("an account that locks a unit less", _unlock_margin),
         Fault("a position in another risk tier", _lower_tier),
         Fault("a cached profit that is too high", _believe_profit),
+        Fault("an account that is said to hold nothing", _hold_nothing),
     )
 
     # ---- event by event
@@ -89,8 +95,8 @@ class MarginIdentities(Law):
         yield from self._positions(cut, books)
         for asset, account in cut.recount(books).wrong_margins:
             row = cut.margins[asset, account]
-            found = f"locked {row['locked']}, profit {row['unrealised']}"
-            what = f"locked margin and profit at the marks of account {account} in asset {asset}"
+            found = f"locked {row['locked']}, profit {row['unrealised']}, holds {row['held']:b}"
+            what = f"what account {account} locks, has made and holds in asset {asset}"
             yield self.broken(cut.sequence, what, "those of its positions", found)
 
     def _wallets(self, cut: Cut, books: Books) -> Findings:

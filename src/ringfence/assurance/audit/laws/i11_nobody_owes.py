@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ringfence.assurance.audit.arithmetic import nearest, own_margin
+from ringfence.assurance.audit.arithmetic import own_margin
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
@@ -17,37 +17,47 @@ Holding = tuple[int, ...]
 
 
 def _owe(evidence: Evidence) -> None:
-    """The mark falls to a hundredth, and nobody is liquidated: neither in the feed nor in the engine's tables."""
-    state = evidence.cut()
-    sequence = int(state.header["sequence"])
+    """A mark falls to almost nothing, and nobody is liquidated: neither in the feed nor in the engine's tables."""
+    first = evidence.cut()
+    sequence = int(first.header["sequence"])
     del evidence.batches[next(n for n, b in enumerate(evidence.batches) if b.next_sequence == sequence) + 1 :]
-    positions = state.positions[: int(state.header["n_positions"])]
-    longs = (positions["qty"] > 0) & (positions["leverage"] == 0) & (positions["account"] != state.header["fund_account"])
-    symbol = int(positions["symbol"][evidence.pick(np.flatnonzero(longs))])
-    row = state.instruments[symbol]
-    mark = int(row["mark"]) // 100
-    for later, kind, event in ((state, Command.MARK, Event.MARKED), (None, Command.TICK, Event.TICKED)):
-        if later is None:
-            later = evidence.later_cut = evidence.true_cut(sequence)
-            for name in ("instruments", "margins", "positions"):
-                getattr(later, name)[: len(getattr(state, name))] = getattr(state, name)
-            later.set_header_bytes(state.header_bytes())
-        last = evidence.batches[-1]
-        now, ask, say = last.timestamp_ns + 10**9, np.zeros(1, COMMAND), np.zeros(1, EVENT)
-        ask["kind"], ask["symbol"], ask["qty"] = kind, symbol, mark
-        say["kind"], say["symbol"], say["qty"], say["sequence"] = event, symbol, mark, last.next_sequence
-        evidence.batches.append(Batch(last.next_sequence, now, last.first_event + len(last.events), ask, say))
-        later.header["sequence"] += 1
-        later.header["event_count"] += 1
-        later.header["pending"] = 0
-    for later in (state, evidence.later_cut):
-        assert later is not None
-        later.header["epoch"] += 1
-        of = later.instruments[symbol]
-        of["mark"], of["marked_ns"] = mark, evidence.batches[-2].timestamp_ns
-        value = int(of["factor"])
-        inverse = of["kind"] == ContractKind.INVERSE
-        of["mark_lot_value"] = nearest(value * 100, mark) if inverse else nearest(value * mark, 100)
+    evidence.frames.clear()
+    evidence.disk = evidence.database = None
+    positions, instruments = first.positions[: int(first.header["n_positions"])], first.instruments
+    held = (positions["qty"] > 0) & (positions["leverage"] == 0)
+    held &= positions["account"] != first.header["fund_account"]
+    held &= instruments["kind"][positions["symbol"]] == ContractKind.INVERSE
+    fallen = int(positions["symbol"][evidence.pick(np.flatnonzero(held))])
+    marked = np.flatnonzero((instruments["mark"] > 0) & (instruments["state"] == InstrumentState.OPEN))
+    marks = {int(n): 100 if n == fallen else int(instruments["mark"][n]) for n in marked}
+    said = [_say(evidence, Command.MARK, Event.MARKED, marks), _say(evidence, Command.TICK, Event.TICKED, {0: 0})]
+    second = evidence.later_cut = evidence.true_cut(sequence)
+    for state, batches in ((first, said[:1]), (second, said)):
+        for batch in batches:
+            state.header["sequence"] += len(batch.commands)
+            state.header["event_count"] += len(batch.events)
+        state.header["pending"] = 0
+        state.header["epoch"] += len(marks)
+        for number, mark in marks.items():
+            of = state.instruments[number]
+            of["mark"], of["marked_ns"] = mark, said[0].timestamp_ns
+        # Of the others the mark is what it was, and so is the value of a lot.
+        state.instruments["mark_lot_value"][fallen] = state.instruments["factor"][fallen]
+
+
+def _say(evidence: Evidence, kind: Command, event: Event, marks: dict[int, int]) -> Batch:
+    """Add a batch, a second later."""
+    last = evidence.batches[-1]
+    commands, events = np.zeros(len(marks), COMMAND), np.zeros(len(marks), EVENT)
+    commands["kind"], events["kind"] = kind, event
+    for rows in (commands, events):
+        rows["symbol"], rows["qty"] = list(marks), list(marks.values())
+    events["sequence"] = last.next_sequence + np.arange(len(marks))
+    batch = Batch(
+        last.next_sequence, last.timestamp_ns + 10**9, last.first_event + len(last.events), commands, events
+    )
+    evidence.batches.append(batch)
+    return batch
 
 
 class NobodyOwes(Law):

@@ -14,12 +14,10 @@ _ASKED = (int(Command.PLACE), int(Command.AMEND))
 
 def _accept_too_much(evidence: Evidence) -> None:
     """An order that no wallet could carry is accepted all the same, and asked for like that."""
-    event = evidence.event(
+    event = evidence.answer(
         Event.ACCEPTED, lambda e: not e["flags"] & UNTRIGGERED and e["symbol"] in (1, 2, 4) and e["qty"] > 0
     )
-    event["qty"] = 2_000_000_000
-    batch = evidence.batches[evidence.planted_batch]
-    batch.commands[int(event["sequence"]) - batch.first_sequence]["qty"] = 2_000_000_000
+    event["qty"] = evidence.command_of(event)["qty"] = 2_000_000_000
 
 
 class MarginAtAcceptance(Law):

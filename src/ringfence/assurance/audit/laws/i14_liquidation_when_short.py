@@ -1,11 +1,13 @@
 """I14: nobody is liquidated who is not short of margin at a fresh mark."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from ringfence.assurance.audit.arithmetic import maintenance, own_margin
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.batch import Batch
 from ringfence.messages.commands import Command, HaltScope, InstrumentState
 from ringfence.messages.events import Event
 
@@ -19,13 +21,15 @@ def _liquidate_the_healthy(evidence: Evidence) -> None:
 
 
 def _at_a_stale_mark(evidence: Evidence) -> None:
-    """The marks before a liquidation were not heard of."""
-    evidence.event(Event.LIQUIDATION)
-    batch = evidence.batches[evidence.planted_batch]
-    evidence.batches[evidence.planted_batch] = batch._replace(timestamp_ns=batch.timestamp_ns)
-    for number in range(evidence.planted_batch + 1):
-        events = evidence.batches[number].events
-        events["kind"][events["kind"] == Event.MARKED] = Event.TICKED
+    """The marks of the minute before a liquidation were never said."""
+    event = evidence.event(Event.LIQUIDATION)
+    symbol, now = int(event["symbol"]), evidence.batches[evidence.planted_batch].timestamp_ns
+
+    def unheard(batch: Batch) -> Any:
+        is_mark = (batch.events["kind"] == Event.MARKED) & (batch.events["symbol"] == symbol)
+        return is_mark & (now - 2 * _STALE_NS < batch.timestamp_ns <= now)
+
+    evidence.drop_events(unheard)
 
 
 class LiquidationWhenShort(Law):
