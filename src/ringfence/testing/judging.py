@@ -1,6 +1,7 @@
 """Shows evidence to the real judges, in the order in which it would have come to them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import create_engine
@@ -12,6 +13,8 @@ from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Law
 from ringfence.assurance.audit.laws import LAWS
 from ringfence.assurance.audit.rows import TABLES, Place, read_sweep
+from ringfence.exchange.engine.snapshot import parts
+from ringfence.exchange.engine.state import State
 from ringfence.exchange.journal import JournalError, JournalReader
 from ringfence.units.time import NS_PER_SECOND
 
@@ -36,7 +39,7 @@ def judge(evidence: Evidence, *, laws: Sequence[type[Law]] = LAWS) -> Verdict | 
         if found := auditor.on_time(batch.timestamp_ns):
             return Verdict("second", number, found)
         state = cuts.get(batch.next_sequence)
-        if state is not None and (found := auditor.on_cut(Cut.of(state()))):
+        if state is not None and (found := auditor.on_cut(_cut_of(evidence, state()))):
             return Verdict("cut", number, found)
     for frame in evidence.frames:
         if found := auditor.on_frame(frame):
@@ -59,6 +62,18 @@ def _cuts(evidence: Evidence) -> dict[int, Any]:
     if evidence.later_cut is not None:
         cuts[int(evidence.later_cut.header["sequence"])] = lambda: evidence.later_cut
     return cuts
+
+
+def _cut_of(evidence: Evidence, state: State) -> Cut | Path:
+    """Return the cut, or a file of it with a bit flipped."""
+    if evidence.flip_cut_at < 0:
+        return Cut.of(state)
+    raw = bytearray(b"".join(map(bytes, parts(state))))
+    raw[int(len(raw) * evidence.flip_cut_at)] ^= 1
+    assert evidence.database is not None
+    path = evidence.database.with_name("flipped.cut")
+    path.write_bytes(raw)
+    return path
 
 
 def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:

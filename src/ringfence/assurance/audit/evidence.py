@@ -49,6 +49,8 @@ class Evidence:
         """Where a planted event stands."""
         self.frames: list[Frame] = []
         self.database, self.disk, self.chain = database, disk, chain
+        self.flip_cut_at = -1.0
+        """A cut's file in which a bit is flipped, and how far in."""
         self.later_cut: State | None = None
         """Another cut, after the planted one."""
 

@@ -101,6 +101,12 @@ class FundingAtTheStamp(Law):
             yield self._say(event, "the payment after this one", books.next_funding_ns(of), event.qty)
         if event.amount != next_rate_e8(of):
             yield self._say(event, "the rate that the samples of the period make", next_rate_e8(of), event.amount)
+        before = of.premium_sum_e8, of.premium_count, of.funding_rate_e8
+        of.premium_sum_e8, of.premium_count, of.funding_rate_e8 = 0, 0, event.amount
+        indicated = next_rate_e8(of)
+        of.premium_sum_e8, of.premium_count, of.funding_rate_e8 = before
+        if event.maker_amount != indicated:
+            yield self._say(event, "the rate after the next, before any sample", indicated, event.maker_amount)
         if of.mark and of.funding_rate_e8:
             holders, total = self._paid.get(event.symbol, (set(), 0))
             held = {a for a, s in _holders(books, event.symbol) if books.qty[s]}
