@@ -48,9 +48,9 @@ def judge(evidence: Evidence, *, laws: Sequence[type[Law]] = LAWS) -> Verdict | 
         return Verdict("bytes", -1, found)
     if evidence.database is not None and (found := auditor.on_rows(sweep_of(evidence, auditor))):
         return Verdict("sweep", -1, found)
-    if evidence.chain is not None:
-        if found := auditor.on_chain(evidence.chain, auditor.books.timestamp_ns + NS_PER_SECOND):
-            return Verdict("chain", -1, found)
+    now_ns = auditor.books.timestamp_ns + NS_PER_SECOND
+    if evidence.chain is not None and (found := auditor.on_chain(evidence.chain, now_ns)):
+        return Verdict("chain", -1, found)
     return None
 
 
@@ -90,7 +90,7 @@ def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:
 def sweep_of(evidence: Evidence, auditor: Auditor) -> Any:
     """Read every block of the history database back, those included that nothing should be in."""
     engine = create_engine(f"sqlite:///{evidence.database}")
-    last = {table: 0 for table in TABLES}
+    last = dict.fromkeys(TABLES, 0)
     for place in auditor.ledger.blocks:
         last[place.table] = max(last[place.table], place.block)
     sweep = read_sweep(engine, [Place(table, block) for table in TABLES for block in range(last[table] + 2)])
