@@ -132,6 +132,5 @@ class Book:
         else:
             order.shown -= qty
         if order.display > 0 and order.shown == 0 and order.leaves > 0:
-            self.remove(order)
             order.show_next_slice()
-            self.add(order)
+            self.side(order.sell).levels[order.px].displayed.move_to_end(order.slot)
