@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ringfence.exchange import disk
 from ringfence.exchange.feed import (
     FeedReader,
     FeedWriteError,
@@ -22,7 +23,6 @@ from ringfence.exchange.feed import (
     published_below,
     segment,
 )
-from ringfence.exchange.feed import writer as feed_writer
 from ringfence.exchange.journal import Journal, JournalCorruptError, RealDisk
 from ringfence.exchange.sequencer import Sequencer, recover, recovery, snapshots
 from ringfence.testing.play import START_NS, opening
@@ -173,7 +173,7 @@ def a_torn_tail_in_the_journal(directory: Path) -> None:
 
 
 def a_snapshot_was_being_written(directory: Path) -> None:
-    (directory / "snapshots" / "00000000000000009999.writing").write_bytes(b"half a snapshot")
+    (directory / "snapshots" / "00000000000000009999.snapshot.new").write_bytes(b"half a snapshot")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_a_feed_that_does_not_fit_the_disk_is_continued_after_a_restart(
             return pwrite if name == "pwrite" else getattr(os, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(feed_writer, "os", Full())
+        patch.setattr(disk, "os", Full())
         with pytest.raises(FeedWriteError, match="safe in the journal"):
             recover(copy)
     assert 0 < published_below(copy / "feed") < published_below(straight[0] / "feed")

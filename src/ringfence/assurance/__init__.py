@@ -1,6 +1,8 @@
-"""Judges: they read what the exchange did, compute it again, and the only thing they can do is halt.
+"""The judges. They read what everybody can read, and the only thing that they can do is halt.
 
-| package | what is in it                                                       |
-|---------|---------------------------------------------------------------------|
-| shadow  | the exchange rules a second time, in plain integers: slow and obvious |
+| package | what is in it                                                                     |
+|---------|-----------------------------------------------------------------------------------|
+| shadow  | the exchange again: slow, exact, obvious                                          |
+| audit   | one law a file, the auditor's own books, findings                                 |
+| halting | who may lift a halt, what they sign, and what the core asks before it obeys       |
 """

@@ -14,25 +14,21 @@ import os
 import signal
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import uvloop
 
+from ringfence.commitments import load_keys
+from ringfence.daemons.gatekeeper import Gatekeeper
 from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
 from ringfence.exchange.journal import JournalError, JournalReadError, JournalWriteError
-from ringfence.exchange.sequencer import Sequencer, recover
-from ringfence.messages.commands import Command
-from ringfence.messages.records import COMMAND, RECORD_BYTES
-from ringfence.units.time import NS_PER_MINUTE
+from ringfence.exchange.sequencer import Alarm, Committer, Inbox, InvalidSubmissionError, Sequencer, recover
+from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger("ringfence.core")
 
-BATCH_SLOTS_MAX = 4096
-QUEUE_SLOTS_MAX = 65_536
 SNAPSHOT_EVERY = 1_000_000
 EXIT_CORRUPT, EXIT_BUG, EXIT_DISK, EXIT_LOCKED = 65, 70, 74, 75
 _ORIGIN_MAX = 2**16 - 1
@@ -41,30 +37,26 @@ _ORIGIN_MAX = 2**16 - 1
 class Core:
     """What has arrived, and the loop that turns it into batches."""
 
-    def __init__(self, sequencer: Sequencer) -> None:
+    def __init__(self, sequencer: Sequencer, committer: Committer, gatekeeper: Gatekeeper) -> None:
         self.sequencer = sequencer
+        self._committer, self._gatekeeper = committer, gatekeeper
         self.lines: set[Line] = set()
-        self._queue: deque[bytes] = deque()
-        self.queued_slots = 0
+        self.inbox = Inbox()
         self._arrived = asyncio.Event()
         self.stopping = False
-        self._next_minute_ns = 0
+        self._alarm = Alarm()
         self._origins = 0
 
     def next_origin(self) -> int:
         self._origins = self._origins % _ORIGIN_MAX + 1
         return self._origins
 
-    @property
-    def queue_is_full(self) -> bool:
-        return self.queued_slots >= QUEUE_SLOTS_MAX
-
-    def enqueue(self, slots: bytes) -> None:
-        was_full = self.queue_is_full
-        self._queue.append(slots)
-        self.queued_slots += len(slots) // RECORD_BYTES
+    def submit(self, slots: bytes, *, origin: int) -> None:
+        """Take what a gateway sent. Raises InvalidSubmissionError."""
+        was_full = self.inbox.is_full
+        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin)
         self._arrived.set()
-        if self.queue_is_full and not was_full:
+        if self.inbox.is_full and not was_full:
             self.tell_lines()
 
     def stop(self) -> None:
@@ -73,20 +65,7 @@ class Core:
 
     def tell_lines(self) -> None:
         for line in self.lines:
-            line.tell(self.sequencer.next_sequence, queue_is_full=self.queue_is_full)
-
-    def _take(self) -> bytes:
-        """Return what goes into the next batch: whole submissions, in order of arrival."""
-        parts: list[bytes] = []
-        slots = 0
-        while self._queue:
-            size = len(self._queue[0]) // RECORD_BYTES
-            if parts and slots + size > BATCH_SLOTS_MAX:
-                break
-            parts.append(self._queue.popleft())
-            slots += size
-        self.queued_slots -= slots
-        return b"".join(parts)
+            line.tell(self.sequencer.next_sequence, queue_is_full=self.inbox.is_full)
 
     async def run(self) -> None:
         """Apply batches until asked to stop; then finish what has arrived."""
@@ -97,14 +76,17 @@ class Core:
             while True:
                 if timer.done():
                     timer.result()
-                if not self._queue:
+                if not self.inbox:
                     if self.stopping:
                         return
                     self._arrived.clear()
                     await self._arrived.wait()
                     continue
-                await self.sequencer.apply(self._take(), timestamp_ns=time.time_ns())
+                batch = await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
                 self.tell_lines()
+                self._committer.take(batch)
+                # Here and only here the tables are of what was published: no batch is under way.
+                self._committer.begin(now_ns=time.time_ns(), journal=self.sequencer.journal_head)
                 if self.sequencer.engine.has_more_to_do:
                     self._tick()  # behind what has arrived meanwhile: nobody waits for all accounts
                 if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
@@ -113,21 +95,28 @@ class Core:
             timer.cancel()
 
     def _tick(self) -> None:
-        row = np.zeros(1, COMMAND)
-        row["kind"] = Command.TICK
-        self.enqueue(row.tobytes())
+        self.inbox.tick()
+        self._arrived.set()
 
     async def _watch_clock(self) -> None:
-        """Say that time passes: when the engine waits for it, and at each full minute."""
+        """Say that time passes, and see whether a snapshot is done."""
         while True:
-            now = time.time_ns()
-            due = self.sequencer.engine.wake_at_ns
-            if now >= self._next_minute_ns or (due and now >= due):
-                self._next_minute_ns = now - now % NS_PER_MINUTE + NS_PER_MINUTE
+            if self._alarm.is_due(time.time_ns(), wake_at_ns=self.sequencer.engine.wake_at_ns):
                 self._tick()
             if self.sequencer.collect_snapshot() is False:
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
+            await self._commit()
             await asyncio.sleep(0.05)
+
+    async def _commit(self) -> None:
+        """Write a root that is ready. Without one trading goes on; the judges see that it is missing."""
+        try:
+            if (ready := self._committer.collect(now_ns=time.time_ns())) is not None:
+                loop = asyncio.get_running_loop()
+                self._gatekeeper.note(await loop.run_in_executor(None, self._committer.write, ready))
+        except OSError as error:
+            log.error("no state root was written, the next one is tried: %s", error)
+            self._committer.start_over()
 
 
 class Line(asyncio.Protocol):
@@ -142,7 +131,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._core.lines.add(self)
-        self.tell(self._core.sequencer.next_sequence, queue_is_full=self._core.queue_is_full)
+        self.tell(self._core.sequencer.next_sequence, queue_is_full=self._core.inbox.is_full)
 
     def tell(self, next_sequence: int, *, queue_is_full: bool) -> None:
         if self._transport and self._transport.get_write_buffer_size() < 1 << 16:
@@ -164,12 +153,10 @@ class Line(asyncio.Protocol):
         del self._received[:offset]
 
     def _accept(self, slots: bytes) -> None:
-        records = np.frombuffer(bytearray(slots), COMMAND)
-        if records["kind"][0] == Command.DATA:
-            self._refuse("a message begins with text that belongs to no command")
-            return
-        records["origin"] = np.where(records["kind"] == Command.DATA, records["origin"], self._origin)
-        self._core.enqueue(records.tobytes())
+        try:
+            self._core.submit(slots, origin=self._origin)
+        except InvalidSubmissionError as error:
+            self._refuse(str(error))
 
     def _refuse(self, why: str) -> None:
         log.error("gateway %d was cut off: %s; nothing of the message was applied", self._origin, why)
@@ -209,7 +196,14 @@ async def serve(directory: Path) -> int:
         log.critical("the engine met an impossible state while replaying the journal", exc_info=True)
         return EXIT_BUG
     sequencer = Sequencer(recovered, directory)
-    core = Core(sequencer)
+    try:
+        keys = load_keys(directory)
+        committer = Committer(sequencer.engine, directory, keys)
+        gatekeeper = Gatekeeper(directory, sequencer.engine, keys)
+    except (OSError, ValueError) as error:
+        log.critical("the chain of state roots cannot be continued: %s", error)
+        return EXIT_CORRUPT
+    core = Core(sequencer, committer, gatekeeper)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, core.stop)
@@ -233,6 +227,7 @@ async def serve(directory: Path) -> int:
         return EXIT_BUG
     finally:
         server.close()
+        committer.close()
     sequencer.close(snapshot=True)
     log.info("stopped at sequence %d", sequencer.next_sequence)
     return 0

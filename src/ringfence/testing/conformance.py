@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ringfence.exchange.journal import Disk
+from ringfence.exchange.disk import Disk
 
 
 def check_disk(disk: Disk) -> None:
@@ -39,10 +39,29 @@ def check_disk(disk: Disk) -> None:
     assert disk.read("a.other") == b""
     assert disk.names(".part") == ["a.part", "b.part"]
     assert disk.names(".none") == []
+    disk.put("a.part", b"in ", memoryview(b"two parts"))
+    assert disk.read("a.part") == b"in two parts"
     disk.remove("a.part")
+    assert not disk.exists("a.part")
     assert disk.names("") == ["a.other", "b.part"]
     disk.create("a.part", 4).close()
     assert disk.read("a.part") == bytes(4)
+
+    grown = disk.begin("grown")
+    grown.write_at(0, b"hello, world")
+    reader = disk.open_to_read("grown")
+    assert reader.read_at(7, 100) == b"world"
+    grown.truncate(5)
+    assert reader.read_at(0, 100) == disk.read("grown") == b"hello"
+    grown.sync()
+    disk.sync_names()
+    disk.begin("grown").close()
+    assert disk.size("grown") == 0
+    assert not reader.is_removed()
+    disk.remove("grown")
+    assert reader.is_removed()
+    grown.close()
+    reader.close()
     for missing in (disk.read, disk.size, disk.open, disk.remove):
         assert _refuses(FileNotFoundError, lambda missing=missing: missing("nowhere"))  # type: ignore[misc]
 

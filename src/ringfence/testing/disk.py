@@ -2,16 +2,24 @@
 
 What the process sees is the page cache; what a power cut leaves is decided sector by sector from what
 was synced and what was not. `kill()` is the end of the process alone: the cache survives.
+
+A sector that was being written may hold the old or the new bytes; on a disk with `damages` also zeros, a
+copy of another sector, or the new bytes with one bit flipped. Bytes that were durable and would not
+have changed are never touched: that a sector is written whole or not at all is what the journal assumes.
 """
 
 import errno
 import os
 import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ringfence.exchange.journal import DiskFile
+from ringfence.exchange.disk import ASIDE, DiskFile
 
 SECTOR_BYTES = 512
+DAMAGES = ("zero", "stale", "flip")
+_CUT = b""
+"""The data of a pending write that cuts the file at its offset: no write is empty."""
 
 
 class PowerCutError(Exception):
@@ -35,27 +43,54 @@ class _Content:
         end = offset + len(data)
         self.cached.extend(bytes(max(0, end - len(self.cached))))
         self.cached[offset:end] = data
-        self.pending.append(_Write(offset, data))
+        if data:
+            self.pending.append(_Write(offset, data))
+
+    def cut(self, size: int) -> None:
+        del self.cached[size:]
+        self.pending.append(_Write(size, _CUT))
 
     def sync(self) -> None:
         for write in self.pending:
             self._harden(write.offset, write.data)
         self.pending.clear()
 
-    def lose(self, rng: random.Random) -> None:
+    def lose(self, rng: random.Random, damages: Sequence[str]) -> None:
         """Let the disk have none, some sectors or all of what was not synced, and forget the rest."""
         for write in self.pending:
-            sectors = _sectors(write)
+            sectors = _sectors(write) or [write]
             fate = rng.choice(("none", "prefix", "some", "all"))
             if fate == "prefix":
                 sectors = sectors[: rng.randrange(len(sectors) + 1)]
             elif fate == "some":
                 sectors = [sector for sector in sectors if rng.random() < 0.5]
             for sector in sectors if fate != "none" else []:
-                self._harden(sector.offset, sector.data)
+                data = sector.data
+                if damages and rng.random() < 0.2:
+                    data = self._damaged(sector, rng, rng.choice(damages))
+                self._harden(sector.offset, data)
         self.pending.clear()
 
+    def _damaged(self, sector: _Write, rng: random.Random, damage: str) -> bytes:
+        """Return what stands in a sector instead of the bytes that were to be written."""
+        offset, data = sector
+        if not data or self.durable[offset : offset + len(data)] == data:
+            return data
+        if damage == "zero":
+            return bytes(len(data))
+        if damage == "stale":
+            begin = (
+                rng.randrange(len(self.durable) // SECTOR_BYTES + 1) * SECTOR_BYTES + offset % SECTOR_BYTES
+            )
+            return bytes(self.durable[begin : begin + len(data)]).ljust(len(data), b"\0")
+        flipped = bytearray(data)
+        flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        return bytes(flipped)
+
     def _harden(self, offset: int, data: bytes) -> None:
+        if data == _CUT:
+            del self.durable[offset:]
+            return
         end = offset + len(data)
         self.durable.extend(bytes(max(0, end - len(self.durable))))
         self.durable[offset:end] = data
@@ -87,6 +122,21 @@ class _File:
         self._content.write(offset, data)
         self._disk.step()
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        assert self._is_open
+        error = self._disk.error_due("read")
+        if error:
+            raise error
+        return bytes(self._content.cached[offset : offset + size])
+
+    def truncate(self, size: int) -> None:
+        assert self._is_open
+        self._content.cut(size)
+        self._disk.step()
+
+    def is_removed(self) -> bool:
+        return not self._disk.holds(self._content)
+
     def sync(self) -> None:
         assert self._is_open
         self._disk.step()
@@ -94,7 +144,7 @@ class _File:
         if error:
             # The kernel gives up on the pages and believes them to be clean: the cache still shows
             # them, and the next sync has nothing to do.
-            self._content.lose(self._disk.rng)
+            self._content.lose(self._disk.rng, self._disk.damages)
             raise error
         self._content.sync()
         self._disk.step()
@@ -106,8 +156,9 @@ class _File:
 class SimulatedDisk:
     """A `Disk` whose faults are planned by the test and whose chance is seeded."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int | str = 0, *, damages: Sequence[str] = ()) -> None:
         self.rng = random.Random(f"disk {seed}")
+        self.damages = damages
         self._files: dict[str, _Content] = {}
         self._durable_names: dict[str, _Content] = {}
         self._faults: dict[str, tuple[int, int]] = {}
@@ -126,6 +177,9 @@ class SimulatedDisk:
             raise error
         cached = self._find(name).cached
         return bytes(cached[offset : len(cached) if size < 0 else offset + size])
+
+    def exists(self, name: str) -> bool:
+        return name in self._files
 
     def size(self, name: str) -> int:
         return len(self._find(name).cached)
@@ -146,15 +200,27 @@ class SimulatedDisk:
         self._sync_directory()
         return _File(self, content)
 
+    def begin(self, name: str) -> DiskFile:
+        error = self.error_due("create")
+        if error:
+            raise error
+        if name not in self._files:
+            self._files[name] = _Content()
+        file = _File(self, self._files[name])
+        file.truncate(0)
+        return file
+
     def open(self, name: str) -> DiskFile:
         return _File(self, self._find(name))
 
-    def put(self, name: str, data: bytes) -> None:
-        aside = self._files[name + ".new"] = _Content()
+    open_to_read = open
+
+    def put(self, name: str, *parts: bytes | memoryview) -> None:
+        aside = self._files[name + ASIDE] = _Content()
         file = _File(self, aside)
-        file.write_at(0, data)
+        file.write_at(0, b"".join(parts))
         file.sync()
-        self._files[name] = self._files.pop(name + ".new")
+        self._files[name] = self._files.pop(name + ASIDE)
         self.step()
         self._sync_directory()
 
@@ -162,6 +228,12 @@ class SimulatedDisk:
         self._find(name)
         del self._files[name]
         self.step()
+        self._sync_directory()
+
+    def sync_names(self) -> None:
+        error = self.error_due("sync")
+        if error:
+            raise error
         self._sync_directory()
 
     # ---- what a test does to it
@@ -192,7 +264,7 @@ class SimulatedDisk:
             if self._files[name] is not self._durable_names[name] and self.rng.random() < 0.5:
                 names[name] = self._files[name]  # a rename over it that the directory had not synced
         for content in names.values():
-            content.lose(self.rng)
+            content.lose(self.rng, self.damages)
             content.cached = bytearray(content.durable)
         self._files, self._durable_names = names, dict(names)
         self._calm()
@@ -225,6 +297,9 @@ class SimulatedDisk:
             return None
         del self._faults[operation]
         return OSError(code, os.strerror(code))
+
+    def holds(self, content: _Content) -> bool:
+        return any(content is held for held in self._files.values())
 
     def _calm(self) -> None:
         self._faults.clear()

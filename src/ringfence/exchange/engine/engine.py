@@ -2,6 +2,7 @@
 
 import ctypes
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,14 +109,16 @@ class Engine:
     @property
     def has_more_to_do(self) -> bool:
         """Whether a command left something over that TICKs go on with, at once and until nothing is left."""
-        return bool(self.state.header["pending"])
+        return bool(self.state.header["pending"]) and not self.state.header["halted"]
 
     @property
     def wake_at_ns(self) -> int:
         """When the next TICK has something to do, 0 = nothing is waiting."""
         header = self.state.header
-        due = [int(header[name]) for name in ("next_timer_ns", "day_ends_ns", "next_due_ns") if header[name]]
-        return min(due, default=0)
+        names = ("next_reopen_ns", "next_timer_ns", "day_ends_ns", "next_due_ns")
+        # Cancel-only takes timers; a venue that is halted waits for nothing but its reopening.
+        waiting = names[: (4, 3, 1)[int(header["halted"])]]
+        return min((int(header[name]) for name in waiting if header[name]), default=0)
 
     def digest(self) -> bytes:
         """Return 16 bytes that are equal exactly where two engines would go on identically."""
@@ -126,6 +129,15 @@ class Engine:
     def save(self, path: Path) -> None:
         """Write a snapshot and sync it; the caller renames it into place."""
         snapshot.save(self.state, path)
+
+    def snapshot(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of a snapshot; the engine must not step before the last one was taken."""
+        return snapshot.parts(self.state)
+
+    @classmethod
+    def restore(cls, raw: bytes, *, name: str) -> Self:
+        """Return the engine of a snapshot's bytes. Raises SnapshotError (a ValueError) if they are no good."""
+        return cls(state=snapshot.restore(np.frombuffer(raw, np.uint8), name=name))
 
     @classmethod
     def load(cls, path: Path) -> Self:

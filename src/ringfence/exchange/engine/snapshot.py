@@ -5,12 +5,14 @@ Levels, bit maps and clOrdIDs are rebuilt from the orders.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from ringfence.exchange.engine.ladder import words_per_side
 from ringfence.exchange.engine.records import LEVEL, ORDER_SELL, ORDER_UNTRIGGERED
@@ -18,7 +20,7 @@ from ringfence.exchange.engine.state import State
 from ringfence.messages.records import VERSION
 from ringfence.units.limits import ASSETS_MAX
 
-_MAGIC = b"RFSNAP02"
+_MAGIC = b"RFSNAP03"
 _CHECKSUM_BYTES = 16
 
 
@@ -37,6 +39,15 @@ class Index(msgspec.Struct, frozen=True):
 
 def save(state: State, path: Path) -> None:
     """Write a snapshot and sync it; the caller renames it into place."""
+    with open(path, "wb") as file:
+        for part in parts(state):
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def parts(state: State) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a snapshot piece by piece; views of the tables, so the state must not move meanwhile."""
     used = state.used()
     index = msgspec.json.encode(
         Index(
@@ -47,41 +58,42 @@ def save(state: State, path: Path) -> None:
         )
     )
     checksum = xxhash.xxh3_128()
-    with open(path, "wb") as file:
-        for part in (_MAGIC, len(index).to_bytes(8, "little"), index):
-            checksum.update(part)
-            file.write(part)
-        for table in used.values():
-            raw = table.view(np.uint8)
-            checksum.update(raw.data)
-            file.write(raw.data)
-        file.write(checksum.digest())
-        file.flush()
-        os.fsync(file.fileno())
+    for part in (_MAGIC, len(index).to_bytes(8, "little"), index):
+        checksum.update(part)
+        yield part
+    for table in used.values():
+        raw = table.view(np.uint8).data
+        checksum.update(raw)
+        yield raw
+    yield checksum.digest()
 
 
 def load(path: Path) -> State:
-    """Return the state of a snapshot file; the clOrdID table is empty until the kernel refills it.
+    """Return the state of a snapshot file. Raises SnapshotError."""
+    return restore(np.fromfile(path, np.uint8), name=path.name)
 
-    Raises SnapshotError if the file is incomplete, damaged or of another version.
+
+def restore(raw: NDArray[np.uint8], *, name: str) -> State:
+    """Return the state of a snapshot's bytes; the clOrdID table is empty until the kernel refills it.
+
+    Raises SnapshotError, which says `name`, if they are incomplete, damaged or of another version.
     """
-    raw = np.fromfile(path, np.uint8)
     start = len(_MAGIC) + 8
     if len(raw) < start + _CHECKSUM_BYTES or raw[: len(_MAGIC)].tobytes() != _MAGIC:
-        raise SnapshotError(f"{path.name} is not a snapshot; nothing was loaded")
+        raise SnapshotError(f"{name} is not a snapshot; nothing was loaded")
     if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES].data).digest() != raw[-_CHECKSUM_BYTES:].tobytes():
-        raise SnapshotError(f"{path.name} is damaged: its checksum does not match; nothing was loaded")
+        raise SnapshotError(f"{name} is damaged: its checksum does not match; nothing was loaded")
     length = int.from_bytes(raw[len(_MAGIC) : start].tobytes(), "little")
     index = msgspec.json.decode(raw[start : start + length].tobytes(), type=Index)
     if index.version != VERSION:
         raise SnapshotError(
-            f"{path.name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
+            f"{name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
         )
     state = _state_of_size(index.sizes)
     state.set_header_bytes(bytes.fromhex(index.header))
     at = start + length
-    for name, table in state.used().items():
-        size = index.sizes[name] * table.dtype.itemsize
+    for which, table in state.used().items():
+        size = index.sizes[which] * table.dtype.itemsize
         table.view(np.uint8)[:] = raw[at : at + size]
         at += size
     for field in ("p_levels", "p_words", "cap_levels", "cap_words"):

@@ -1,8 +1,8 @@
 """Batches in order, as fast or slow as the reader likes."""
 
-import os
 from pathlib import Path
 
+from ringfence.exchange.disk import Disk, DiskFile, disk_at
 from ringfence.exchange.feed import segment
 from ringfence.messages.batch import Batch
 
@@ -14,16 +14,16 @@ class FeedReader:
     one that is still being written, or written again.
     """
 
-    def __init__(self, directory: Path, *, next_sequence: int = 0) -> None:
-        self._directory = directory
+    def __init__(self, place: Path | Disk, *, next_sequence: int = 0) -> None:
+        self._disk = disk_at(place)
         self.next_sequence = next_sequence
-        self._descriptor = -1
+        self._file: DiskFile | None = None
         self._name = ""
         self._offset = 0
 
     def read(self) -> Batch | None:
         while True:
-            if self._descriptor < 0 and not self._open():
+            if self._file is None and not self._open():
                 return None
             batch = self._read_here()
             if batch is None:
@@ -35,11 +35,12 @@ class FeedReader:
                 return batch
 
     def _read_here(self) -> Batch | None:
-        header = os.pread(self._descriptor, segment.HEADER_BYTES, self._offset)
+        assert self._file is not None
+        header = self._file.read_at(self._offset, segment.HEADER_BYTES)
         size = segment.body_bytes(header)
         if size is None:
             return None
-        body = os.pread(self._descriptor, size, self._offset + segment.HEADER_BYTES)
+        body = self._file.read_at(self._offset + segment.HEADER_BYTES, size)
         batch = segment.decode(header, body)
         if batch is None or batch.first_sequence > self.next_sequence:
             return None
@@ -48,40 +49,41 @@ class FeedReader:
 
     def _is_done_with(self) -> bool:
         """Return whether nothing more comes in this file: a later one has begun, or it was removed."""
+        assert self._file is not None
         following = segment.name_of(self.next_sequence)
-        if following != self._name and (self._directory / following).exists():
+        if following != self._name and self._disk.exists(following):
             return True
-        return os.fstat(self._descriptor).st_nlink == 0
+        return self._file.is_removed()
 
     def _open(self) -> bool:
         """Open the file that holds the next sequence; False if there is none yet."""
         fitting = [
             name
-            for name in segment.names(self._directory)
+            for name in segment.names(self._disk)
             if segment.first_sequence_of(name) <= self.next_sequence
         ]
         if not fitting:
             return False
         try:
-            self._descriptor = os.open(self._directory / fitting[-1], os.O_RDONLY)
+            self._file = self._disk.open_to_read(fitting[-1])
         except FileNotFoundError:
             return False  # the core has just removed it and will write it again
         self._name, self._offset = fitting[-1], 0
         return True
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
-def published_below(directory: Path) -> int:
+def published_below(place: Path | Disk) -> int:
     """Return the sequence below which everything is known to have been published.
 
     That the last file has a whole batch says so, whatever has become of those before it.
     """
-    names = segment.names(directory)
-    reader = FeedReader(directory, next_sequence=segment.first_sequence_of(names[-1]) if names else 0)
+    names = segment.names(place)
+    reader = FeedReader(place, next_sequence=segment.first_sequence_of(names[-1]) if names else 0)
     while reader.read() is not None:
         pass
     reader.close()

@@ -7,13 +7,13 @@ Files are named by their first sequence. They are synced when a snapshot is writ
 what a crash takes away is written again, byte for byte.
 """
 
-import os
 import struct
 from pathlib import Path
 
 import crc32c
 import numpy as np
 
+from ringfence.exchange.disk import Disk, disk_at
 from ringfence.messages.batch import Batch, Records
 from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
 
@@ -32,11 +32,9 @@ def first_sequence_of(name: str) -> int:
     return int(name.removesuffix(SUFFIX))
 
 
-def names(directory: Path) -> list[str]:
+def names(place: Path | Disk) -> list[str]:
     """Return the names of the feed files in order, none if there is no such folder."""
-    if not directory.is_dir():
-        return []
-    return sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
+    return disk_at(place).names(SUFFIX)
 
 
 def size_of(batch: Batch) -> int:

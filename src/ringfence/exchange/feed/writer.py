@@ -1,8 +1,8 @@
 """Writes the feed; after a crash, continues where it is still whole."""
 
-import os
 from pathlib import Path
 
+from ringfence.exchange.disk import Disk, DiskFile, RealDisk, disk_at
 from ringfence.exchange.feed import segment
 from ringfence.messages.batch import Batch
 
@@ -26,16 +26,15 @@ class FeedWriteError(Exception):
 class FeedWriter:
     """Appends durable batches. `next_sequence` says where it stands after opening."""
 
-    def __init__(self, directory: Path, *, durable_below: int = 0, file_bytes: int = FILE_BYTES) -> None:
+    def __init__(self, place: Path | Disk, *, durable_below: int = 0, file_bytes: int = FILE_BYTES) -> None:
         """Find out how far the feed is whole; nothing is changed before the first append.
 
         `durable_below` = a sequence below which it was synced. From the file that holds it on, every
         batch is checked: a power cut may have taken any page, of an older file too.
         """
-        self._directory = directory
+        self._disk = RealDisk(place) if isinstance(place, Path) else place
         self._file_bytes = file_bytes
-        self._descriptor = -1
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file: DiskFile | None = None
         self.next_sequence = 0
         self._offset = 0
         self._kept = ""
@@ -44,7 +43,7 @@ class FeedWriter:
         self._find_end(durable_below)
 
     def _find_end(self, durable_below: int) -> None:
-        names = segment.names(self._directory)
+        names = segment.names(self._disk)
         if not names or names[0] != segment.name_of(0):
             return
         begin = [name for name in names if segment.first_sequence_of(name) <= durable_below][-1]
@@ -53,7 +52,7 @@ class FeedWriter:
         for name in names[names.index(begin) :]:
             if segment.first_sequence_of(name) != self.next_sequence:
                 return
-            raw = (self._directory / name).read_bytes()
+            raw = self._disk.read(name)
             self._kept, self._offset = name, 0
             while (batch := segment.decode_at(raw, self._offset)) is not None:
                 if batch.first_sequence != self.next_sequence or next_event not in (None, batch.first_event):
@@ -67,12 +66,12 @@ class FeedWriter:
     def _cut(self) -> None:
         """Drop what is not whole and everything after it."""
         self._is_cut = True
-        for name in reversed(segment.names(self._directory)):
+        for name in reversed(segment.names(self._disk)):
             if name > self._kept or (name == self._kept and not self._offset) or not self._kept:
-                (self._directory / name).unlink()
+                self._disk.remove(name)
         if self._offset:
-            self._descriptor = os.open(self._directory / self._kept, os.O_RDWR)
-            os.ftruncate(self._descriptor, self._offset)
+            self._file = self._disk.open(self._kept)
+            self._file.truncate(self._offset)
 
     def append(self, batch: Batch) -> None:
         """Write a batch that is durable in the journal; one that is there already is passed over.
@@ -85,35 +84,32 @@ class FeedWriter:
         try:
             if not self._is_cut:
                 self._cut()
-            if self._descriptor < 0 or self._offset >= self._file_bytes:
+            if self._file is None or self._offset >= self._file_bytes:
                 self.close()
-                path = self._directory / segment.name_of(batch.first_sequence)
-                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+                self._file = self._disk.begin(segment.name_of(batch.first_sequence))
                 self._offset = 0
-            self._write(segment.encode(batch))
+            raw = segment.encode(batch)
+            self._file.write_at(self._offset, raw)
         except OSError as error:
             raise FeedWriteError(sequence=batch.first_sequence, cause=error) from error
+        self._offset += len(raw)
         self.next_sequence = batch.next_sequence
 
-    def _write(self, raw: bytes) -> None:
-        view = memoryview(raw)
-        while view:
-            written = os.pwrite(self._descriptor, view, self._offset)
-            view = view[written:]
-            self._offset += written
-
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
-def sync_feed(directory: Path) -> None:
+def sync_feed(place: Path | Disk) -> None:
     """Return when every batch that was published before is durable. Raises OSError."""
-    files = [directory / name for name in segment.names(directory)]
-    for path in [*files, directory] if files else []:
-        descriptor = os.open(path, os.O_RDONLY)
+    disk = disk_at(place)
+    names = segment.names(disk)
+    for name in names:
+        file = disk.open_to_read(name)
         try:
-            os.fsync(descriptor)
+            file.sync()
         finally:
-            os.close(descriptor)
+            file.close()
+    if names:
+        disk.sync_names()

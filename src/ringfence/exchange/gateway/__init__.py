@@ -8,6 +8,7 @@
 | parameters, values              | text into values, exact numbers into ticks                       |
 | commands, conditions            | values into command records; stops, pegs and links               |
 | desk                            | commands to the core, results back, views up to date             |
+| pending                         | what was sent and has no outcome yet                             |
 | errors                          | refusals in BitMEX's words                                       |
 | rest/                           | the endpoints, one file a noun                                   |
 | websocket/                      | sessions, topics, streams                                        |

@@ -11,6 +11,7 @@ from pathlib import Path
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
+from ringfence.exchange.gateway.pending import Done, Pending
 from ringfence.exchange.projections import Changes, Result, Views
 from ringfence.exchange.projections.history import checkpoint
 from ringfence.messages.commands import Command
@@ -18,22 +19,9 @@ from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[Sequence[Result] | Refused], None]
-"""Called once: with the results in the order of the commands, or with why nothing was done."""
-
 _MESSAGE_BYTES_MAX = 1024 * RECORD_BYTES
 _RECONNECT_SECONDS = 0.2
 _CATCH_UP_SECONDS = 0.05
-
-
-class _Submission:
-    """Commands that one request sent together; their results come in the order in which they were sent."""
-
-    __slots__ = ("connection", "done", "results", "size")
-
-    def __init__(self, size: int, done: Done, connection: int) -> None:
-        self.size, self.done, self.connection = size, done, connection
-        self.results: list[Result] = []
 
 
 class Desk:
@@ -48,14 +36,11 @@ class Desk:
         """The accounts whose execution reports are wanted in the changes."""
         self._reader = FeedReader(directory / "feed")
         self._core = CoreClient(directory / "core.sock", self._wake, self._lost)
-        self._pending: dict[int, _Submission] = {}
+        self._pending = Pending()
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         # Tokens start at the clock, so that two gateways, or one before and after a restart, never share one.
         self._tokens = itertools.count(time.time_ns())
-        self._connection = 0
-        self._awaits_greeting = True
-        self._settle_at: int | None = None
         self._closing = False
         self._reconnecting: asyncio.Task[None] | None = None
 
@@ -146,11 +131,10 @@ class Desk:
 
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:
         """Send (token, command) pairs; `done` hears their results when they are durable."""
-        submission = _Submission(len(sent), done, self._connection)
+        self._pending.add([token for token, _ in sent], done)
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
-        for token, slots in sent:
-            self._pending[token] = submission
+        for _, slots in sent:
             if self._outgoing_bytes + len(slots) > _MESSAGE_BYTES_MAX:
                 self._flush()
             self._outgoing.append(slots)
@@ -166,26 +150,15 @@ class Desk:
     # ---- results in
 
     def _wake(self, next_sequence: int) -> None:
-        if self._awaits_greeting:
-            # Everything that became durable lies below what the core greets with: what has no result
-            # when the views are there never reached the journal.
-            self._awaits_greeting = False
-            self._settle_at = next_sequence
+        self._pending.wake(next_sequence)
         while self.views.next_sequence < next_sequence and self._fold_next():
             pass
-        if self._settle_at is not None and self.views.next_sequence >= self._settle_at:
-            self._settle()
+        self._pending.settle(self.views.next_sequence)
 
     def _take(self, changes: Changes) -> None:
         """Tell everyone: the private streams first, then whoever waits for a reply."""
         self._on_changes(changes)
-        for result in changes.results:
-            submission = self._pending.pop(result.request, None)
-            if submission is None:
-                continue
-            submission.results.append(result)
-            if len(submission.results) == submission.size:
-                submission.done(submission.results)
+        self._pending.hear(changes.results)
 
     # ---- a lost core
 
@@ -195,20 +168,9 @@ class Desk:
         log.error(
             "the line to the exchange core is lost; %d commands await their outcome", len(self._pending)
         )
-        self._connection += 1
-        self._awaits_greeting = True
+        self._pending.lost()
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
         await self._connect()
         log.info("connected to the exchange core again")
-
-    def _settle(self) -> None:
-        self._settle_at = None
-        dead = {id(s): s for s in self._pending.values() if s.connection < self._connection}
-        self._pending = {t: s for t, s in self._pending.items() if s.connection >= self._connection}
-        for submission in dead.values():
-            if submission.results:
-                submission.done(submission.results)
-            else:
-                submission.done(unavailable("the command did not reach the journal before a restart"))

@@ -5,11 +5,10 @@
 | journal | `Journal`, the one writer: open, append; tells a torn tail from rot         |
 | reader  | `JournalReader`: frames in order, checked; safe while the core appends      |
 | frame   | the binary layout of one frame and its place in the hash chain              |
-| disk    | every access to files goes through `Disk`, so that a test can pull the plug |
 | errors  | what can go wrong, with what to do about it                                 |
 """
 
-from ringfence.exchange.journal.disk import Disk, DiskFile, RealDisk, sync_directory
+from ringfence.exchange.disk import Disk, DiskFile, RealDisk, sync_directory
 from ringfence.exchange.journal.errors import (
     JournalCorruptError,
     JournalError,

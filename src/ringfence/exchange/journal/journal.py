@@ -10,7 +10,7 @@ written holds the old or the new bytes. Writing the same bytes again is therefor
 
 from typing import NamedTuple
 
-from ringfence.exchange.journal.disk import Disk, DiskFile
+from ringfence.exchange.disk import Disk, DiskFile
 from ringfence.exchange.journal.errors import JournalWriteError
 from ringfence.exchange.journal.frame import GENESIS, Frame, encode
 from ringfence.exchange.journal.reader import JournalReader, Segment, segments

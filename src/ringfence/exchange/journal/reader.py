@@ -7,7 +7,7 @@ segment is allocated whole and filled from the front, so what is blank was never
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ringfence.exchange.journal.disk import Disk
+from ringfence.exchange.disk import Disk
 from ringfence.exchange.journal.errors import (
     JournalCorruptError,
     JournalGapError,

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ringfence.exchange.projections.halts import Halts, HaltView
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt
 from ringfence.exchange.projections.ledger import FEES, RECEIVING_LINE, Line, Transaction, clearing, entry
 from ringfence.exchange.projections.market import Bin, FundingView, Impact, Market, SettlementView, TradeView
@@ -28,13 +29,23 @@ from ringfence.messages.batch import (
     CLORDID,
     CLORDLINKID,
     CONSTITUENTS,
+    HALT_REASON,
+    SIGNATURES,
     SPECIFICATION,
     TEXT,
     Batch,
     decode_slots,
 )
-from ringfence.messages.commands import Command, InstrumentParameter, InstrumentState, OrderType
+from ringfence.messages.commands import (
+    Command,
+    HaltScope,
+    InstrumentParameter,
+    InstrumentState,
+    OrderType,
+    TradingState,
+)
 from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.halts import decode_reason, decode_signatures
 from ringfence.messages.layouts import COMMAND_NAMES, COMMAND_STRUCT, DISPLAY_ALL, EVENT_STRUCT
 from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_DAY, floor_to
@@ -45,6 +56,7 @@ _SELL, _HIDDEN, _DEMO = int(EventFlag.SELL), int(EventFlag.HIDDEN), int(EventFla
 _KEPT_PRIORITY, _BY_ENGINE = int(EventFlag.KEPT_PRIORITY), int(EventFlag.BY_ENGINE)
 _UNTRIGGERED = int(EventFlag.UNTRIGGERED)
 _REQUESTED, _DATA, _PLACE = int(CancelReason.REQUESTED), int(Command.DATA), int(Command.PLACE)
+_HALT = int(Command.HALT)
 _MARKET_ORDER = int(OrderType.MARKET)
 _FUNDING_INTERVAL = int(InstrumentParameter.FUNDING_INTERVAL_NS)
 _PARAMETER_FIELDS = {
@@ -119,6 +131,7 @@ class Changes:
         """The insurance funds at the end of a session."""
         self.receipts: list[Receipt] = []
         self.notices: list[Notice] = []
+        self.halts: list[HaltView] = []
         self.xbt_cents = 0
         """US cents of a bitcoin: the mark of the first contract that says it."""
         self.refused: list[RefusedOrder] = []
@@ -135,6 +148,7 @@ class Views(Outcomes):
         self.symbols: dict[str, Market] = {}
         self.accounts: dict[int, Account] = {}
         self.orders: dict[int, Order] = {}
+        self.halts = Halts()
         self.fund_account = 0
         self._receipt = None
         self._discounts = {}
@@ -156,6 +170,7 @@ class Views(Outcomes):
             Event.SETTLED: self._settled, Event.SETTLEMENT: self._settlement,
             Event.INDEXED: self._indexed, Event.IMPACT_SET: self._impact_set,
             Event.TRIGGERED: self._triggered, Event.TRANSFERRED: self._transferred,
+            Event.HALT_SET: self._halt_set,
         }  # fmt: skip
 
     def apply(self, batch: Batch, *, reports_for: Container[int] | None = None) -> Changes:
@@ -645,6 +660,22 @@ class Views(Outcomes):
         market = self.markets[event[9]]
         market.state = InstrumentState(event[3])
         self._changes.markets[event[9]] = market
+
+    def _halt_set(self, event: tuple[Any, ...]) -> None:
+        texts = self._texts(event[0])
+        scope, target = HaltScope(event[6]), event[9]
+        halted = self._command[_KIND] == _HALT
+        reason = decode_reason(texts.get(HALT_REASON, b"")) if halted else None
+        # A TICK that lets trading go on has none; those of a RESUME were checked before it was journaled.
+        signatures = tuple(decode_signatures(texts[SIGNATURES])) if SIGNATURES in texts else ()
+        view = HaltView(
+            number=self._number, timestamp_ns=self.timestamp_ns, halt=event[1], scope=scope, target=target,
+            symbol=self.markets[target].instrument.symbol if scope == HaltScope.CONTRACT else None,
+            state=TradingState(event[3]), before=TradingState(event[4]), reopens_ns=event[5], reason=reason,
+            signatures=signatures,
+        )  # fmt: skip
+        self.halts.take(view)
+        self._changes.halts.append(view)
 
     def _marked(self, event: tuple[Any, ...]) -> None:
         market = self.markets[event[9]]

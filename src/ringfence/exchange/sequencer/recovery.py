@@ -7,15 +7,31 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ringfence.exchange.disk import ASIDE, Disk, RealDisk
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter, published_below, sync_feed
-from ringfence.exchange.journal import Disk, Frame, Journal, RealDisk, read_frames, sync_directory
+from ringfence.exchange.journal import Frame, Journal, read_frames
 from ringfence.messages.batch import Batch
 from ringfence.messages.records import COMMAND
 
 log = logging.getLogger(__name__)
 _KEEP_SNAPSHOTS = 2
-_SUFFIX, _WRITING = ".snapshot", ".writing"
+_SUFFIX = ".snapshot"
+
+
+class Disks(NamedTuple):
+    """Where one exchange keeps its files: three folders of a directory, or three disks of a test."""
+
+    journal: Disk
+    feed: Disk
+    snapshots: Disk
+
+    @classmethod
+    def of(cls, place: "Path | Disks", *, make: bool = False) -> "Disks":
+        """Return the disks of a directory, with their folders made if that is wanted; disks are themselves."""
+        if not isinstance(place, Path):
+            return place
+        return cls(*(RealDisk(place / name, make=make) for name in cls._fields))
 
 
 class Recovered(NamedTuple):
@@ -26,53 +42,60 @@ class Recovered(NamedTuple):
     """Commands applied after the snapshot."""
 
 
-def snapshot_path(directory: Path, sequence: int) -> Path:
-    return directory / "snapshots" / f"{sequence:020d}{_SUFFIX}"
-
-
 def snapshots(directory: Path) -> list[Path]:
     """Return the snapshot files, newest first."""
-    return sorted((directory / "snapshots").glob(f"*{_SUFFIX}"), reverse=True)
+    folder = directory / "snapshots"
+    return [folder / _name_of(sequence) for sequence in _sequences(RealDisk(folder, make=False))]
+
+
+def has_snapshot(place: Path | Disks, sequence: int) -> bool:
+    return Disks.of(place).snapshots.exists(_name_of(sequence))
 
 
 def sequence_of(snapshot: Path) -> int:
     return int(snapshot.name.removesuffix(_SUFFIX))
 
 
-def acknowledged_below(directory: Path) -> int:
+def _name_of(sequence: int) -> str:
+    return f"{sequence:020d}{_SUFFIX}"
+
+
+def _sequences(disk: Disk) -> list[int]:
+    """Return of which sequences there are snapshots, newest first."""
+    return [int(name.removesuffix(_SUFFIX)) for name in reversed(disk.names(_SUFFIX))]
+
+
+def acknowledged_below(place: Path | Disks) -> int:
     """Return the sequence below which everything is known to have been acknowledged to somebody.
 
     The feed is not synced, so it may know less than there was; a snapshot is of what was published.
     """
-    snapshot = max((sequence_of(path) for path in snapshots(directory)), default=0)
-    return max(snapshot, published_below(directory / "feed"))
+    disks = Disks.of(place)
+    return max(max(_sequences(disks.snapshots), default=0), published_below(disks.feed))
 
 
-def remove_old_snapshots(directory: Path) -> None:
+def remove_old_snapshots(place: Path | Disks) -> None:
     """Keep the newest; also remove what a process that died was still writing."""
-    for path in snapshots(directory)[_KEEP_SNAPSHOTS:]:
-        path.unlink()
-    for path in (directory / "snapshots").glob(f"*{_WRITING}"):
-        path.unlink()
+    disk = Disks.of(place).snapshots
+    old = [_name_of(sequence) for sequence in _sequences(disk)[_KEEP_SNAPSHOTS:]]
+    for name in [*old, *disk.names(ASIDE)]:
+        disk.remove(name)
 
 
-def recover(
-    directory: Path, *, disk: Disk | None = None, on_progress: Callable[[int, int], None] | None = None
-) -> Recovered:
+def recover(place: Path | Disks, *, on_progress: Callable[[int, int], None] | None = None) -> Recovered:
     """Return everything as it was when the last acknowledged batch became durable.
 
     `on_progress(commands applied, commands in the journal)`. Raises JournalError if the journal cannot
     be trusted, before anything was changed; FeedWriteError.
     """
-    disk = disk or RealDisk(directory / "journal")
-    journal = Journal(disk, acknowledged=acknowledged_below(directory))
-    durable = max((sequence_of(path) for path in snapshots(directory)), default=0)
-    feed = FeedWriter(directory / "feed", durable_below=durable)
+    disks = Disks.of(place, make=True)
+    journal = Journal(disks.journal, acknowledged=acknowledged_below(disks))
+    feed = FeedWriter(disks.feed, durable_below=max(_sequences(disks.snapshots), default=0))
     if journal.torn_tail:
         log.warning("recovered a torn tail: %s", journal.torn_tail)
-    engine = _load_newest(directory, at_most=min(feed.next_sequence, journal.next_sequence))
+    engine = _load_newest(disks.snapshots, at_most=min(feed.next_sequence, journal.next_sequence))
     begun = engine.next_sequence
-    for frame in read_frames(disk, first_sequence=begun):
+    for frame in read_frames(disks.journal, first_sequence=begun):
         feed.append(apply(engine, frame))
         if on_progress:
             on_progress(engine.next_sequence, journal.next_sequence)
@@ -80,20 +103,21 @@ def recover(
     return Recovered(engine, journal, feed, engine.next_sequence - begun)
 
 
-def _load_newest(directory: Path, *, at_most: int) -> Engine:
+def _load_newest(disk: Disk, *, at_most: int) -> Engine:
     """Load the newest usable snapshot; its successors' events must still be writable to the feed."""
-    for path in snapshots(directory):
-        if sequence_of(path) > at_most:
+    for sequence in _sequences(disk):
+        if sequence > at_most:
             continue
+        name = _name_of(sequence)
         try:
-            engine = Engine.load(path)
+            engine = Engine.restore(disk.read(name), name=name)
         except Exception as error:
             # A snapshot only saves time: whatever is wrong with one, the journal knows better.
-            log.warning("%s cannot be used: %s; trying an older one", path.name, error)
+            log.warning("%s cannot be used: %s; trying an older one", name, error)
             continue
-        if engine.next_sequence == sequence_of(path):
+        if engine.next_sequence == sequence:
             return engine
-        log.warning("%s is of sequence %d; trying an older one", path.name, engine.next_sequence)
+        log.warning("%s is of sequence %d; trying an older one", name, engine.next_sequence)
     return Engine()
 
 
@@ -106,16 +130,11 @@ def apply(engine: Engine, frame: Frame) -> Batch:
     return Batch(frame.first_sequence, frame.timestamp_ns, first_event, commands, events)
 
 
-def write_snapshot(engine: Engine, directory: Path) -> Path:
+def write_snapshot(engine: Engine, place: Path | Disks) -> None:
     """Write a snapshot aside, sync it and rename it into place.
 
     The feed is synced first, so that recovery need not look for holes before the newest snapshot.
     """
-    sync_feed(directory / "feed")
-    path = snapshot_path(directory, engine.next_sequence)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = path.with_suffix(_WRITING)
-    engine.save(aside)
-    aside.rename(path)
-    sync_directory(path.parent)
-    return path
+    disks = Disks.of(place, make=True)
+    sync_feed(disks.feed)
+    disks.snapshots.put(_name_of(engine.next_sequence), *engine.snapshot())

@@ -5,17 +5,15 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from ringfence.exchange.forked import in_forked_child
+from ringfence.exchange.sequencer.cycle import Cycle
 from ringfence.exchange.sequencer.recovery import (
     Recovered,
+    has_snapshot,
     remove_old_snapshots,
-    snapshot_path,
     write_snapshot,
 )
 from ringfence.messages.batch import Batch
-from ringfence.messages.records import COMMAND
 
 
 class Sequencer:
@@ -23,8 +21,7 @@ class Sequencer:
 
     def __init__(self, recovered: Recovered, directory: Path) -> None:
         self.engine = recovered.engine
-        self._journal = recovered.journal
-        self._feed = recovered.feed
+        self._cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
         self._directory = directory
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._snapshot_child = 0
@@ -33,28 +30,25 @@ class Sequencer:
     @property
     def next_sequence(self) -> int:
         """Everything below this is durable and published."""
-        return self._feed.next_sequence
+        return self._cycle.next_sequence
+
+    @property
+    def journal_head(self) -> bytes:
+        """The hash of the last frame."""
+        return self._cycle.journal.head
 
     async def apply(self, commands: bytes, *, timestamp_ns: int) -> Batch:
         """Apply one batch and return it, durable and published. Raises JournalWriteError, FeedWriteError.
 
         The engine's result is thrown away with the process if the write fails: nobody saw it.
         """
-        timestamp_ns = max(timestamp_ns, self.engine.timestamp_ns)
-        loop = asyncio.get_running_loop()
-        durable = loop.run_in_executor(self._writer, self._write, commands, timestamp_ns)
+        batch = self._cycle.begin(commands, now_ns=timestamp_ns)
+        durable = asyncio.get_running_loop().run_in_executor(self._writer, self._cycle.write, batch)
         try:
-            first_sequence, first_event = self.engine.next_sequence, self.engine.event_count
-            records = np.frombuffer(commands, COMMAND)
-            events = self.engine.step(records, timestamp_ns=timestamp_ns)
+            self._cycle.step(batch)
         finally:
             await durable
-        batch = Batch(first_sequence, timestamp_ns, first_event, records, events)
-        self._feed.append(batch)
-        return batch
-
-    def _write(self, commands: bytes, timestamp_ns: int) -> None:
-        self._journal.append(commands, timestamp_ns=timestamp_ns)
+        return self._cycle.publish(batch)
 
     # ---- snapshots
 
@@ -82,8 +76,8 @@ class Sequencer:
         self._writer.shutdown()
         if self._snapshot_child:
             os.waitpid(self._snapshot_child, 0)
-        if snapshot and not snapshot_path(self._directory, self.engine.next_sequence).exists():
+        if snapshot and not has_snapshot(self._directory, self.engine.next_sequence):
             write_snapshot(self.engine, self._directory)
             remove_old_snapshots(self._directory)
-        self._journal.close()
-        self._feed.close()
+        self._cycle.journal.close()
+        self._cycle.feed.close()
