@@ -19,6 +19,7 @@ are asked for, so a figure that grew stale in the engine shows as a disagreement
 | liquidation, insurance,      | when margin runs short, and who pays                       |
 |   deleveraging               |                                                            |
 | settlement, timers           | the end of a contract, of a day, of an order               |
+| halting                      | what stands still when something was wrong, and goes on    |
 | upkeep, pieces               | what is left over, and how much of it is done at once      |
 | settings, wallets, listing   | what accounts and the operator set                         |
 """
