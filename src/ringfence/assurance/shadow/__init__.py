@@ -25,6 +25,7 @@ are asked for, so a figure that grew stale in the engine shows as a disagreement
 """
 
 from ringfence.assurance.shadow.disagreement import Disagreement, disagreement, in_words
+from ringfence.assurance.shadow.figures import Figures, figures
 from ringfence.assurance.shadow.shadow import Shadow
 
-__all__ = ["Disagreement", "Shadow", "disagreement", "in_words"]
+__all__ = ["Disagreement", "Figures", "Shadow", "disagreement", "figures", "in_words"]
