@@ -19,11 +19,13 @@ are asked for, so a figure that grew stale in the engine shows as a disagreement
 | liquidation, insurance,      | when margin runs short, and who pays                       |
 |   deleveraging               |                                                            |
 | settlement, timers           | the end of a contract, of a day, of an order               |
+| halting                      | what stands still when something was wrong, and goes on    |
 | upkeep, pieces               | what is left over, and how much of it is done at once      |
 | settings, wallets, listing   | what accounts and the operator set                         |
 """
 
 from ringfence.assurance.shadow.disagreement import Disagreement, disagreement, in_words
+from ringfence.assurance.shadow.figures import Figures, figures
 from ringfence.assurance.shadow.shadow import Shadow
 
-__all__ = ["Disagreement", "Shadow", "disagreement", "in_words"]
+__all__ = ["Disagreement", "Figures", "Shadow", "disagreement", "figures", "in_words"]

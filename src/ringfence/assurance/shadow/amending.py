@@ -28,6 +28,8 @@ def cancel_one(venue: Venue, asked: Asked) -> None:
     order = find_order(venue, asked)
     if order is None:
         return venue.refuse(asked, Reject.UNKNOWN_ORDER)
+    if order.position.instrument.is_halted:
+        return venue.refuse(asked, Reject.VENUE_HALTED)
     return cancel(venue, order, CancelReason.REQUESTED)
 
 
@@ -35,6 +37,8 @@ def amend(venue: Venue, asked: Asked) -> None:
     order = find_order(venue, asked)
     if order is None:
         return venue.refuse(asked, Reject.UNKNOWN_ORDER)
+    if order.position.instrument.is_halted:
+        return venue.refuse(asked, Reject.VENUE_HALTED)
     if order.untriggered:
         return _amend_untriggered(venue, asked, order)
     flags, instrument = asked.flags, order.position.instrument

@@ -38,6 +38,8 @@ def deleverage(venue: Venue) -> None:
     assert venue.fund is not None
     venue.must_deleverage = False
     for instrument in venue.instruments.values():
+        if instrument.is_halted_or_cancel_only:
+            continue  # it has its turn when trading goes on
         # What has to go goes at the fund's cost price, whatever the mark is; else only a fresh mark counts.
         due, instrument.must_be_deleveraged = instrument.must_be_deleveraged, False
         position = venue.fund.find(instrument)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from ringfence.assurance.shadow.book import Book
 from ringfence.assurance.shadow.orders import Order
-from ringfence.messages.commands import AdlMethod, ContractKind, InstrumentState, MarkMethod, TriggerPrice
+from ringfence.messages.commands import (
+    AdlMethod,
+    ContractKind,
+    InstrumentState,
+    MarkMethod,
+    TradingState,
+    TriggerPrice,
+)
 from ringfence.units.limits import MARK_SUBTICKS, ORDERS_PER_POSITION_MAX
 from ringfence.units.rounding import PPM, round_div
 
@@ -25,6 +32,18 @@ class Instrument:
     number: int
     kind: int
     state: int = InstrumentState.UNLISTED
+    """What it is now: its listing, and the halts of venue and contract."""
+    listed: int = InstrumentState.UNLISTED
+    """What it is without halts."""
+    halted: int = TradingState.RUNNING
+    """How far this contract alone is halted."""
+    reopens_ns: int = 0
+    skips_funding: bool = False
+    """What was missed in the halt is not paid."""
+    narrow_until_ns: int = 0
+    """After a halt the collar around the mark is half as wide until then..."""
+    is_narrow: bool = False
+    """...as far as a mark has been set since: how wide it is is decided with the mark."""
     # What CONFIGURE sets.
     lot_size: int = 0
     factor: int = 0
@@ -129,10 +148,25 @@ class Instrument:
         """Return whether the mark is too old to take anybody's position for it."""
         return now_ns - self.marked_ns > STALE_NS
 
+    @property
+    def is_halted(self) -> bool:
+        """Return whether it stands as it is: not even a cancel is taken."""
+        return self.state == InstrumentState.HALTED
+
+    @property
+    def is_halted_or_cancel_only(self) -> bool:
+        return self.state in (InstrumentState.CANCEL_ONLY, InstrumentState.HALTED)
+
+    def set_width(self, now_ns: int) -> None:
+        """Decide how wide the collar around the mark is."""
+        self.is_narrow = now_ns < self.narrow_until_ns
+
     def collar_of_mark(self) -> tuple[int, int]:
         """Return (lowest, highest) price in ticks within the collar around the mark."""
         mark = self.mark // MARK_SUBTICKS
         span = mark * self.collar_ppm // PPM
+        if self.is_narrow:
+            span //= 2
         return max(mark - span, 1), min(mark + span, self.px_max)
 
     def reach(self, sell: bool) -> int:

@@ -201,13 +201,18 @@ def _lower_tiers(venue: Venue, holdings: Holdings, short: Shortage, *, with_orde
 def _cancel_everything(venue: Venue, holdings: Holdings, short: Shortage) -> None:
     """Cancel all orders, untriggered ones too, of the instruments that are short; of cross accounts all."""
     for position in list(holdings.positions.values()):
-        if position.orders and short.concerns(venue, position):
+        if position.orders and not position.instrument.is_halted and short.concerns(venue, position):
             cancel_orders(venue, position, CancelReason.LIQUIDATION)
             _say_step(venue, position, LiquidationStep.ORDERS_CANCELED)
 
 
 def cancel_orders(venue: Venue, position: Position, reason: CancelReason, *, only: int = 0) -> None:
-    """Cancel a position's open orders, newest first; `only` = ONLY_BUYS or ONLY_SELLS, 0 = both."""
+    """Cancel a position's open orders, newest first; `only` = ONLY_BUYS or ONLY_SELLS, 0 = both.
+
+    Those of a halted contract stay.
+    """
+    if position.instrument.is_halted:
+        return
     for order in position.newest_first():
         side = OrderFlag.ONLY_SELLS if order.sell else OrderFlag.ONLY_BUYS
         # It may have gone with another one.

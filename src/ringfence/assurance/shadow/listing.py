@@ -6,6 +6,7 @@ Source: docs/reference/contracts.md, "Bounds". An instrument opens only where no
 
 from ringfence.assurance.shadow.accounts import FEE_EXEMPT, Account
 from ringfence.assurance.shadow.funding import next_funding_ns
+from ringfence.assurance.shadow.halting import state_of
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.venue import Asked, Venue
 from ringfence.messages.commands import (
@@ -88,6 +89,8 @@ def configure(venue: Venue, asked: Asked) -> None:
     setattr(instrument, _FIELDS[parameter], value)
     if parameter == InstrumentParameter.FUNDING_INTERVAL_NS:
         instrument.next_funding_ns = next_funding_ns(instrument, venue.timestamp_ns) if value else 0
+    if parameter == InstrumentParameter.COLLAR_PPM:
+        instrument.set_width(venue.timestamp_ns)
     return venue.say(Event.INSTRUMENT_SET, symbol=asked.symbol, px=parameter, qty=value)
 
 
@@ -107,7 +110,7 @@ def set_state(venue: Venue, asked: Asked) -> None:
     instrument = venue.instruments.get(asked.symbol)
     if instrument is None:
         return venue.refuse(asked, Reject.INVALID_SYMBOL)
-    wanted, now = asked.qty, instrument.state
+    wanted, now = asked.qty, instrument.listed
     allowed = InstrumentState.OPEN <= wanted <= InstrumentState.SETTLED and wanted != now
     if instrument.kind == ContractKind.INDEX or now == InstrumentState.SETTLED or not allowed:
         return venue.refuse(asked, Reject.INVALID_PARAMETER)
@@ -116,8 +119,9 @@ def set_state(venue: Venue, asked: Asked) -> None:
         if broken is not None:
             return venue.refuse(asked, Reject.INSTRUMENT_LIMITS, broken)
         instrument.was_open = True
-    instrument.state = wanted
-    return venue.say(Event.STATE_SET, symbol=asked.symbol, qty=wanted)
+    instrument.listed = wanted
+    instrument.state = state_of(venue, instrument)
+    return venue.say(Event.STATE_SET, symbol=asked.symbol, qty=instrument.state)
 
 
 def _limits_broken(venue: Venue, instrument: Instrument) -> InstrumentParameter | None:
@@ -162,6 +166,10 @@ def configure_venue(venue: Venue, asked: Asked) -> None:
         fund = venue.fund = venue.accounts[value]
         # Nobody but the engine trades for it.
         fund.fee_tier, fund.disabled = FEE_EXEMPT, True
+    elif parameter == VenueParameter.CANCEL_ONLY_NS and 0 <= value <= NS_PER_DAY:
+        venue.cancel_only_ns = value
+    elif parameter == VenueParameter.PEOPLE and value > 0:
+        venue.people = value
     elif VenueParameter.FEE_DISCOUNT_1 <= parameter <= VenueParameter.FEE_DISCOUNT_6 and 0 <= value <= 100:
         venue.fee_discounts[parameter - VenueParameter.FEE_DISCOUNT_1 + 1] = value
     else:

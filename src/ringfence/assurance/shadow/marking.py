@@ -38,6 +38,7 @@ def move_mark(venue: Venue, instrument: Instrument, subticks: int, *, basis: int
     """Set a contract's mark, within what its book can hold, and say so."""
     instrument.mark = min(max(subticks, MARK_SUBTICKS), instrument.px_max * MARK_SUBTICKS)
     instrument.marked_ns = venue.timestamp_ns
+    instrument.set_width(venue.timestamp_ns)
     venue.say(Event.MARKED, symbol=instrument.number, qty=instrument.mark, amount=basis)
 
 

@@ -57,7 +57,7 @@ def settle(venue: Venue, instrument: Instrument) -> None:
             cancel_orders(venue, position, CancelReason.SETTLED)
             if position.qty:
                 _settle_position(venue, position)
-    instrument.state = InstrumentState.SETTLED
+    instrument.state = instrument.listed = InstrumentState.SETTLED
     instrument.funding_interval_ns = instrument.next_funding_ns = 0
     venue.say(Event.STATE_SET, symbol=instrument.number, qty=InstrumentState.SETTLED)
     venue.check_accounts_of(instrument.settle)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ringfence.assurance.shadow import (
     amending,
+    halting,
     listing,
     placing,
     settings,
@@ -14,7 +15,7 @@ from ringfence.assurance.shadow import (
     wallets,
 )
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import Command, OrderType
+from ringfence.messages.commands import Command, OrderType, TradingState
 from ringfence.messages.layouts import COMMAND_STRUCT
 from ringfence.messages.rejects import Reject
 
@@ -38,7 +39,7 @@ class Shadow:
         for fields in COMMAND_STRUCT.iter_unpack(commands):
             asked = Asked._make(fields)
             if asked.kind != Command.DATA:
-                _APPLY.get(asked.kind, _refuse_unknown)(venue, asked)
+                _apply(venue, asked)
             venue.sequence += 1
         venue.event_count += len(venue.events)
         return b"".join(venue.events)
@@ -62,16 +63,29 @@ class Shadow:
     def has_more_to_do(self) -> bool:
         """Whether a command left something over that TICKs go on with, at once and until nothing is left."""
         venue = self.venue
-        return (
+        left_over = (
             venue.stops_to_look_at or venue.accounts_to_check or venue.fund_has_work or venue.must_deleverage
         )
+        return left_over and not venue.halted
 
     @property
     def wake_at_ns(self) -> int:
         """When the next TICK has something to do, 0 = nothing is waiting."""
         venue = self.venue
-        waiting = (venue.next_timer_ns, venue.day_ends_ns, upkeep.next_due_ns(venue))
+        waiting = [halting.next_reopen_ns(venue)]
+        if venue.halted != TradingState.HALTED:
+            waiting += [venue.next_timer_ns, venue.day_ends_ns]
+        if venue.halted == TradingState.RUNNING:
+            waiting.append(upkeep.next_due_ns(venue))
         return min((at for at in waiting if at), default=0)
+
+
+def _apply(venue: Venue, asked: Asked) -> None:
+    refused = halting.refusal_of_halt(venue, asked)
+    if refused is not None:
+        venue.refuse(asked, refused)
+    else:
+        _APPLY.get(asked.kind, _refuse_unknown)(venue, asked)
 
 
 def _place(venue: Venue, asked: Asked) -> None:
@@ -111,5 +125,7 @@ _APPLY: dict[int, Callable[[Venue, Asked], None]] = {
     Command.SET_STATE: listing.set_state,
     Command.CONFIGURE_VENUE: listing.configure_venue,
     Command.SETTLE: settlement.settle_now,
+    Command.HALT: halting.halt,
+    Command.RESUME: halting.resume,
 }
 assert {*_APPLY, Command.DATA} == set(Command)

@@ -6,6 +6,7 @@ fire in the order of the table.
 
 from ringfence.assurance.shadow.accounts import Account
 from ringfence.assurance.shadow.cancelling import cancel
+from ringfence.assurance.shadow.entering import end_of_day
 from ringfence.assurance.shadow.liquidation import cancel_orders
 from ringfence.assurance.shadow.venue import Asked, Timer, Venue
 from ringfence.messages.events import CancelReason, Event
@@ -76,9 +77,13 @@ def fire_timers(venue: Venue) -> None:
 
 
 def end_day(venue: Venue) -> None:
-    """Cancel the day orders, in the order of their slots."""
+    """Cancel the day orders, in the order of their slots; those of a halted contract have another day."""
+    venue.day_ends_ns = 0
     for slot in sorted(venue.orders):
         order = venue.orders.get(slot)
-        if order is not None and order.day:
+        if order is None or not order.day:
+            continue
+        if order.position.instrument.is_halted:
+            end_of_day(venue)
+        else:
             cancel(venue, order, CancelReason.DAY_ENDED)
-    venue.day_ends_ns = 0

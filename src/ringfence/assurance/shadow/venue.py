@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ringfence.assurance.shadow.accounts import Account, PositionNumbers
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.orders import Order
+from ringfence.messages.commands import TradingState
 from ringfence.messages.events import Event
 from ringfence.messages.layouts import COMMAND_NAMES, EVENT_STRUCT
 from ringfence.units.limits import INT64_MAX
@@ -71,6 +72,22 @@ class Venue:
     """The insurance account; without one nothing is liquidated."""
     fee_discounts: dict[int, int] = field(default_factory=dict)
     """Per cent, by fee tier."""
+    # Halts.
+    halted: int = TradingState.RUNNING
+    halt_sequence: int = 0
+    """Of the last HALT of any scope."""
+    reopens_ns: int = 0
+    """When the venue trades again, 0 = not before a RESUME."""
+    skips_funding: bool = False
+    """What was missed in the halt is not paid when the venue goes on."""
+    cancel_only_ns: int = 0
+    """How long cancels only are taken after a halt was lifted."""
+    deposits_halted: set[int] = field(default_factory=set)
+    """Asset numbers."""
+    withdrawals_halted: set[int] = field(default_factory=set)
+    signers_halted: int = TradingState.RUNNING
+    people: int = 0
+    """What VenueParameter.PEOPLE says of who may lift a halt."""
     # Time.
     timers: list[Timer] = field(default_factory=list)
     next_timer_ns: int = 0
