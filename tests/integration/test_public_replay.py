@@ -9,6 +9,7 @@ import pytest
 
 from ringfence.assurance.replay import FileError, VerifyError, export, verify
 from ringfence.assurance.replay.file import Tag, Writer, read
+from ringfence.assurance.replay.shadow import ShadowJudge
 from ringfence.commitments import latest_roots
 from ringfence.daemons import halts
 from ringfence.daemons.admin import command
@@ -52,6 +53,10 @@ def test_everything_follows_and_nobody_is_named(published: Path) -> None:
     for word in (b"alice", b"renamed", b"secret", b"TRADER"):
         assert word not in whole
     assert b"enough" in whole
+
+
+def test_the_shadow_comes_to_the_same_roots(published: Path) -> None:
+    assert verify(published, ShadowJudge()) == verify(published)
 
 
 def test_every_flipped_byte_is_caught_and_its_record_is_named(published: Path, tmp_path: Path) -> None:
