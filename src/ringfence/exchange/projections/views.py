@@ -1,6 +1,5 @@
 """The fold: a batch in, the views move, and what changed comes out in the order of the wire."""
 
-import struct
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
@@ -47,7 +46,7 @@ from ringfence.messages.commands import (
 )
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.messages.halts import decode_reason, decode_signatures
-from ringfence.messages.records import COMMAND, DISPLAY_ALL, RECORD_BYTES
+from ringfence.messages.layouts import COMMAND_NAMES, COMMAND_STRUCT, DISPLAY_ALL, EVENT_STRUCT
 from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_DAY, floor_to
 
@@ -205,7 +204,7 @@ class Views(Outcomes):
         self._first_sequence = batch.first_sequence
         # Plain tuples and bytes: reading NumPy records field by field costs ten times as much.
         self._raw = batch.commands.tobytes()
-        self._commands = list(_COMMAND.iter_unpack(self._raw))
+        self._commands = list(COMMAND_STRUCT.iter_unpack(self._raw))
         # A command that causes no event has its (empty) result too: cancel-all with nothing to cancel.
         results = [
             Result(command[_KIND], command[_REQUEST], command[_ACCOUNT], command[_SYMBOL])
@@ -216,7 +215,7 @@ class Views(Outcomes):
         changes.results = [result for result in results if result is not None]
         sequence, number = -1, self.next_event
         handlers = self._apply_event
-        for event in _EVENT.iter_unpack(batch.events.tobytes()):
+        for event in EVENT_STRUCT.iter_unpack(batch.events.tobytes()):
             if event[0] != sequence:
                 if self._entering:
                     self._enter_book()
@@ -754,12 +753,8 @@ class Views(Outcomes):
         self._session_realised.clear()
 
 
-_COMMAND, _EVENT = struct.Struct("<QqQQQiiIIHBBHH"), struct.Struct("<QQQqqqiIIHBB")
-"""Records as tuples in the order of their fields; handlers of events take them apart by place."""
-assert _COMMAND.size == _EVENT.size == RECORD_BYTES
-_COMMAND_FIELDS = list(COMMAND.names or ())
 _REQUEST, _ACCOUNT, _SYMBOL, _KIND, _TYPE, _FLAGS, _DISPLAY, _HANDLE = (
-    _COMMAND_FIELDS.index(name)
+    COMMAND_NAMES.index(name)
     for name in ("request", "account", "symbol", "kind", "type", "flags", "display", "handle")
 )
 _DUPLICATE = int(Reject.DUPLICATE_CLORDID)
