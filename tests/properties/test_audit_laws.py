@@ -7,7 +7,7 @@ import pytest
 from ringfence.assurance.audit import LAWS, Fault, Law
 from ringfence.assurance.audit.law import STALE_NS
 from ringfence.testing import drill
-from ringfence.testing.judging import judge
+from ringfence.testing.judging import SHADOW, judge
 from ringfence.testing.stretch import Stretch
 
 CATALOGUE = {f"I{number:02}" for number in range(1, 29)}
@@ -36,9 +36,9 @@ def test_a_law_finds_the_fault_that_it_is_there_for(
     law: type[Law], fault: Fault, stretches: list[Stretch]
 ) -> None:
     """Alone: no other law looks."""
-    evidence = drill.evidence_for(stretches, drill.Kind(fault.name, law.id, fault.plant), place=7)
-    assert evidence is not None, "there is nowhere to plant it: the stretches are too quiet"
-    verdict = judge(evidence, laws=[law])
+    planted = drill.evidence_for(stretches, drill.Kind(fault.name, law.id, fault.plant), place=7)
+    assert planted is not None, "there is nowhere to plant it: the stretches are too quiet"
+    verdict = judge(planted[0], laws=[law])
     assert verdict is not None, f"{law.id} did not find: {fault.name}"
     assert {finding.law for finding in verdict.findings} == {law.id}
     for finding in verdict.findings:
@@ -48,6 +48,15 @@ def test_a_law_finds_the_fault_that_it_is_there_for(
 @pytest.mark.parametrize("kind", drill.OTHERS, ids=lambda kind: kind.name)
 def test_a_lie_that_is_no_laws_in_particular_is_found(kind: drill.Kind, stretches: list[Stretch]) -> None:
     assert all(case.detected for case in drill.run(stretches, kind, [3, 13]))
+
+
+def test_the_shadow_finds_what_is_not_what_the_rules_make_of_it(stretches: list[Stretch]) -> None:
+    """A second judge of another kind: it knows no law, but what each event should have been."""
+    shadows = drill.witnesses(stretches)
+    for kind in drill.OTHERS[:3]:
+        for case in drill.run(stretches, kind, [5], shadows):
+            assert case.verdict is not None
+            assert SHADOW in {finding.law for finding in case.verdict.findings}
 
 
 def test_every_law_has_a_fault_a_time_and_a_sentence() -> None:

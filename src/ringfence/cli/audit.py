@@ -68,9 +68,10 @@ def drill(
     with Progress(console=console, disable=as_json) as bar:
         task = bar.add_task("living", total=len(chosen) + clean)
         stretches = drills.stretches()
+        shadows = drills.witnesses(stretches)
         for one in chosen:
             bar.update(task, description=f"{one.law or 'any'}: {one.name}")
-            rows.append(drills.row_of(one, list(drills.run(stretches, one, steps))))
+            rows.append(drills.row_of(one, list(drills.run(stretches, one, steps, shadows))))
             bar.advance(task)
             if as_json:
                 print(json.dumps(_as_json(rows[-1])), flush=True)
