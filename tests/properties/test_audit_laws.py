@@ -76,7 +76,7 @@ def test_every_law_of_the_catalogue_is_here_or_has_another_home() -> None:
 
 def test_a_law_that_looks_is_looked_at_in_its_time() -> None:
     """What a law defines and what it says about when agree."""
-    methods = {"cut": "CUT", "second": "SECOND", "sweep": "SWEEP", "chain": "CHAIN"}
+    methods = {"cut": "CUT", "second": "SECOND", "sweep": "SWEEP", "chain": "CHAIN", "frame": "FRAME"}
     for law in LAWS:
         defined = {
             when for method, when in methods.items() if getattr(law, method) is not getattr(Law, method)
