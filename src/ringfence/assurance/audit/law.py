@@ -106,4 +106,6 @@ class Law:
         symbol: int = -1,
         scope: HaltScope | None = None,
     ) -> Finding:
-        return Finding(self.id, scope or self.halts, sequence, what, str(expected), str(found), symbol)
+        return Finding(
+            self.id, self.halts if scope is None else scope, sequence, what, str(expected), str(found), symbol
+        )
