@@ -128,6 +128,11 @@ class _Operator:
 def operated(seed: int, *, count: int, accounts: int, every: int = 12) -> Records:
     """Return `turmoil` with a command of the operator before every so many commands."""
     rows = turmoil(seed, count=count, accounts=accounts)
+    dice = np.random.default_rng(seed)
+    # The future and spot, too.
+    moved = (rows["kind"] == Command.PLACE) & (dice.random(count) < 0.15)
+    rows["symbol"] = np.where(moved, dice.choice([6, 7], count), rows["symbol"])
+    rows["qty"] = np.where(moved & (rows["symbol"] == 7), rows["qty"] * 10, rows["qty"])
     operator = _Operator(seed, accounts + 1)
     parts = []
     for begin in range(0, count, every):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from ringfence.messages.batch import Records
-from ringfence.messages.commands import AdlMethod, Command
+from ringfence.messages.commands import AdlMethod, Command, InstrumentParameter, OrderFlag, OrderType
 from ringfence.messages.events import Event
 from ringfence.testing import cascade, remark, turbulence
-from ringfence.testing.play import START_NS, command, opening
+from ringfence.testing.play import START_NS, command, opening, rows_of
 from ringfence.testing.twins import ShadowedEngine
 from ringfence.testing.workloads import SMALL, everything, turmoil, workload
+from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.time import NS_PER_HOUR, NS_PER_SECOND
 from tests.differential.markets import operated
 from tests.properties.test_derivative_laws import TRADERS, founded
@@ -38,7 +39,7 @@ def drive(engine: ShadowedEngine, rows: Records, *, cut_every: int = 300) -> Non
     engine.compare_state()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(16))
 def test_everything_that_a_client_can_send(seed: int) -> None:
     engine = ShadowedEngine(accounts=64, orders=64)
     engine.step(opening(accounts=8), timestamp_ns=START_NS)
@@ -46,7 +47,7 @@ def test_everything_that_a_client_can_send(seed: int) -> None:
 
 
 @pytest.mark.parametrize("fund", FUNDS)
-@pytest.mark.parametrize("seed", [0, 1, 2, 63, 202, 216, 239])
+@pytest.mark.parametrize("seed", [*range(12), 63, 202, 216, 239])
 def test_a_leveraged_market_in_motion(seed: int, fund: int) -> None:
     engine = ShadowedEngine(accounts=64, orders=64)
     engine.step(founded(fund), timestamp_ns=START_NS)
@@ -57,7 +58,7 @@ def test_a_leveraged_market_in_motion(seed: int, fund: int) -> None:
 
 
 @pytest.mark.parametrize("fund", FUNDS)
-@pytest.mark.parametrize("seed", range(1_000, 1_008))
+@pytest.mark.parametrize("seed", range(1_000, 1_024))
 def test_a_market_whose_operator_changes_everything(seed: int, fund: int) -> None:
     engine = ShadowedEngine(accounts=64, orders=64)
     engine.step(founded(fund), timestamp_ns=START_NS)
@@ -87,6 +88,31 @@ def test_a_cascade(method: AdlMethod, monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.liquidated > 50
     assert out.deleveraged > 10
     assert out.residue_units == 0
+
+
+def test_stops_beyond_one_piece_are_triggered_in_the_next() -> None:
+    """A mark that reaches 10,000 stops: what one command does of it, and in which order, is the same."""
+    accounts, each = 50, 200
+    engine = ShadowedEngine(accounts=64, orders=64)
+    engine.step(opening(accounts=accounts), timestamp_ns=START_NS)
+    engine.step(
+        command(Command.CONFIGURE, symbol=1, type=InstrumentParameter.STOPS_PER_ACCOUNT_MAX, qty=each),
+        timestamp_ns=START_NS,
+    )
+    dice = np.random.default_rng(1)
+    bids, stops = rows_of(40 * accounts, Command.PLACE), rows_of(accounts * 150, Command.PLACE)
+    for rows in (bids, stops):
+        rows["symbol"], rows["account"], rows["qty"] = 1, 1 + np.arange(len(rows)) % accounts, 100
+    bids["px"] = dice.integers(9_000, 9_990, len(bids))
+    stops["type"], stops["flags"] = OrderType.STOP, OrderFlag.SELL
+    stops["stop_px"] = dice.integers(9_500, 9_990, len(stops))
+    for rows in (bids, stops):
+        engine.step(rows, timestamp_ns=START_NS)
+    engine.step(command(Command.MARK, symbol=1, qty=9_400 * MARK_SUBTICKS), timestamp_ns=START_NS + 1)
+    assert engine.has_more_to_do
+    engine.settle_down(timestamp_ns=START_NS + 1)
+    engine.compare_state()
+    assert engine.seen[Event.TRIGGERED] == len(stops)
 
 
 def test_all_accounts_are_looked_at_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
