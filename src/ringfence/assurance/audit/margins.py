@@ -28,7 +28,9 @@ SUSPECTS_MAX = 64
 """How many accounts of each suspicion are named."""
 
 # What the kernel is told of an instrument: one row of integers each.
-_SIGN, _IS_SPOT, _BASE, _LOT, _MARK, _INITIAL, _MAINTENANCE, _TAKER, _LONG_PAYS, _SHORT_PAYS, _COLUMNS = range(11)
+_SIGN, _IS_SPOT, _BASE, _LOT, _MARK, _INITIAL, _MAINTENANCE, _TAKER, _LONG_PAYS, _SHORT_PAYS, _COLUMNS = (
+    range(11)
+)
 # What it says of an instrument, and of an asset: sums in two halves.
 _QTY, _COST, _MADE = 0, 2, 4
 _WALLET, _LOCKED = 0, 2
@@ -79,8 +81,8 @@ def recount(positions: Any, margins: Any, books: Books, *, accounts: int, epoch:
             positions, margins[asset], asset, accounts, epoch, contracts.ravel(), bases, owed, by_symbol.ravel(),
             by_asset[asset], wrong_positions, wrong_margins, short, n_wrong,
         )  # fmt: skip
-    for asset in np.flatnonzero(bases):
-        for account in np.flatnonzero(owed[asset])[:SUSPECTS_MAX]:
+    for asset in np.flatnonzero(bases).tolist():
+        for account in np.flatnonzero(owed[asset])[:SUSPECTS_MAX].tolist():
             if n_wrong[1] < SUSPECTS_MAX:
                 wrong_margins[n_wrong[1]] = asset, account
                 n_wrong[1] += 1
@@ -127,7 +129,9 @@ def exact_sum(column: Any) -> int:
 
 
 def _joined(table: Integers, at: int) -> list[int]:
-    return [low + (high << 32) for low, high in zip(table[:, at].tolist(), table[:, at + 1].tolist(), strict=True)]
+    return [
+        low + (high << 32) for low, high in zip(table[:, at].tolist(), table[:, at + 1].tolist(), strict=True)
+    ]
 
 
 # ---- compiled

@@ -135,8 +135,8 @@ class Ledger:
             key = 2 * books.number + maker
             side = "Sell" if is_sell else "Buy"
             cost = -signed if of.is_inverse else signed
-            row = (key, account, spec.symbol, side, event.qty, spec.price(event.px), cost, paid)
-            self._put(books.number, "execution", key, row)
+            fill = (key, account, spec.symbol, side, event.qty, spec.price(event.px), cost, paid)
+            self._put(books.number, "execution", key, fill)
             self._entry(books, "Fee", of.settle, paid, to=fees, source=purse)
             if of.is_spot:
                 qty = -event.qty if is_sell else event.qty
@@ -241,9 +241,7 @@ def read_sweep(engine: Engine, places: Sequence[Place]) -> Sweep:
         balances = {(row[0], row[1]): row[2] for row in connection.execute(select(BALANCE))}
         summed = select(LEDGER.c.asset, func.sum(LEDGER.c.amount)).group_by(LEDGER.c.asset)
         sums = [(int(asset), int(total)) for asset, total in connection.execute(summed)]
-    return Sweep(
-        progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"]
-    )
+    return Sweep(progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"])
 
 
 _COLUMNS = {
