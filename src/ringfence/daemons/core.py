@@ -45,6 +45,7 @@ class Core:
         self._arrived = asyncio.Event()
         self.stopping = False
         self._alarm = Alarm()
+        self._is_under_way = False
         self._origins = 0
 
     def next_origin(self) -> int:
@@ -82,17 +83,23 @@ class Core:
                     self._arrived.clear()
                     await self._arrived.wait()
                     continue
+                self._is_under_way = True
                 batch = await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
+                self._is_under_way = False
                 self.tell_lines()
                 self._committer.take(batch)
-                # Here and only here the tables are of what was published: no batch is under way.
-                self._committer.begin(now_ns=time.time_ns(), journal=self.sequencer.journal_head)
+                self._begin_root()
                 if self.sequencer.engine.has_more_to_do:
                     self._tick()  # behind what has arrived meanwhile: nobody waits for all accounts
                 if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
                     self.sequencer.begin_snapshot()
         finally:
             timer.cancel()
+
+    def _begin_root(self) -> None:
+        """Begin with a state root if one is due; while a batch is under way the tables are ahead of it."""
+        if not self._is_under_way:
+            self._committer.begin(now_ns=time.time_ns(), journal=self.sequencer.journal_head)
 
     def _tick(self) -> None:
         self.inbox.tick()
@@ -105,6 +112,7 @@ class Core:
                 self._tick()
             if self.sequencer.collect_snapshot() is False:
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
+            self._begin_root()
             await self._commit()
             await asyncio.sleep(0.05)
 
@@ -211,6 +219,7 @@ async def serve(directory: Path) -> int:
     path.unlink(missing_ok=True)
     os.umask(0o177)
     server = await loop.create_unix_server(lambda: Line(core), str(path))
+    os.umask(0o077)
     log.info(
         "ready at sequence %d after %.2f s, %d commands replayed",
         sequencer.next_sequence, time.monotonic() - started, recovered.replayed,
