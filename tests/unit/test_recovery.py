@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from ringfence.exchange.feed import (
     segment,
 )
 from ringfence.exchange.journal import Journal, JournalCorruptError, RealDisk
-from ringfence.exchange.sequencer import Sequencer, recover, recovery, snapshots
+from ringfence.exchange.sequencer import Disks, Sequencer, recover, snapshots
 from ringfence.testing.play import START_NS, opening
 from ringfence.testing.workloads import everything
 
@@ -37,8 +36,8 @@ FEED_FILE_BYTES = 20_000
 def small_files() -> None:
     """Several feed files and a small journal segment, from little flow."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(recovery, "FeedWriter", partial(FeedWriter, file_bytes=FEED_FILE_BYTES))
-    patch.setattr(recovery, "Journal", partial(Journal, segment_bytes=40_000))
+    of, small = Disks.of, {"segment_bytes": 40_000, "feed_file_bytes": FEED_FILE_BYTES}
+    patch.setattr(Disks, "of", lambda place, *, make=False: of(place, make=make)._replace(**small))
     yield
     patch.undo()
 
