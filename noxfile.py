@@ -25,3 +25,9 @@ def imports(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """`nox -s simulate -- SEED` replays one, `-- --seeds 10000` runs many; `--shrink` makes a test of it."""
+    session.run("python", "-m", "ringfence.testing.world", *(session.posargs or ["--seeds", "1000"]))

@@ -16,7 +16,7 @@ from ringfence.cli import journal as cli
 from ringfence.cli.describe import _SAYS, Describer
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader, segment
-from ringfence.exchange.journal import Journal, JournalReader, RealDisk
+from ringfence.exchange.journal import JournalReader, RealDisk
 from ringfence.exchange.sequencer import Disks, Sequencer, recover, snapshots, write_snapshot
 from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, CONSTITUENTS, TEXT, Batch, Records, encode_data
 from ringfence.messages.commands import Command, OrderFlag
@@ -59,7 +59,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("cli")
     with pytest.MonkeyPatch.context() as patch:
         of = Disks.of
-        patch.setattr(Disks, "of", lambda place, *, make=False: of(place, make=make)._replace(segment_bytes=20_000))
+        patch.setattr(
+            Disks, "of", lambda place, *, make=False: of(place, make=make)._replace(segment_bytes=20_000)
+        )
         asyncio.run(write(directory))
     return directory
 

@@ -33,7 +33,10 @@ class Disks(NamedTuple):
         """Return the disks of a directory, with their folders made if that is wanted; disks are themselves."""
         if not isinstance(place, Path):
             return place
-        return cls(*(RealDisk(place / name, make=make) for name in ("journal", "feed", "snapshots")))
+        journal, feed, snapshots = (
+            RealDisk(place / name, make=make) for name in ("journal", "feed", "snapshots")
+        )
+        return cls(journal, feed, snapshots)
 
 
 class Recovered(NamedTuple):

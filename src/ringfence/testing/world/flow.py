@@ -34,14 +34,19 @@ class Flow:
         }
         self._count = 0
         kinds: list[tuple[Callable[[Trader], Operation], int]] = [
-            (self._order, 58), (self._resting, 8), (self._stop, 9), (self._linked, 4), (self._closing, 5),
-            (self._amend, 7), (self._cancel, 6), (self._setting, 9), (self._money, 4), (self._all, 2),
+            (self._order, 54), (self._resting, 8), (self._stop, 50 if options.cautious else 9), (self._linked, 8),
+            (self._closing, 5), (self._amend, 7), (self._cancel, 6), (self._setting, 9), (self._money, 4),
+            (self._all, 2),
         ]  # fmt: skip
         self._kinds = [kind for kind, weight in kinds for _ in range(weight)]
+        self._open_links: dict[int, tuple[str, str, int]] = {}
+        """By account: the link, its kind and the instrument, where a second order is still to come."""
         self.units = venue.START_UNITS
 
     def draw(self, trader: Trader) -> Operation:
         self._count += 1
+        if trader.account in self._open_links:
+            return self._second_of_link(trader)
         return self._dice.choice(self._kinds)(trader)
 
     # ---- orders
@@ -120,13 +125,27 @@ class Flow:
         return self._placing(trader, **parameters)
 
     def _linked(self, trader: Trader) -> Operation:
-        kind = self._dice.choice(("OneCancelsTheOther", "OneTriggersTheOther"))
-        order = self._order(trader)
-        for word in ("timeInForce", "displayQty"):
-            order.parameters.pop(word, None)
-        link = f"link {trader.account}-{self._count // 40}-{kind}-{order.parameters['symbol']}"
-        order.parameters.update(contingencyType=kind, clOrdLinkID=link)
-        return order
+        """One order near the price; its companion, a stop on the other side, is the trader's next."""
+        dice = self._dice
+        kind = dice.choice(("OneCancelsTheOther", "OneTriggersTheOther"))
+        number = dice.choice(venue.CONTRACTS)
+        link = f"link-{trader.account}-{self._count}"
+        self._open_links[trader.account] = (link, kind, number)
+        ticks = self.units // venue.UNITS_PER_TICK[number]
+        price = self._price(number, ticks - dice.randrange(0, 12))
+        return self._placing(
+            trader, symbol=self._symbols[number], orderQty=20 * venue.LOTS[number], price=price,
+            contingencyType=kind, clOrdLinkID=link,
+        )  # fmt: skip
+
+    def _second_of_link(self, trader: Trader) -> Operation:
+        link, kind, number = self._open_links.pop(trader.account)
+        ticks = self.units // venue.UNITS_PER_TICK[number]
+        stop = self._price(number, ticks - self._dice.randrange(4, 40))
+        return self._placing(
+            trader, symbol=self._symbols[number], orderQty=-20 * venue.LOTS[number], stopPx=stop,
+            contingencyType=kind, clOrdLinkID=link,
+        )  # fmt: skip
 
     def _closing(self, trader: Trader) -> Operation:
         number = self._dice.choice(venue.CONTRACTS)

@@ -175,7 +175,7 @@ class Gateway(Node):
             return
         token = next(self._tokens)
         try:
-            self._check_open(may_shed=request.operation == "place")
+            self._check_open(request)
             slots = self._command(request, token)
         except Refused as refused:
             reply(Answer(refused.status))
@@ -188,11 +188,11 @@ class Gateway(Node):
         assert self._line is not None
         self._line.send(slots)
 
-    def _check_open(self, *, may_shed: bool) -> None:
+    def _check_open(self, request: Request) -> None:
         if self._line is None:
             raise unavailable("the matching engine is restarting")
-        if may_shed and len(self.pending) >= self._world.options.pending_max:
-            self._world.reach("shed")
+        if request.operation == "place" and len(self.pending) >= self._world.options.pending_max:
+            self._world.shed[request.parameters["clOrdID"]] = None
             raise overloaded()
 
     def _command(self, request: Request, token: int) -> bytes:
@@ -229,4 +229,6 @@ class Gateway(Node):
         if result.refusal is not None:
             return Answer(400, reject=int(result.refusal.reject), token=token)
         order_id = result.orders[0].order_id if result.orders else ""
+        if order_id and request.parameters.get("clOrdID") in self._world.shed:
+            self._world.reach("shed, then accepted")
         return Answer(200, order_id, token=token)

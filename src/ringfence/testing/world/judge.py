@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _DEPOSITED, _WITHDRAWN, _INVERSE, _SPOT = (
     int(Event.DEPOSITED), int(Event.WITHDRAWN), int(ContractKind.INVERSE), int(ContractKind.SPOT)
 )  # fmt: skip
+
+Counts = NDArray[np.int64]
+"""How many events there are of each kind."""
 
 Second = Callable[[Batch], None]
 """Another opinion of each batch. Raises AssertionError if it has one."""
@@ -65,7 +69,7 @@ class Judge:
         self.said.update(commands)
         self.said.update(raw)
         self._world.loop.note(b"published %d" % batch.next_sequence)
-        kinds = np.bincount(events["kind"], minlength=64)
+        kinds = np.bincount(events["kind"], minlength=64).astype(np.int64)
         self._count(batch, kinds, events)
         self._check_sums(kinds, events)
         for second in self._seconds:
@@ -73,7 +77,7 @@ class Judge:
 
     # ---- what must hold after every batch
 
-    def _check_sums(self, kinds: Records, events: Records) -> None:
+    def _check_sums(self, kinds: Counts, events: Records) -> None:
         for kind, sign in ((_DEPOSITED, 1), (_WITHDRAWN, -1)):
             if kinds[kind]:
                 for event in events[events["kind"] == kind]:
@@ -107,7 +111,7 @@ class Judge:
 
     # ---- what was reached
 
-    def _count(self, batch: Batch, kinds: Records, events: Records) -> None:
+    def _count(self, batch: Batch, kinds: Counts, events: Records) -> None:
         for kind, states in _SEEN:
             if kinds[kind]:
                 self._world.reach(states)

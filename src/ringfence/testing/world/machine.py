@@ -38,10 +38,11 @@ class Machine:
 
     def __init__(self, world: "World") -> None:
         options = world.options
-        self.disks = Disks(
-            *(SimulatedDisk(f"{name} {options.seed}", damages=DAMAGES) for name in ("journal", "feed", "snapshots")),
-            segment_bytes=options.segment_bytes, feed_file_bytes=options.feed_file_bytes,
-        )  # fmt: skip
+        journal, feed, snapshots = (
+            SimulatedDisk(f"{name} {options.seed}", damages=DAMAGES)
+            for name in ("journal", "feed", "snapshots")
+        )
+        self.disks = Disks(journal, feed, snapshots, options.segment_bytes, options.feed_file_bytes)
         self._world = world
         self.is_full = False
         self.slow_until_ns = 0

@@ -28,6 +28,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The largest move of the index in one step; prices run away where it is large."""
     poor: bool
     """Small wallets and hardly an insurance fund: liquidations, deficits, deleveraging."""
+    cautious: bool
+    """Traders place many stops."""
     ranked: bool
     """Deleveraging by BitMEX's queue instead of in proportion."""
     snapshot_every: int
@@ -55,7 +57,8 @@ def draw(seed: int) -> Options:
     return Options(
         seed=seed, faults=faults, operations=dice.choice((140, 180, 220)), traders=dice.choice((4, 6, 8)),
         gateways=dice.choice((1, 1, 2)), window=dice.choice((2, 4, 8)),
-        shock=dice.choice((0.002, 0.01, 0.03, 0.06)), poor=dice.random() < 0.7, ranked=dice.random() < 0.5,
+        shock=dice.choice((0.002, 0.01, 0.03, 0.06)), poor=dice.random() < 0.7, cautious=dice.random() < 0.3,
+        ranked=dice.random() < 0.5,
         snapshot_every=dice.choice((40, 100, 250, 10**9)), segment_bytes=dice.choice((4096, 16_384, 65_536)),
         feed_file_bytes=dice.choice((8_192, 65_536, 10**9)), pending_max=dice.choice((4, 1_000, 1_000, 1_000)),
         trouble_ms=dice.choice((60, 120, 240)), disk_ms=dice.choice((2, 8, 20)),

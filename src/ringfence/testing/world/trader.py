@@ -134,7 +134,7 @@ class Trader(Node):
         """Ask once nothing that was sent can take effect any more."""
         placing.attempt += 1
         wait = placing.expires_ns + _MARGIN_MS * NS_PER_MS - self._world.loop.now_ns
-        self._world.loop.after(max(wait, 30 * NS_PER_MS), self, self._ask_now, placing, placing.attempt)
+        self._world.loop.after(max(wait, 80 * NS_PER_MS), self, self._ask_now, placing, placing.attempt)
 
     def _ask_now(self, placing: Placing, attempt: int) -> None:
         if attempt == placing.attempt and placing.clordid in self.unresolved:
@@ -147,7 +147,7 @@ class Trader(Node):
         request = Request(self.account, "find", {"clOrdID": placing.clordid}, self._expiry())
         is_final = self._world.loop.now_ns >= placing.expires_ns + _MARGIN_MS * NS_PER_MS
         self._world.carry(self, request, lambda answer: self._found(placing, attempt, answer, is_final))
-        self._world.loop.after_ms(_PATIENCE_MS, self, self._ask_again, placing, attempt)
+        self._world.loop.after_ms(2 * _PATIENCE_MS, self, self._ask_again, placing, attempt)
 
     def _ask_again(self, placing: Placing, attempt: int) -> None:
         if attempt == placing.attempt and placing.clordid in self.unresolved:

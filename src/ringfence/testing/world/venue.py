@@ -28,7 +28,7 @@ UNITS_MIN, UNITS_MAX = 600_000, 7_500_000
 _PX_TICKS_MAX = 8_191
 UNITS_PER_TICK = {INVERSE: 1_000, LINEAR: 1_000, FUTURE: 5_000, SPOT: 1_000}
 LOTS = {INVERSE: 100, LINEAR: 100, FUTURE: 100, SPOT: 1_000}
-EXPIRY_NS = START_NS + 30 * NS_PER_HOUR
+EXPIRY_NS = START_NS + 5 * NS_PER_HOUR // 2
 SUB_OF = 1
 """The last trader is a sub-account of this one."""
 
@@ -40,8 +40,11 @@ def instruments(*, ranked: bool) -> tuple[Instrument, ...]:
     future = next(i for i in by_symbol.values() if i.expiry_ns)
     method = AdlMethod.RANKED if ranked else AdlMethod.PRO_RATA
     listed = [
-        (by_symbol["XBTUSD"], {"index_number": INDEX_XBT, "adl_method": method}),
-        (by_symbol["XBTUSDT"], {"index_number": INDEX_TETHER, "adl_method": method}),
+        (by_symbol["XBTUSD"], {"index_number": INDEX_XBT, "adl_method": method, "funding_interval_hours": 1}),
+        (
+            by_symbol["XBTUSDT"],
+            {"index_number": INDEX_TETHER, "adl_method": method, "funding_interval_hours": 1},
+        ),
         (future, {"index_number": INDEX_XBT, "expiry_ns": EXPIRY_NS, "adl_method": method}),
         (by_symbol["XBT_USDT"], {}),
         (by_symbol[".BXBT"], {}),

@@ -25,8 +25,8 @@ from ringfence.units.time import NS_PER_HOUR, NS_PER_MS, NS_PER_SECOND
 _PRICE_MS = 40
 _THINK_MS = 12
 _HEAL_SECONDS_MAX = 30
-_LEAPS_NS = (NS_PER_SECOND, 40 * NS_PER_SECOND, NS_PER_HOUR, 9 * NS_PER_HOUR)
-_JUMPS_NS = (-NS_PER_HOUR, -NS_PER_SECOND, -10 * NS_PER_MS, 20 * NS_PER_MS, NS_PER_HOUR)
+_LEAPS_NS = (NS_PER_SECOND, 40 * NS_PER_SECOND, NS_PER_HOUR // 3, NS_PER_HOUR)
+_JUMPS_NS = (-NS_PER_HOUR, -NS_PER_SECOND, -10 * NS_PER_MS, 20 * NS_PER_MS, NS_PER_HOUR // 4)
 
 
 class Outcome(NamedTuple):
@@ -52,6 +52,8 @@ class World:
         self.clients = random.Random(f"clients {seed}")
         self._trouble = random.Random(f"trouble {seed}")
         self.reached: Counter[str] = Counter()
+        self.shed: dict[str, None] = {}
+        """Orders that a gateway turned away under load."""
         self.loop = Loop()
         self.machine = Machine(self)
         self.judge = Judge(self, second_opinions())
