@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from typing import NamedTuple
 
-from ringfence.exchange.sequencer import acknowledged_below
+from ringfence.exchange.feed import published_below
 from ringfence.messages.commands import Command
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.testing.play import command
@@ -254,7 +254,7 @@ class World:
         self.core.die(power=False)
         # Only the feed and the snapshots know what was acknowledged. If the feed was lost as well, and is not
         # written again yet, a journal that lost its end cannot be told from one that never had it.
-        if acknowledged_below(self.machine.disks) == self.judge.next_sequence:
+        if published_below(self.machine.disks.feed) == self.judge.next_sequence:
             self.core.damage = spoil_journal(self.machine.disks, self._trouble)
 
     def _fault_snapshot_damage(self) -> None:
