@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ringfence.exchange.gateway.errors import of_reject
-from ringfence.messages import commands, constituents, events, records
+from ringfence.messages import commands, constituents, events, layouts, records
 from ringfence.messages.rejects import TEXTS, Reject
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -96,11 +96,11 @@ def records_page() -> str:
 
 
 def _field_comments() -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield ((record, field), comment) from the lines of messages/records.py."""
+    """Yield ((record, field), comment) from the lines of messages/layouts.py."""
     title = ""
-    for line in inspect.getsource(records).splitlines():
-        if " = record(" in line:
-            title = line.split(" = ")[0]
+    for line in inspect.getsource(layouts).splitlines():
+        if "_FIELDS: Fields = (" in line:
+            title = line.split("_FIELDS")[0]
         elif line.startswith("    (") and "  # " in line:
             yield (title, line.split('"')[1]), line.split("  # ", 1)[1].replace("|", "\\|")
 

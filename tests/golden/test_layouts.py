@@ -2,7 +2,7 @@
 
 When one of these fails, the layout has changed. Take the change back, and put new fields into spare
 bytes and new numbers at the end. If old files really shall not be read any more: raise `VERSION` in
-messages/records.py, say in `changes/` how a venue gets across, and only then put the new bytes here.
+messages/layouts.py, say in `changes/` how a venue gets across, and only then put the new bytes here.
 """
 
 from enum import IntEnum, IntFlag

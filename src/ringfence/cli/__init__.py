@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from ringfence.cli import journal, key, operator, simulate, status, up, warm
+from ringfence.cli import halt, journal, key, operator, simulate, status, up, verify, warm
 
 app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
@@ -10,8 +10,10 @@ app.command(up.up)
 app.command(status.status)
 app.command(key.app)
 app.command(operator.app)
+app.command(halt.app)
 app.command(journal.app)
 app.command(simulate.app)
+app.command(verify.app)
 
 
 def main() -> None:

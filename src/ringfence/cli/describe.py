@@ -10,10 +10,16 @@ import numpy as np
 from ringfence.instruments.specification import Instrument, decode
 from ringfence.messages.batch import (
     ACCOUNT_NAME,
+    CHECKS,
     CLORDID,
     CLORDLINKID,
     CONSTITUENTS,
+    HALT_REASON,
     OPERATOR,
+    PEOPLE_LIST,
+    REFUSED_BECAUSE,
+    RESUME_STATEMENT,
+    SIGNATURES,
     SPECIFICATION,
     TEXT,
     Records,
@@ -23,13 +29,16 @@ from ringfence.messages.commands import (
     AccountParameter,
     Command,
     Contingency,
+    HaltScope,
     IndexStatus,
     InstrumentParameter,
     InstrumentState,
+    MissedFunding,
     OrderFlag,
     OrderType,
     Peg,
     SelfTrade,
+    TradingState,
     TriggerPrice,
     VenueParameter,
     read_instructions,
@@ -50,6 +59,12 @@ _TEXTS = {
     TEXT: "text",
     OPERATOR: "operator",
     ACCOUNT_NAME: "accountName",
+    HALT_REASON: "reason",
+    RESUME_STATEMENT: "statement",
+    SIGNATURES: "signatures",
+    CHECKS: "checks",
+    PEOPLE_LIST: "people",
+    REFUSED_BECAUSE: "refusedBecause",
 }
 _EXEC_INST = {
     OrderFlag.POST_ONLY: "ParticipateDoNotInitiate",
@@ -258,6 +273,17 @@ class Describer:
     def _set_state(self, row: Words, sequence: int) -> Words:
         return {**self._symbol(row), "state": name_of(InstrumentState, row["qty"])}
 
+    def _halt(self, row: Words, sequence: int) -> Words:
+        words: Words = {"scope": name_of(HaltScope, row["type"])}
+        if row["type"] == HaltScope.CONTRACT:
+            words |= self._symbol(row)
+        elif row["type"] in (HaltScope.DEPOSITS, HaltScope.WITHDRAWALS):
+            number = row["symbol"]
+            words["currency"] = ASSETS[number].currency if number < len(ASSETS) else "all"
+        if row["kind"] == Command.HALT:
+            return {**words, "state": name_of(TradingState, row["qty"])}
+        return {**words, "halt": row["handle"], "missedFunding": name_of(MissedFunding, row["qty"])}
+
     def _configure_venue(self, row: Words, sequence: int) -> Words:
         return {"parameter": name_of(VenueParameter, row["type"]), "value": row["qty"]}
 
@@ -298,4 +324,6 @@ _SAYS: dict[Command, Callable[[Describer, Words, int], Words]] = {
     Command.SET_STATE: Describer._set_state,
     Command.CONFIGURE_VENUE: Describer._configure_venue,
     Command.SETTLE: Describer._settle,
+    Command.HALT: Describer._halt,
+    Command.RESUME: Describer._halt,
 }

@@ -41,7 +41,7 @@ def verify(*, directory: Directory = DIRECTORY, as_json: AsJson = False) -> None
     from ringfence.cli.describe import timestamp
     from ringfence.exchange.sequencer import acknowledged_below
 
-    with _errors(as_json=as_json), _progress("verifying") as on_progress:
+    with _errors(as_json=as_json), progress("verifying") as on_progress:
         _require(directory)
         acknowledged = acknowledged_below(directory)
         reader = _reader(directory, on_progress)
@@ -90,6 +90,35 @@ def verify(*, directory: Directory = DIRECTORY, as_json: AsJson = False) -> None
 def _count_commands(frame: "Frame") -> int:
     kinds = frame.commands[58::64]
     return len(kinds) - kinds.count(Command.DATA)
+
+
+# ---- export
+
+
+@app.command
+def export(output: Path, *, directory: Directory = DIRECTORY, as_json: AsJson = False) -> None:
+    """Write the journal for the public: everything that was asked, without names and texts of customers."""
+    from ringfence.assurance.replay import ExportError
+    from ringfence.assurance.replay import export as write
+    from ringfence.commitments import ChainError
+
+    if output.exists():
+        sys.exit(f"{output} is there already; nothing was written")
+    with _errors(as_json=as_json), progress("exporting") as on_progress:
+        _require(directory)
+        try:
+            exported = write(directory, output, on_progress=on_progress)
+        except (ExportError, ChainError) as error:
+            _fail(EXIT_CORRUPT, error, as_json=as_json)
+    found = {**exported._asdict(), "bytes": output.stat().st_size, "file": str(output)}
+    if as_json:
+        print(json.dumps({"ok": True, **found}))
+        return
+    print(
+        f"{exported.commands:,} slots in {exported.frames:,} frames and {exported.roots:,} signed roots: "
+        f"{found['bytes']:,} bytes in {output}"
+    )
+    print(f"anybody checks it with `ringfence verify replay {output.name}`")
 
 
 # ---- show
@@ -197,7 +226,7 @@ def replay(*, directory: Directory = DIRECTORY, as_json: AsJson = False) -> None
     Console(stderr=True).print("loading the engine")
     from ringfence.exchange.sequencer import Replay
 
-    with _errors(as_json=as_json), _progress("replaying") as on_progress:
+    with _errors(as_json=as_json), progress("replaying") as on_progress:
         _require(directory)
         started = time.monotonic()
         run = Replay(directory, on_progress=on_progress)
@@ -329,7 +358,7 @@ def _plain(text: str) -> str:
 
 
 @contextmanager
-def _progress(what: str) -> "Iterator[Progress]":
+def progress(what: str) -> "Iterator[Progress]":
     """Show a bar on stderr while the journal is read."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

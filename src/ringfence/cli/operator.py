@@ -1,6 +1,5 @@
 """`ringfence operator`: what only the venue may do. Each action has its operator's name in the journal."""
 
-import asyncio
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from ringfence.cli.asking import ask, carry_out, number_of
 from ringfence.cli.up import DIRECTORY
 
 if TYPE_CHECKING:
@@ -19,36 +19,7 @@ Operator = Annotated[str, Parameter(help="Who does this: it stands in the hash-c
 
 def _carry_out(directory: Path, operator: str, records: "Records", done: str) -> None:
     """Send commands to the running core and say what came of them."""
-    from ringfence.daemons.admin import AdminRefused
-
-    try:
-        sequence = _ask(directory, operator, records)
-    except AdminRefused as error:
-        sys.exit(f"refused, nothing has changed: {error}")
-    print(f"{done}; sequence {sequence}, operator {operator}")
-
-
-def _ask(directory: Path, operator: str, records: "Records") -> int:
-    """Return the sequence of a command when it is durable. Raises AdminRefused."""
-    from ringfence.daemons.admin import Admin, AdminTimeout
-
-    async def ask() -> int:
-        admin = Admin(directory)
-        await admin.connect()
-        try:
-            events = await admin.ask(records, operator=operator)
-        finally:
-            admin.close()
-        return int(events["sequence"][0])
-
-    try:
-        return asyncio.run(ask())
-    except AdminTimeout as error:
-        sys.exit(f"{error}; look at the journal before you try again")
-    except ValueError as error:
-        sys.exit(f"{error}; nothing was sent")
-    except OSError as error:
-        sys.exit(f"no exchange core answers in {directory}: {error}")
+    print(f"{done}; sequence {carry_out(directory, operator, records)}, operator {operator}")
 
 
 @app.command
@@ -59,7 +30,7 @@ def open_account(*, name: str, operator: Operator, directory: Path = DIRECTORY) 
 
     try:
         # The engine opens only the next number, and names it when it is asked for another.
-        _ask(directory, operator, founding.open_account(0, name))
+        ask(directory, operator, founding.open_account(0, name))
     except AdminRefused as error:
         account = error.figure
     records = founding.open_account(account, name)
@@ -95,37 +66,27 @@ def _whole(text: str) -> int:
     return int(value)
 
 
-def _number_of(directory: Path, symbol: str) -> int:
-    from ringfence.daemons.venue import read_venue
-
-    try:
-        venue = read_venue(directory)
-    except ValueError as error:
-        sys.exit(str(error))
-    for instrument in venue.instruments if venue else ():
-        if instrument.symbol == symbol:
-            return instrument.number
-    sys.exit(f"{symbol} is not listed; nothing was sent")
-
-
 @app.command
-def halt(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
-    """Close a market: no new orders and no amendments, cancels still work; orders in the book stay."""
+def close_market(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Close a market: no new orders and no amendments, cancels still work; orders in the book stay.
+
+    This is for listing and maintenance. When a number may be wrong, use `ringfence halt now`.
+    """
     from ringfence.daemons.admin import command
     from ringfence.messages.commands import Command, InstrumentState
 
-    number = _number_of(directory, symbol)
+    number = number_of(directory, symbol)
     records = command(Command.SET_STATE, symbol=number, qty=InstrumentState.CLOSED)
     _carry_out(directory, operator, records, f"{symbol} is closed")
 
 
 @app.command
-def resume(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
-    """Open a market that was halted."""
+def open_market(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Open a market that was closed."""
     from ringfence.daemons.admin import command
     from ringfence.messages.commands import Command, InstrumentState
 
-    number = _number_of(directory, symbol)
+    number = number_of(directory, symbol)
     records = command(Command.SET_STATE, symbol=number, qty=InstrumentState.OPEN)
     _carry_out(directory, operator, records, f"{symbol} is open")
 
@@ -136,7 +97,7 @@ def settle(symbol: str, *, operator: Operator, directory: Path = DIRECTORY) -> N
     from ringfence.daemons.admin import command
     from ringfence.messages.commands import Command
 
-    number = _number_of(directory, symbol)
+    number = number_of(directory, symbol)
     _carry_out(directory, operator, command(Command.SETTLE, symbol=number), f"{symbol} is settled")
 
 

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.feed import CoreClient, FeedReader
-from ringfence.messages.batch import OPERATOR, Records, command_positions, decode_data, encode_data
+from ringfence.messages.batch import (
+    OPERATOR,
+    REFUSED_BECAUSE,
+    Records,
+    command_positions,
+    decode_data,
+    encode_data,
+)
 from ringfence.messages.commands import Command
 from ringfence.messages.events import Event
 from ringfence.messages.records import COMMAND
@@ -123,7 +130,9 @@ def _raise_refusals(first_sequence: int, commands: Records, events: Records) -> 
         return
     lines = []
     for event in refused:
-        kind = Command(commands[int(event["sequence"]) - first_sequence]["kind"])
+        position = int(event["sequence"]) - first_sequence
         text = TEXTS[Reject(int(event["amount"]))].format(amount=int(event["maker_amount"]), currency="")
+        text = decode_data(commands, position).get(REFUSED_BECAUSE, b"").decode() or text
+        kind = Command(commands[position]["kind"])
         lines.append(f"{kind.name} (sequence {event['sequence']}): {text}")
     raise AdminRefused("; ".join(lines), int(refused["maker_amount"][0]))

@@ -19,10 +19,12 @@ from typing import cast
 
 import uvloop
 
+from ringfence.commitments import load_keys
+from ringfence.daemons.gatekeeper import Gatekeeper
 from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
 from ringfence.exchange.journal import JournalError, JournalReadError, JournalWriteError
-from ringfence.exchange.sequencer import Alarm, Inbox, InvalidSubmissionError, Sequencer, recover
+from ringfence.exchange.sequencer import Alarm, Committer, Inbox, InvalidSubmissionError, Sequencer, recover
 from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger("ringfence.core")
@@ -35,13 +37,15 @@ _ORIGIN_MAX = 2**16 - 1
 class Core:
     """What has arrived, and the loop that turns it into batches."""
 
-    def __init__(self, sequencer: Sequencer) -> None:
+    def __init__(self, sequencer: Sequencer, committer: Committer, gatekeeper: Gatekeeper) -> None:
         self.sequencer = sequencer
+        self._committer, self._gatekeeper = committer, gatekeeper
         self.lines: set[Line] = set()
         self.inbox = Inbox()
         self._arrived = asyncio.Event()
         self.stopping = False
         self._alarm = Alarm()
+        self._is_under_way = False
         self._origins = 0
 
     def next_origin(self) -> int:
@@ -51,7 +55,7 @@ class Core:
     def submit(self, slots: bytes, *, origin: int) -> None:
         """Take what a gateway sent. Raises InvalidSubmissionError."""
         was_full = self.inbox.is_full
-        self.inbox.submit(slots, origin=origin)
+        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin)
         self._arrived.set()
         if self.inbox.is_full and not was_full:
             self.tell_lines()
@@ -79,14 +83,23 @@ class Core:
                     self._arrived.clear()
                     await self._arrived.wait()
                     continue
-                await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
+                self._is_under_way = True
+                batch = await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
+                self._is_under_way = False
                 self.tell_lines()
+                self._committer.take(batch)
+                self._begin_root()
                 if self.sequencer.engine.has_more_to_do:
                     self._tick()  # behind what has arrived meanwhile: nobody waits for all accounts
                 if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
                     self.sequencer.begin_snapshot()
         finally:
             timer.cancel()
+
+    def _begin_root(self) -> None:
+        """Begin with a state root if one is due; while a batch is under way the tables are ahead of it."""
+        if not self._is_under_way:
+            self._committer.begin(now_ns=time.time_ns(), journal=self.sequencer.journal_head)
 
     def _tick(self) -> None:
         self.inbox.tick()
@@ -99,7 +112,19 @@ class Core:
                 self._tick()
             if self.sequencer.collect_snapshot() is False:
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
+            self._begin_root()
+            await self._commit()
             await asyncio.sleep(0.05)
+
+    async def _commit(self) -> None:
+        """Write a root that is ready. Without one trading goes on; the judges see that it is missing."""
+        try:
+            if (ready := self._committer.collect(now_ns=time.time_ns())) is not None:
+                loop = asyncio.get_running_loop()
+                self._gatekeeper.note(await loop.run_in_executor(None, self._committer.write, ready))
+        except OSError as error:
+            log.error("no state root was written, the next one is tried: %s", error)
+            self._committer.start_over()
 
 
 class Line(asyncio.Protocol):
@@ -179,7 +204,14 @@ async def serve(directory: Path) -> int:
         log.critical("the engine met an impossible state while replaying the journal", exc_info=True)
         return EXIT_BUG
     sequencer = Sequencer(recovered, directory)
-    core = Core(sequencer)
+    try:
+        keys = load_keys(directory)
+        committer = Committer(sequencer.engine, directory, keys)
+        gatekeeper = Gatekeeper(directory, sequencer.engine, keys)
+    except (OSError, ValueError) as error:
+        log.critical("the chain of state roots cannot be continued: %s", error)
+        return EXIT_CORRUPT
+    core = Core(sequencer, committer, gatekeeper)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, core.stop)
@@ -203,6 +235,7 @@ async def serve(directory: Path) -> int:
         return EXIT_BUG
     finally:
         server.close()
+        committer.close()
     sequencer.close(snapshot=True)
     log.info("stopped at sequence %d", sequencer.next_sequence)
     return 0

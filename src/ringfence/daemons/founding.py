@@ -12,6 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ringfence.assurance.halting import (
+    People,
+    Role,
+    new_private_key,
+    person_of,
+    read_private_key,
+    write_private_key,
+)
 from ringfence.daemons.admin import Admin, command
 from ringfence.daemons.venue import BOTS, INSURANCE, Venue
 from ringfence.exchange.feed import FeedReader
@@ -28,13 +36,23 @@ from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.fee_tiers import venue_discounts
 from ringfence.instruments.listing import listing_commands
 from ringfence.instruments.specification import Instrument, decode
-from ringfence.messages.batch import ACCOUNT_NAME, SPECIFICATION, Records, decode_data, encode_data
+from ringfence.messages.batch import (
+    ACCOUNT_NAME,
+    PEOPLE_LIST,
+    SIGNATURES,
+    SPECIFICATION,
+    Records,
+    decode_data,
+    encode_data,
+)
 from ringfence.messages.commands import Command, OrderFlag, VenueParameter
 from ringfence.messages.events import Event
+from ringfence.messages.halts import Scheme, Signature, encode_signatures
 from ringfence.messages.records import COMMAND
 from ringfence.units.assets import USDT, XBT, Asset
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.rounding import round_div
+from ringfence.units.time import NS_PER_MINUTE
 
 OPERATOR = "ringfence up"
 RISK_TIERS = 10
@@ -44,6 +62,9 @@ BOT_COINS: tuple[tuple[Asset, int], ...] = (
 )  # fmt: skip
 FUND_COINS: tuple[tuple[Asset, int], ...] = ((XBT, 10 * 10**XBT.scale), (USDT, 1_000_000 * 10**USDT.scale))
 WIDE_LIMITS = KeyLimits(requests_per_minute=6_000, orders_per_second=200)
+JUDGES = ("shadow", "auditor")
+DEMO_PEOPLE = {"demo-operations": Role.OPERATIONS, "demo-risk": Role.RISK}
+CANCEL_ONLY_NS = 5 * NS_PER_MINUTE
 _SLOTS_PER_REQUEST = 2_000
 _ASKING_SECONDS = 60
 
@@ -63,7 +84,11 @@ def names(accounts: int) -> list[str]:
 
 
 def steps(
-    instruments: list[Instrument], traders: dict[str, int], bots: dict[str, int], insurance: int
+    instruments: list[Instrument],
+    traders: dict[str, int],
+    bots: dict[str, int],
+    insurance: int,
+    people: People,
 ) -> Iterator[Step]:
     """Yield every step of founding in order, each with the event that shows it was taken."""
     tiers = VenueParameter.RISK_TIERS_MAX
@@ -71,6 +96,11 @@ def steps(
     for parameter, percent in venue_discounts():
         discount = command(Command.CONFIGURE_VENUE, type=parameter, qty=percent)
         yield Step((Event.VENUE_SET, 0, 0, parameter), discount)
+    yield Step((Event.VENUE_SET, 0, 0, VenueParameter.PEOPLE), put_in_force(people))
+    pause = VenueParameter.CANCEL_ONLY_NS
+    yield Step(
+        (Event.VENUE_SET, 0, 0, pause), command(Command.CONFIGURE_VENUE, type=pause, qty=CANCEL_ONLY_NS)
+    )
     for instrument in instruments:
         yield from _listing_steps(instrument)
     for accounts, coins in ((traders, DEMO_COINS), (bots, BOT_COINS), ({INSURANCE: insurance}, FUND_COINS)):
@@ -110,6 +140,35 @@ def first_mark(instrument: Instrument, *, at_ns: int) -> int:
     units = index_units(instrument.underlying, seed=SEED, at_ns=at_ns)
     subticks = round_div(units, instrument.index_units_per_subtick)
     return min(max(subticks, MARK_SUBTICKS), instrument.px_ticks_max * MARK_SUBTICKS)
+
+
+def put_in_force(people: People, signatures: list[Signature] | None = None) -> Records:
+    """Return the command that puts a list of those who may lift a halt in force; the first needs no signatures."""
+    texts = [(PEOPLE_LIST, people.encode())]
+    if signatures:
+        texts.append((SIGNATURES, encode_signatures(signatures)))
+    said = np.frombuffer(encode_data(texts), COMMAND)
+    number = people.number
+    return np.concatenate([command(Command.CONFIGURE_VENUE, type=VenueParameter.PEOPLE, qty=number), said])
+
+
+def ensure_people(directory: Path) -> People:
+    """Return the first people of a venue, making the keys that are not there.
+
+    The judges' keys stay here. The people's are for trying the exchange out, both on one machine and without a
+    passphrase; a venue that holds anything of worth replaces them (docs/operating/halts.md).
+    """
+    people = []
+    for folder, name, role in (
+        *(("judges", judge, Role.JUDGE) for judge in JUDGES),
+        *(("people", name, role) for name, role in DEMO_PEOPLE.items()),
+    ):
+        path = directory / folder / f"{name}.pem"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            write_private_key(path, new_private_key(Scheme.ED25519), passphrase=None)
+        people.append(person_of(name, role, read_private_key(path, passphrase=None)))
+    return People(tuple(people))
 
 
 def open_account(account: int, name: str) -> Records:
@@ -196,7 +255,9 @@ async def found(directory: Path, *, accounts: int) -> Venue:
         )  # fmt: skip
         missing = [
             step.commands
-            for step in steps(list(venue.instruments), venue.traders, venue.bots, venue.insurance)
+            for step in steps(
+                list(venue.instruments), venue.traders, venue.bots, venue.insurance, ensure_people(directory)
+            )
             if step.done not in past.done
         ]
         for request in _requests(missing):

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 
-def in_forked_child(work: Callable[[], object]) -> int:
+def in_forked_child(work: Callable[[], object], *, keep: Collection[int] = ()) -> int:
     """Run `work` in a child and return its process number; it exits with 0 if `work` returned.
 
-    The child keeps standard output and error and nothing else that is open: if the parent dies now,
-    its lock and its connections must not live on in the child.
+    The child keeps standard output and error, the descriptors in `keep` and nothing else that is open:
+    if the parent dies now, its lock and its connections must not live on in the child.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -17,9 +17,17 @@ def in_forked_child(work: Callable[[], object]) -> int:
     if child == 0:
         status = 1
         try:
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            _close_all_but(keep)
             work()
             status = 0
         finally:
             os._exit(status)
     return child
+
+
+def _close_all_but(keep: Collection[int]) -> None:
+    begin = 3
+    for descriptor in sorted(keep):
+        os.closerange(begin, descriptor)
+        begin = descriptor + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))

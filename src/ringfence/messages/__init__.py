@@ -2,7 +2,8 @@
 
 | module      | what is in it                                                   |
 |-------------|-----------------------------------------------------------------|
-| records     | the 64-byte binary layouts                                      |
+| layouts     | the 64-byte binary layouts                                      |
+| records     | the same as NumPy arrays                                        |
 | commands    | kinds, order types, flags and parameters                        |
 | events      | kinds and what their fields mean                                |
 | rejects     | numbered refusals and their texts                               |

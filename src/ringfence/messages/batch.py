@@ -41,6 +41,19 @@ ACCOUNT_NAME = 6
 CONSTITUENTS = 7
 """Binary: what an INDEX command says of its constituents, see messages/constituents.py."""
 
+HALT_REASON = 8
+"""JSON: why somebody halted, see messages/halts.py."""
+RESUME_STATEMENT = 9
+"""The text that two people signed."""
+SIGNATURES = 10
+"""JSON: who signed it, and how."""
+PEOPLE_LIST = 11
+"""JSON: who may lift a halt, beside the command that sets VenueParameter.PEOPLE."""
+CHECKS = 12
+"""JSON: the judges' report that all is well, with their signature."""
+REFUSED_BECAUSE = 13
+"""Why the core would not let the command before it through; the engine refuses what is left of it."""
+
 _SLOT_BYTES = 56
 _DATA = int(Command.DATA)
 _KIND_AT, _LENGTH_AT = 58, 59

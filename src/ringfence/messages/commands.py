@@ -50,6 +50,12 @@ class Command(IntEnum):
     """type = VenueParameter, qty = value."""
     SETTLE = 34
     """symbol; settles a contract before its time: trading ends at the mark; an operator's delisting."""
+    HALT = 35
+    """type = HaltScope; symbol = instrument or asset (ALL_ASSETS); qty = TradingState, at least CANCEL_ONLY.
+    Anyone may halt; DATA says why. A scope that is halted already stays as it is, or goes further."""
+    RESUME = 36
+    """type = HaltScope, symbol as in HALT; handle = sequence of the last HALT of any scope; qty = MissedFunding.
+    DATA carries the signatures; the core has checked them, and anyone can check them again."""
     DATA = 255
     """Text of the command before it; no meaning to the engine."""
 
@@ -160,7 +166,41 @@ class InstrumentState(IntEnum):
     UNLISTED = 0
     OPEN = 1
     CLOSED = 2
+    """No new orders, no amendments that could trade; cancels still work."""
     SETTLED = 3
+    CANCEL_ONLY = 4
+    """As CLOSED, by a halt: nothing is triggered, funded or liquidated either. SET_STATE cannot set it."""
+    HALTED = 5
+    """By a halt: orders and positions stand as they are; not even a cancel is taken."""
+
+
+class TradingState(IntEnum):
+    """How far a venue or a contract is halted."""
+
+    RUNNING = 0
+    CANCEL_ONLY = 1
+    HALTED = 2
+
+
+class HaltScope(IntEnum):
+    VENUE = 0
+    CONTRACT = 1
+    DEPOSITS = 2
+    """symbol = asset number, ALL_ASSETS for all of them; only HALTED, and lifted at once by RESUME."""
+    WITHDRAWALS = 3
+    SIGNERS = 4
+    """Nothing in the engine asks for it: custody reads the event."""
+
+
+ALL_ASSETS = 65_535
+
+
+class MissedFunding(IntEnum):
+    """What becomes of funding that fell due while trading was halted."""
+
+    PAY = 0
+    """Once, when trading goes on, at the rate that was published."""
+    SKIP = 1
 
 
 class InstrumentParameter(IntEnum):
@@ -245,6 +285,10 @@ class VenueParameter(IntEnum):
     """How many steps above its base an account may raise a risk limit."""
     INSURANCE_ACCOUNT = 2
     """The account whose wallets are the insurance funds; it takes over what is liquidated. No fees."""
+    CANCEL_ONLY_NS = 3
+    """How long cancels only are taken after a halt was lifted, before trading goes on."""
+    PEOPLE = 4
+    """Who may lift a halt: first 63 bits of the digest of the list, which is the DATA of the command."""
     FEE_DISCOUNT_1 = 11
     """Per cent off the fees of tier 1; tiers 2 to 6 follow as 12 to 16. Rebates are left alone."""
     FEE_DISCOUNT_2 = 12

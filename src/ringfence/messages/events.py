@@ -92,6 +92,10 @@ class Event(IntEnum):
     """symbol; qty = settlement price in subticks. Comes before the SETTLED events and the state."""
     TRANSFERRED = 31
     """account = from, maker_account = to, symbol = asset, amount."""
+    HALT_SET = 32
+    """px = HaltScope, symbol as in HALT; qty = TradingState after, amount = before; handle = sequence of the
+    HALT that it is about; maker_amount = nanosecond at which trading goes on, 0 = not before a RESUME.
+    STATE_SET events of the instruments follow."""
 
 
 class EventFlag(IntFlag):

@@ -44,6 +44,10 @@ class Reject(IntEnum):
     INVALID_CONTINGENCY = 34
     NOT_ONE_FAMILY = 35
     NO_INDEX = 36
+    VENUE_HALTED = 37
+    CANCEL_ONLY = 38
+    FUNDS_HALTED = 39
+    NOT_THAT_HALT = 40
 
 
 TEXTS: dict[Reject, str] = {
@@ -83,6 +87,10 @@ TEXTS: dict[Reject, str] = {
     Reject.INVALID_CONTINGENCY: "Invalid contingencyType",
     Reject.NOT_ONE_FAMILY: "Accounts do not belong to one family",
     Reject.NO_INDEX: "Instrument has no index price",
+    Reject.VENUE_HALTED: "Trading is halted",
+    Reject.CANCEL_ONLY: "Trading is halted: only cancels are accepted",
+    Reject.FUNDS_HALTED: "Transfers of this asset are halted",
+    Reject.NOT_THAT_HALT: "Not halted, or not by that halt: the last one is of sequence {amount}",
 }
 
 assert set(TEXTS) == set(Reject)

@@ -16,6 +16,7 @@
 | insurance,            | what the insurance account does with what it took over;  |
 |   deleveraging        | what winners take over when it cannot                    |
 | settlement            | the end of a contract                                    |
+| halting               | what stands still when something was wrong, and goes on  |
 | upkeep                | what is due, and what commands left over                 |
 | state, snapshot       | the tables, and their file                               |
 | records, views, tables| layouts; how the kernel sees memory; lookups             |

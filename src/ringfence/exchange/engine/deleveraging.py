@@ -36,6 +36,7 @@ _ADL_BEGUN, _DELEVERAGED = int(Event.ADL_BEGUN), int(Event.DELEVERAGED)
 _SELL_EVENT = int(EventFlag.SELL)
 _BY_ADL = int(CancelReason.DELEVERAGED)
 _OPEN, _RANKED = int(InstrumentState.OPEN), int(AdlMethod.RANKED)
+_CANCEL_ONLY = int(InstrumentState.CANCEL_ONLY)
 _KEY_MAX = 2**60
 
 
@@ -50,6 +51,8 @@ def deleverage(h: Record) -> bool:
         ins = instruments(h, symbol)
         # What has to go goes at the fund's cost price, whatever the mark is; else only a fresh mark counts.
         due = ins.adl_due != 0
+        if ins.state >= _CANCEL_ONLY:
+            continue  # halted: it has its turn when trading goes on
         ins.adl_due = 0
         if not due and (ins.state != _OPEN or ins.mark == 0 or is_stale(h, ins)):
             continue

@@ -109,14 +109,16 @@ class Engine:
     @property
     def has_more_to_do(self) -> bool:
         """Whether a command left something over that TICKs go on with, at once and until nothing is left."""
-        return bool(self.state.header["pending"])
+        return bool(self.state.header["pending"]) and not self.state.header["halted"]
 
     @property
     def wake_at_ns(self) -> int:
         """When the next TICK has something to do, 0 = nothing is waiting."""
         header = self.state.header
-        due = [int(header[name]) for name in ("next_timer_ns", "day_ends_ns", "next_due_ns") if header[name]]
-        return min(due, default=0)
+        names = ("next_reopen_ns", "next_timer_ns", "day_ends_ns", "next_due_ns")
+        # Cancel-only takes timers; a venue that is halted waits for nothing but its reopening.
+        waiting = names[: (4, 3, 1)[int(header["halted"])]]
+        return min((int(header[name]) for name in waiting if header[name]), default=0)
 
     def digest(self) -> bytes:
         """Return 16 bytes that are equal exactly where two engines would go on identically."""

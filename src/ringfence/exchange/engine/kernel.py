@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.book import clid_tag, remember_clid
+from ringfence.exchange.engine.halting import halt, refusal_of_halt, resume
 from ringfence.exchange.engine.listing import (
     configure,
     configure_venue,
@@ -76,6 +77,7 @@ RARE_ORDERS = 4_096
 MARK, INDEX, TICK, LIST = int(Command.MARK), int(Command.INDEX), int(Command.TICK), int(Command.LIST)
 TRANSFER, SETTLE = int(Command.TRANSFER), int(Command.SETTLE)
 CONFIGURE, SET_STATE = int(Command.CONFIGURE), int(Command.SET_STATE)
+HALT, RESUME = int(Command.HALT), int(Command.RESUME)
 CONFIGURE_VENUE, DATA = int(Command.CONFIGURE_VENUE), int(Command.DATA)
 _R_UNKNOWN = int(Reject.UNKNOWN_COMMAND)
 
@@ -122,6 +124,10 @@ def apply_rare(h: Record, cmd: Record) -> Any:
     stop = lacks_room_rarely(h, cmd)
     if stop != DONE:
         return stop
+    code = refusal_of_halt(h, cmd)
+    if code != 0:
+        refuse(h, cmd, code, 0)
+        return DONE
     kind = np.int64(cmd.kind)
     applied = True
     if kind == MARK or kind == INDEX:
@@ -158,6 +164,10 @@ def apply_rare(h: Record, cmd: Record) -> Any:
         applied = settle_now(h, cmd)
     elif kind == CONFIGURE_VENUE:
         applied = configure_venue(h, cmd)
+    elif kind == HALT:
+        applied = halt(h, cmd)
+    elif kind == RESUME:
+        applied = resume(h, cmd)
     else:
         applied = refuse(h, cmd, _R_UNKNOWN, kind)
     return DONE if applied else EVENTS

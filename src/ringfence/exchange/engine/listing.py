@@ -18,6 +18,7 @@ from ringfence.messages.commands import (
     InstrumentParameter,
     InstrumentState,
     MarkMethod,
+    TradingState,
     VenueParameter,
 )
 from ringfence.messages.events import Event
@@ -61,6 +62,11 @@ _MARK_METHOD, _ADL_METHOD = int(InstrumentParameter.MARK_METHOD), int(Instrument
 _STOPS_MAX, _BAND = int(InstrumentParameter.STOPS_PER_ACCOUNT_MAX), int(InstrumentParameter.LAST_BAND_PPM)
 _MARK_METHOD_LAST, _ADL_METHOD_LAST = int(MarkMethod.LAST_PROTECTED), int(AdlMethod.RANKED)
 _RISK_TIERS, _FUND = int(VenueParameter.RISK_TIERS_MAX), int(VenueParameter.INSURANCE_ACCOUNT)
+_CANCEL_ONLY_NS, _PEOPLE = int(VenueParameter.CANCEL_ONLY_NS), int(VenueParameter.PEOPLE)
+_CANCEL_ONLY, _HALTED = int(TradingState.CANCEL_ONLY), int(TradingState.HALTED)
+_STATE_CANCEL_ONLY, _STATE_HALTED = int(InstrumentState.CANCEL_ONLY), int(InstrumentState.HALTED)
+_CLOSED = int(InstrumentState.CLOSED)
+_NARROW_NS = 5 * NS_PER_MINUTE
 _DISCOUNT_1, _DISCOUNT_6 = int(VenueParameter.FEE_DISCOUNT_1), int(VenueParameter.FEE_DISCOUNT_6)
 
 _R_SYMBOL, _R_PARAMETER = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_PARAMETER)
@@ -181,7 +187,7 @@ def configure(h: Record, cmd: Record) -> bool:
         ins.taker_ppm = value
     elif parameter == _COLLAR:
         ins.collar_ppm = value
-        set_collars(ins)
+        set_collars(h, ins)
     elif parameter == _ORDERS_MAX:
         ins.orders_max = value
     else:
@@ -234,7 +240,7 @@ def set_next_due(h: Record) -> None:
     earliest = np.int64(0)
     for symbol in range(1, np.int64(h.n_instruments) + 1):
         ins = instruments(h, symbol)
-        if ins.state == _SETTLED:
+        if ins.state == _SETTLED or ins.state >= _STATE_CANCEL_ONLY:
             continue
         due = ins.next_funding_ns
         if due == 0 or (ins.expiry_ns != 0 and ins.expiry_ns < due):
@@ -293,15 +299,27 @@ def set_state(h: Record, cmd: Record) -> bool:
     if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
         return refuse(h, cmd, _R_SYMBOL, 0)
     ins = instruments(h, cmd.symbol)
-    if ins.kind == _INDEX_KIND or not state_is_valid(np.int64(ins.state), cmd.qty):
+    if ins.kind == _INDEX_KIND or not state_is_valid(np.int64(ins.listed), cmd.qty):
         return refuse(h, cmd, _R_PARAMETER, 0)
     if cmd.qty == _OPEN:
         broken = limits_broken(h, ins)
         if broken != 0:
             return refuse(h, cmd, _R_LIMITS, broken)
-    ins.state = cmd.qty
-    emit(h, _STATE, 0, U(0), 0, cmd.symbol, cmd.qty, 0, 0)
+    ins.listed = cmd.qty
+    ins.state = trading_state(h, ins)
+    emit(h, _STATE, 0, U(0), 0, cmd.symbol, np.int64(ins.state), 0, 0)
     return True
+
+
+@compiled
+def trading_state(h: Record, ins: Record) -> Any:
+    """Return the InstrumentState that follows from the listing and from the halts of venue and contract."""
+    halted: Any = max(np.int64(h.halted), np.int64(ins.halted))
+    if halted == _HALTED and (ins.listed == _OPEN or ins.listed == _CLOSED):
+        return np.int64(_STATE_HALTED)
+    if halted == _CANCEL_ONLY and ins.listed == _OPEN:
+        return np.int64(_STATE_CANCEL_ONLY)
+    return np.int64(ins.listed)
 
 
 @compiled
@@ -314,12 +332,21 @@ def needs_ladder(h: Record, cmd: Record) -> bool:
 
 
 @compiled
-def set_collars(ins: Record) -> None:
+def set_collars(h: Record, ins: Record) -> None:
     """How far from the mark an order may reach before its price needs a closer look."""
     mark = udiv(ins.mark, np.int64(MARK_SUBTICKS))
     span = udiv(mark * ins.collar_ppm, np.int64(1_000_000))
+    if h.timestamp_ns < ins.narrow_until_ns:
+        span = udiv(span, np.int64(2))
     ins.collar_up = min(mark + span, np.int64(ins.px_max))
     ins.collar_down = max(mark - span, 1)
+
+
+@compiled
+def narrow_collars(h: Record, ins: Record) -> None:
+    """For a while after a halt prices may not run away from the mark as far as usual."""
+    ins.narrow_until_ns = h.timestamp_ns + _NARROW_NS
+    set_collars(h, ins)
 
 
 @compiled
@@ -334,6 +361,10 @@ def configure_venue(h: Record, cmd: Record) -> bool:
             m = margin_of(h, asset, cmd.qty)
             # Nobody but the engine trades for it.
             m.flags = np.int64(m.flags) | (FEE_EXEMPT << MARGIN_FEE_TIER_SHIFT) | MARGIN_DISABLED
+    elif cmd.type == _CANCEL_ONLY_NS:
+        h.cancel_only_ns = cmd.qty
+    elif cmd.type == _PEOPLE:
+        h.people = cmd.qty
     else:
         shift = U(8 * (np.int64(cmd.type) - _DISCOUNT_1 + 1))
         h.fee_discounts = (h.fee_discounts & ~(U(0xFF) << shift)) | (U(cmd.qty) << shift)
@@ -356,4 +387,8 @@ def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
         return bool(0 <= value and value <= _TIERS_LIMIT and h.n_instruments == 0)
     if parameter == _FUND:
         return bool(h.fund_account == 0 and 0 < value and value <= h.n_accounts and is_unused(h, value))
+    if parameter == _CANCEL_ONLY_NS:
+        return bool(0 <= value and value <= NS_PER_DAY)
+    if parameter == _PEOPLE:
+        return bool(value > 0)
     return bool(_DISCOUNT_1 <= parameter and parameter <= _DISCOUNT_6 and 0 <= value and value <= 100)

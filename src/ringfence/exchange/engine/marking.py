@@ -57,7 +57,7 @@ def move_mark(h: Record, ins: Record, subticks: int, basis: int) -> None:
     ins.mark = min(max(subticks, MARK_SUBTICKS), np.int64(ins.px_max) * MARK_SUBTICKS)
     ins.mark_lot_value = lot_value_at_mark(ins, ins.mark)
     ins.marked_ns = h.timestamp_ns
-    set_collars(ins)
+    set_collars(h, ins)
     h.epoch += 1
     emit(h, _MARKED, 0, U(0), 0, np.int64(ins.number), ins.mark, 0, basis)
 

@@ -90,6 +90,7 @@ _BY_CLOSE = int(CancelReason.CLOSE)
 
 _R_SYMBOL, _R_ACCOUNT = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_ACCOUNT)
 _R_DISABLED, _R_CLOSED = int(Reject.ACCOUNT_DISABLED), int(Reject.MARKET_NOT_OPEN)
+_R_HALTED, _HALTED = int(Reject.VENUE_HALTED), int(InstrumentState.HALTED)
 _R_QTY, _R_PRICE = int(Reject.INVALID_ORDER_QTY), int(Reject.INVALID_PRICE)
 _R_UNKNOWN, _R_DUPLICATE = int(Reject.UNKNOWN_ORDER), int(Reject.DUPLICATE_CLORDID)
 _R_EXEC_INST, _R_DISPLAY = int(Reject.INVALID_EXEC_INST), int(Reject.INVALID_DISPLAY_QTY)
@@ -383,6 +384,8 @@ def cancel_one(h: Record, cmd: Record) -> bool:
     o = orders(h, slot)
     ins = instruments(h, o.symbol)
     p = positions(h, o.position)
+    if ins.state == _HALTED:
+        return refuse(h, cmd, _R_HALTED, 0)
     cancel(h, ins, p, slot, o, _BY_REQUEST)
     relock(ins, owner_margin(h, ins, p), p)
     return True
@@ -396,6 +399,8 @@ def amend(h: Record, cmd: Record) -> bool:
     o = orders(h, slot)
     ins = instruments(h, o.symbol)
     p = positions(h, o.position)
+    if ins.state == _HALTED:
+        return refuse(h, cmd, _R_HALTED, 0)
     if o.flags & ORDER_UNTRIGGERED:
         return amend_untriggered(h, cmd, ins, p, slot, o)
     flags = np.int64(cmd.flags)
@@ -584,6 +589,8 @@ def cancel_orders(h: Record, m: Record, symbol: int, only: int, reason: int) -> 
         if p.orders == 0 or (symbol != 0 and p.symbol != symbol):
             continue
         ins = instruments(h, p.symbol)
+        if ins.state == _HALTED:
+            continue
         slot = np.int64(p.orders)
         while slot != 0:
             o = orders(h, slot)

@@ -39,7 +39,16 @@ HEADER = record(
     ("work_symbol", "u4"),  # where the insurance account's work stands
     ("n_untriggered", "u4"),
     ("scan_assets", "u4"),  # bit k: accounts that hold something in asset k are looked at
-    ("spare", "u4"),
+    ("halted", "u4"),  # TradingState of the venue
+    ("halt_sequence", "i8"),  # of the last HALT of any scope
+    ("reopens_ns", "i8"),  # when the venue trades again, 0 = not before a RESUME
+    ("next_reopen_ns", "i8"),  # earliest of it and the contracts'
+    ("cancel_only_ns", "i8"),
+    ("deposits_halted", "u4"),  # bit k: asset k
+    ("withdrawals_halted", "u4"),
+    ("signers_halted", "u4"),
+    ("skip_funding", "u4"),  # MissedFunding of the RESUME that reopens the venue
+    ("people", "i8"),
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),
     ("p_margins", "i8"),
@@ -61,7 +70,7 @@ HEADER = record(
     ("cursor", "i8"),  # where the next event is written
     ("events_end", "i8"),
     ("command", "i8"),  # address of the command being applied
-    size=320,
+    size=384,
 )
 assert HEADER.fields is not None
 HEADER_STATE_BYTES = HEADER.fields["p_orders"][1]
@@ -169,10 +178,11 @@ INSTRUMENT = record(
     ("maker_ppm", "i4"),
     ("number", "u2"),
     ("kind", "u1"),
-    ("state", "u1"),
+    ("state", "u1"),  # InstrumentState, halts considered
     ("settle", "u1"),
     ("base", "u1"),
-    ("spare", "u2"),
+    ("listed", "u1"),  # InstrumentState without halts
+    ("halted", "u1"),  # TradingState of this contract alone
     # second line
     ("risk_base", "i8"),
     ("risk_step", "i8"),
@@ -231,8 +241,10 @@ INSTRUMENT = record(
     ("mark_method", "u1"),
     ("adl_method", "u1"),
     ("adl_due", "u1"),  # the insurance account's position has to go before it can do what comes next
-    ("spare2", "u1"),
+    ("skip_funding", "u1"),
     ("n_untriggered", "u4"),
+    ("reopens_ns", "i8"),
+    ("narrow_until_ns", "i8"),  # collars are half as wide until then
     ("p_levels", "i8"),
     ("p_words", "i8"),
     ("cap_levels", "i8"),

@@ -95,7 +95,7 @@ def settle(h: Record, ins: Record) -> bool:
         if p.qty != 0:
             settle_position(h, ins, m, p, index)
         relock(ins, m, p)
-    ins.state = _IS_SETTLED
+    ins.state = ins.listed = _IS_SETTLED
     ins.funding_interval_ns = ins.next_funding_ns = 0
     set_next_due(h)
     emit(h, _STATE_SET, 0, U(0), 0, symbol, _IS_SETTLED, 0, 0)

@@ -20,7 +20,7 @@ from ringfence.exchange.engine.state import State
 from ringfence.messages.records import VERSION
 from ringfence.units.limits import ASSETS_MAX
 
-_MAGIC = b"RFSNAP02"
+_MAGIC = b"RFSNAP03"
 _CHECKSUM_BYTES = 16
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ringfence.exchange.engine.margin import owner_margin, relock
 from ringfence.exchange.engine.matching import cancel
-from ringfence.exchange.engine.orders import EVENTS_PER_COMMAND, cancel_orders, count_orders
+from ringfence.exchange.engine.orders import EVENTS_PER_COMMAND, arm_day_end, cancel_orders, count_orders
 from ringfence.exchange.engine.records import ORDER_DAY
 from ringfence.exchange.engine.tables import (
     emit,
@@ -19,6 +19,7 @@ from ringfence.exchange.engine.tables import (
     timers,
 )
 from ringfence.exchange.engine.views import Record, U, compiled
+from ringfence.messages.commands import InstrumentState
 from ringfence.messages.events import CancelReason, Event
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS
@@ -30,6 +31,7 @@ _BY_CANCEL_ALL = int(CancelReason.CANCEL_ALL)
 _R_ACCOUNT, _R_TIMEOUT = int(Reject.INVALID_ACCOUNT), int(Reject.INVALID_TIMEOUT)
 _R_SYMBOL = int(Reject.INVALID_SYMBOL)
 _TIMEOUT_MS_MAX = 365 * NS_PER_DAY // NS_PER_MS
+_HALTED = int(InstrumentState.HALTED)
 _N_ASSETS = len(ASSETS)
 
 
@@ -118,12 +120,15 @@ def fire_timers(h: Record) -> None:
 
 @compiled
 def end_day(h: Record) -> None:
-    """Cancel the day orders, in slot order."""
+    """Cancel the day orders, in slot order; those of a halted contract have another day."""
+    h.day_ends_ns = 0
     for slot in range(1, np.int64(h.n_orders)):
         o = orders(h, slot)
         if o.leaves > 0 and o.flags & ORDER_DAY:
             ins = instruments(h, o.symbol)
+            if ins.state == _HALTED:
+                arm_day_end(h)
+                continue
             p = positions(h, o.position)
             cancel(h, ins, p, slot, o, _BY_DAY)
             relock(ins, owner_margin(h, ins, p), p)
-    h.day_ends_ns = 0

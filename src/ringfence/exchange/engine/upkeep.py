@@ -11,6 +11,7 @@ import numpy as np
 
 from ringfence.exchange.engine.deleveraging import deleverage
 from ringfence.exchange.engine.funding import fund_one, sample_premiums
+from ringfence.exchange.engine.halting import reopen_due
 from ringfence.exchange.engine.insurance import work
 from ringfence.exchange.engine.liquidation import scan
 from ringfence.exchange.engine.margin import ask_for_scan
@@ -21,13 +22,15 @@ from ringfence.exchange.engine.stops import follow_trailing, run_triggers
 from ringfence.exchange.engine.tables import ALL, ROOM, emit, has_room, instruments
 from ringfence.exchange.engine.timers import end_day, fire_timers
 from ringfence.exchange.engine.views import Record, U, compiled
-from ringfence.messages.commands import Command, InstrumentState
+from ringfence.messages.commands import Command, InstrumentState, TradingState
 from ringfence.messages.events import Event
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.units.time import NS_PER_MINUTE
 
 _TICKED = int(Event.TICKED)
 _SETTLED = int(InstrumentState.SETTLED)
+_STATE_CANCEL_ONLY = int(InstrumentState.CANCEL_ONLY)
+_HALTED = int(TradingState.HALTED)
 _MARK = int(Command.MARK)
 EVENTS_PER_PIECE = 1 << 14
 """Room that a piece of upkeep has. A single step that might need more gets a piece of its own."""
@@ -44,7 +47,7 @@ def price_command(h: Record, cmd: Record) -> bool:
         set_mark(h, cmd)
     else:
         set_index(h, cmd)
-    if h.epoch == epoch:
+    if h.epoch == epoch or h.halted != 0:
         return True
     until = h.cursor + EVENTS_PER_PIECE * RECORD_BYTES
     h.pending = np.int64(h.pending) | PENDING_TRIGGERS | PENDING_WORK
@@ -63,21 +66,25 @@ def price_command(h: Record, cmd: Record) -> bool:
 def tick(h: Record) -> bool:
     """Do what is due by now, then go on with what commands left. False = the buffer has no room."""
     now = h.timestamp_ns
-    timers_due = h.next_timer_ns != 0 and h.next_timer_ns <= now
-    day_over = h.day_ends_ns != 0 and h.day_ends_ns <= now
+    running = h.halted == 0
+    cancels = h.halted != _HALTED
+    timers_due = cancels and h.next_timer_ns != 0 and h.next_timer_ns <= now
+    day_over = cancels and h.day_ends_ns != 0 and h.day_ends_ns <= now
     room: Any = EVENTS_PER_PIECE + _MARKED_EVENTS
     if timers_due or day_over:
         room += np.int64(h.n_live) + np.int64(h.n_untriggered) + np.int64(h.n_timers)
     if not has_room(h, room):
         return False
-    if h.pending & PENDING_ADL:
+    if h.next_reopen_ns != 0 and h.next_reopen_ns <= now:
+        return reopen_due(h)
+    if running and h.pending & PENDING_ADL:
         return deleverage(h)
-    if h.next_due_ns != 0 and h.next_due_ns <= now:
+    if running and h.next_due_ns != 0 and h.next_due_ns <= now:
         return one_due(h)
     first = h.cursor
     until = first + EVENTS_PER_PIECE * RECORD_BYTES
     alone = not timers_due and not day_over and now < h.sampled_ns + NS_PER_MINUTE
-    if not go_on(h, until, alone):
+    if running and not go_on(h, until, alone):
         return False
     emit(h, _TICKED, 0, U(0), 0, 0, 0, 0, now)
     if timers_due:
@@ -94,7 +101,7 @@ def one_due(h: Record) -> bool:
     """Settle or fund one instrument whose time has come; the next TICK does the next."""
     for symbol in range(1, np.int64(h.n_instruments) + 1):
         ins = instruments(h, symbol)
-        if ins.state == _SETTLED:
+        if ins.state == _SETTLED or ins.state >= _STATE_CANCEL_ONLY:
             continue
         if ins.expiry_ns != 0 and ins.expiry_ns <= h.timestamp_ns:
             return settle(h, ins)

@@ -1,6 +1,5 @@
 """Parameters into command records: the edge where text becomes binary."""
 
-import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +13,12 @@ from ringfence.exchange.projections.orders import ORDER_TYPES
 from ringfence.messages.batch import CLORDID, CLORDLINKID, TEXT, encode_data
 from ringfence.messages.commands import Command, OrderFlag, OrderType
 from ringfence.messages.identifiers import clid_hash, handle_of
-from ringfence.messages.records import COMMAND, DISPLAY_ALL, RECORD_BYTES
+from ringfence.messages.layouts import COMMAND_NAMES, COMMAND_STRUCT, DISPLAY_ALL
 from ringfence.units.limits import INT64_MAX, QTY_MAX
 
 Parameters = Mapping[str, Any]
 
-_RECORD = struct.Struct("<QqQQQiiIIHBBHH")
-assert _RECORD.size == RECORD_BYTES
-assert COMMAND.names == (
+assert COMMAND_NAMES == (
     "handle", "qty", "clid", "orig_clid", "request", "px", "stop_px", "account", "display", "symbol",
     "kind", "type", "flags", "origin",
 )  # fmt: skip
@@ -60,7 +57,7 @@ def pack(
     data: list[tuple[int, bytes]] | None = None,
 ) -> bytes:
     """Return one command with its DATA slots."""
-    record = _RECORD.pack(
+    record = COMMAND_STRUCT.pack(
         handle, qty, clid, orig_clid, request, px, stop_px, account, display, symbol, kind, type, flags, 0
     )
     return record + encode_data(data) if data else record
@@ -186,7 +183,7 @@ def place(views: Views, account: int, parameters: Parameters, request: int) -> b
             data.append((CLORDLINKID, link.encode()))
             link_hash = clid_hash(link)
     display = _display(parameters) if "displayQty" in parameters else DISPLAY_ALL
-    record = _RECORD.pack(
+    record = COMMAND_STRUCT.pack(
         word, qty, clid_hash(clordid) if clordid else 0, link_hash, request, px, stop_px, account, display,
         market.instrument.number, _PLACE, kind, flags, 0,
     )  # fmt: skip

@@ -65,6 +65,7 @@ class Gateway:
     def __init__(self, directory: Path, config: Config) -> None:
         self.config = config
         self.limits = config.limits
+        self.directory = directory
         self.keys = KeyStore(directory / "keys.json")
         self.limiter = Limiter(config.limits)
         self.desk = Desk(directory, self._changed, pending_max=config.pending_max)
@@ -170,6 +171,10 @@ class Gateway:
         """Return what an instrument's refusals are counted in."""
         market = self.desk.views.markets.get(symbol)
         return market.instrument.settle.currency if market else ASSETS[0].currency
+
+    async def aside(self, work: Callable[[], Found]) -> Found:
+        """Return what `work` gives, done in the thread that reads the past: it may take some milliseconds."""
+        return await asyncio.get_running_loop().run_in_executor(self._history_thread, work)
 
     async def history(self, query: Query) -> list[dict[str, Any]]:
         """Return rows of the past that include everything this gateway has answered so far. Raises Refused."""

@@ -7,6 +7,7 @@
 | positions  | positions, margins and wallets of accounts, and their rows                      |
 | market     | one instrument's book, quote, trades, bins, funding, and its row                 |
 | outcomes   | the fold of funding, liquidation, deleveraging, settlement, insurance           |
+| halts      | what is halted, and the history of halts                                        |
 | last_resort| receipts of deleveraging, notices to accounts, the insurance fund's balance     |
 | ranking    | where the holders of an instrument stand in the queue of deleveraging           |
 | ledger     | double-entry lines: every event that moves coins, balanced                      |

@@ -28,6 +28,7 @@ _MINUTES_PER_DAY = 1_440
 _STATES = {
     InstrumentState.UNLISTED: "Unlisted", InstrumentState.OPEN: "Open",
     InstrumentState.CLOSED: "Closed", InstrumentState.SETTLED: "Settled",
+    InstrumentState.CANCEL_ONLY: "CancelOnly", InstrumentState.HALTED: "Halted",
 }  # fmt: skip
 _TIMESPAN_ZERO_NS = 946_684_800_000_000_000
 """Timespans are written as that long after the year 2000 began."""

@@ -3,6 +3,7 @@
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
+from ringfence.exchange.projections.halts import Halts
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt, Share
 from ringfence.exchange.projections.ledger import (
     FEES,
@@ -18,6 +19,7 @@ from ringfence.exchange.projections.orders import LIQUIDATION_TEXT, Movement, Or
 from ringfence.exchange.projections.positions import Account, Margin, Position
 from ringfence.instruments.specification import Instrument
 from ringfence.instruments.value import discounted_ppm, mark_value
+from ringfence.messages.batch import PEOPLE_LIST
 from ringfence.messages.commands import AccountParameter, CrossMode, VenueParameter
 from ringfence.messages.events import EventFlag, LiquidationStep
 from ringfence.units.limits import RATE_E8
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _SELL = int(EventFlag.SELL)
 _TAKEN_OVER = int(LiquidationStep.TAKEN_OVER)
 _FUND = int(VenueParameter.INSURANCE_ACCOUNT)
+_PEOPLE = int(VenueParameter.PEOPLE)
 _DISCOUNTS = range(int(VenueParameter.FEE_DISCOUNT_1), int(VenueParameter.FEE_DISCOUNT_6) + 1)
 _FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
 _COVERED_TEXT = "Deficit covered by the insurance fund"
@@ -40,6 +43,7 @@ class Outcomes:
     markets: dict[int, Market]
     accounts: dict[int, Account]
     timestamp_ns: int
+    halts: Halts
     fund_account: int
     """The insurance account, 0 = none."""
     _changes: "Changes"
@@ -54,6 +58,9 @@ class Outcomes:
         raise NotImplementedError
 
     def _touch_margin(self, account: int, asset: int) -> Margin:
+        raise NotImplementedError
+
+    def _texts(self, sequence: int) -> dict[int, bytes]:
         raise NotImplementedError
 
     def _note_realised(self, account: int, of: Instrument, amount: int) -> None:
@@ -107,6 +114,8 @@ class Outcomes:
                     source=client(value),
                 )  # fmt: skip
             self.fund_account = value
+        elif parameter == _PEOPLE:
+            self.halts.people = (value, self._texts(event[0]).get(PEOPLE_LIST, b""))
         elif parameter in _DISCOUNTS:
             tier = parameter - _DISCOUNTS.start + 1
             self._discounts[tier] = value

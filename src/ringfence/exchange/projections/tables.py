@@ -138,6 +138,13 @@ _LIST = [
         "liquidation", "Liquidation", ("orderID",),
         _columns("orderID g, symbol s, side s, price f, leavesQty l"),
     ),
+    Table(
+        "halt", "Halt", ("id",),
+        _columns(
+            "id l, timestamp t, halt l, scope s, symbol s, currency s, state s, previousState s, reopens t, by x, "
+            "text x, law s, expected x, found x, cut l, dump x"
+        ),
+    ),
     Table("announcement", "Announcement", ("id",), _columns("id l, link x, title x, content x, date t")),
     Table(
         "chat", "Chat", ("id",),

@@ -1,11 +1,11 @@
 """The fold: a batch in, the views move, and what changed comes out in the order of the wire."""
 
-import struct
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ringfence.exchange.projections.halts import Halts, HaltView
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt
 from ringfence.exchange.projections.ledger import FEES, RECEIVING_LINE, Line, Transaction, clearing, entry
 from ringfence.exchange.projections.market import Bin, FundingView, Impact, Market, SettlementView, TradeView
@@ -29,14 +29,24 @@ from ringfence.messages.batch import (
     CLORDID,
     CLORDLINKID,
     CONSTITUENTS,
+    HALT_REASON,
+    SIGNATURES,
     SPECIFICATION,
     TEXT,
     Batch,
     decode_slots,
 )
-from ringfence.messages.commands import Command, InstrumentParameter, InstrumentState, OrderType
+from ringfence.messages.commands import (
+    Command,
+    HaltScope,
+    InstrumentParameter,
+    InstrumentState,
+    OrderType,
+    TradingState,
+)
 from ringfence.messages.events import CancelReason, Event, EventFlag
-from ringfence.messages.records import COMMAND, DISPLAY_ALL, RECORD_BYTES
+from ringfence.messages.halts import decode_reason, decode_signatures
+from ringfence.messages.layouts import COMMAND_NAMES, COMMAND_STRUCT, DISPLAY_ALL, EVENT_STRUCT
 from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_DAY, floor_to
 
@@ -46,6 +56,7 @@ _SELL, _HIDDEN, _DEMO = int(EventFlag.SELL), int(EventFlag.HIDDEN), int(EventFla
 _KEPT_PRIORITY, _BY_ENGINE = int(EventFlag.KEPT_PRIORITY), int(EventFlag.BY_ENGINE)
 _UNTRIGGERED = int(EventFlag.UNTRIGGERED)
 _REQUESTED, _DATA, _PLACE = int(CancelReason.REQUESTED), int(Command.DATA), int(Command.PLACE)
+_HALT = int(Command.HALT)
 _MARKET_ORDER = int(OrderType.MARKET)
 _FUNDING_INTERVAL = int(InstrumentParameter.FUNDING_INTERVAL_NS)
 _PARAMETER_FIELDS = {
@@ -120,6 +131,7 @@ class Changes:
         """The insurance funds at the end of a session."""
         self.receipts: list[Receipt] = []
         self.notices: list[Notice] = []
+        self.halts: list[HaltView] = []
         self.xbt_cents = 0
         """US cents of a bitcoin: the mark of the first contract that says it."""
         self.refused: list[RefusedOrder] = []
@@ -136,6 +148,7 @@ class Views(Outcomes):
         self.symbols: dict[str, Market] = {}
         self.accounts: dict[int, Account] = {}
         self.orders: dict[int, Order] = {}
+        self.halts = Halts()
         self.fund_account = 0
         self._receipt = None
         self._discounts = {}
@@ -157,6 +170,7 @@ class Views(Outcomes):
             Event.SETTLED: self._settled, Event.SETTLEMENT: self._settlement,
             Event.INDEXED: self._indexed, Event.IMPACT_SET: self._impact_set,
             Event.TRIGGERED: self._triggered, Event.TRANSFERRED: self._transferred,
+            Event.HALT_SET: self._halt_set,
         }  # fmt: skip
 
     def apply(self, batch: Batch, *, reports_for: Container[int] | None = None) -> Changes:
@@ -190,7 +204,7 @@ class Views(Outcomes):
         self._first_sequence = batch.first_sequence
         # Plain tuples and bytes: reading NumPy records field by field costs ten times as much.
         self._raw = batch.commands.tobytes()
-        self._commands = list(_COMMAND.iter_unpack(self._raw))
+        self._commands = list(COMMAND_STRUCT.iter_unpack(self._raw))
         # A command that causes no event has its (empty) result too: cancel-all with nothing to cancel.
         results = [
             Result(command[_KIND], command[_REQUEST], command[_ACCOUNT], command[_SYMBOL])
@@ -201,7 +215,7 @@ class Views(Outcomes):
         changes.results = [result for result in results if result is not None]
         sequence, number = -1, self.next_event
         handlers = self._apply_event
-        for event in _EVENT.iter_unpack(batch.events.tobytes()):
+        for event in EVENT_STRUCT.iter_unpack(batch.events.tobytes()):
             if event[0] != sequence:
                 if self._entering:
                     self._enter_book()
@@ -647,6 +661,22 @@ class Views(Outcomes):
         market.state = InstrumentState(event[3])
         self._changes.markets[event[9]] = market
 
+    def _halt_set(self, event: tuple[Any, ...]) -> None:
+        texts = self._texts(event[0])
+        scope, target = HaltScope(event[6]), event[9]
+        halted = self._command[_KIND] == _HALT
+        reason = decode_reason(texts.get(HALT_REASON, b"")) if halted else None
+        # A TICK that lets trading go on has none; those of a RESUME were checked before it was journaled.
+        signatures = tuple(decode_signatures(texts[SIGNATURES])) if SIGNATURES in texts else ()
+        view = HaltView(
+            number=self._number, timestamp_ns=self.timestamp_ns, halt=event[1], scope=scope, target=target,
+            symbol=self.markets[target].instrument.symbol if scope == HaltScope.CONTRACT else None,
+            state=TradingState(event[3]), before=TradingState(event[4]), reopens_ns=event[5], reason=reason,
+            signatures=signatures,
+        )  # fmt: skip
+        self.halts.take(view)
+        self._changes.halts.append(view)
+
     def _marked(self, event: tuple[Any, ...]) -> None:
         market = self.markets[event[9]]
         market.mark_subticks, market.basis_subticks = event[3], event[4]
@@ -723,12 +753,8 @@ class Views(Outcomes):
         self._session_realised.clear()
 
 
-_COMMAND, _EVENT = struct.Struct("<QqQQQiiIIHBBHH"), struct.Struct("<QQQqqqiIIHBB")
-"""Records as tuples in the order of their fields; handlers of events take them apart by place."""
-assert _COMMAND.size == _EVENT.size == RECORD_BYTES
-_COMMAND_FIELDS = list(COMMAND.names or ())
 _REQUEST, _ACCOUNT, _SYMBOL, _KIND, _TYPE, _FLAGS, _DISPLAY, _HANDLE = (
-    _COMMAND_FIELDS.index(name)
+    COMMAND_NAMES.index(name)
     for name in ("request", "account", "symbol", "kind", "type", "flags", "display", "handle")
 )
 _DUPLICATE = int(Reject.DUPLICATE_CLORDID)

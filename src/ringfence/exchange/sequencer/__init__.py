@@ -5,10 +5,13 @@
 | sequencer | `Sequencer`: a batch at a time, the disk in a thread beside the engine   |
 | cycle     | what happens to a batch; nothing is published before it is durable       |
 | inbox     | what has arrived and waits for its batch; when time must be told         |
+| committer | once a second: the state hashed, signed and chained; cuts for the judges |
+| statements| what every account has and how the venue stands, out of the tables       |
 | recovery  | newest valid snapshot, then the journal after it; snapshots              |
 | replay    | the whole journal from nothing, held against feed and snapshots          |
 """
 
+from ringfence.exchange.sequencer.committer import Committer
 from ringfence.exchange.sequencer.cycle import Cycle, InFlight
 from ringfence.exchange.sequencer.inbox import Alarm, Inbox, InvalidSubmissionError
 from ringfence.exchange.sequencer.recovery import (
@@ -26,7 +29,7 @@ from ringfence.exchange.sequencer.replay import Difference, Replay, Totals
 from ringfence.exchange.sequencer.sequencer import Sequencer
 
 __all__ = [
-    "Alarm", "Cycle", "Difference", "Disks", "InFlight", "Inbox", "InvalidSubmissionError", "Recovered",
+    "Alarm", "Committer", "Cycle", "Difference", "Disks", "InFlight", "Inbox", "InvalidSubmissionError", "Recovered",
     "Replay", "Sequencer", "Totals", "acknowledged_below", "apply", "recover", "remove_old_snapshots",
     "sequence_of", "snapshots", "write_snapshot",
 ]  # fmt: skip

@@ -32,6 +32,11 @@ class Sequencer:
         """Everything below this is durable and published."""
         return self._cycle.next_sequence
 
+    @property
+    def journal_head(self) -> bytes:
+        """The hash of the last frame."""
+        return self._cycle.journal.head
+
     async def apply(self, commands: bytes, *, timestamp_ns: int) -> Batch:
         """Apply one batch and return it, durable and published. Raises JournalWriteError, FeedWriteError.
 

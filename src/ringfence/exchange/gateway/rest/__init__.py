@@ -6,11 +6,14 @@
 | query                           | filter, columns, count, start, reverse, times, symbol |
 | order, position, execution      | trading                                               |
 | instrument, market_data, schema | public data                                           |
+| halt, assurance                 | halts; signed state, proofs, what the judges say      |
 | user, subaccount                | account, wallet, keys, assets; families of accounts   |
 """
 
 from ringfence.exchange.gateway.rest import (
+    assurance,
     execution,
+    halt,
     instrument,
     market_data,
     order,
@@ -22,7 +25,7 @@ from ringfence.exchange.gateway.rest import (
 from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route, encode, limit_headers
 
 __all__ = [
-    "LATER", "ROUTES", "Request", "Route", "encode", "execution", "instrument", "limit_headers",
+    "LATER", "ROUTES", "Request", "Route", "assurance", "encode", "execution", "halt", "instrument", "limit_headers",
     "market_data", "order", "position", "schema", "subaccount",
     "user",
 ]  # fmt: skip

@@ -220,8 +220,11 @@ def _answer_cancel(
         return
     rows = [order.row() for result in outcome for order in result.orders]
     missed = [names[result.request] for result in outcome if result.refusal is not None]
+    halted = [result for result in outcome if result.refusal and result.refusal.reject == Reject.VENUE_HALTED]
     if not missed:
         request.answer(rows)
+    elif halted and not rows:
+        request.refuse(request.gateway.refusal_of(halted[0]))
     else:
         request.gateway.run(request.answer_when(_with_closed(request, rows, missed)))
 

@@ -144,7 +144,7 @@ def symbols_of(views: Views, parameters: Parameters) -> list[str]:
 
 
 def _trades(market: Market) -> bool:
-    return market.state == InstrumentState.OPEN
+    return market.state not in (InstrumentState.UNLISTED, InstrumentState.CLOSED, InstrumentState.SETTLED)
 
 
 def _nearness(market: Market) -> tuple[bool, int, int]:

@@ -50,7 +50,7 @@ class Publisher:
         self._touched: dict[int, Market] = {}
         self._bins: list[tuple[str, int, Row]] = []
         self._others: list[tuple[str, int, str, Row]] = []
-        """Funding, settlement, insurance, liquidation: (table, instrument, action, row) in their order."""
+        """Funding, settlement, halts, insurance, liquidation: (table, instrument, action, row) in their order."""
         self._shown: dict[tuple[str, int], Any] = {}
         """What listeners of depth-limited books and of instruments have seen last."""
         self._known: dict[int, set[tuple[str, object]]] = {}
@@ -266,6 +266,7 @@ class Publisher:
         others = self._others
         others += [("funding", f.instrument.number, "insert", f.row()) for f in changes.fundings]
         others += [("settlement", s.instrument.number, "insert", s.row()) for s in changes.settlements]
+        others += [("halt", 0, "insert", halt.row()) for halt in changes.halts]
         others += [("insurance", 0, "insert", fund.row()) for fund in changes.funds]
         if not self.views.fund_account:
             return

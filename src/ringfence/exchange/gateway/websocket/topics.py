@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 _BIN_TOPICS = {f"{prefix}{size}": (prefix, size) for prefix in ("tradeBin", "quoteBin") for size in BIN_SIZES}
 _WITHOUT_SYMBOL = frozenset(
-    ("affiliate", "announcement", "chat", "connected", "insurance", "margin", "transact", "wallet",
+    ("affiliate", "announcement", "chat", "connected", "halt", "insurance", "margin", "transact", "wallet",
      "publicNotifications", "privateNotifications")
 )  # fmt: skip
 _GROUPS: dict[str, Callable[[Market], bool]] = {
@@ -66,6 +66,8 @@ def partial(topic: Topic, views: Views, account: Account | None) -> Row:
         narrowed: Row = {"account": account.number}
     elif topic.table == "insurance":
         rows, narrowed = [fund.row() for fund in views.funds()], {}
+    elif topic.table == "halt":
+        rows, narrowed = [halt.row() for halt in views.halts.history], {}
     elif topic.table == "liquidation":
         rows = [o.liquidation_row() for o in views.liquidations() if topic.wants(o.instrument.number)]
         narrowed = {}

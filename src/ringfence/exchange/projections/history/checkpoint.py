@@ -34,8 +34,9 @@ _MODULES = frozenset(
     (
         "ringfence.exchange.projections.market", "ringfence.exchange.projections.orders",
         "ringfence.exchange.projections.positions", "ringfence.exchange.projections.ranking",
-        "ringfence.exchange.projections.last_resort", "ringfence.instruments.specification",
-        "ringfence.messages.commands", "ringfence.units.assets",
+        "ringfence.exchange.projections.last_resort", "ringfence.exchange.projections.halts",
+        "ringfence.instruments.specification", "ringfence.messages.commands", "ringfence.messages.halts",
+        "ringfence.units.assets",
     )
 )  # fmt: skip
 _FOREIGN = frozenset((("collections", "deque"), ("msgspec._utils", "rebuild")))

@@ -1,0 +1,59 @@
+"""The key that signs roots, and the nonces under which leaves hide what they say.
+
+A nonce belongs to one account and one epoch (a week). An epoch's key tells all of its nonces: it is published
+with the epoch's journal, whose rows say everything anyway, and tells nothing of other epochs.
+"""
+
+import hmac
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+EPOCH_NS = 7 * 86_400 * 10**9
+SECRET_BYTES = 32
+
+
+class CommitmentKeys(NamedTuple):
+    signing: Ed25519PrivateKey
+    nonce_secret: bytes
+
+    @property
+    def public_bytes(self) -> bytes:
+        return self.signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def epoch_key(self, timestamp_ns: int) -> bytes:
+        """Return the key of all nonces of the epoch that holds a moment."""
+        epoch = timestamp_ns // EPOCH_NS
+        return hmac.digest(self.nonce_secret, b"epoch" + epoch.to_bytes(8, "little"), "sha256")
+
+
+def nonce_key(epoch_key: bytes, account: int) -> bytes:
+    """Return an account's nonce within an epoch, 32 bytes."""
+    return hmac.digest(epoch_key, account.to_bytes(8, "little"), "sha256")
+
+
+def load_keys(directory: Path) -> CommitmentKeys:
+    """Return the keys of a data directory, making them once. Raises OSError, ValueError if they are damaged."""
+    path = directory / "commitments.key"
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        signing = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        raw = signing + os.urandom(SECRET_BYTES)
+        _write_once(path, raw)
+    if len(raw) != 2 * SECRET_BYTES:
+        raise ValueError(f"{path.name} is damaged: it has {len(raw)} bytes. Restore it from a backup.")
+    return CommitmentKeys(Ed25519PrivateKey.from_private_bytes(raw[:SECRET_BYTES]), raw[SECRET_BYTES:])
+
+
+def _write_once(path: Path, raw: bytes) -> None:
+    aside = path.with_suffix(".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(descriptor)
+    aside.rename(path)

@@ -1,0 +1,113 @@
+"""What stands before the core's queue: a RESUME or a new list of people goes through only with its signatures.
+
+One that may not is journaled all the same, as a command that the engine refuses, with the reason beside it:
+who tried what stays on record.
+"""
+
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from ringfence.assurance.halting import Authority, Facts, People, decode_people
+from ringfence.assurance.halting.authority import STALE_NS, Request
+from ringfence.commitments import CommitmentKeys, Root, read_roots
+from ringfence.commitments.root import ROOT_BYTES
+from ringfence.daemons.venue import replace
+from ringfence.exchange.engine import Engine
+from ringfence.messages.batch import PEOPLE_LIST, REFUSED_BECAUSE, Records, decode_data, encode_data
+from ringfence.messages.commands import Command, VenueParameter
+from ringfence.messages.records import COMMAND, RECORD_BYTES
+from ringfence.units.time import NS_PER_SECOND
+
+_RESUME, _CONFIGURE_VENUE = int(Command.RESUME), int(Command.CONFIGURE_VENUE)
+_NO_SCOPE = 255
+"""As a scope or a venue parameter: nothing that the engine knows."""
+_REASON_BYTES_MAX = 400
+
+
+def people_path(directory: Path, number: int) -> Path:
+    """Return where the list of people with a number is kept."""
+    return directory / "people" / f"{number:016x}.json"
+
+
+def read_people(directory: Path, number: int) -> People | None:
+    """Return the list in force, None if it is missing or is not what its number says."""
+    try:
+        people = decode_people(people_path(directory, number).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return people if people.number == number else None
+
+
+class Gatekeeper:
+    """Lets submissions through, changed where something in them may not be."""
+
+    def __init__(self, directory: Path, engine: Engine, keys: CommitmentKeys) -> None:
+        self._directory, self._engine = directory, engine
+        self.venue = keys.public_bytes.hex()
+        self._roots: deque[Root] = deque(
+            _latest_roots(directory, keys), maxlen=STALE_NS // NS_PER_SECOND + 60
+        )
+
+    def note(self, root: Root) -> None:
+        """Take note of a root that was written."""
+        self._roots.append(root)
+
+    def admit(self, slots: bytes) -> bytes:
+        """Return what may be queued of a submission."""
+        kinds = slots[58::RECORD_BYTES]
+        if _RESUME not in kinds and _CONFIGURE_VENUE not in kinds:
+            return slots
+        records = np.frombuffer(slots, COMMAND)
+        starts = np.flatnonzero(records["kind"] != Command.DATA).tolist()
+        parts = [
+            self._checked(records[begin:end])
+            for begin, end in zip(starts, [*starts[1:], len(records)], strict=True)
+        ]
+        return b"".join(parts)
+
+    def _checked(self, said: Records) -> bytes:
+        """Return one command with its texts as it may be queued."""
+        row, texts = said[0], decode_data(said, 0)
+        refusal = None
+        if row["kind"] == _RESUME:
+            request = Request(
+                int(row["type"]), int(row["symbol"]), int(row["handle"]), int(row["qty"]), texts
+            )
+            refusal = self._authority().resume_refusal(request, self._facts())
+        elif row["kind"] == _CONFIGURE_VENUE and row["type"] == VenueParameter.PEOPLE:
+            refusal = self._authority().people_refusal(int(row["qty"]), texts, self._facts())
+            if refusal is None:
+                path = people_path(self._directory, int(row["qty"]))
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                replace(path, texts[PEOPLE_LIST])
+        if refusal is None:
+            return said.tobytes()
+        changed = said[:1].copy()
+        changed["type"] = _NO_SCOPE
+        texts[REFUSED_BECAUSE] = refusal.encode()[:_REASON_BYTES_MAX]
+        return changed.tobytes() + encode_data(list(texts.items()))
+
+    def _authority(self) -> Authority:
+        return Authority(read_people(self._directory, self._number))
+
+    @property
+    def _number(self) -> int:
+        return int(self._engine.state.header["people"])
+
+    def _facts(self) -> Facts:
+        header = self._engine.state.header
+        return Facts(
+            venue=self.venue, now_ns=time.time_ns(), people=self._number,
+            halt_sequence=int(header["halt_sequence"]), roots=tuple(self._roots),
+        )  # fmt: skip
+
+
+def _latest_roots(directory: Path, keys: CommitmentKeys) -> list[Root]:
+    """Return the roots of the last quarter of an hour."""
+    path = directory / "roots" / "chain.roots"
+    count = path.stat().st_size // ROOT_BYTES if path.exists() else 0
+    first = max(0, count - STALE_NS // NS_PER_SECOND)
+    return list(read_roots(path, keys.signing.public_key(), after=first))
