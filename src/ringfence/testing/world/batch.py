@@ -46,13 +46,13 @@ def run_seed(seed: int) -> Tally:
 def run_options(options: Options) -> Tally:
     world = World(options)
     tally = Tally(seeds=1)
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         outcome = world.run()
         tally.commands = outcome.commands
     except Exception as error:
         tally.failures[options.seed] = describe(error)
-    tally.seconds = time.perf_counter() - began
+    tally.seconds = time.process_time() - began
     tally.reached = world.reached
     return tally
 
