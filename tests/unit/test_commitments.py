@@ -75,10 +75,10 @@ def test_a_tree_of_more_leaves_never_has_the_root_of_fewer() -> None:
 
 def test_the_same_statement_has_another_leaf_in_another_account_and_in_another_week(tmp_path: Path) -> None:
     keys = load_keys(tmp_path)
-    first, second = keys.epoch_key(0), keys.epoch_key(EPOCH_NS)
+    first, second = keys.nonces.epoch_key(0), keys.nonces.epoch_key(EPOCH_NS)
     nonces = {nonce_key(first, 1), nonce_key(first, 2), nonce_key(second, 1)}
     assert len({leaf_of(nonce, b"same") for nonce in nonces}) == 3
-    assert keys.epoch_key(EPOCH_NS - 1) == first
+    assert keys.nonces.epoch_key(EPOCH_NS - 1) == first
 
 
 # ---- statements
@@ -142,7 +142,7 @@ def test_the_statements_say_what_the_engine_has_row_by_row() -> None:
 def test_an_account_finds_itself_under_the_root_and_no_other(tmp_path: Path) -> None:
     keys = load_keys(tmp_path)
     statements = list(account_statements(_busy_market().engine.state))
-    nonces = [nonce_key(keys.epoch_key(0), account) for account in range(1, len(statements) + 1)]
+    nonces = [nonce_key(keys.nonces.epoch_key(0), account) for account in range(1, len(statements) + 1)]
     write_statements(tmp_path / "5.statements", nonces, statements)
     found = inclusion_of(tmp_path / "5.statements", 2)
     assert found.statement == statements[1]
@@ -223,7 +223,7 @@ def test_other_bytes_are_no_root(raw: bytes) -> None:
 def test_a_damaged_key_file_is_refused_and_not_replaced(tmp_path: Path) -> None:
     first = load_keys(tmp_path).public_bytes
     assert load_keys(tmp_path).public_bytes == first
-    (tmp_path / "commitments.key").write_bytes(b"short")
+    (tmp_path / "roots" / "signing.key").write_bytes(b"short")
     with pytest.raises(ValueError, match="damaged"):
         load_keys(tmp_path)
 

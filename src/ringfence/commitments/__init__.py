@@ -15,7 +15,7 @@ Engine and shadow, core and stranger make the same bytes; that is all that they 
 
 from ringfence.commitments.anchor import Anchor, AnchorError, FileAnchor, OpenTimestampsAnchor
 from ringfence.commitments.chain import ChainError, RootChain, latest_roots, read_roots
-from ringfence.commitments.keys import CommitmentKeys, load_keys, nonce_key
+from ringfence.commitments.keys import CommitmentKeys, Nonces, load_keys, load_nonces, nonce_key
 from ringfence.commitments.root import Root, RootError
 from ringfence.commitments.statement import (
     InstrumentLine,
@@ -28,7 +28,29 @@ from ringfence.commitments.statement import (
 from ringfence.commitments.tree import Proof, leaf_of, proof_of, root_of
 
 __all__ = [
-    "Anchor", "AnchorError", "ChainError", "CommitmentKeys", "FileAnchor", "InstrumentLine", "OpenTimestampsAnchor",
-    "OrderLine", "PositionLine", "Proof", "Root", "RootChain", "RootError", "WalletLine", "account_statement",
-    "latest_roots", "leaf_of", "load_keys", "nonce_key", "proof_of", "read_roots", "root_of", "venue_statement",
+    "Anchor",
+    "AnchorError",
+    "ChainError",
+    "CommitmentKeys",
+    "FileAnchor",
+    "InstrumentLine",
+    "Nonces",
+    "OpenTimestampsAnchor",
+    "OrderLine",
+    "PositionLine",
+    "Proof",
+    "Root",
+    "RootChain",
+    "RootError",
+    "WalletLine",
+    "account_statement",
+    "latest_roots",
+    "leaf_of",
+    "load_keys",
+    "load_nonces",
+    "nonce_key",
+    "proof_of",
+    "read_roots",
+    "root_of",
+    "venue_statement",
 ]  # fmt: skip

@@ -10,24 +10,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 EPOCH_NS = 7 * 86_400 * 10**9
 SECRET_BYTES = 32
 
 
-class CommitmentKeys(NamedTuple):
-    signing: Ed25519PrivateKey
-    nonce_secret: bytes
+class Nonces:
+    """The secret behind all nonces. The judges need it; it signs nothing."""
 
-    @property
-    def public_bytes(self) -> bytes:
-        return self.signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
 
     def epoch_key(self, timestamp_ns: int) -> bytes:
         """Return the key of all nonces of the epoch that holds a moment."""
         epoch = timestamp_ns // EPOCH_NS
-        return hmac.digest(self.nonce_secret, b"epoch" + epoch.to_bytes(8, "little"), "sha256")
+        return hmac.digest(self._secret, b"epoch" + epoch.to_bytes(8, "little"), "sha256")
+
+
+class CommitmentKeys(NamedTuple):
+    signing: Ed25519PrivateKey
+    nonces: Nonces
+
+    @property
+    def public_bytes(self) -> bytes:
+        return self.signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def nonce_key(epoch_key: bytes, account: int) -> bytes:
@@ -37,16 +44,26 @@ def nonce_key(epoch_key: bytes, account: int) -> bytes:
 
 def load_keys(directory: Path) -> CommitmentKeys:
     """Return the keys of a data directory, making them once. Raises OSError, ValueError if they are damaged."""
-    path = directory / "commitments.key"
+    seed = _secret(directory / "roots" / "signing.key")
+    return CommitmentKeys(Ed25519PrivateKey.from_private_bytes(seed), load_nonces(directory))
+
+
+def load_nonces(directory: Path) -> Nonces:
+    """Return the secret of the nonces, making it once. Raises OSError, ValueError if it is damaged."""
+    return Nonces(_secret(directory / "roots" / "nonces.key"))
+
+
+def _secret(path: Path) -> bytes:
+    """Return a secret of 32 random bytes, which is also what an Ed25519 private key is."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        signing = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-        raw = signing + os.urandom(SECRET_BYTES)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        raw = os.urandom(SECRET_BYTES)
         _write_once(path, raw)
-    if len(raw) != 2 * SECRET_BYTES:
+    if len(raw) != SECRET_BYTES:
         raise ValueError(f"{path.name} is damaged: it has {len(raw)} bytes. Restore it from a backup.")
-    return CommitmentKeys(Ed25519PrivateKey.from_private_bytes(raw[:SECRET_BYTES]), raw[SECRET_BYTES:])
+    return raw
 
 
 def _write_once(path: Path, raw: bytes) -> None:

@@ -219,6 +219,7 @@ async def serve(directory: Path) -> int:
     path.unlink(missing_ok=True)
     os.umask(0o177)
     server = await loop.create_unix_server(lambda: Line(core), str(path))
+    os.umask(0o077)
     log.info(
         "ready at sequence %d after %.2f s, %d commands replayed",
         sequencer.next_sequence, time.monotonic() - started, recovered.replayed,

@@ -47,7 +47,7 @@ _TALK_SECONDS = 5.0
 _FINAL_OF_CORE = (65, 70, 74, 75)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
-_FINAL_OF_PRICE_FEED = (66,)
+_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = (66,)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -196,6 +196,7 @@ class Supervisor:
             self._run_readers(config.port)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
+        self._run("shadow", final=_FINAL_OF_JUDGES)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
@@ -353,7 +354,8 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop every process, those that depend on others first, and wait for each."""
         self._stopping = True
-        order = {name: rank for rank, name in enumerate(("bots", "price-feed", "gateway", "history", "core"))}
+        names = ("bots", "price-feed", *founding.JUDGES, "gateway", "history", "core")
+        order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):
             process = child.process
             if process is None or process.returncode is not None:

@@ -50,7 +50,7 @@ def export(
     epochs = {root.timestamp_ns // EPOCH_NS for root in roots}
     about = About(
         keys.public_bytes.hex(), roots[-1].sequence,
-        {str(epoch): keys.epoch_key(epoch * EPOCH_NS).hex() for epoch in sorted(epochs)},
+        {str(epoch): keys.nonces.epoch_key(epoch * EPOCH_NS).hex() for epoch in sorted(epochs)},
     )  # fmt: skip
     scrubber = Scrubber(os.urandom(32))
     frames = commands = 0

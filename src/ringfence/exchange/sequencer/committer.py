@@ -5,6 +5,9 @@ than a second; the next one begins when it is done, after a pause of as long aga
 their sequence numbers.
 
     roots/chain.roots          the signed chain, for ever
+    roots/venue.pub            the public key under it, hexadecimal
+    roots/begun                sequence u8 of the root that is being made: written before the next batch is published,
+                               so that a judge who is as far keeps what it has of that moment
     cuts/SEQUENCE.snapshot     the whole state, as in a snapshot, unsynced: what the auditor looks at
     cuts/SEQUENCE.statements   the statements under that root, from which proofs of inclusion are made
 """
@@ -47,6 +50,8 @@ class Committer:
         """Raises ChainError if the chain on the disk is not ours, OSError."""
         self._engine, self._directory, self._keys = engine, directory, keys
         self._chain = RootChain(directory / "roots" / "chain.roots", keys.signing)
+        (directory / "roots" / "venue.pub").write_text(keys.public_bytes.hex() + "\n")
+        self._begun = os.open(directory / "roots" / "begun", os.O_RDWR | os.O_CREAT, 0o600)
         self._cut: _Cut | None = None
         self._next_root_ns = self._next_cut_ns = 0
         self.start_over()
@@ -72,6 +77,7 @@ class Committer:
         if engine.next_sequence <= self._committed:
             return
         self._committed = engine.next_sequence
+        os.pwrite(self._begun, engine.next_sequence.to_bytes(8, "little"), 0)
         root = Root(
             sequence=engine.next_sequence, timestamp_ns=engine.timestamp_ns, event_count=engine.event_count,
             accounts=int(engine.state.header["n_accounts"]), journal=journal, events=self._events.take(),
@@ -88,7 +94,7 @@ class Committer:
 
     def _in_child(self, writing: int, *, lays_out: bool) -> None:
         engine = self._engine
-        epoch = self._keys.epoch_key(engine.timestamp_ns)
+        epoch = self._keys.nonces.epoch_key(engine.timestamp_ns)
         statements = list(account_statements(engine.state))
         nonces = [nonce_key(epoch, account) for account in range(1, len(statements) + 1)]
         leaves = [leaf_of(nonce, statement) for nonce, statement in zip(nonces, statements, strict=True)]
@@ -138,3 +144,4 @@ class Committer:
             os.waitpid(self._cut.child, 0)
             os.close(self._cut.pipe)
         self._chain.close()
+        os.close(self._begun)

@@ -1,0 +1,287 @@
+"""What the history database should hold, and what it does.
+
+History is a fold of the same feed, so its rows of money can be told from the events: the ledger's lines, both
+sides of every trade, what became of every order. `Ledger` keeps a sum of hashes for each 1,024 events, small
+enough to keep for all time; `read_sweep` reads rows back; the laws hold the one against the other. Whoever edits
+a row, adds one or takes one away changes the sum of its block.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, func, select
+
+from ringfence.assurance.audit.arithmetic import lot_value
+from ringfence.assurance.audit.books import SELL, Books, Said
+from ringfence.assurance.audit.contract import Contract
+from ringfence.exchange.projections.history.schema import BALANCE, HISTORY_TABLES, LEDGER, PROGRESS
+from ringfence.instruments.specification import Instrument, decode
+from ringfence.messages.batch import SPECIFICATION, decode_slots
+from ringfence.messages.events import Event, EventFlag
+
+BLOCK = 1_024
+_DETAILED = 256
+"""Blocks of which whole rows are kept, to say which one it is."""
+Row = tuple[Any, ...]
+
+
+class Place(NamedTuple):
+    """A block of rows of one table."""
+
+    table: str
+    block: int
+
+
+class Block:
+    """What should be in one block of one table."""
+
+    __slots__ = ("changed", "count", "rows", "total")
+
+    def __init__(self) -> None:
+        self.total = self.count = self.changed = 0
+        """`changed`: the number of the last event that touched it."""
+        self.rows: dict[int, Row] | None = {}
+        """By key; None once it is too old."""
+
+
+def hash_of(row: Row) -> int:
+    return int.from_bytes(blake2b(repr(row).encode(), digest_size=8).digest(), "little")
+
+
+class Ledger:
+    """The rows that the events make, as far as the books have gone. Entered with the books, event by event."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[Place, Block] = {}
+        self.balances: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self.balance_changed: dict[tuple[str, int], int] = {}
+        self.lines = 0
+        self._specifications: dict[int, Instrument] = {}
+        self._order_rows: dict[int, Row] = {}
+        """By handle: the row of an open order."""
+        self._makers: dict[Event, Callable[[Books, Said], None]] = {
+            Event.LISTED: self._listed, Event.TRADE: self._trade, Event.REALISED: self._realised,
+            Event.DEPOSITED: self._flow, Event.WITHDRAWN: self._flow, Event.TRANSFERRED: self._transferred,
+            Event.COVERED: self._covered, Event.FUNDED: self._funded, Event.SETTLED: self._settled,
+            Event.VENUE_SET: self._venue_set, Event.ACCEPTED: self._accepted, Event.CANCELED: self._closed,
+            Event.AMENDED: self._amended, Event.TRIGGERED: self._triggered,
+        }  # fmt: skip
+
+    def at(self) -> dict[Event, Callable[[Books, Said], Iterable[Any]]]:
+        """Return who takes note of which event before it is entered."""
+
+        def taking_note(make: Callable[[Books, Said], None]) -> Callable[[Books, Said], Iterable[Any]]:
+            def look(books: Books, event: Said) -> Iterable[Any]:
+                make(books, event)
+                return ()
+
+            return look
+
+        return {kind: taking_note(make) for kind, make in self._makers.items()}
+
+    # ---- rows
+
+    def _put(self, number: int, table: str, key: int, row: Row, old: Row | None = None) -> None:
+        place = Place(table, key // (2 * BLOCK if table == "execution" else BLOCK))
+        block = self.blocks.get(place)
+        if block is None:
+            block = self.blocks[place] = Block()
+            self._shorten(place)
+        block.total += hash_of(row) - (hash_of(old) if old else 0)
+        block.count += old is None
+        block.changed = number
+        if block.rows is not None:
+            block.rows[key] = row
+
+    def _shorten(self, place: Place) -> None:
+        ancient = self.blocks.get(place._replace(block=place.block - _DETAILED))
+        if ancient is not None:
+            ancient.rows = None
+
+    def _entry(self, books: Books, kind: str, asset: int, amount: int, *, to: str, source: str) -> None:
+        if not amount:
+            return
+        for account, moved in ((to, amount), (source, -amount)):
+            row = (self.lines, books.number, account, asset, moved, kind)
+            self._put(books.number, "ledger", self.lines, row)
+            self.lines += 1
+            self.balances[account, asset] += moved
+            self.balance_changed[account, asset] = books.number
+
+    def _purse(self, books: Books, account: int) -> str:
+        return "insurance" if account == books.fund else f"client:{account}"
+
+    def _clearing(self, of: Contract) -> str:
+        return f"clearing:{self._specifications[of.number].symbol}"
+
+    # ---- what events make of them; the court looks on, so the books are as they were before
+
+    def _listed(self, books: Books, event: Said) -> None:
+        self._specifications[event.symbol] = decode(decode_slots(books.data, books.place)[SPECIFICATION])
+
+    def _trade(self, books: Books, event: Said) -> None:
+        of, fees = books.contracts[event.symbol], "fees"
+        spec = self._specifications[event.symbol]
+        value = event.qty // of.lot_size * lot_value(of, event.px)
+        sells = bool(event.flags & SELL)
+        for maker, account, paid, is_sell, handle in (
+            (0, event.account, event.amount, sells, event.handle),
+            (1, event.maker_account, event.maker_amount, not sells, event.maker_handle),
+        ):
+            purse = self._purse(books, account)
+            signed = -value if is_sell else value
+            key = 2 * books.number + maker
+            side = "Sell" if is_sell else "Buy"
+            cost = -signed if of.is_inverse else signed
+            row = (key, account, spec.symbol, side, event.qty, spec.price(event.px), cost, paid)
+            self._put(books.number, "execution", key, row)
+            self._entry(books, "Fee", of.settle, paid, to=fees, source=purse)
+            if of.is_spot:
+                qty = -event.qty if is_sell else event.qty
+                self._entry(books, "SpotTrade", of.base, qty, to=purse, source=self._clearing(of))
+                self._entry(books, "SpotTrade", of.settle, -signed, to=purse, source=self._clearing(of))
+            order = books.orders[handle]
+            self._change(books, handle, order.leaves - event.qty, order.filled + event.qty, order.px)
+            if order.leaves == event.qty:
+                self._order_rows.pop(handle, None)
+        row = (books.number, spec.symbol, "Sell" if sells else "Buy", event.qty, spec.price(event.px))
+        self._put(books.number, "trade", books.number, row)
+
+    def _realised(self, books: Books, event: Said) -> None:
+        of = books.contracts[event.symbol]
+        purse = self._purse(books, event.account)
+        self._entry(books, "RealisedPNL", of.settle, event.amount, to=purse, source=self._clearing(of))
+
+    def _flow(self, books: Books, event: Said) -> None:
+        amount = event.amount if event.kind == Event.DEPOSITED else -event.amount
+        kind = "Deposit" if amount > 0 else "Withdrawal"
+        source = "demo" if event.flags & EventFlag.DEMO else "outside"
+        self._entry(books, kind, event.symbol, amount, to=self._purse(books, event.account), source=source)
+
+    def _transferred(self, books: Books, event: Said) -> None:
+        to, source = self._purse(books, event.maker_account), self._purse(books, event.account)
+        self._entry(books, "Transfer", event.symbol, event.amount, to=to, source=source)
+
+    def _covered(self, books: Books, event: Said) -> None:
+        purse = self._purse(books, event.account)
+        self._entry(books, "Deficit", event.symbol, event.amount, to=purse, source="insurance")
+
+    def _funded(self, books: Books, event: Said) -> None:
+        of = books.contracts[event.symbol]
+        kind = "Funding" if event.qty else "Funding rounding"
+        purse = self._purse(books, event.account) if event.account else "fees"
+        self._entry(books, kind, of.settle, event.amount, to=purse, source=self._clearing(of))
+
+    def _settled(self, books: Books, event: Said) -> None:
+        of = books.contracts[event.symbol]
+        purse = self._purse(books, event.account)
+        self._entry(books, "Settlement fee", of.settle, event.amount, to="fees", source=purse)
+
+    def _venue_set(self, books: Books, event: Said) -> None:
+        """What the insurance account has is not a client's from now on."""
+        if event.px == 2:
+            for asset, wallets in enumerate(books.wallets):
+                source = f"client:{event.qty}"
+                self._entry(books, "Insurance fund", asset, wallets[event.qty], to="insurance", source=source)
+
+    # ---- orders
+
+    def _accepted(self, books: Books, event: Said) -> None:
+        spec = self._specifications[event.symbol]
+        side = "Sell" if event.flags & SELL else "Buy"
+        row = (books.number, event.account, spec.symbol, side, event.qty, event.qty, 0)
+        self._order_rows[event.handle] = row
+        self._put(books.number, "order", books.number, row)
+
+    def _change(self, books: Books, handle: int, leaves: int, filled: int, px: int) -> None:
+        old = self._order_rows[handle]
+        row = (*old[:4], old[4], leaves, filled)
+        self._store(books, handle, row)
+
+    def _store(self, books: Books, handle: int, row: Row) -> None:
+        old = self._order_rows[handle]
+        self._order_rows[handle] = row
+        self._put(books.number, "order", row[0], row, old)
+
+    def _closed(self, books: Books, event: Said) -> None:
+        old = self._order_rows[event.handle]
+        self._store(books, event.handle, (*old[:5], 0, old[6]))
+        del self._order_rows[event.handle]
+
+    def _amended(self, books: Books, event: Said) -> None:
+        old = self._order_rows[event.handle]
+        self._store(books, event.handle, (*old[:4], old[6] + event.qty, event.qty, old[6]))
+
+    def _triggered(self, books: Books, event: Said) -> None:
+        old = self._order_rows[event.handle]
+        if event.qty:
+            self._store(books, event.handle, (*old[:4], event.qty, event.qty, old[6]))
+
+
+class Sweep(NamedTuple):
+    """Rows of the database, and how far it says that they reach."""
+
+    next_sequence: int
+    next_event: int
+    rows: dict[Place, list[Row]]
+    balances: dict[tuple[str, int], int]
+    sums: list[tuple[int, int]]
+    """(asset, sum of all lines) of the ledger."""
+    lines: int
+    """How many lines the ledger says that it has."""
+
+
+def read_sweep(engine: Engine, places: Sequence[Place]) -> Sweep:
+    """Read blocks of rows, all of one moment of the database."""
+    with engine.connect() as connection, connection.begin():
+        progress = connection.execute(select(PROGRESS)).mappings().one()
+        rows = {place: _read(connection, place) for place in places}
+        balances = {(row[0], row[1]): row[2] for row in connection.execute(select(BALANCE))}
+        summed = select(LEDGER.c.asset, func.sum(LEDGER.c.amount)).group_by(LEDGER.c.asset)
+        sums = [(int(asset), int(total)) for asset, total in connection.execute(summed)]
+    return Sweep(
+        progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"]
+    )
+
+
+_COLUMNS = {
+    "ledger": ("key", "number", "account", "asset", "amount", "kind"),
+    "execution": ("key", "account", "symbol", "side", "lastQty", "lastPx", "execCost", "execComm"),
+    "trade": ("key", "symbol", "side", "size", "price"),
+    "order": ("key", "account", "symbol", "side", "orderQty", "leavesQty", "cumQty"),
+}
+TABLES = tuple(_COLUMNS)
+
+
+def _read(connection: Any, place: Place) -> list[Row]:
+    table = LEDGER if place.table == "ledger" else HISTORY_TABLES[place.table]
+    size = 2 * BLOCK if place.table == "execution" else BLOCK
+    wanted = select(*(table.c[name] for name in _COLUMNS[place.table])).order_by(table.c.key)
+    wanted = wanted.where(table.c.key >= place.block * size, table.c.key < (place.block + 1) * size)
+    if place.table == "execution":
+        wanted = wanted.where(table.c.execType == "Trade")
+    if place.table == "trade":
+        wanted = wanted.where(table.c.size > 0)
+    return [tuple(row) for row in connection.execute(wanted)]
+
+
+def differences(expected: Ledger, sweep: Sweep) -> Iterable[tuple[Place, str, str]]:
+    """Yield (where, what should be there, what is) for every block that is not as it should be.
+
+    A block that was touched after the moment of the sweep is looked at the next time.
+    """
+    for place, found in sweep.rows.items():
+        block = expected.blocks.get(place) or Block()
+        if block.changed >= sweep.next_event:
+            continue
+        if block.count == len(found) and block.total == sum(map(hash_of, found)):
+            continue
+        if block.rows is None:
+            yield place, f"{block.count} rows with hash {block.total}", f"{len(found)} others"
+            continue
+        by_key = {row[0]: row for row in found}
+        for key in sorted(block.rows.keys() | by_key.keys()):
+            if block.rows.get(key) != by_key.get(key):
+                yield place, str(block.rows.get(key, "no row")), str(by_key.get(key, "no row"))
