@@ -335,4 +335,3 @@ def false_halts(seeds: Sequence[int], on_seed: Callable[[int], None] = lambda se
         stretch.close()
         on_seed(seed)
     return found
-

@@ -90,7 +90,7 @@ def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:
 def sweep_of(evidence: Evidence, auditor: Auditor) -> Any:
     """Read every block of the history database back, those included that nothing should be in."""
     engine = create_engine(f"sqlite:///{evidence.database}")
-    last = {table: 0 for table in TABLES}
+    last = dict.fromkeys(TABLES, 0)
     for place in auditor.ledger.blocks:
         last[place.table] = max(last[place.table], place.block)
     sweep = read_sweep(engine, [Place(table, block) for table in TABLES for block in range(last[table] + 2)])

@@ -142,7 +142,9 @@ def _founding(fund: int, adl_method: AdlMethod) -> Records:
         rich = 100 if account == 1 else 1
         coins = (fund, fund) if account == FUND else (_POOR[0] * rich, _POOR[1] * rich)
         for asset, amount in enumerate(coins):
-            rows.append(command(Command.DEPOSIT, account=account, symbol=asset, qty=amount, flags=OrderFlag.DEMO))
+            rows.append(
+                command(Command.DEPOSIT, account=account, symbol=asset, qty=amount, flags=OrderFlag.DEMO)
+            )
     # Two coins that a chain has to hold, and a transfer within a family.
     rows.append(command(Command.DEPOSIT, account=2, symbol=0, qty=10**6))
     rows.append(command(Command.DEPOSIT, account=3, symbol=1, qty=10**7))

@@ -18,8 +18,8 @@ from ringfence.assurance.audit.laws import LAWS
 from ringfence.assurance.audit.rows import Ledger, Sweep
 from ringfence.exchange.engine import SnapshotError
 from ringfence.exchange.journal import Frame
-from ringfence.messages.commands import HaltScope
 from ringfence.messages.batch import Batch
+from ringfence.messages.commands import HaltScope
 
 _SECOND_NS = 10**9
 _BEHIND_NS = 60 * _SECOND_NS
@@ -100,7 +100,9 @@ class Auditor:
             try:
                 cut = Cut.load(cut)
             except (SnapshotError, IndexError, AssertionError, KeyError) as error:
-                finding = Finding("I07", HaltScope.VENUE, self.books.next_sequence, "a cut", "one that loads", str(error))
+                finding = Finding(
+                    "I07", HaltScope.VENUE, self.books.next_sequence, "a cut", "one that loads", str(error)
+                )
                 return self._looked(When.CUT, self.books.next_sequence, [finding])
         if not self._behind.next_sequence <= cut.sequence <= self.books.next_sequence:
             return []
@@ -108,7 +110,12 @@ class Auditor:
             self._behind.fold(self._after.popleft())
         if self._behind.next_sequence != cut.sequence:
             finding = Finding(
-                "A02", HaltScope.VENUE, cut.sequence, "where a cut is", "between two batches", str(cut.sequence)
+                "A02",
+                HaltScope.VENUE,
+                cut.sequence,
+                "where a cut is",
+                "between two batches",
+                str(cut.sequence),
             )
             return self._looked(When.CUT, cut.sequence, [finding])
         found = [finding for law in self.laws for finding in law.cut(cut, self._behind)]
@@ -121,7 +128,9 @@ class Auditor:
 
     def on_damage(self, what: str) -> list[Finding]:
         """Take note that something does not read: the journal, the feed, a cut."""
-        finding = Finding("I07", HaltScope.VENUE, self.books.next_sequence, "what was written down", "whole", what)
+        finding = Finding(
+            "I07", HaltScope.VENUE, self.books.next_sequence, "what was written down", "whole", what
+        )
         return self._looked(When.BATCH, self.books.next_sequence, [finding])
 
     def on_rows(self, sweep: Sweep) -> list[Finding]:
@@ -186,4 +195,6 @@ def _court(laws: Sequence[Law], ledger: Ledger) -> Court:
 
 
 def _misfit(sequence: int, why: str) -> Finding:
-    return Finding("I06", HaltScope.VENUE, max(sequence, 0), "an event", "one that fits what was said before", why)
+    return Finding(
+        "I06", HaltScope.VENUE, max(sequence, 0), "an event", "one that fits what was said before", why
+    )

@@ -354,7 +354,12 @@ class Books:
         """Orders that this command brought stand in the book once the engine has turned to the next."""
         if self.entering:
             for order in self.entering:
-                if order is not but and order.leaves > 0 and not order.in_book and order.handle in self.orders:
+                if (
+                    order is not but
+                    and order.leaves > 0
+                    and not order.in_book
+                    and order.handle in self.orders
+                ):
                     self._stand(order)
             self.entering = [] if but is None else [but]
 
@@ -623,7 +628,10 @@ class Books:
         opens = of.listed == InstrumentState.OPEN and not self.halted and not of.halted
         if not opens or of.state == InstrumentState.OPEN:
             return
-        if 0 < of.next_funding_ns <= self.timestamp_ns and MissedFunding.SKIP in (self.skip_funding, of.skip_funding):
+        if 0 < of.next_funding_ns <= self.timestamp_ns and MissedFunding.SKIP in (
+            self.skip_funding,
+            of.skip_funding,
+        ):
             of.next_funding_ns = self.next_funding_ns(of)
         of.skip_funding = 0
 

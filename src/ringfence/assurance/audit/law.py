@@ -97,6 +97,13 @@ class Law:
     # ---- what it says
 
     def broken(
-        self, sequence: int, what: str, expected: object, found: object, *, symbol: int = -1, scope: HaltScope | None = None
+        self,
+        sequence: int,
+        what: str,
+        expected: object,
+        found: object,
+        *,
+        symbol: int = -1,
+        scope: HaltScope | None = None,
     ) -> Finding:
         return Finding(self.id, scope or self.halts, sequence, what, str(expected), str(found), symbol)

@@ -28,7 +28,9 @@ SUSPECTS_MAX = 64
 """How many accounts of each suspicion are named."""
 
 # What the kernel is told of an instrument: one row of integers each.
-_SIGN, _IS_SPOT, _BASE, _LOT, _MARK, _INITIAL, _MAINTENANCE, _TAKER, _LONG_PAYS, _SHORT_PAYS, _COLUMNS = range(11)
+_SIGN, _IS_SPOT, _BASE, _LOT, _MARK, _INITIAL, _MAINTENANCE, _TAKER, _LONG_PAYS, _SHORT_PAYS, _COLUMNS = (
+    range(11)
+)
 # What it says of an instrument, and of an asset: sums in two halves.
 _QTY, _COST, _MADE = 0, 2, 4
 _WALLET, _LOCKED = 0, 2
@@ -127,7 +129,9 @@ def exact_sum(column: Any) -> int:
 
 
 def _joined(table: Integers, at: int) -> list[int]:
-    return [low + (high << 32) for low, high in zip(table[:, at].tolist(), table[:, at + 1].tolist(), strict=True)]
+    return [
+        low + (high << 32) for low, high in zip(table[:, at].tolist(), table[:, at + 1].tolist(), strict=True)
+    ]
 
 
 # ---- compiled

@@ -241,9 +241,7 @@ def read_sweep(engine: Engine, places: Sequence[Place]) -> Sweep:
         balances = {(row[0], row[1]): row[2] for row in connection.execute(select(BALANCE))}
         summed = select(LEDGER.c.asset, func.sum(LEDGER.c.amount)).group_by(LEDGER.c.asset)
         sums = [(int(asset), int(total)) for asset, total in connection.execute(summed)]
-    return Sweep(
-        progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"]
-    )
+    return Sweep(progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"])
 
 
 _COLUMNS = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader
 from ringfence.messages.batch import Batch, Records
-from ringfence.messages.commands import Command, ContractKind
+from ringfence.messages.commands import Command, ContractKind, TradingState
 from ringfence.messages.events import CancelReason, Event, EventFlag, LiquidationStep
 from ringfence.testing.world import venue
 from ringfence.units.assets import ASSETS
@@ -23,11 +23,20 @@ _DEPOSITED, _WITHDRAWN, _INVERSE, _SPOT = (
     int(Event.DEPOSITED), int(Event.WITHDRAWN), int(ContractKind.INVERSE), int(ContractKind.SPOT)
 )  # fmt: skip
 
+_HALT_SET = int(Event.HALT_SET)
+_STANDS_STILL = [
+    int(kind)
+    for kind in (
+        Event.TRADE, Event.TRIGGERED, Event.FUNDED, Event.LIQUIDATION, Event.DELEVERAGED, Event.ADL_BEGUN,
+        Event.COVERED, Event.SETTLED,
+    )
+]  # fmt: skip
+
 Counts = NDArray[np.int64]
 """How many events there are of each kind."""
 
-Second = Callable[[Batch], None]
-"""Another opinion of each batch. Raises AssertionError if it has one."""
+Second = Callable[[Batch, Engine], None]
+"""Another opinion of each batch and the state after it. Raises AssertionError if it has one."""
 
 
 class Judge:
@@ -61,6 +70,7 @@ class Judge:
         assert batch.first_event == twin.event_count, "events were lost or doubled"
         assert batch.timestamp_ns >= self._timestamp_ns, "time went back"
         self._timestamp_ns = batch.timestamp_ns
+        was_halted = bool(twin.state.header["halted"])
         events = twin.step(batch.commands, timestamp_ns=batch.timestamp_ns)
         raw = events.tobytes()
         assert raw == batch.events.tobytes(), f"the twin disagrees in the batch from {batch.first_sequence}"
@@ -70,10 +80,12 @@ class Judge:
         self.said.update(raw)
         self._world.loop.note(b"published %d" % batch.next_sequence)
         kinds = np.bincount(events["kind"], minlength=64).astype(np.int64)
+        if was_halted and not kinds[_HALT_SET]:
+            assert not kinds[_STANDS_STILL].any(), "something moved while the venue was halted"
         self._count(batch, kinds, events)
         self._check_sums(kinds, events)
         for second in self._seconds:
-            second(batch)
+            second(batch, twin)
 
     # ---- what must hold after every batch
 
@@ -118,6 +130,10 @@ class Judge:
         for kind, count in _COUNTERS:
             if kinds[kind]:
                 count(self, batch, events[events["kind"] == kind])
+
+    def _count_halts(self, batch: Batch, rows: Records) -> None:
+        if (rows["qty"] == TradingState.RUNNING).any():
+            self._world.reach("trading goes on after a halt")
 
     def _count_covered(self, batch: Batch, rows: Records) -> None:
         if any(int(self.twin.margin(int(asset), self._fund)["wallet"]) == 0 for asset in rows["symbol"]):
@@ -173,13 +189,14 @@ _SEEN = tuple(
         Event.FUNDED: "funding paid", Event.TIMER_FIRED: "session or timer fired",
         Event.SETTLEMENT: "contract settled", Event.COVERED: "insurance paid",
         Event.TRIGGERED: "stop triggered", Event.ADL_BEGUN: "deleveraging",
-        Event.TRANSFERRED: "sub-account transfer",
+        Event.TRANSFERRED: "sub-account transfer", Event.HALT_SET: "halted or resumed",
     }.items()
 )  # fmt: skip
 _COUNTERS = tuple(
     (int(kind), count)
     for kind, count in {
-        Event.COVERED: Judge._count_covered, Event.TRIGGERED: Judge._count_triggered,
+        Event.HALT_SET: Judge._count_halts, Event.COVERED: Judge._count_covered,
+        Event.TRIGGERED: Judge._count_triggered,
         Event.LIQUIDATION: Judge._count_liquidations, Event.DELEVERAGED: Judge._count_deleveraged,
         Event.AMENDED: Judge._count_amended, Event.TRADE: Judge._count_trades,
         Event.CANCELED: Judge._count_canceled, Event.POSITION_SET: Judge._count_position_set,

@@ -8,7 +8,7 @@ import msgspec
 FAULTS = (
     "kill", "power_cut", "stop_in_operation", "gateway_kill", "line_loss", "disk_error", "disk_full",
     "slow_disk", "rot", "snapshot_damage", "feed_damage", "lost_request", "lost_answer", "late_request",
-    "duplicate", "clock_jump", "leap",
+    "duplicate", "clock_jump", "leap", "halt",
 )  # fmt: skip
 """Every class of fault that the world knows; a seed turns off some, the shrinker tries without each."""
 

@@ -18,7 +18,7 @@ from ringfence.messages.commands import (
 )
 from ringfence.testing.play import START_NS, command
 from ringfence.testing.world.options import Options
-from ringfence.units.time import NS_PER_HOUR
+from ringfence.units.time import NS_PER_HOUR, NS_PER_MS
 
 INVERSE, LINEAR, FUTURE, SPOT, INDEX_XBT, INDEX_TETHER = 1, 2, 3, 4, 5, 6
 CONTRACTS = (INVERSE, LINEAR, FUTURE)
@@ -29,6 +29,7 @@ _PX_TICKS_MAX = 8_191
 UNITS_PER_TICK = {INVERSE: 1_000, LINEAR: 1_000, FUTURE: 5_000, SPOT: 1_000}
 LOTS = {INVERSE: 100, LINEAR: 100, FUTURE: 100, SPOT: 1_000}
 EXPIRY_NS = START_NS + 5 * NS_PER_HOUR // 2
+CANCEL_ONLY_NS = 60 * NS_PER_MS
 SUB_OF = 1
 """The last trader is a sub-account of this one."""
 
@@ -77,6 +78,7 @@ def founding(*, traders: int, poor: bool, ranked: bool) -> bytes:
                 rows.append(command(Command.DEPOSIT, account=account, symbol=asset, qty=amount))
     venue, own = Command.CONFIGURE_VENUE, Command.CONFIGURE_ACCOUNT
     rows.append(command(venue, type=VenueParameter.FEE_DISCOUNT_1, qty=10))
+    rows.append(command(venue, type=VenueParameter.CANCEL_ONLY_NS, qty=CANCEL_ONLY_NS))
     rows.append(command(venue, type=VenueParameter.INSURANCE_ACCOUNT, qty=insurance))
     rows.append(command(own, account=1, type=AccountParameter.FEE_TIER, qty=1))
     rows.append(command(own, account=2, type=AccountParameter.CROSS_MODE, qty=CrossMode.CLASSIC))

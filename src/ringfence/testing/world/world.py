@@ -5,7 +5,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from ringfence.exchange.feed import published_below
-from ringfence.messages.commands import Command
+from ringfence.messages.commands import Command, HaltScope, MissedFunding, TradingState
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.testing.play import command
 from ringfence.testing.world import venue
@@ -271,6 +271,27 @@ class World:
         if by < 0:
             self.reach("clock jumped back")
         self.core.jump(by)
+
+    def _fault_halt(self) -> None:
+        """A judge halts something; it is lifted in a while, whatever has become of the command."""
+        scope = self._trouble.choice((HaltScope.VENUE, HaltScope.CONTRACT, HaltScope.WITHDRAWALS))
+        symbol = {HaltScope.VENUE: 0, HaltScope.CONTRACT: venue.INVERSE, HaltScope.WITHDRAWALS: 1}[scope]
+        state = TradingState.HALTED
+        if scope != HaltScope.WITHDRAWALS:
+            state = self._trouble.choice((TradingState.CANCEL_ONLY, TradingState.HALTED))
+        if self.core.is_serving:
+            halt = command(Command.HALT, type=scope, symbol=symbol, qty=state)
+            self.core.receive_from_within(halt.tobytes())
+            self.loop.after_ms(self._trouble.uniform(40, 250), self._outside, self._lift, scope, symbol)
+
+    def _lift(self, scope: HaltScope, symbol: int) -> None:
+        if not self.core.is_serving:
+            self.loop.after_ms(60, self._outside, self._lift, scope, symbol)
+            return
+        sequence = int(self.judge.twin.state.header["halt_sequence"])
+        missed = self._trouble.choice(tuple(MissedFunding))
+        lift = command(Command.RESUME, type=scope, symbol=symbol, handle=sequence, qty=missed)
+        self.core.receive_from_within(lift.tobytes())
 
     def _fault_leap(self) -> None:
         """Time passes: the core's clock alone, which is all that the exchange knows of it."""

@@ -49,7 +49,9 @@ def _said_deposit(event: Said) -> tuple[int, ...]:
     return event.account, event.symbol, event.amount, int(bool(event.flags & EventFlag.DEMO))
 
 
-_ECHOES: dict[Event, tuple[Command, Callable[[Asked], tuple[int, ...]], Callable[[Said], tuple[int, ...]]]] = {
+_ECHOES: dict[
+    Event, tuple[Command, Callable[[Asked], tuple[int, ...]], Callable[[Said], tuple[int, ...]]]
+] = {
     Event.DEPOSITED: (Command.DEPOSIT, _asked_deposit, _said_deposit),
     Event.WITHDRAWN: (Command.WITHDRAW, _asked_deposit, _said_deposit),
     Event.TRANSFERRED: (
@@ -179,7 +181,9 @@ class AskedAndAnswered(Law):
     def rejected(self, books: Books, event: Said) -> Findings:
         if (event.account, event.symbol) == (books.asked.account, books.asked.symbol):
             return ()
-        return self._say(event, "who is refused", (books.asked.account, books.asked.symbol), (event.account, event.symbol))
+        return self._say(
+            event, "who is refused", (books.asked.account, books.asked.symbol), (event.account, event.symbol)
+        )
 
     def amended(self, books: Books, event: Said) -> Findings:
         if event.flags & EventFlag.BY_ENGINE:

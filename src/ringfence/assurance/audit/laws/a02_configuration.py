@@ -80,10 +80,14 @@ class Configuration(Law):
                     yield self.broken(cut.sequence, f"{name} of contract {number}", getattr(of, name), found)
         discounts = sum(discount << 8 * tier for tier, discount in enumerate(books.discounts))
         if int(header["fee_discounts"]) != discounts:
-            yield self.broken(cut.sequence, "the discounts of the fee tiers", discounts, int(header["fee_discounts"]))
+            yield self.broken(
+                cut.sequence, "the discounts of the fee tiers", discounts, int(header["fee_discounts"])
+            )
         if (int(header["event_count"]), cut.sequence) != (books.next_event, books.next_sequence):
             found_count = (int(header["event_count"]), cut.sequence)
-            yield self.broken(cut.sequence, "events and sequences", (books.next_event, books.next_sequence), found_count)
+            yield self.broken(
+                cut.sequence, "events and sequences", (books.next_event, books.next_sequence), found_count
+            )
         yield from self._venue(cut, books)
         yield from self._switches(cut, books)
 
@@ -109,7 +113,9 @@ class Configuration(Law):
         accounts = books.accounts[: cut.accounts + 1]
         expected = np.array(
             [
-                a.fee_tier << MARGIN_FEE_TIER_SHIFT | MARGIN_CLASSIC * a.is_classic | MARGIN_DISABLED * a.disabled
+                a.fee_tier << MARGIN_FEE_TIER_SHIFT
+                | MARGIN_CLASSIC * a.is_classic
+                | MARGIN_DISABLED * a.disabled
                 for a in accounts
             ],
             np.int64,
@@ -120,4 +126,3 @@ class Configuration(Law):
             for account in np.flatnonzero(found != expected)[:4].tolist():
                 what = f"the switches of account {account} in asset {asset}"
                 yield self.broken(cut.sequence, what, expected[account], found[account])
-

@@ -54,7 +54,9 @@ def _give_out_again(evidence: Evidence) -> None:
 
 
 def _count_wrong(evidence: Evidence) -> None:
-    evidence.cut().header[("n_live", "n_reduce_only", "n_untriggered", "n_linked", "n_day")[evidence.place % 5]] += 1
+    evidence.cut().header[
+        ("n_live", "n_reduce_only", "n_untriggered", "n_linked", "n_day")[evidence.place % 5]
+    ] += 1
 
 
 class TablesAreWhole(Law):
@@ -89,7 +91,9 @@ class TablesAreWhole(Law):
         bad = (rows["sibling_next"] != 0) & ~linked
         bad |= (rows["sibling_prev"] == 0) & (positions["orders"][place] != live)
         for k in np.flatnonzero(bad)[:4].tolist():
-            yield self.broken(cut.sequence, f"the neighbours of the order in slot {live[k]}", "on one list", "astray")
+            yield self.broken(
+                cut.sequence, f"the neighbours of the order in slot {live[k]}", "on one list", "astray"
+            )
         heads = int(np.count_nonzero(rows["sibling_prev"] == 0))
         lists = int(np.count_nonzero(positions["orders"][positions["account"] != 0]))
         if heads != lists:

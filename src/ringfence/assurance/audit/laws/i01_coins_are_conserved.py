@@ -50,7 +50,9 @@ class CoinsAreConserved(Law):
             held = exact_sum(books.wallets[asset]) + _fees_and_costs(books, asset)
             came = books.deposited[asset] - books.withdrawn[asset]
             if held != came:
-                yield self.broken(books.next_sequence, f"the auditor's own books of asset {asset}", came, held)
+                yield self.broken(
+                    books.next_sequence, f"the auditor's own books of asset {asset}", came, held
+                )
 
     def cut(self, cut: Cut, books: Books) -> Findings:
         recount = cut.recount(books)

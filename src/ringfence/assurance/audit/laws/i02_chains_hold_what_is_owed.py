@@ -43,7 +43,9 @@ class ChainsHoldWhatIsOwed(Law):
             before = self._unexplained.setdefault(asset, tip)
             scope = HaltScope.VENUE if before.height < tip.height else HaltScope.WITHDRAWALS
             what = f"asset {asset} at block {tip.height}"
-            yield self.broken(books.next_sequence, what, books.backed[asset], found, scope=scope, symbol=asset)
+            yield self.broken(
+                books.next_sequence, what, books.backed[asset], found, scope=scope, symbol=asset
+            )
 
     def _held(self, reader: ChainReader, asset: int, tip: Tip) -> int:
         return (

@@ -64,7 +64,9 @@ class LedgerBalances(Law):
                 yield self.broken(sweep.next_sequence, f"the sum of all lines of asset {asset}", 0, total)
         for place, wanted, found in differences(expected, sweep):
             if place.table == "ledger":
-                yield self.broken(sweep.next_sequence, f"lines of the ledger, block {place.block}", wanted, found)
+                yield self.broken(
+                    sweep.next_sequence, f"lines of the ledger, block {place.block}", wanted, found
+                )
         for key in expected.balances.keys() | sweep.balances.keys():
             if expected.balance_changed.get(key, -1) < sweep.next_event:
                 wanted_amount, found_amount = expected.balances.get(key, 0), sweep.balances.get(key, 0)

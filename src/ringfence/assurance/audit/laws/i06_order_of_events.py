@@ -65,7 +65,9 @@ class OrderOfEvents(Law):
         if at != books.next_sequence:
             yield self.broken(at, "the first sequence of a batch", books.next_sequence, at)
         if batch.first_event != books.next_event:
-            yield self.broken(at, "the number of the first event of a batch", books.next_event, batch.first_event)
+            yield self.broken(
+                at, "the number of the first event of a batch", books.next_event, batch.first_event
+            )
         if batch.timestamp_ns < books.timestamp_ns:
             yield self.broken(at, "the time of a batch", f"at least {books.timestamp_ns}", batch.timestamp_ns)
         causes = batch.events["sequence"].astype(np.int64) - at
@@ -83,7 +85,9 @@ class OrderOfEvents(Law):
 
     def accepted(self, books: Books, event: Said) -> Findings:
         if event.handle >> _HALF != event.sequence & _LOW:
-            yield self.broken(event.sequence, "the handle of an order", event.sequence & _LOW, event.handle >> _HALF)
+            yield self.broken(
+                event.sequence, "the handle of an order", event.sequence & _LOW, event.handle >> _HALF
+            )
         if event.handle in books.orders:
             yield self.broken(event.sequence, "the handle of a new order", "a new one", event.handle)
 

@@ -68,9 +68,13 @@ class ChainOfFrames(Law):
 
     def frame(self, frame: Frame) -> Findings:
         if frame.first_sequence != self._next:
-            yield self.broken(frame.first_sequence, "the first sequence of a frame", self._next, frame.first_sequence)
+            yield self.broken(
+                frame.first_sequence, "the first sequence of a frame", self._next, frame.first_sequence
+            )
         if frame.previous != self._head:
-            yield self.broken(frame.first_sequence, "the hash before a frame", self._head.hex(), frame.previous.hex())
+            yield self.broken(
+                frame.first_sequence, "the hash before a frame", self._head.hex(), frame.previous.hex()
+            )
         digest = _digest(frame, frame.commands)
         if digest != frame.digest:
             yield self.broken(frame.first_sequence, "the hash of a frame", digest.hex(), frame.digest.hex())
@@ -97,7 +101,13 @@ def _digest(frame: Frame, commands: bytes) -> bytes:
     """Return the hash of a frame, from its layout in docs/operating/journal-and-recovery.md."""
     count = len(commands) // RECORD_BYTES
     header = _HEADER.pack(
-        b"RFJRNL01", VERSION, count, frame.first_sequence, frame.timestamp_ns, frame.previous, crc32c.crc32c(commands)
+        b"RFJRNL01",
+        VERSION,
+        count,
+        frame.first_sequence,
+        frame.timestamp_ns,
+        frame.previous,
+        crc32c.crc32c(commands),
     )
     header += struct.pack("<I", crc32c.crc32c(header))
     return blake2b(header.ljust(_HEADER_BYTES, b"\0") + commands, digest_size=32).digest()

@@ -13,7 +13,6 @@ from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.messages.commands import HaltScope
 from ringfence.messages.events import Event, EventFlag
 
-
 _UNTRIGGERED = 16
 
 
@@ -23,7 +22,9 @@ def _trade_off_price(evidence: Evidence) -> None:
 
 def _stand_across(evidence: Evidence) -> None:
     """An order that is asked for at a price that crosses the book, and rests all the same."""
-    event = evidence.answer(Event.ACCEPTED, lambda e: e["px"] > 100 and not e["flags"] & EventFlag.UNTRIGGERED)
+    event = evidence.answer(
+        Event.ACCEPTED, lambda e: e["px"] > 100 and not e["flags"] & EventFlag.UNTRIGGERED
+    )
     event["px"] = max(1, event["px"] + (-5_000 if event["flags"] & SELL else 5_000))
     evidence.command_of(event)["px"] = event["px"]
 
@@ -49,7 +50,9 @@ def _move_touch(evidence: Evidence) -> None:
 
 def _level(evidence: Evidence) -> tuple[int, Any]:
     cut = evidence.cut()
-    order = evidence.rows("orders", lambda table: (table["leaves"] > 0) & (table["flags"] & _UNTRIGGERED == 0))
+    order = evidence.rows(
+        "orders", lambda table: (table["leaves"] > 0) & (table["flags"] & _UNTRIGGERED == 0)
+    )
     return int(order["px"]), cut.ladders[int(order["symbol"])][0]
 
 
@@ -73,7 +76,12 @@ class BooksAreWhole(Law):
     # ---- event by event
 
     def at(self) -> Mapping[Event, Look]:
-        return {Event.TRADE: self.trade, Event.ACCEPTED: self.touch, Event.AMENDED: self.touch, Event.TRIGGERED: self.touch}
+        return {
+            Event.TRADE: self.trade,
+            Event.ACCEPTED: self.touch,
+            Event.AMENDED: self.touch,
+            Event.TRIGGERED: self.touch,
+        }
 
     def touch(self, books: Books, event: Said) -> Findings:
         self._touched.add(event.symbol)
@@ -86,7 +94,9 @@ class BooksAreWhole(Law):
             return self._say(event, "the orders of a trade", "both open", "one is not")
         sells = bool(event.flags & SELL)
         if maker.symbol != event.symbol or taker.symbol != event.symbol:
-            return self._say(event, "the contract of a trade", f"{maker.symbol} and {taker.symbol}", event.symbol)
+            return self._say(
+                event, "the contract of a trade", f"{maker.symbol} and {taker.symbol}", event.symbol
+            )
         if (maker.account, taker.account) != (event.maker_account, event.account):
             said = f"{event.maker_account} and {event.account}"
             return self._say(event, "the accounts of a trade", f"{maker.account} and {taker.account}", said)
@@ -110,7 +120,9 @@ class BooksAreWhole(Law):
             return ()  # displayed before hidden is the engine's to say; sums are held at the next cut
         first = next(iter(queue))
         if event.maker_handle != first and all(books.orders[handle].display < 0 for handle in queue):
-            return self._say(event, "the maker of a trade", f"the first in the queue, {first}", event.maker_handle)
+            return self._say(
+                event, "the maker of a trade", f"the first in the queue, {first}", event.maker_handle
+            )
         return ()
 
     def end(self, books: Books) -> Findings:
@@ -149,7 +161,9 @@ class BooksAreWhole(Law):
                     for px, queue in queues.items():
                         slots = [handle & 0xFFFF_FFFF for handle in queue]
                         if max(slots) >= len(orders):
-                            yield self.broken(cut.sequence, f"orders at {px}", slots, "not in the table", symbol=number)
+                            yield self.broken(
+                                cut.sequence, f"orders at {px}", slots, "not in the table", symbol=number
+                            )
                             continue
                         ahead = following[slots].tolist()
                         behind = before[slots].tolist()
@@ -176,7 +190,9 @@ class BooksAreWhole(Law):
         found_keys = levels["symbol"] << 32 | levels["px"]
         if len(np.setdiff1d(found_keys, keys)):
             symbol = int(np.setdiff1d(found_keys, keys)[0] >> 32)
-            yield self.broken(cut.sequence, "prices that hold orders", "those of the orders", "one more", symbol=symbol)
+            yield self.broken(
+                cut.sequence, "prices that hold orders", "those of the orders", "one more", symbol=symbol
+            )
         at = np.searchsorted(found_keys, keys)
         expected = np.zeros(len(levels), levels.dtype)
         np.add.at(expected["qty"], at, orders["leaves"].astype(np.int64))

@@ -47,7 +47,9 @@ def _open(table: Any) -> Any:
 
 class OrdersAreReserved(Law):
     id = "I09"
-    says = "Open quantities are what was asked for and not filled, and positions lock the margin that they need."
+    says = (
+        "Open quantities are what was asked for and not filled, and positions lock the margin that they need."
+    )
     when = (When.BATCH, When.CUT)
     halts = HaltScope.VENUE
     faults = (
@@ -77,7 +79,9 @@ class OrdersAreReserved(Law):
         for handle in (event.handle, event.maker_handle):
             order = books.orders.get(handle)
             if order is not None and not 0 < event.qty <= order.leaves:
-                yield self.broken(event.sequence, f"the fill of order {handle}", f"1 to {order.leaves}", event.qty)
+                yield self.broken(
+                    event.sequence, f"the fill of order {handle}", f"1 to {order.leaves}", event.qty
+                )
 
     def canceled(self, books: Books, event: Said) -> Findings:
         order = books.orders.get(event.handle)
@@ -105,7 +109,9 @@ class OrdersAreReserved(Law):
         if (event.account, event.symbol) == (account, symbol):
             return ()
         found = f"{event.account} in {event.symbol}"
-        return [self.broken(event.sequence, f"whose order {event.handle} is", f"{account} in {symbol}", found)]
+        return [
+            self.broken(event.sequence, f"whose order {event.handle} is", f"{account} in {symbol}", found)
+        ]
 
     # ---- the engine's own tables
 
@@ -120,7 +126,11 @@ class OrdersAreReserved(Law):
     def _exposures(self, cut: Cut, books: Books) -> Findings:
         rows, slots, _ = cut.matched(books)
         positions = cut.positions[rows]
-        for name, column in (("open_buys", books.buys), ("open_sells", books.sells), ("n_orders", books.n_orders)):
+        for name, column in (
+            ("open_buys", books.buys),
+            ("open_sells", books.sells),
+            ("n_orders", books.n_orders),
+        ):
             mine, theirs = np.array(column, np.int64)[slots], positions[name].astype(np.int64)
             for k in np.flatnonzero(mine != theirs)[:4].tolist():
                 what = f"{name} of account {positions['account'][k]} in contract {positions['symbol'][k]}"
@@ -132,18 +142,30 @@ class OrdersAreReserved(Law):
         live = np.flatnonzero(table["leaves"] > 0)
         said = int(cut.header["n_live"])
         if len(live) != len(books.orders) or said != len(books.orders):
-            yield self.broken(cut.sequence, "open orders", len(books.orders), f"{len(live)}, counted as {said}")
+            yield self.broken(
+                cut.sequence, "open orders", len(books.orders), f"{len(live)}, counted as {said}"
+            )
         handles = (table["sequence"][live].astype(np.uint64) << np.uint64(32)) | live.astype(np.uint64)
         rows = table[live]
         owners = cut.positions["account"][np.minimum(rows["position"], len(cut.positions) - 1)]
         columns = [rows[name].tolist() for name in _FIELDS]
         flags = rows["flags"].tolist()
-        for handle, owner, flag, *found in zip(handles.tolist(), owners.tolist(), flags, *columns, strict=True):
+        for handle, owner, flag, *found in zip(
+            handles.tolist(), owners.tolist(), flags, *columns, strict=True
+        ):
             order = books.orders.get(handle)
             if order is None:
                 yield self.broken(cut.sequence, "an order in the engine's table", "one of the books", handle)
                 continue
-            expected = [order.leaves, order.filled, order.px, order.lot_value, order.display, order.shown, order.symbol]
+            expected = [
+                order.leaves,
+                order.filled,
+                order.px,
+                order.lot_value,
+                order.display,
+                order.shown,
+                order.symbol,
+            ]
             if order.display < 0:
                 expected[5] = found[5]  # the slice of an order without slices means nothing
             if order.untriggered:
@@ -155,4 +177,6 @@ class OrdersAreReserved(Law):
                 mine = [*expected, order.account, order.is_sell]
                 yield self.broken(cut.sequence, what, mine, [*found, owner, bool(flag & 1)])
             elif bool(flag & _UNTRIGGERED) != order.untriggered:
-                yield self.broken(cut.sequence, f"order {handle} waits", order.untriggered, not order.untriggered)
+                yield self.broken(
+                    cut.sequence, f"order {handle} waits", order.untriggered, not order.untriggered
+                )

@@ -30,7 +30,10 @@ def _owe(evidence: Evidence) -> None:
     fallen = int(positions["symbol"][evidence.pick(np.flatnonzero(held))])
     marked = np.flatnonzero((instruments["mark"] > 0) & (instruments["state"] == InstrumentState.OPEN))
     marks = {int(n): 100 if n == fallen else int(instruments["mark"][n]) for n in marked}
-    said = [_say(evidence, Command.MARK, Event.MARKED, marks), _say(evidence, Command.TICK, Event.TICKED, {0: 0})]
+    said = [
+        _say(evidence, Command.MARK, Event.MARKED, marks),
+        _say(evidence, Command.TICK, Event.TICKED, {0: 0}),
+    ]
     second = evidence.later_cut = evidence.true_cut(sequence)
     for state, batches in ((first, said[:1]), (second, said)):
         for batch in batches:
@@ -62,7 +65,9 @@ def _say(evidence: Evidence, kind: Command, event: Event, marks: dict[int, int])
 
 class NobodyOwes(Law):
     id = "I11"
-    says = "No account stays below zero: it is liquidated or covered while marks are fresh and the fund can pay."
+    says = (
+        "No account stays below zero: it is liquidated or covered while marks are fresh and the fund can pay."
+    )
     when = (When.CUT,)
     halts = HaltScope.VENUE
     faults = (Fault("a debt that nobody acts on", _owe),)
@@ -111,7 +116,10 @@ class NobodyOwes(Law):
                 return None
             if books.leverage[slot]:
                 equity -= own_margin(
-                    of, cost=books.cost[slot], leverage=books.leverage[slot], transferred=books.transferred[slot]
+                    of,
+                    cost=books.cost[slot],
+                    leverage=books.leverage[slot],
+                    transferred=books.transferred[slot],
                 )
             else:
                 equity += books.counted(account, slot)

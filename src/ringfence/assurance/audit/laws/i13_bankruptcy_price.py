@@ -74,7 +74,9 @@ class BankruptcyPrice(Law):
             # More than nothing is left where no price would take it all: a value is never below zero.
             if worthless or left < kept:
                 what = f"what is left to account {account} after its cross positions were taken over"
-                yield self.broken(books.sequence, what, f"at least {kept} and no cross position", left, symbol=symbol)
+                yield self.broken(
+                    books.sequence, what, f"at least {kept} and no cross position", left, symbol=symbol
+                )
 
     def _say(self, event: Said, what: str, expected: object, found: object) -> Finding:
         return self.broken(event.sequence, what, expected, found, symbol=event.symbol)

@@ -65,7 +65,9 @@ class LiquidationWhenShort(Law):
             return
         self._seen.add((event.account, of.settle))
         if event.account == books.fund:
-            yield self.broken(event.sequence, "who is liquidated", "anybody but the insurance account", event.account)
+            yield self.broken(
+                event.sequence, "who is liquidated", "anybody but the insurance account", event.account
+            )
         elif not is_short(books, event.account, of.settle):
             what = f"account {event.account} is short of margin in asset {of.settle}"
             yield self.broken(event.sequence, what, "short, at fresh marks", "not short")
@@ -90,4 +92,4 @@ def is_short(books: Books, account: int, asset: int) -> bool:
             fresh = fresh and not stale
             equity += books.counted(account, slot)
             needed += upkeep
-    return fresh and 0 < needed and equity < needed
+    return fresh and needed > 0 and equity < needed

@@ -57,14 +57,22 @@ class FundingAtTheStamp(Law):
 
     def funded(self, books: Books, event: Said) -> Findings:
         of, slot = books.contracts[event.symbol], books.slot_of.get(event.account << 6 | event.symbol, 0)
-        if books.asked.kind != Command.TICK or books.timestamp_ns < of.next_funding_ns or not of.next_funding_ns:
-            yield self._say(event, "when funding is paid", f"by a TICK, from {of.next_funding_ns} on", books.timestamp_ns)
+        if (
+            books.asked.kind != Command.TICK
+            or books.timestamp_ns < of.next_funding_ns
+            or not of.next_funding_ns
+        ):
+            yield self._say(
+                event, "when funding is paid", f"by a TICK, from {of.next_funding_ns} on", books.timestamp_ns
+            )
         if event.maker_amount != of.funding_rate_e8:
             yield self._say(event, "the rate that is paid", of.funding_rate_e8, event.maker_amount)
         holders, total = self._paid.setdefault(event.symbol, (set(), 0))
         if event.qty == 0:
             if event.account != books.fund or event.symbol in self._residue:
-                yield self._say(event, "who gets what rounding left over", f"{books.fund}, once", event.account)
+                yield self._say(
+                    event, "who gets what rounding left over", f"{books.fund}, once", event.account
+                )
             self._residue[event.symbol] = event.amount
             return
         if event.account in holders:
@@ -100,20 +108,26 @@ class FundingAtTheStamp(Law):
         if event.qty != books.next_funding_ns(of):
             yield self._say(event, "the payment after this one", books.next_funding_ns(of), event.qty)
         if event.amount != next_rate_e8(of):
-            yield self._say(event, "the rate that the samples of the period make", next_rate_e8(of), event.amount)
+            yield self._say(
+                event, "the rate that the samples of the period make", next_rate_e8(of), event.amount
+            )
         before = of.premium_sum_e8, of.premium_count, of.funding_rate_e8
         of.premium_sum_e8, of.premium_count, of.funding_rate_e8 = 0, 0, event.amount
         indicated = next_rate_e8(of)
         of.premium_sum_e8, of.premium_count, of.funding_rate_e8 = before
         if event.maker_amount != indicated:
-            yield self._say(event, "the rate after the next, before any sample", indicated, event.maker_amount)
+            yield self._say(
+                event, "the rate after the next, before any sample", indicated, event.maker_amount
+            )
         if of.mark and of.funding_rate_e8:
             holders, total = self._paid.get(event.symbol, (set(), 0))
             held = {a for a, s in _holders(books, event.symbol) if books.qty[s]}
             if holders != held:
                 yield self._say(event, "who was paid", sorted(held), sorted(holders))
             if total + self._residue.get(event.symbol, 0):
-                yield self._say(event, "the sum of all payments", 0, total + self._residue.get(event.symbol, 0))
+                yield self._say(
+                    event, "the sum of all payments", 0, total + self._residue.get(event.symbol, 0)
+                )
 
     def end(self, books: Books) -> Findings:
         if self._paid or self._over:
@@ -130,4 +144,6 @@ class FundingAtTheStamp(Law):
 
 def _holders(books: Books, symbol: int) -> list[tuple[int, int]]:
     """Return (account, row) of everybody who has a position in a contract."""
-    return [(books.account_of[slot], slot) for slot in range(1, len(books.qty)) if books.symbol_of[slot] == symbol]
+    return [
+        (books.account_of[slot], slot) for slot in range(1, len(books.qty)) if books.symbol_of[slot] == symbol
+    ]

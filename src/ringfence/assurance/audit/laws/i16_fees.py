@@ -46,7 +46,9 @@ class FeesOfTheSchedule(Law):
         ):
             expected = fee_of(books, account, value, ppm)
             if found != expected:
-                yield self.broken(event.sequence, f"the fee of the {whose}, account {account}", expected, found)
+                yield self.broken(
+                    event.sequence, f"the fee of the {whose}, account {account}", expected, found
+                )
 
     def settled(self, books: Books, event: Said) -> Findings:
         of = books.contracts[event.symbol]
@@ -54,7 +56,9 @@ class FeesOfTheSchedule(Law):
         if books.accounts[event.account].fee_tier == FEE_EXEMPT:
             expected = 0
         if event.amount != expected:
-            yield self.broken(event.sequence, f"the settlement fee of account {event.account}", expected, event.amount)
+            yield self.broken(
+                event.sequence, f"the settlement fee of account {event.account}", expected, event.amount
+            )
 
 
 def fee_of(books: Books, account: int, value: int, ppm: int) -> int:

@@ -39,7 +39,9 @@ class InsuranceFund(Law):
             what = f"what the fund pays for account {event.account}"
             yield self.broken(event.sequence, what, f"no more than {max(min(lacks, has), 0)}", event.amount)
         if any(books.qty[slot] for slot in books.held(event.account, event.symbol)):
-            yield self.broken(event.sequence, f"what account {event.account} holds when it is covered", 0, "a position")
+            yield self.broken(
+                event.sequence, f"what account {event.account} holds when it is covered", 0, "a position"
+            )
 
     def end(self, books: Books) -> Findings:
         fund = books.fund
@@ -48,7 +50,9 @@ class InsuranceFund(Law):
         found = []
         for asset, wallets in enumerate(books.wallets):
             if wallets[fund] < 0:
-                found.append(self.broken(books.sequence, f"the fund of asset {asset}", "0 or more", wallets[fund]))
+                found.append(
+                    self.broken(books.sequence, f"the fund of asset {asset}", "0 or more", wallets[fund])
+                )
             if wallets[fund] != books.fund_paid[asset]:
                 what = f"the fund of asset {asset}, by its listed gains and losses"
                 found.append(self.broken(books.sequence, what, books.fund_paid[asset], wallets[fund]))
@@ -56,8 +60,12 @@ class InsuranceFund(Law):
 
     def cut(self, cut: Cut, books: Books) -> Findings:
         if int(cut.header["fund_account"]) != books.fund:
-            yield self.broken(cut.sequence, "the insurance account", books.fund, int(cut.header["fund_account"]))
+            yield self.broken(
+                cut.sequence, "the insurance account", books.fund, int(cut.header["fund_account"])
+            )
         elif books.fund:
             for asset, row in enumerate(cut.margins[:, books.fund]):
                 if int(row["wallet"]) < 0:
-                    yield self.broken(cut.sequence, f"the fund of asset {asset}", "0 or more", int(row["wallet"]))
+                    yield self.broken(
+                        cut.sequence, f"the fund of asset {asset}", "0 or more", int(row["wallet"])
+                    )

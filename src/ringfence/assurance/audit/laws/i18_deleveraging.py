@@ -65,11 +65,15 @@ class DeleveragingInOrder(Law):
         if event.symbol != self._symbol or event.maker_account != books.fund:
             yield self._say(event, "a deleveraging that was begun", self._symbol, event.symbol)
         if not held or (held > 0) == (fund_qty > 0) or bool(event.flags & SELL) != (held > 0):
-            yield self._say(event, f"account {event.account} holds the other side", f"opposite of {fund_qty}", held)
+            yield self._say(
+                event, f"account {event.account} holds the other side", f"opposite of {fund_qty}", held
+            )
             return
         if not 0 < event.qty <= min(abs(held), self._wanted) or event.qty % of.lot_size:
             most = min(abs(held), self._wanted)
-            yield self._say(event, f"what is taken from account {event.account}", f"whole lots up to {most}", event.qty)
+            yield self._say(
+                event, f"what is taken from account {event.account}", f"whole lots up to {most}", event.qty
+            )
             return
         value = toward_zero(abs(books.cost[fund]) * (event.qty // of.lot_size), abs(fund_qty) // of.lot_size)
         if event.amount != value:

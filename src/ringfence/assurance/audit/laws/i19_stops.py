@@ -65,7 +65,9 @@ class StopsTriggerOnce(Law):
         stop = event.px * _SUBTICKS
         if not (event.amount <= stop if falls else event.amount >= stop):
             way = "at most" if falls else "at least"
-            yield self._say(event, f"the price that set off order {event.handle}", f"{way} {stop}", event.amount)
+            yield self._say(
+                event, f"the price that set off order {event.handle}", f"{way} {stop}", event.amount
+            )
         elif not self._was_there(books, of, order, event.amount):
             yield self._say(event, "the price that set a stop off", "one that was there", event.amount)
 

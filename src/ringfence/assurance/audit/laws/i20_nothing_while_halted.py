@@ -31,7 +31,9 @@ def _halt_unheard(evidence: Evidence) -> None:
 
 class NothingWhileHalted(Law):
     id = "I20"
-    says = "Nothing is taken, traded, triggered, funded or liquidated in what is halted; cancels in cancel-only."
+    says = (
+        "Nothing is taken, traded, triggered, funded or liquidated in what is halted; cancels in cancel-only."
+    )
     when = (When.BATCH,)
     halts = HaltScope.VENUE
     faults = (Fault("a trade while the venue is halted", _halt_unheard),)
@@ -63,7 +65,9 @@ class NothingWhileHalted(Law):
         of_asset = event.kind != Event.TRANSFERRED and event.symbol in books.halted_assets[scope]
         if not halted and not of_asset:
             return ()
-        return self._say(event, f"{Event(event.kind).name} of asset {event.symbol}, asked for by {_name(books)}")
+        return self._say(
+            event, f"{Event(event.kind).name} of asset {event.symbol}, asked for by {_name(books)}"
+        )
 
     def _say(self, event: Said, what: str) -> Findings:
         return [self.broken(event.sequence, what, "nothing while halted", "it happened")]

@@ -24,7 +24,7 @@ def _remove_fill(evidence: Evidence) -> None:
 
 
 def _larger_order(evidence: Evidence) -> None:
-    edit(evidence, f"update \"order\" set \"cumQty\" = \"cumQty\" + 100 where key = {key_of(evidence, 'order')}")  # noqa: S608
+    edit(evidence, f'update "order" set "cumQty" = "cumQty" + 100 where key = {key_of(evidence, "order")}')  # noqa: S608
 
 
 def _other_trade(evidence: Evidence) -> None:
@@ -47,4 +47,6 @@ class RowsFollowTheJournal(Law):
     def sweep(self, sweep: Sweep, expected: Ledger, books: Books) -> Findings:
         for place, wanted, found in differences(expected, sweep):
             if place.table != "ledger":
-                yield self.broken(sweep.next_sequence, f"rows of {place.table}, block {place.block}", wanted, found)
+                yield self.broken(
+                    sweep.next_sequence, f"rows of {place.table}, block {place.block}", wanted, found
+                )
