@@ -47,6 +47,9 @@ class Flow:
         self._count += 1
         if trader.account in self._open_links:
             return self._second_of_link(trader)
+        if trader.account in venue.SPOT_TRADERS:
+            spot = (self._order, self._order, self._stop, self._amend, self._cancel)
+            return self._dice.choice(spot)(trader)
         return self._dice.choice(self._kinds)(trader)
 
     # ---- orders
@@ -55,12 +58,11 @@ class Flow:
         parameters["clOrdID"] = f"{trader.account}-{self._count}"
         return Operation("place", parameters, rests)
 
-    def _market(self) -> tuple[int, str, int]:
+    def _market(self, trader: Trader) -> tuple[int, str, int]:
         """Return an instrument, its symbol and about where it trades, in ticks."""
-        dice = self._dice
-        number = dice.choice(
-            (venue.INVERSE, venue.INVERSE, venue.LINEAR, venue.LINEAR, venue.FUTURE, venue.SPOT)
-        )
+        number = self._dice.choice((venue.INVERSE, venue.INVERSE, venue.LINEAR, venue.LINEAR, venue.FUTURE))
+        if trader.account in venue.SPOT_TRADERS:
+            number = venue.SPOT
         return number, self._symbols[number], max(self.units // venue.UNITS_PER_TICK[number], 20)
 
     def _qty(self, number: int) -> int:
@@ -75,7 +77,7 @@ class Flow:
 
     def _order(self, trader: Trader) -> Operation:
         dice = self._dice
-        number, symbol, ticks = self._market()
+        number, symbol, ticks = self._market(trader)
         away = max(ticks // 400, 2)
         parameters: dict[str, Any] = {"symbol": symbol, "orderQty": self._qty(number)}
         if dice.random() < 0.85:
@@ -106,7 +108,7 @@ class Flow:
 
     def _stop(self, trader: Trader) -> Operation:
         dice = self._dice
-        number, symbol, ticks = self._market()
+        number, symbol, ticks = self._market(trader)
         qty = self._qty(number)
         away = dice.randrange(1, max(ticks // 60, 3))
         if dice.random() < 0.25 and number != venue.SPOT:
