@@ -55,7 +55,7 @@ def draw(seed: int) -> Options:
     dice = random.Random(f"options {seed}")
     faults = () if dice.random() < 0.04 else tuple(fault for fault in FAULTS if dice.random() < 0.65)
     return Options(
-        seed=seed, faults=faults, operations=dice.choice((140, 180, 220)), traders=dice.choice((4, 6, 8)),
+        seed=seed, faults=faults, operations=dice.choice((140, 180, 220)), traders=dice.choice((6, 8, 9)),
         gateways=dice.choice((1, 1, 2)), window=dice.choice((2, 4, 8)),
         shock=dice.choice((0.002, 0.01, 0.03, 0.06)), poor=dice.random() < 0.7, cautious=dice.random() < 0.3,
         ranked=dice.random() < 0.5,
