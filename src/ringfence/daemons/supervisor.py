@@ -196,7 +196,8 @@ class Supervisor:
             self._run_readers(config.port)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
-        self._run("shadow", final=_FINAL_OF_JUDGES)
+        for judge in founding.JUDGES:
+            self._run(judge, final=_FINAL_OF_JUDGES)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")

@@ -15,7 +15,7 @@ from ringfence.assurance.audit.evidence import PLACES, Evidence, NothingToPlantE
 from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.laws import LAWS
 from ringfence.messages.events import Event, EventFlag
-from ringfence.testing.judging import Verdict, judge
+from ringfence.testing.judging import Verdict, Witness, judge
 from ringfence.testing.stretch import Stretch
 
 STRETCHES = ((2, 2_000_000), (7, 2_000_000), (31, 2_000_000), (32, 2_000_000), (54, 10**9))
@@ -289,25 +289,37 @@ def stretches(count: int = 900) -> list[Stretch]:
     return [Stretch(seed, count=count, fund=fund) for seed, fund in STRETCHES]
 
 
-def evidence_for(stretch_list: Sequence[Stretch], kind: Kind, place: int) -> Evidence | None:
-    """Return evidence with the lie in this place; None if there is nowhere to tell it."""
-    for offset in range(len(stretch_list)):
-        stretch = stretch_list[(place + offset) % len(stretch_list)]
-        evidence = stretch.evidence(place=place)
-        try:
-            kind.plant(evidence)
-        except NothingToPlantError:
-            continue
-        return evidence
+def evidence_for(stretch_list: Sequence[Stretch], kind: Kind, place: int) -> tuple[Evidence, int] | None:
+    """Return evidence with the lie in this place, and which stretch it is; None if there is nowhere to tell it.
+
+    Where this place has nothing that the lie could be about, the next one has its turn.
+    """
+    for shift in range(PLACES):
+        for offset in range(len(stretch_list)):
+            number = (place + offset) % len(stretch_list)
+            evidence = stretch_list[number].evidence(place=(place + shift) % PLACES)
+            try:
+                kind.plant(evidence)
+            except NothingToPlantError:
+                continue
+            return evidence, number
     return None
 
 
-def run(stretch_list: Sequence[Stretch], kind: Kind, places: Sequence[int]) -> Iterator[Case]:
+def witnesses(stretch_list: Sequence[Stretch]) -> list[Witness]:
+    """Return what the shadow makes of each stretch."""
+    return [Witness(stretch.batches) for stretch in stretch_list]
+
+
+def run(
+    stretch_list: Sequence[Stretch], kind: Kind, places: Sequence[int], shadows: Sequence[Witness] = ()
+) -> Iterator[Case]:
     """Tell one kind of lie in each place."""
     for place in places:
-        evidence = evidence_for(stretch_list, kind, place)
-        if evidence is not None:
-            verdict = judge(evidence)
+        found = evidence_for(stretch_list, kind, place)
+        if found is not None:
+            evidence, number = found
+            verdict = judge(evidence, witness=shadows[number] if shadows else None)
             late = verdict.batch - evidence.planted_batch if verdict and verdict.stage == "batch" else 0
             yield Case(kind, place, verdict, late)
 
@@ -326,7 +338,7 @@ def row_of(kind: Kind, cases: Sequence[Case]) -> Row:
 
 
 def false_halts(seeds: Sequence[int], on_seed: Callable[[int], None] = lambda seed: None) -> list[Finding]:
-    """Show true stretches to the judges, and return what they had to say all the same."""
+    """Show true stretches to the auditor, and return what it had to say all the same."""
     found: list[Finding] = []
     for seed in seeds:
         stretch = Stretch(seed, fund=(2_000_000, 10**9, 0)[seed % 3])

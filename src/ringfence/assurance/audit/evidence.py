@@ -56,7 +56,7 @@ class Evidence:
 
     # ---- where to plant
 
-    def pick(self, candidates: Sequence[Any]) -> Any:
+    def pick(self, candidates: Any) -> Any:
         """Return the candidate of this place. Raises NothingToPlantError if there is none."""
         if not len(candidates):
             raise NothingToPlantError

@@ -81,8 +81,8 @@ def recount(positions: Any, margins: Any, books: Books, *, accounts: int, epoch:
             positions, margins[asset], asset, accounts, epoch, contracts.ravel(), bases, owed, by_symbol.ravel(),
             by_asset[asset], wrong_positions, wrong_margins, short, n_wrong,
         )  # fmt: skip
-    for asset in np.flatnonzero(bases):
-        for account in np.flatnonzero(owed[asset])[:SUSPECTS_MAX]:
+    for asset in np.flatnonzero(bases).tolist():
+        for account in np.flatnonzero(owed[asset])[:SUSPECTS_MAX].tolist():
             if n_wrong[1] < SUSPECTS_MAX:
                 wrong_margins[n_wrong[1]] = asset, account
                 n_wrong[1] += 1

@@ -135,8 +135,8 @@ class Ledger:
             key = 2 * books.number + maker
             side = "Sell" if is_sell else "Buy"
             cost = -signed if of.is_inverse else signed
-            row = (key, account, spec.symbol, side, event.qty, spec.price(event.px), cost, paid)
-            self._put(books.number, "execution", key, row)
+            fill = (key, account, spec.symbol, side, event.qty, spec.price(event.px), cost, paid)
+            self._put(books.number, "execution", key, fill)
             self._entry(books, "Fee", of.settle, paid, to=fees, source=purse)
             if of.is_spot:
                 qty = -event.qty if is_sell else event.qty

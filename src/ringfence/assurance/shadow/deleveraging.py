@@ -7,6 +7,7 @@ They trade with the insurance account at its cost price, so it loses nothing on 
 from dataclasses import dataclass
 
 from ringfence.assurance.shadow.accounts import Position
+from ringfence.assurance.shadow.bits import EventBit
 from ringfence.assurance.shadow.clearing import fill
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.insurance import spendable
@@ -14,7 +15,7 @@ from ringfence.assurance.shadow.liquidation import cancel_orders, is_live, price
 from ringfence.assurance.shadow.margin import maintenance_ppm, own_margin, profit_at_mark
 from ringfence.assurance.shadow.venue import Venue
 from ringfence.messages.commands import AdlMethod
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.events import CancelReason, Event
 from ringfence.units.rounding import PPM, muldiv
 
 _KEY_MAX = 2**60
@@ -157,7 +158,7 @@ def _hand_over(venue: Venue, of_fund: Position, holder: Holder, place: int) -> N
     qty, sell = holder.take * instrument.lot_size, position.qty > 0
     value = abs(of_fund.cost) * holder.take // instrument.lots(of_fund.qty)
     venue.say(
-        Event.DELEVERAGED, flags=EventFlag.SELL if sell else 0, account=position.account.number,
+        Event.DELEVERAGED, flags=EventBit.SELL if sell else 0, account=position.account.number,
         symbol=instrument.number, qty=qty, px=place, amount=value, maker_account=of_fund.account.number,
     )  # fmt: skip
     fill(venue, position, sell=sell, qty=qty, value=value)

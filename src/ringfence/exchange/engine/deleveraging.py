@@ -43,7 +43,8 @@ _KEY_MAX = 2**60
 @compiled
 def deleverage(h: Record) -> bool:
     """Deleverage every instrument whose losses the fund cannot carry; False if the buffer has no room."""
-    worst = np.int64(h.n_live) + np.int64(h.n_untriggered) + 4 * np.int64(h.n_accounts) + 64
+    # All instruments at once: each position is handed over once at most, which says three events.
+    worst = np.int64(h.n_live) + 3 * np.int64(h.n_positions) + 8 * np.int64(h.n_instruments) + 64
     if not has_room(h, worst):
         return False
     h.pending = np.int64(h.pending) & ~PENDING_ADL
@@ -63,10 +64,6 @@ def deleverage(h: Record) -> bool:
         if due or lost:
             deleverage_one(h, ins, index, due)
             ask_for_scan(h, np.int64(ins.settle))
-            # The rest has its turn with the next command: a handle or a cut may be needed only once.
-            if not has_room(h, worst):
-                h.pending = np.int64(h.pending) | PENDING_ADL
-                return True
     return True
 
 

@@ -112,7 +112,7 @@ def _not_answered(evidence: Evidence) -> None:
 
 
 def _other_order(evidence: Evidence) -> None:
-    evidence.event(Event.ACCEPTED, lambda e: e["qty"] > 0)["account"] = 2
+    evidence.event(Event.ACCEPTED, lambda e: e["qty"] > 0 and e["account"] != 2)["account"] = 2
 
 
 def _another_leverage(evidence: Evidence) -> None:
@@ -144,8 +144,9 @@ class AskedAndAnswered(Law):
         looks: dict[Event, Look] = dict.fromkeys(_CAUSES, self.caused)
         looks |= dict.fromkeys(_ECHOES, self.echoed)
         looks |= {
-            Event.ACCEPTED: self.accepted, Event.REJECTED: self.rejected, Event.POSITION_SET: self.position_set,
-            Event.STATE_SET: self.state_set, Event.HALT_SET: self.halt_set, Event.AMENDED: self.amended, Event.CANCELED: self.canceled,
+            Event.ACCEPTED: self.accepted, Event.REJECTED: self.rejected, Event.AMENDED: self.amended,
+            Event.CANCELED: self.canceled, Event.POSITION_SET: self.position_set,
+            Event.STATE_SET: self.state_set, Event.HALT_SET: self.halt_set,
         }  # fmt: skip
         return looks
 
@@ -230,9 +231,10 @@ class AskedAndAnswered(Law):
         if asked.kind == Command.TICK and event.qty == TradingState.RUNNING:
             return ()
         expected = (asked.type, asked.symbol)
-        if asked.kind in (Command.HALT, Command.RESUME) and expected == (event.px, event.symbol):
-            if asked.kind == Command.RESUME or event.qty >= event.amount:
-                return ()
+        lifted = asked.kind == Command.RESUME
+        tightened = asked.kind == Command.HALT and event.qty >= event.amount
+        if (lifted or tightened) and expected == (event.px, event.symbol):
+            return ()
         return self._say(event, "a halt, or its end", f"a HALT or RESUME of {expected}", asked.kind)
 
     def _say(self, event: Said, what: str, expected: object, found: object) -> Findings:

@@ -17,8 +17,8 @@ from ringfence.messages.commands import HaltScope
 from ringfence.units.assets import ASSETS
 
 _STATE = (
-    "state", "listed", "halted", "last", "volume", "fee_pool", "impact_bid", "impact_ask", "basis_e8", "funding_rate_e8",
-    "next_funding_ns", "premium_sum_e8", "premium_count", "settle_sum", "settle_count", "marked_ns",
+    "state", "listed", "halted", "last", "volume", "fee_pool", "impact_bid", "impact_ask", "basis_e8",
+    "funding_rate_e8", "next_funding_ns", "premium_sum_e8", "premium_count", "settle_sum", "settle_count", "marked_ns",
 )  # fmt: skip
 _CONFIGURED = sorted(set(PARAMETERS.values()))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ringfence.assurance.audit.arithmetic import locked
-from ringfence.assurance.audit.books import UNTRIGGERED, Books, Look, Order, Said
+from ringfence.assurance.audit.books import UNTRIGGERED, Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.messages.commands import Command, HaltScope
@@ -28,16 +28,19 @@ class MarginAtAcceptance(Law):
     faults = (Fault("an order that nothing backs", _accept_too_much),)
 
     def __init__(self) -> None:
-        self._order: Order | None = None
         self._handle, self._was_traded = 0, False
+        self._before = (0, 0)
+        """What the position locked before the command, and what its sells were."""
 
     def at(self) -> Mapping[Event, Look]:
         return {Event.ACCEPTED: self.entered, Event.AMENDED: self.entered, Event.TRADE: self.traded}
 
     def entered(self, books: Books, event: Said) -> Findings:
-        if books.asked.kind in _ASKED and books.asked.account == event.account and not self._handle:
-            if not event.flags & UNTRIGGERED:
-                self._handle = event.handle
+        asked = books.asked.kind in _ASKED and books.asked.account == event.account
+        if asked and not self._handle and not event.flags & UNTRIGGERED:
+            self._handle = event.handle
+            slot = books.slot(event.account, event.symbol)
+            self._before = lock(books, slot), books.sells[slot]
         return ()
 
     def traded(self, books: Books, event: Said) -> Findings:
@@ -53,8 +56,10 @@ class MarginAtAcceptance(Law):
             return ()
         of, asset = books.contracts[order.symbol], books.contracts[order.symbol].settle
         if of.is_spot and order.is_sell:
-            asset = of.base
-        elif lock(books, order.slot) <= lock(books, order.slot, but=order):
+            asset, adds = of.base, books.sells[order.slot] > self._before[1]
+        else:
+            adds = lock(books, order.slot) > self._before[0]
+        if not adds:
             return ()  # an order that adds no requirement needs nothing
         left = books.available(asset, order.account, locked=lock)
         if left >= 0:
@@ -63,14 +68,10 @@ class MarginAtAcceptance(Law):
         return [self.broken(books.sequence, what, "0 or more", left)]
 
 
-def lock(books: Books, slot: int, but: Order | None = None) -> int:
-    """Return what a position locks, with its orders or with all but one."""
-    buys, sells = books.buys[slot], books.sells[slot]
-    of = books.contracts[books.symbol_of[slot]]
-    if but is not None:
-        value = but.leaves // of.lot_size * but.lot_value
-        buys, sells = (buys, sells - value) if but.is_sell else (buys - value, sells)
+def lock(books: Books, slot: int) -> int:
+    """Return what a position locks, with its orders."""
     return locked(
-        of, cost=books.cost[slot], buys=buys, sells=sells, leverage=books.leverage[slot],
-        tier=books.tier[slot], transferred=books.transferred[slot],
+        books.contracts[books.symbol_of[slot]], cost=books.cost[slot], buys=books.buys[slot],
+        sells=books.sells[slot], leverage=books.leverage[slot], tier=books.tier[slot],
+        transferred=books.transferred[slot],
     )  # fmt: skip

@@ -17,7 +17,7 @@ _CLIENTS = (int(Command.PLACE), int(Command.AMEND))
 
 def _liquidate_the_healthy(evidence: Evidence) -> None:
     """Let the step be another account's: the richest, who is short of nothing."""
-    evidence.event(Event.LIQUIDATION)["account"] = 1
+    evidence.event(Event.LIQUIDATION, lambda event: event["account"] != 1)["account"] = 1
 
 
 def _at_a_stale_mark(evidence: Evidence) -> None:

@@ -1,6 +1,7 @@
 """I21: the book that can be folded from the feed is the engine's."""
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 
@@ -8,17 +9,22 @@ from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.exchange.engine.records import ORDER_UNTRIGGERED
 from ringfence.messages.commands import HaltScope
 
 
-def _show_more(evidence: Evidence) -> None:
-    """An iceberg that shows more than it said."""
-    row = evidence.rows("orders", lambda table: (table["leaves"] > 0) & (table["flags"] & 16 == 0))
-    row["display"] = 0 if row["display"] == -1 else -1
+def _show_less(evidence: Evidence) -> None:
+    """An order that hides what it said it would show."""
+    row = evidence.rows("orders", lambda table: _standing(table) & (table["display"] == -1))
+    row["display"] = row["shown"] = 0
 
 
 def _vanish(evidence: Evidence) -> None:
-    evidence.rows("orders", lambda table: (table["leaves"] > 0) & (table["flags"] & 16 == 0))["leaves"] = 0
+    evidence.rows("orders", _standing)["leaves"] = 0
+
+
+def _standing(table: Any) -> Any:
+    return (table["leaves"] > 0) & (table["flags"] & ORDER_UNTRIGGERED == 0)
 
 
 class MarketData(Law):
@@ -27,7 +33,7 @@ class MarketData(Law):
     when = (When.CUT,)
     halts = HaltScope.CONTRACT
     faults = (
-        Fault("an order that shows more than it said", _show_more),
+        Fault("an order that hides what it showed", _show_less),
         Fault("an order that is gone", _vanish),
     )
 
