@@ -69,3 +69,9 @@ def ablations(session: nox.Session) -> None:
         "docs/internals/ablations.md",
         *session.posargs,
     )
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """The share of small changes to money code that tests notice; `-- --sample 0` judges all, for hours."""
+    session.run("python", "-m", "ringfence.testing.mutation", *(session.posargs or ["--sample", "40"]))
