@@ -350,7 +350,7 @@ def needs_ladder(h: Record, cmd: Record) -> bool:
         return False
     ins = instruments(h, cmd.symbol)
     # Before it opens for the first time its highest price may still change.
-    return bool(ins.p_levels == 0 and limits_broken(h, ins) == 0)
+    return bool(ins.p_levels == 0 and h.halted != _HALTED and limits_broken(h, ins) == 0)
 
 
 @compiled
