@@ -10,6 +10,8 @@ from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
 
+from ringfence.assurance.audit import LAWS
+from ringfence.assurance.audit.law import STALE_NS
 from ringfence.exchange.gateway.errors import of_reject
 from ringfence.messages import commands, constituents, events, layouts, records
 from ringfence.messages.rejects import TEXTS, Reject
@@ -119,7 +121,33 @@ def _member_docs(module: ModuleType, name: str) -> dict[str, str]:
     return said
 
 
-PAGES = {"rejects.md": rejects_page, "records.md": records_page}
+def laws_page() -> str:
+    """Return the catalogue of the auditor's laws."""
+    lines = [
+        "# Laws",
+        "",
+        "What the auditor holds the exchange to, when it looks, what it halts when a law is broken, and the lies",
+        "that the tests plant to show that it finds them. [How the auditor works](../operating/audit.md).",
+        "`I` numbers are those of the catalogue of invariants; `A` laws are the auditor's own additions.",
+        "",
+        "| law | what holds | looked at | halts | must find |",
+        "|-----|------------|-----------|-------|-----------|",
+    ]
+    for law in LAWS:
+        when, faults = ", ".join(law.when), "; ".join(fault.name for fault in law.faults)
+        lines.append(f"| {law.id} | {law.says} | {when} | {law.halts.name.lower()} | {faults} |")
+    lines += [
+        "",
+        "A law that was not looked at for too long counts as broken:",
+        "",
+        "| looked at | stale after |",
+        "|-----------|------------:|",
+        *(f"| {when.value} | {age // 10**9} s |" for when, age in STALE_NS.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"rejects.md": rejects_page, "records.md": records_page, "laws.md": laws_page}
 
 if __name__ == "__main__":
     for file, make in PAGES.items():

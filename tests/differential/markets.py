@@ -1,4 +1,4 @@
-"""A market with an operator who means no good: what `turmoil` has, and everything that is set from outside."""
+"""Markets that nobody would open: an operator who means no good, contracts as large as records hold."""
 
 import numpy as np
 
@@ -6,12 +6,17 @@ from ringfence.messages.batch import Records
 from ringfence.messages.commands import (
     ALL_ASSETS,
     Command,
+    ContractKind,
     HaltScope,
     InstrumentParameter,
+    InstrumentState,
+    OrderFlag,
+    OrderType,
     VenueParameter,
 )
 from ringfence.testing.play import command
 from ringfence.testing.workloads import turmoil
+from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.time import NS_PER_HOUR
 
 _P = InstrumentParameter
@@ -137,4 +142,96 @@ def operated(seed: int, *, count: int, accounts: int, every: int = 12) -> Record
     parts = []
     for begin in range(0, count, every):
         parts += [operator(), rows[begin : begin + every]]
+    return np.concatenate(parts)
+
+
+_N_CONTRACTS = 6
+_RISK_TIERS = 10
+
+
+def _contract(dice: np.random.Generator, number: int) -> tuple[list[Records], int, int]:
+    """List a contract of random size, as large as its limits let it be; return (commands, middle price, lot size)."""
+    kind = int(
+        dice.choice([ContractKind.INVERSE, ContractKind.LINEAR, ContractKind.SPOT], p=[0.45, 0.45, 0.1])
+    )
+    px_max = int(dice.choice([500, 20_000, 1_000_000, 2**24 - 2]))
+    middle = int(px_max * dice.uniform(0.05, 0.9))
+    lot_size = int(dice.choice([1, 3, 7, 100, 1_000]))
+    lots = int(dice.choice([1_000, 100_000, 1_000_000]))
+    lots = min(lots, 2_000_000_000 // lot_size)
+    dearest = min(2**62 // lots, 2**55)
+    factor = (
+        int(dice.uniform(0.001, 1) * min(dearest, 2**52))
+        if kind == ContractKind.INVERSE
+        else dearest // px_max
+    )
+    factor = max(int(factor * 10 ** dice.uniform(-6, 0)), 1)
+    value = factor // middle if kind == ContractKind.INVERSE else factor * middle
+    maintenance = int(dice.choice([100, 3_333, 5_000, 25_000]))
+    settings = {
+        _P.LOT_SIZE: lot_size, _P.LOT_VALUE_FACTOR: factor, _P.SETTLE_ASSET: 0, _P.BASE_ASSET: 1,
+        _P.PX_TICKS_MAX: px_max, _P.QTY_MAX: lots * lot_size, _P.MAINTENANCE_MARGIN_PPM: maintenance,
+        _P.INITIAL_MARGIN_PPM: 2 * maintenance, _P.RISK_LIMIT_BASE: min(max(value * lots // 4, 10), 2**52),
+        _P.RISK_LIMIT_STEP: min(max(value * lots // 7, 10), 2**52), _P.MAKER_FEE_PPM: int(dice.choice([-250, 0, 333])),
+        _P.TAKER_FEE_PPM: int(dice.choice([-100, 0, 499, 750])), _P.COLLAR_PPM: int(dice.choice([30_000, 100_000])),
+    }  # fmt: skip
+    if kind != ContractKind.SPOT:
+        settings |= {
+            _P.INDEX: _N_CONTRACTS + 1, _P.INDEX_UNITS_PER_SUBTICK: 1, _P.IMPACT_VALUE: max(value, 1),
+            _P.STOPS_PER_ACCOUNT_MAX: 10, _P.LAST_BAND_PPM: 20_000, _P.ADL_METHOD: int(dice.integers(2)),
+            _P.FUNDING_INTERVAL_NS: 8 * NS_PER_HOUR, _P.INTEREST_E8: 10_000,
+        }  # fmt: skip
+    rows = [command(Command.LIST, symbol=number, type=kind)]
+    rows += [
+        command(Command.CONFIGURE, symbol=number, type=key, qty=setting) for key, setting in settings.items()
+    ]
+    rows.append(command(Command.SET_STATE, symbol=number, qty=InstrumentState.OPEN))
+    if kind != ContractKind.SPOT:
+        rows.append(command(Command.MARK, symbol=number, qty=middle * MARK_SUBTICKS))
+    return rows, middle, lot_size
+
+
+def large_contracts(seed: int, *, count: int, accounts: int) -> Records:
+    """Return a market of contracts at the edge of what the records hold, for accounts that can pay for it."""
+    dice = np.random.default_rng(seed)
+    fund = accounts + 1
+    parts = [command(Command.CONFIGURE_VENUE, type=VenueParameter.RISK_TIERS_MAX, qty=_RISK_TIERS)]
+    made = [_contract(dice, number) for number in range(1, _N_CONTRACTS + 1)]
+    parts += [row for rows, _, _ in made for row in rows]
+    parts.append(command(Command.LIST, symbol=_N_CONTRACTS + 1, type=ContractKind.INDEX))
+    for account in range(1, fund + 1):
+        parts.append(command(Command.OPEN_ACCOUNT, account=account))
+        for asset in (0, 1):
+            rich = int(2 ** dice.uniform(30, 60))
+            parts.append(command(Command.DEPOSIT, account=account, symbol=asset, qty=rich))
+    parts.append(command(Command.CONFIGURE_VENUE, type=VenueParameter.INSURANCE_ACCOUNT, qty=fund))
+    centre = [float(middle) for _, middle, _ in made]
+    for _ in range(count):
+        k = int(dice.integers(_N_CONTRACTS))
+        symbol, lot_size = k + 1, made[k][2]
+        account, draw = int(dice.integers(1, fund)), dice.random()
+        if draw < 0.03:
+            centre[k] *= 1 + dice.normal() * 0.03
+            parts.append(command(Command.MARK, symbol=symbol, qty=max(int(centre[k] * MARK_SUBTICKS), 1)))
+        elif draw < 0.06:
+            leverage = int(dice.choice([0, 100, 333, 2_500, 10_000]))
+            parts.append(command(Command.SET_LEVERAGE, account=account, symbol=symbol, qty=leverage))
+        elif draw < 0.09:
+            limit = int(2 ** dice.uniform(10, 56))
+            parts.append(command(Command.SET_RISK_LIMIT, account=account, symbol=symbol, qty=limit))
+        elif draw < 0.11:
+            amount = int(2 ** dice.uniform(1, 50)) * int(dice.choice([-1, 1]))
+            parts.append(command(Command.TRANSFER_MARGIN, account=account, symbol=symbol, qty=amount))
+        elif draw < 0.15:
+            parts.append(command(Command.CANCEL_ALL, account=account))
+        elif draw < 0.2:
+            parts.append(command(Command.TICK))
+        else:
+            qty = max(int(10 ** dice.uniform(0, 6)), 1) * lot_size
+            px = max(int(centre[k] * (1 + dice.normal() * 0.004)), 1)
+            flags = OrderFlag.SELL if dice.random() < 0.5 else 0
+            kind = OrderType.MARKET if dice.random() < 0.2 else OrderType.LIMIT
+            parts.append(
+                command(Command.PLACE, account=account, symbol=symbol, qty=qty, px=px, flags=flags, type=kind)
+            )
     return np.concatenate(parts)

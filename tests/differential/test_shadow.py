@@ -14,7 +14,7 @@ from ringfence.testing.twins import ShadowedEngine
 from ringfence.testing.workloads import SMALL, everything, turmoil, workload
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.time import NS_PER_HOUR, NS_PER_SECOND
-from tests.differential.markets import operated
+from tests.differential.markets import large_contracts, operated
 from tests.properties.test_derivative_laws import TRADERS, founded
 
 FUNDS = (0, 2_000_000, 10**9)
@@ -63,6 +63,13 @@ def test_a_market_whose_operator_changes_everything(seed: int, fund: int) -> Non
     engine = ShadowedEngine(accounts=64, orders=64)
     engine.step(founded(fund), timestamp_ns=START_NS)
     drive(engine, operated(seed, count=1_500, accounts=TRADERS))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_contracts_as_large_as_their_records(seed: int) -> None:
+    """16 and 24: the leverage of holders with next to nothing left did not fit 64 bits in their rank."""
+    engine = ShadowedEngine(accounts=64, orders=64)
+    drive(engine, large_contracts(seed, count=1_500, accounts=8))
 
 
 @pytest.mark.parametrize("method", list(AdlMethod))

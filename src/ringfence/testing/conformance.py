@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ringfence.assurance.audit.chains import ChainError, ChainReader, Tip
 from ringfence.exchange.disk import Disk
 
 
@@ -64,6 +65,29 @@ def check_disk(disk: Disk) -> None:
     reader.close()
     for missing in (disk.read, disk.size, disk.open, disk.remove):
         assert _refuses(FileNotFoundError, lambda missing=missing: missing("nowhere"))  # type: ignore[misc]
+
+
+def check_chain_reader(reader: ChainReader, *, asset: int, receive: Callable[[int], None]) -> None:
+    """Check a chain reader; `receive` lets so many units arrive, and be confirmed. Raises AssertionError."""
+    before = reader.tip()
+    held = reader.confirmed(asset, before)
+    assert held >= 0
+    assert reader.tip() == before
+    assert reader.confirmed(asset, before) == held
+    receive(7)
+    after = reader.tip()
+    assert after.height > before.height
+    assert after.digest != before.digest
+    assert reader.confirmed(asset, after) == held + 7
+    # Nothing is said but as of a block, so an older one is still answered for as it was.
+    assert reader.confirmed(asset, before) == held
+    for about in (reader.change_in_flight, reader.uncredited, reader.paid_ahead):
+        assert about(asset, after) >= 0
+    try:
+        reader.confirmed(asset, Tip(after.height + 100, "nobody's"))
+    except ChainError:
+        return
+    raise AssertionError("a block that is not in the chain was answered for")
 
 
 def _refuses(error: type[OSError], action: Callable[[], object]) -> bool:

@@ -128,6 +128,7 @@ def _fees_exchanged(evidence: Evidence) -> None:
 def _batch_twice(evidence: Evidence) -> None:
     number = evidence.planted_batch = evidence.pick(range(1, len(evidence.batches)))
     evidence.batches.insert(number, evidence.batches[number])
+    evidence.planted_batch += 1
 
 
 def _batches_exchanged(evidence: Evidence) -> None:

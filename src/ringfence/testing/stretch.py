@@ -12,7 +12,7 @@ from ringfence.exchange.engine.state import State
 from ringfence.exchange.journal import Journal, read_frames
 from ringfence.exchange.projections import Views
 from ringfence.exchange.projections.history import HistoryWriter
-from ringfence.messages.batch import Batch, Records
+from ringfence.messages.batch import CONSTITUENTS, Batch, Records, encode_data
 from ringfence.messages.commands import (
     AccountParameter,
     AdlMethod,
@@ -23,6 +23,8 @@ from ringfence.messages.commands import (
     TradingState,
     VenueParameter,
 )
+from ringfence.messages.constituents import Said, encode_constituents
+from ringfence.messages.records import COMMAND
 from ringfence.testing.chains import RecordedChain
 from ringfence.testing.disk import SimulatedDisk
 from ringfence.testing.play import START_NS, command, opening
@@ -35,6 +37,7 @@ _POOR = (3_000_000, 30_000_000)
 """A few times the margin of one order: a wallet does not last long."""
 _AT_ONCE = 30
 _SETTLED = 2
+_INDEX, _INDEX_PX = 8, 10_000_000
 
 
 class Stretch:
@@ -107,11 +110,24 @@ class Stretch:
             self._now_ns += 5 * NS_PER_SECOND if number % 15 else 8 * NS_PER_HOUR
             self._step(commands[begin : begin + _AT_ONCE])
             self._drain()
+            if number % 3 == 1:
+                self._step(self._published())
             if number == 12:
                 self._halt_and_go_on()
         self._step(command(Command.SETTLE, symbol=_SETTLED))
         self._drain()
         self._step(command(Command.TICK))
+
+    def _published(self) -> Records:
+        """Return the last price of an index once more, with what its constituents say."""
+        px = int(self._engine.instrument(_INDEX)["index_px"]) or _INDEX_PX
+        said = tuple(
+            Said(201 + k, 0, 4_000 - 1_000 * (k % 2), px + apart, 10)
+            for k, apart in enumerate((-30, 80, -30))
+        )
+        rows = command(Command.INDEX, symbol=_INDEX, qty=px).tobytes()
+        text = encode_data([(CONSTITUENTS, encode_constituents(0, said))])
+        return np.frombuffer(rows + text, COMMAND).copy()
 
     def _halt_and_go_on(self) -> None:
         """The venue stands still over a payment of funding, and goes on."""

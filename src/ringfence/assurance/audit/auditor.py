@@ -5,7 +5,7 @@ it hands findings back. Whoever runs it halts what the finding names; nothing he
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,25 +40,46 @@ class Standing(NamedTuple):
 class Auditor:
     """Every law, the books that they are held against, and what was found."""
 
-    def __init__(self, *, laws: Sequence[type[Law]] = LAWS, begun_ns: int = 0) -> None:
-        """`begun_ns`: since when it could have looked; before anything was, laws count as stale from there."""
+    def __init__(
+        self, *, laws: Sequence[type[Law]] = LAWS, without: Collection[When] = (), begun_ns: int = 0
+    ) -> None:
+        """`without`: what this venue does not have, e.g. When.CHAIN before there is custody; it is not missed.
+
+        `begun_ns`: since when it could have looked. Before anything was, laws count as stale from there.
+        """
         self.laws = [law() for law in laws]
         self.books = Books()
         self.findings: list[Finding] = []
         """All of them, oldest first."""
         self.is_lost = False
         """An event did not fit the books: they can say nothing more, and every law that needs them is red."""
+        self.ledger = Ledger()
+        """What the history database should hold."""
         self._behind = Books()
         """The books at the last cut, and what came after it: a cut arrives when the feed has gone on."""
         self._after: deque[Batch] = deque()
-        self.ledger = Ledger()
-        """What the history database should hold."""
-        self._now_ns = self._begun_ns = begun_ns
+        self._now_ns = begun_ns
         self._last_second_ns = 0
         self._court = _court(self.laws, self.ledger)
         self._standing = {
-            (law.id, when): Standing(law.id, when, -1, begun_ns, 0) for law in self.laws for when in law.when
+            (law.id, when): Standing(law.id, when, -1, begun_ns, 0)
+            for law in self.laws
+            for when in law.when
+            if when not in without
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the court, which is put together again: an auditor can be kept in a file."""
+        return {name: value for name, value in vars(self).items() if name != "_court"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._court = _court(self.laws, self.ledger)
+
+    @property
+    def next_sequence(self) -> int:
+        """Everything below was entered: a cut of a later sequence has to wait."""
+        return self.books.next_sequence
 
     # ---- what arrives
 
@@ -124,14 +145,14 @@ class Auditor:
     def on_frame(self, frame: Frame) -> list[Finding]:
         """Take the next frame of the journal."""
         found = [finding for law in self.laws for finding in law.frame(frame)]
-        return self._looked(When.BATCH, frame.next_sequence, found)
+        return self._looked(When.FRAME, frame.next_sequence, found)
 
     def on_damage(self, what: str) -> list[Finding]:
         """Take note that something does not read: the journal, the feed, a cut."""
         finding = Finding(
             "I07", HaltScope.VENUE, self.books.next_sequence, "what was written down", "whole", what
         )
-        return self._looked(When.BATCH, self.books.next_sequence, [finding])
+        return self._looked(When.FRAME, self.books.next_sequence, [finding])
 
     def on_rows(self, sweep: Sweep) -> list[Finding]:
         """Judge rows of the history database."""

@@ -27,7 +27,7 @@ class When(StrEnum):
     SECOND = "every second"
     CUT = "every cut (5 s)"
     SWEEP = "every database sweep (60 s)"
-    MINUTE = "every minute"
+    FRAME = "every frame of the journal"
     CHAIN = "every block, at most 10 min"
 
 
@@ -37,7 +37,7 @@ STALE_NS: dict[When, int] = {
     When.SECOND: 120 * _SECOND_NS,
     When.CUT: 20 * _SECOND_NS,
     When.SWEEP: 180 * _SECOND_NS,
-    When.MINUTE: 180 * _SECOND_NS,
+    When.FRAME: 120 * _SECOND_NS,
     When.CHAIN: 1_800 * _SECOND_NS,
 }
 """The core speaks once a minute at least (a TICK), so two without a batch are a core that is gone."""
@@ -106,4 +106,6 @@ class Law:
         symbol: int = -1,
         scope: HaltScope | None = None,
     ) -> Finding:
-        return Finding(self.id, scope or self.halts, sequence, what, str(expected), str(found), symbol)
+        return Finding(
+            self.id, self.halts if scope is None else scope, sequence, what, str(expected), str(found), symbol
+        )

@@ -106,7 +106,7 @@ def _rank_key(position: Position) -> int:
     ratio = muldiv(profit, PPM, max(cost, 1))
     margin = own_margin(position) if position.is_isolated else cost * maintenance_ppm(position) // PPM
     equity = max(margin + profit, 1)
-    leverage = max(instrument.value_at_mark(position.qty) * PPM // equity, 1)
+    leverage = min(max(instrument.value_at_mark(position.qty) * PPM // equity, 1), _KEY_MAX)
     if profit > 0:
         return min(ratio * min(leverage, _KEY_MAX // PPM) // PPM, _KEY_MAX)
     return muldiv(ratio, PPM, leverage)

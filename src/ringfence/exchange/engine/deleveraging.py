@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import PPM, lots_held, muldiv
+from ringfence.exchange.engine.arithmetic import PPM, lots_held, muldiv, udiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import fund_position, spendable
 from ringfence.exchange.engine.liquidation import price_of_value
@@ -143,7 +143,10 @@ def rank_key(ins: Record, p: Record) -> Any:
     else:
         margin = muldiv(abs(p.cost), maintenance_ppm(ins, p), np.int64(PPM))
     equity = max(margin + profit, 1)
-    leverage = max(muldiv(value, np.int64(PPM), equity), 1)
+    # Who has next to nothing left has more leverage than 64 bits hold; no more than _KEY_MAX counts.
+    leverage: Any = np.int64(_KEY_MAX)
+    if udiv(value, equity) <= _KEY_MAX // PPM:
+        leverage = min(max(muldiv(value, np.int64(PPM), equity), 1), np.int64(_KEY_MAX))
     if profit > 0:
         return min(muldiv(ratio, min(leverage, np.int64(_KEY_MAX // PPM)), np.int64(PPM)), _KEY_MAX)
     return muldiv(ratio, np.int64(PPM), leverage)

@@ -78,6 +78,9 @@ class Configuration(Law):
                 found = int(row[name])
                 if found != getattr(of, name):
                     yield self.broken(cut.sequence, f"{name} of contract {number}", getattr(of, name), found)
+            per_lot = -(-(1 << 62) // of.lot_size) if of.lot_size else 0
+            if int(row["per_lot"]) != per_lot:
+                yield self.broken(cut.sequence, f"per_lot of contract {number}", per_lot, int(row["per_lot"]))
         discounts = sum(discount << 8 * tier for tier, discount in enumerate(books.discounts))
         if int(header["fee_discounts"]) != discounts:
             yield self.broken(

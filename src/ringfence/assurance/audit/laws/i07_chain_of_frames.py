@@ -48,7 +48,7 @@ def _change_time(evidence: Evidence) -> None:
 class ChainOfFrames(Law):
     id = "I07"
     says = "Each frame of the journal carries the hash of the one before it, and the feed says what the frames say."
-    when = (When.BATCH,)
+    when = (When.BATCH, When.FRAME)
     halts = HaltScope.VENUE
     faults = (
         Fault("a byte of a command, with its checksums", _change_command),

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 
-from ringfence.assurance.audit.arithmetic import lot_value_at_mark, mark_of_index, within_book
+import numpy as np
+
+from ringfence.assurance.audit.arithmetic import lot_value_at_mark, mark_of_index, nearest, within_book
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
+from ringfence.messages.batch import CONSTITUENTS, decode_slots
 from ringfence.messages.commands import Command, HaltScope, IndexStatus
+from ringfence.messages.constituents import Verdict, decode_constituents
 from ringfence.messages.events import Event
 
 _FUNDING = (int(Command.TICK),)
+_FIRST_PRICE = 8
+"""Where the price of the first constituent stands: after tag, length, hold, reference, verdict and weight."""
 
 
 def _mark_elsewhere(evidence: Evidence) -> None:
@@ -20,6 +26,19 @@ def _mark_elsewhere(evidence: Evidence) -> None:
 
 def _index_elsewhere(evidence: Evidence) -> None:
     evidence.event(Event.INDEXED)["amount"] += 1
+
+
+def _constituent_elsewhere(evidence: Evidence) -> None:
+    """A constituent that says something else than what went into the average."""
+    found = [
+        (number, at)
+        for number, batch in enumerate(evidence.batches)
+        for at in np.flatnonzero(batch.commands["kind"] == Command.INDEX).tolist()
+        if at + 1 < len(batch.commands) and batch.commands["kind"][at + 1] == Command.DATA
+    ]
+    evidence.planted_batch, at = evidence.pick(found)
+    raw = evidence.batches[evidence.planted_batch].commands[at + 1 : at + 2].view(np.uint8)
+    raw[_FIRST_PRICE] ^= 64
 
 
 def _mark_in_memory(evidence: Evidence) -> None:
@@ -34,6 +53,7 @@ class IndexAndMarks(Law):
     faults = (
         Fault("a mark that does not follow from its index", _mark_elsewhere),
         Fault("an index price that was not published", _index_elsewhere),
+        Fault("a constituent that said something else", _constituent_elsewhere),
         Fault("a lot that is not valued at the mark", _mark_in_memory),
     )
 
@@ -46,11 +66,34 @@ class IndexAndMarks(Law):
         said = (int(Command.INDEX), event.symbol, event.amount, event.flags)
         if published != said:
             yield self._say(event, "an index price", published, said)
-        elif event.flags == IndexStatus.LIVE and (wrong := self._constituents(books, event)):
-            yield wrong
+            return
+        raw = decode_slots(books.data, books.place).get(CONSTITUENTS)
+        if raw is not None:
+            yield from self._constituents(books, event, raw)
 
-    def _constituents(self, books: Books, event: Said) -> Finding | None:
-        return None
+    def _constituents(self, books: Books, event: Said, raw: bytes) -> Findings:
+        """A live price is the weighted average of those that count; a frozen one is the last.
+
+        Where the pull of one was limited its price is not in the average as it stands, so that there only the
+        range is known: how far one may pull is the operator's to say, and is not in the journal.
+        """
+        hold, constituents = decode_constituents(raw)
+        counted = [one for one in constituents if one.verdict <= Verdict.LIMITED]
+        weight = sum(one.weight for one in counted)
+        if event.flags != IndexStatus.LIVE:
+            last = books.contracts[event.symbol].index_px
+            if last and event.amount != last:
+                yield self._say(event, "the price of a frozen index", f"the last, {last}", event.amount)
+        elif hold or not weight:
+            yield self._say(event, "a live index", "constituents that count", f"hold {hold}, weight {weight}")
+        elif any(one.verdict == Verdict.LIMITED for one in counted):
+            prices = [one.price for one in counted]
+            if not min(prices) <= event.amount <= max(prices):
+                yield self._say(event, "an index price", f"{min(prices)} to {max(prices)}", event.amount)
+        else:
+            average = nearest(sum(one.price * one.weight for one in counted), weight)
+            if event.amount != average:
+                yield self._say(event, "the average of the constituents", average, event.amount)
 
     def marked(self, books: Books, event: Said) -> Findings:
         """A mark was given outright, follows from the index, or is the index at the instant of a payment."""
