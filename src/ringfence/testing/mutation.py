@@ -34,7 +34,6 @@ ENGINE_TESTS = (
 )
 VIEW_TESTS = (
     "tests/properties/test_views.py",
-    "tests/properties/test_outcomes.py",
     "tests/properties/test_liquidation_price.py",
 )
 SUITES: dict[str, tuple[str, ...]] = {

@@ -17,7 +17,7 @@ class Ablation(NamedTuple):
     replacement: str
     catcher: str = WORLD
     """WORLD, or the test that knows: `tests/...::name`."""
-    seeds: int = 60
+    seeds: int = 80
 
     @property
     def is_engine(self) -> bool:

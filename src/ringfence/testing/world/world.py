@@ -25,6 +25,7 @@ from ringfence.units.time import NS_PER_HOUR, NS_PER_MS, NS_PER_SECOND
 _PRICE_MS = 40
 _THINK_MS = 12
 _HEAL_SECONDS_MAX = 30
+_STEPS_MAX = 100_000
 _LEAPS_NS = (NS_PER_SECOND, 40 * NS_PER_SECOND, NS_PER_HOUR // 3, NS_PER_HOUR)
 _JUMPS_NS = (-NS_PER_HOUR, -NS_PER_SECOND, -10 * NS_PER_MS, 20 * NS_PER_MS, NS_PER_HOUR // 4)
 
@@ -81,6 +82,7 @@ class World:
             self._plan()
             while self._begun < self.options.operations:
                 assert self.loop.step()
+                assert self.loop.happened < _STEPS_MAX, "it goes round and round"
             self._heal()
             self.oracle.check()
             for gateway in self.gateways:
