@@ -25,3 +25,53 @@ def imports(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """`nox -s simulate -- SEED` replays one, `-- --seeds 10000` runs many; `--shrink` makes a test of it."""
+    session.run("python", "-m", "ringfence.testing.world", *(session.posargs or ["--seeds", "1000"]))
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """1,000 times kill -9: 700 of a core under load, 300 of a whole venue."""
+    core = [
+        "tests/integration/test_core_crash.py::test_kill_9_at_random_moments_loses_nothing_and_does_nothing_twice"
+    ]
+    venue = ["tests/integration/test_crash.py"]
+    session.run("pytest", "-q", "-s", *core, env={"RINGFENCE_KILLS": "700"})
+    session.run("pytest", "-q", "-s", *venue, env={"RINGFENCE_KILLS": "300"})
+
+
+@nox.session
+def power_cuts(session: nox.Session) -> None:
+    """1,000 power cuts of a real file system; needs root. `simulate` cuts the power of simulated disks."""
+    session.run(
+        "pytest", "-q", "-s", "tests/integration/test_power_cut.py", env={"RINGFENCE_POWER_CUTS": "1000"}
+    )
+
+
+@nox.session
+def syscalls(session: nox.Session) -> None:
+    """Killed and failed at every system call that writes; needs strace."""
+    session.run("pytest", "-q", "-s", "tests/integration/test_syscalls.py", env={"RINGFENCE_SYSCALLS": "1"})
+
+
+@nox.session
+def ablations(session: nox.Session) -> None:
+    """Take every safeguard away, one at a time, and write down who misses it."""
+    session.run(
+        "python",
+        "-m",
+        "ringfence.testing.ablations",
+        "--page",
+        "docs/internals/ablations.md",
+        *session.posargs,
+    )
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """The share of small changes to money code that tests notice; `-- --sample 0` judges all, for hours."""
+    session.run("python", "-m", "ringfence.testing.mutation", *(session.posargs or ["--sample", "40"]))

@@ -9,6 +9,7 @@ from ringfence.messages.commands import (
     InstrumentState,
     MissedFunding,
     OrderFlag,
+    Peg,
     TradingState,
     VenueParameter,
 )
@@ -160,6 +161,17 @@ def test_a_halted_contract_leaves_the_others_alone() -> None:
     assert market.engine.instrument(_XBTUSD)["state"] == InstrumentState.CANCEL_ONLY
     market.after(5 * _MINUTES)
     assert market.engine.instrument(_XBTUSD)["state"] == InstrumentState.OPEN
+
+
+def test_a_trailing_stop_does_not_follow_while_its_contract_is_halted() -> None:
+    """As when the venue is; the shadow disagreed with the engine on seed 61 of the world."""
+    market = _market()
+    market.order(1, "XBTUSD", -100, peg=Peg.TRAILING, offset=-5)
+    halt = _halt(market, TradingState.CANCEL_ONLY, HaltScope.CONTRACT, _XBTUSD)
+    assert Event.AMENDED not in {event.kind for event in market.mark("XBTUSD", 1030)}
+    _resume(market, halt, HaltScope.CONTRACT, _XBTUSD)
+    market.after(5 * _MINUTES)
+    assert Event.AMENDED in {event.kind for event in market.mark("XBTUSD", 1031)}
 
 
 def test_a_contract_that_is_halted_stays_so_when_the_venue_goes_on() -> None:

@@ -30,7 +30,7 @@ def to_next_funding(market: Market) -> float:
         (0.01, 8.0, 10_000, 10_001.0),
         (0.01, 4.0, 10_000, 10_000.5),
         (-0.375, 8.0, 10_000, 9_962.5),
-        (0.01, 0.0, 10_000, 10_000.0),
+        (0.01, 1e-6, 10_000, 10_000.0),
         # The published row: 97843.77 x 0.011 % x 4.44 h / 8 h = 5.98 (BitMEX shows 5.99).
         (0.011, 4.44, 97_843.77, 97_849.743),
     ],
@@ -39,9 +39,8 @@ def test_a_perpetual_is_marked_at_its_index_and_what_funding_is_still_to_come(
     rate_percent: float, hours_left: float, index: float, mark: float
 ) -> None:
     market = Market()
-    ins = market.engine.state.instruments[PERPETUAL.number]
-    ins["funding_rate_e8"] = round(rate_percent * 1e6)
-    ins["next_funding_ns"] = market.now_ns + round(hours_left * NS_PER_HOUR)
+    next_ns = market.now_ns + round(hours_left * NS_PER_HOUR)
+    market.pretend("XBTUSD", funding_rate_e8=round(rate_percent * 1e6), next_funding_ns=next_ns)
     market.index(".BXBT", index)
     assert mark_of(market, "XBTUSD") == pytest.approx(mark, abs=0.002)
 
@@ -99,8 +98,7 @@ def test_the_rate_is_premium_plus_clamped_interest_and_capped(
         market.order(1, "XBTUSD", 100_000, bid)
     if ask:
         market.order(1, "XBTUSD", -100_000, ask)
-    ins = market.engine.state.instruments[PERPETUAL.number]
-    ins["premium_sum_e8"] = ins["premium_count"] = 0  # the empty book before is not of interest
+    market.pretend("XBTUSD", premium_sum_e8=0, premium_count=0)  # the empty book before is not of interest
     for _ in range(3):
         market.after(60)
         market.index(".BXBT", 10_000)
@@ -114,13 +112,13 @@ def test_longs_pay_shorts_to_the_last_satoshi_and_rounding_has_a_name() -> None:
     market.index(".BXBT", 10_000)
     for buyer, seller, qty in ((1, 2, 100_000), (3, 4, 300), (5, 4, 700)):
         market.trade(buyer, seller, "XBTUSD", qty, 10_000)
-    market.engine.state.instruments[PERPETUAL.number]["funding_rate_e8"] = 12_300
+    market.pretend("XBTUSD", funding_rate_e8=12_300)
     market.after(to_next_funding(market))
     paid = {e.account: e.amount for e in market.history if e.kind == Event.FUNDED}
     # 100,000 USD are 10 XBT at 10,000; 0.0123 % of them are 123,000 XBt.
     assert paid == {1: -123_000, 2: 123_000, 3: -369, 4: 1_230, 5: -861}
     assert sum(paid.values()) == 0
-    market.engine.state.instruments[PERPETUAL.number]["funding_rate_e8"] = 10_001
+    market.pretend("XBTUSD", funding_rate_e8=10_001)
     market.history.clear()
     market.index(".BXBT", 9_999.5)
     market.after(to_next_funding(market))
@@ -133,7 +131,7 @@ def test_who_is_flat_at_the_instant_pays_nothing() -> None:
     market = Market()
     market.index(".BXBT", 10_000)
     market.trade(1, 2, "XBTUSD", 1_000, 10_000)
-    market.engine.state.instruments[PERPETUAL.number]["funding_rate_e8"] = 10_000
+    market.pretend("XBTUSD", funding_rate_e8=10_000)
     market.trade(2, 1, "XBTUSD", 1_000, 10_000)
     market.after(to_next_funding(market))
     assert Event.FUNDED not in [e.kind for e in market.history]

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When, levels_of
+from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.assurance.audit.laws.i03_positions_sum_to_zero import PositionsSumToZero
+from ringfence.exchange.engine.levels import levels_of
 from ringfence.exchange.engine.snapshot import parts
 from ringfence.messages.commands import ALL_ASSETS, HaltScope
 from ringfence.messages.events import Event

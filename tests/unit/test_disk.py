@@ -1,10 +1,13 @@
 """The real disk and the simulated one behave alike; the simulated one loses what was not synced."""
 
 import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
+from ringfence.exchange import disk as disk_module
 from ringfence.exchange.journal import Disk, RealDisk
 from ringfence.testing.conformance import check_disk
 from ringfence.testing.disk import PowerCutError, SimulatedDisk
@@ -77,3 +80,34 @@ def test_names_may_vanish_until_the_directory_is_synced() -> None:
         disk.power_cut()
         seen.add(tuple(disk.names("")))
     assert seen == {(), ("f",)}
+
+
+def test_what_the_real_disk_promises_it_asks_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut on a real file system is the proof; this says at once which sync has gone."""
+    asked: list[str] = []
+
+    def hear(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(what: object, *arguments: object) -> object:
+            is_folder = isinstance(what, int) and stat.S_ISDIR(os.fstat(what).st_mode)
+            asked.append(f"{name} the folder" if is_folder else name)
+            return real(what, *arguments)
+
+        monkeypatch.setattr(disk_module.os, name, call)
+
+    disk = RealDisk(tmp_path / "journal")
+    for name in ("fsync", "fdatasync", "pwrite", "rename", "unlink"):
+        hear(name)
+    file = disk.create("a", 10)
+    file.write_at(0, b"x")
+    file.sync()
+    assert asked == ["fsync", "fsync the folder", "pwrite", "fdatasync"]
+    asked.clear()
+    disk.remove("a")
+    assert asked == ["unlink", "fsync the folder"]
+    asked.clear()
+    disk.put("b", b"x")
+    assert asked == ["fsync", "rename", "fsync the folder"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ringfence.assurance.halting import People, Role, new_private_key, person_of
 from ringfence.daemons import founding
 from ringfence.daemons.admin import signed
 from ringfence.daemons.founding import Step
@@ -19,6 +20,7 @@ from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.value import lot_value_at_mark
 from ringfence.messages.batch import OPERATOR, Batch, Records, command_positions, decode_data
 from ringfence.messages.events import Event, EventFlag
+from ringfence.messages.halts import Scheme
 from ringfence.testing.play import START_NS
 
 TRADERS = {"demo-1": 1, "demo-2": 2}
@@ -26,8 +28,11 @@ BOT_ACCOUNTS = {name: 3 + index for index, name in enumerate(BOTS)}
 FUND = 5
 
 
+PEOPLE = People((person_of("anna", Role.RISK, new_private_key(Scheme.ED25519)),))
+
+
 def all_steps() -> list[Step]:
-    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS, FUND))
+    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS, FUND, PEOPLE))
 
 
 def commands_of(steps: Sequence[Step]) -> Records:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from ringfence.cli import journal as cli
 from ringfence.cli.describe import _SAYS, Describer
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader, segment
-from ringfence.exchange.journal import Journal, JournalReader, RealDisk
-from ringfence.exchange.sequencer import Sequencer, recover, recovery, snapshots, write_snapshot
+from ringfence.exchange.journal import JournalReader, RealDisk
+from ringfence.exchange.sequencer import Disks, Sequencer, recover, snapshots, write_snapshot
 from ringfence.messages.batch import ACCOUNT_NAME, CLORDID, CONSTITUENTS, TEXT, Batch, Records, encode_data
 from ringfence.messages.commands import Command, OrderFlag
 from ringfence.messages.constituents import Hold, Reference, Verdict, encode_constituents
@@ -59,7 +58,10 @@ async def write(directory: Path) -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("cli")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recovery, "Journal", partial(Journal, segment_bytes=20_000))
+        of = Disks.of
+        patch.setattr(
+            Disks, "of", lambda place, *, make=False: of(place, make=make)._replace(segment_bytes=20_000)
+        )
         asyncio.run(write(directory))
     return directory
 

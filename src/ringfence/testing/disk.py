@@ -115,6 +115,8 @@ class _File:
     def write_at(self, offset: int, data: bytes) -> None:
         assert self._is_open
         error = self._disk.error_due("write")
+        if self._disk.is_full and offset + len(data) > len(self._content.cached):
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if error:
             # A disk that runs full, or breaks, has often taken the beginning.
             self._content.write(offset, data[: self._disk.rng.randrange(len(data) + 1)])
@@ -163,6 +165,8 @@ class SimulatedDisk:
         self._durable_names: dict[str, _Content] = {}
         self._faults: dict[str, tuple[int, int]] = {}
         self._steps_left = -1
+        self.is_full = False
+        """No file can grow and none can be made."""
         self.steps = 0
         """Points passed so far at which the machine could have stopped."""
 
@@ -277,8 +281,31 @@ class SimulatedDisk:
         """Flip bits of one byte, on the disk and in the cache."""
         content = self._find(name)
         assert 0 < mask < 256
+        content.cached[offset] ^= mask
+        if offset < len(content.durable):
+            content.durable[offset] ^= mask
+
+    def overwrite(self, name: str, offset: int, data: bytes) -> None:
+        """Put other bytes into a file, on the disk and in the cache."""
+        content = self._find(name)
+        content.sync()
         for raw in (content.cached, content.durable):
-            raw[offset] ^= mask
+            raw[offset : offset + len(data)] = data
+
+    def restore(self, name: str, data: bytes) -> None:
+        """Put a whole file back, durable."""
+        content = self._files[name] = self._durable_names[name] = _Content()
+        content.write(0, data)
+        content.sync()
+
+    def forget(self, name: str) -> None:
+        """Lose a file as if it had never been there."""
+        self._files.pop(name, None)
+        self._durable_names.pop(name, None)
+
+    def calm(self) -> None:
+        """Forget every fault that was planned."""
+        self._calm()
 
     # ---- inside
 
@@ -289,6 +316,8 @@ class SimulatedDisk:
         self._steps_left -= self._steps_left > 0
 
     def error_due(self, operation: str) -> OSError | None:
+        if self.is_full and operation == "create":
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if operation not in self._faults:
             return None
         after, code = self._faults[operation]

@@ -1,11 +1,14 @@
-"""A venue in one process for scenario tables: traders by name, prices as they are read, events in words."""
+"""A venue in one process for scenario tables: traders by name, prices as they are read, events in words.
+
+Everything that happens in it is held against the shadow.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ringfence.exchange.engine import Engine
+from ringfence.assurance.shadow import figures
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.specification import Instrument
 from ringfence.messages.batch import Records
@@ -23,6 +26,7 @@ from ringfence.messages.commands import (
 from ringfence.messages.events import Event
 from ringfence.messages.rejects import Reject
 from ringfence.testing.play import START_NS, command, opening
+from ringfence.testing.twins import ShadowedEngine
 from ringfence.units.limits import INDEX_DECIMALS
 from ringfence.units.time import NS_PER_SECOND
 
@@ -58,7 +62,7 @@ class Market:
     """Accounts 1..n are traders with plenty of demo coins; the one after them is the insurance account."""
 
     def __init__(self, *, traders: int = 6, fund_xbt: int = 10**8, fund_usdt: int = 10**9) -> None:
-        self.engine = Engine(accounts=traders + 2, orders=1 << 12)
+        self.engine = ShadowedEngine(accounts=traders + 2, orders=1 << 12)
         self.now_ns = START_NS
         self.fund = traders + 1
         self.history: list[Happened] = []
@@ -112,6 +116,15 @@ class Market:
                 qty=round(price * 10 ** (of.tick_decimals + 2) / of.tick_units),
             )
         )
+
+    def pretend(self, symbol: str, **values: int) -> None:
+        """Set figures of an instrument by hand, for a market that would take long to get there."""
+        number = INSTRUMENTS[symbol].number
+        for name, value in values.items():
+            self.engine.state.instruments[number][name] = value
+            setattr(self.engine.shadow.venue.instruments[number], name, value)
+        venue = next(figures(self.engine.shadow.venue)).values
+        self.engine.state.header["next_due_ns"] = venue["next_due_ns"]
 
     # ---- orders
 

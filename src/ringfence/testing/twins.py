@@ -1,5 +1,6 @@
 """The engine and its shadow side by side: the same commands, and nothing may differ."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,47 +30,46 @@ from ringfence.exchange.engine.records import (
 )
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import Command, OrderType
-from ringfence.messages.layouts import RECORD_BYTES
+from ringfence.messages.events import Event
 from ringfence.testing.play import command
 from ringfence.units.assets import ASSETS
 
 _TICKS_MAX = 5_000
 
 
-class Twins:
-    """Applies every batch to both and raises AssertionError at the first event that is not the same."""
+class ShadowedEngine(Engine):
+    """An engine that is held against its shadow: AssertionError at the first event that is not the same."""
 
-    def __init__(self, engine: Engine | None = None) -> None:
-        self.engine = engine or Engine(accounts=64, orders=64)
+    def __init__(self, *, accounts: int = 1 << 10, orders: int = 1 << 14) -> None:
+        super().__init__(accounts=accounts, orders=orders)
         self.shadow = Shadow()
-        self.compared = 0
-        """Events."""
+        self.seen: Counter[Event] = Counter()
+        """Events compared, by kind."""
 
-    def step(self, rows: Records, *, timestamp_ns: int) -> bytes:
-        """Apply a batch to both; return its events."""
-        theirs = self.engine.step(rows, timestamp_ns=timestamp_ns).tobytes()
-        mine = self.shadow.step(rows.tobytes(), timestamp_ns=timestamp_ns)
+    def step(self, commands: Records, *, timestamp_ns: int) -> Records:
+        events = super().step(commands, timestamp_ns=timestamp_ns)
+        mine, theirs = self.shadow.step(commands.tobytes(), timestamp_ns=timestamp_ns), events.tobytes()
         found = disagreement(mine, theirs)
         assert found is None, f"the shadow does not agree: {found}"
         for name in ("next_sequence", "event_count", "has_more_to_do", "wake_at_ns"):
-            here, there = getattr(self.shadow, name), getattr(self.engine, name)
+            here, there = getattr(self.shadow, name), getattr(self, name)
             assert here == there, (
-                f"the shadow does not agree after {self.engine.next_sequence}: {name} {here}, {there}"
+                f"the shadow does not agree at {self.next_sequence}: {name} {here}, there {there}"
             )
-        self.compared += len(mine) // RECORD_BYTES
-        return mine
+        self.seen.update(map(Event, events["kind"].tolist()))
+        return events
 
     def settle_down(self, *, timestamp_ns: int) -> None:
         """Send TICKs until nothing is left over or due."""
         for _ in range(_TICKS_MAX):
-            if not self.engine.has_more_to_do and not 0 < self.engine.wake_at_ns <= timestamp_ns:
+            if not self.has_more_to_do and not 0 < self.wake_at_ns <= timestamp_ns:
                 return
             self.step(command(Command.TICK), timestamp_ns=timestamp_ns)
         raise AssertionError("there is always something left to do")
 
     def compare_state(self) -> None:
         """Raise AssertionError where a figure of the state is not the same."""
-        mine, theirs = dict(figures(self.shadow.venue)), dict(figures_of(self.engine))
+        mine, theirs = dict(figures(self.shadow.venue)), dict(figures_of(self))
         assert mine.keys() == theirs.keys(), f"only one has {mine.keys() ^ theirs.keys()}"
         for subject, values in theirs.items():
             for name, value in values.items():

@@ -68,7 +68,9 @@ class Ledger:
         self._specifications: dict[int, Instrument] = {}
         self._order_rows: dict[int, Row] = {}
         """By handle: the row of an open order."""
-        self._makers: dict[Event, Callable[[Books, Said], None]] = {
+
+    def _makers(self) -> dict[Event, Callable[[Books, Said], None]]:
+        return {
             Event.LISTED: self._listed, Event.TRADE: self._trade, Event.REALISED: self._realised,
             Event.DEPOSITED: self._flow, Event.WITHDRAWN: self._flow, Event.TRANSFERRED: self._transferred,
             Event.COVERED: self._covered, Event.FUNDED: self._funded, Event.SETTLED: self._settled,
@@ -86,7 +88,7 @@ class Ledger:
 
             return look
 
-        return {kind: taking_note(make) for kind, make in self._makers.items()}
+        return {kind: taking_note(make) for kind, make in self._makers().items()}
 
     # ---- rows
 

@@ -1,5 +1,6 @@
 """Cancel and amend: an order that is open changes, or goes."""
 
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.cancelling import cancel, stop_waiting, tell_linked_of_fill, wait
 from ringfence.assurance.shadow.checks import closing_qty, collar_error, qty_is_wrong, valued_at
 from ringfence.assurance.shadow.entering import come_to_rest, take
@@ -7,11 +8,11 @@ from ringfence.assurance.shadow.margin import refusal
 from ringfence.assurance.shadow.matching import shrink
 from ringfence.assurance.shadow.orders import Order
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import InstrumentState, OrderFlag
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.commands import InstrumentState
+from ringfence.messages.events import CancelReason, Event
 from ringfence.messages.rejects import Reject
 
-_QTY = OrderFlag.AMEND_QTY | OrderFlag.AMEND_LEAVES
+_QTY = OrderBit.AMEND_QTY | OrderBit.AMEND_LEAVES
 
 
 def find_order(venue: Venue, asked: Asked) -> Order | None:
@@ -43,12 +44,12 @@ def amend(venue: Venue, asked: Asked) -> None:
         return _amend_untriggered(venue, asked, order)
     flags, instrument = asked.flags, order.position.instrument
     leaves = order.leaves
-    if flags & OrderFlag.AMEND_QTY:
+    if flags & OrderBit.AMEND_QTY:
         leaves = asked.qty - order.filled
-    elif flags & OrderFlag.AMEND_LEAVES:
+    elif flags & OrderBit.AMEND_LEAVES:
         leaves = asked.qty
-    px = asked.px if flags & OrderFlag.AMEND_PX else order.px
-    if not flags & (_QTY | OrderFlag.AMEND_PX) and not asked.clid:
+    px = asked.px if flags & OrderBit.AMEND_PX else order.px
+    if not flags & (_QTY | OrderBit.AMEND_PX) and not asked.clid:
         return venue.refuse(asked, Reject.NOTHING_TO_AMEND)
     if leaves != order.leaves and qty_is_wrong(instrument, leaves):
         return venue.refuse(asked, Reject.INVALID_ORDER_QTY)
@@ -105,7 +106,7 @@ def _requeue(venue: Venue, asked: Asked, order: Order, px: int, leaves: int) -> 
     instrument.book.remove(order)
     new_clid = _rename(venue, asked, order)
     venue.say(
-        Event.AMENDED, flags=EventFlag.SELL if sell else 0, handle=order.handle, account=position.account.number,
+        Event.AMENDED, flags=EventBit.SELL if sell else 0, handle=order.handle, account=position.account.number,
         symbol=instrument.number, qty=leaves, px=px, maker_handle=new_clid,
     )  # fmt: skip
     # Out of the book while it takes: nothing may find it as a resting order.
@@ -125,18 +126,18 @@ def _amend_untriggered(venue: Venue, asked: Asked, order: Order) -> None:
     condition, instrument, flags = order.what_it_waits_for, order.position.instrument, asked.flags
     amends_qty = bool(flags & _QTY)
     leaves = asked.qty if amends_qty else order.leaves
-    px = asked.px if flags & OrderFlag.AMEND_PX else order.px
-    stop_px = asked.stop_px if flags & OrderFlag.AMEND_STOP_PX else condition.stop_px
+    px = asked.px if flags & OrderBit.AMEND_PX else order.px
+    stop_px = asked.stop_px if flags & OrderBit.AMEND_STOP_PX else condition.stop_px
     offset = condition.peg_offset
-    if flags & OrderFlag.AMEND_PEG_OFFSET:
+    if flags & OrderBit.AMEND_PEG_OFFSET:
         offset = asked.display - (asked.display >> 31 << 32)
-    anything = _QTY | OrderFlag.AMEND_PX | OrderFlag.AMEND_STOP_PX | OrderFlag.AMEND_PEG_OFFSET
+    anything = _QTY | OrderBit.AMEND_PX | OrderBit.AMEND_STOP_PX | OrderBit.AMEND_PEG_OFFSET
     if not flags & anything and (not asked.clid or asked.clid == order.clid):
         return venue.refuse(asked, Reject.NOTHING_TO_AMEND)
     if leaves != order.leaves and qty_is_wrong(instrument, leaves):
         return venue.refuse(asked, Reject.INVALID_ORDER_QTY)
     has_limit = order.px != 0
-    if (flags & OrderFlag.AMEND_PX and not has_limit) or not int(has_limit) <= px <= instrument.px_max:
+    if (flags & OrderBit.AMEND_PX and not has_limit) or not int(has_limit) <= px <= instrument.px_max:
         return venue.refuse(asked, Reject.INVALID_PRICE)
     if stop_px != condition.stop_px and not (condition.is_stop and 1 <= stop_px <= instrument.px_max):
         return venue.refuse(asked, Reject.INVALID_STOP_PX)
@@ -162,7 +163,7 @@ def say_waiting(venue: Venue, order: Order, kind: Event, *, flags: int = 0, new_
     """Say what an untriggered order is: ACCEPTED or AMENDED."""
     condition, position = order.what_it_waits_for, order.position
     venue.say(
-        kind, flags=(EventFlag.SELL if order.sell else 0) | EventFlag.UNTRIGGERED | flags, handle=order.handle,
+        kind, flags=(EventBit.SELL if order.sell else 0) | EventBit.UNTRIGGERED | flags, handle=order.handle,
         account=position.account.number, symbol=position.instrument.number,
         qty=0 if condition.whole_position else order.leaves, px=order.px, amount=condition.peg_offset,
         maker_handle=new_clid, maker_amount=condition.stop_px if condition.is_stop else 0,

@@ -4,10 +4,11 @@ Source: docs/reference/rejects.md; docs/reference/contracts.md, "Price collar".
 """
 
 from ringfence.assurance.shadow.accounts import Account, Position
+from ringfence.assurance.shadow.bits import OrderBit
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.margin import Refusal, refusal
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import InstrumentState, OrderFlag
+from ringfence.messages.commands import InstrumentState
 from ringfence.messages.rejects import Reject
 
 
@@ -28,9 +29,9 @@ def market_of(venue: Venue, asked: Asked) -> tuple[Account, Instrument] | Reject
 
 def contradict(flags: int, *, is_market: bool) -> bool:
     """Return whether instructions contradict each other."""
-    forces = sum(1 for force in (OrderFlag.IOC, OrderFlag.FOK, OrderFlag.DAY) if flags & force)
-    takes_now = is_market or flags & (OrderFlag.IOC | OrderFlag.FOK)
-    return forces > 1 or bool(flags & OrderFlag.POST_ONLY and takes_now)
+    forces = sum(1 for force in (OrderBit.IOC, OrderBit.FOK, OrderBit.DAY) if flags & force)
+    takes_now = is_market or flags & (OrderBit.IOC | OrderBit.FOK)
+    return forces > 1 or bool(flags & OrderBit.POST_ONLY and takes_now)
 
 
 def qty_is_wrong(instrument: Instrument, qty: int) -> bool:
@@ -49,7 +50,7 @@ def reduced_qty(position: Position, flags: int, *, sell: bool, qty: int) -> int 
     """Return how much of `qty` a ReduceOnly or Close order may do, or why it may not do anything."""
     if position.instrument.is_spot:
         return Reject.INVALID_EXEC_INST
-    if (qty or not flags & OrderFlag.CLOSE) and qty_is_wrong(position.instrument, qty):
+    if (qty or not flags & OrderBit.CLOSE) and qty_is_wrong(position.instrument, qty):
         return Reject.INVALID_ORDER_QTY
     return closing_qty(position, sell=sell, qty=qty) or Reject.REDUCE_ONLY
 

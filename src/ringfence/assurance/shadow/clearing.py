@@ -5,10 +5,11 @@ takes out its share of the cost, rounded towards zero, and the rest stays with w
 """
 
 from ringfence.assurance.shadow.accounts import FEE_EXEMPT, Account, Position
+from ringfence.assurance.shadow.bits import EventBit
 from ringfence.assurance.shadow.cancelling import note_last_price, retire, tell_linked_of_fill
 from ringfence.assurance.shadow.orders import Order
 from ringfence.assurance.shadow.venue import Venue
-from ringfence.messages.events import Event, EventFlag
+from ringfence.messages.events import Event
 from ringfence.units.rounding import PPM, muldiv, round_div
 
 
@@ -67,10 +68,10 @@ def trade(
     maker_fee = fee(venue, owner.account, value, instrument.taker_ppm if hidden else instrument.maker_ppm)
     left = maker.leaves - qty
     flags = (
-        (0 if maker.sell else EventFlag.SELL)
-        | (EventFlag.TAKER_DONE if rest == 0 else 0)
-        | (EventFlag.MAKER_DONE if left == 0 else 0)
-        | (EventFlag.HIDDEN if hidden else 0)
+        (0 if maker.sell else EventBit.SELL)
+        | (EventBit.TAKER_DONE if rest == 0 else 0)
+        | (EventBit.MAKER_DONE if left == 0 else 0)
+        | (EventBit.HIDDEN if hidden else 0)
     )
     venue.say(
         Event.TRADE, flags=flags, handle=handle, account=taker.account.number, symbol=instrument.number,

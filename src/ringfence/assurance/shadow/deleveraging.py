@@ -7,6 +7,7 @@ They trade with the insurance account at its cost price, so it loses nothing on 
 from dataclasses import dataclass
 
 from ringfence.assurance.shadow.accounts import Position
+from ringfence.assurance.shadow.bits import EventBit
 from ringfence.assurance.shadow.clearing import fill
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.insurance import spendable
@@ -14,7 +15,7 @@ from ringfence.assurance.shadow.liquidation import cancel_orders, is_live, price
 from ringfence.assurance.shadow.margin import maintenance_ppm, own_margin, profit_at_mark
 from ringfence.assurance.shadow.venue import Venue
 from ringfence.messages.commands import AdlMethod
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.events import CancelReason, Event
 from ringfence.units.rounding import PPM, muldiv
 
 _KEY_MAX = 2**60
@@ -105,7 +106,7 @@ def _rank_key(position: Position) -> int:
     ratio = muldiv(profit, PPM, max(cost, 1))
     margin = own_margin(position) if position.is_isolated else cost * maintenance_ppm(position) // PPM
     equity = max(margin + profit, 1)
-    leverage = max(instrument.value_at_mark(position.qty) * PPM // equity, 1)
+    leverage = min(max(instrument.value_at_mark(position.qty) * PPM // equity, 1), _KEY_MAX)
     if profit > 0:
         return min(ratio * min(leverage, _KEY_MAX // PPM) // PPM, _KEY_MAX)
     return muldiv(ratio, PPM, leverage)
@@ -157,7 +158,7 @@ def _hand_over(venue: Venue, of_fund: Position, holder: Holder, place: int) -> N
     qty, sell = holder.take * instrument.lot_size, position.qty > 0
     value = abs(of_fund.cost) * holder.take // instrument.lots(of_fund.qty)
     venue.say(
-        Event.DELEVERAGED, flags=EventFlag.SELL if sell else 0, account=position.account.number,
+        Event.DELEVERAGED, flags=EventBit.SELL if sell else 0, account=position.account.number,
         symbol=instrument.number, qty=qty, px=place, amount=value, maker_account=of_fund.account.number,
     )  # fmt: skip
     fill(venue, position, sell=sell, qty=qty, value=value)

@@ -1,11 +1,11 @@
 """An order into the market: it takes what it may, and its rest stands in the book or goes for a reason."""
 
+from ringfence.assurance.shadow.bits import OrderBit
 from ringfence.assurance.shadow.cancelling import cancel, retire, tell_linked_of_fill
 from ringfence.assurance.shadow.checks import entry_refusal
 from ringfence.assurance.shadow.matching import enforce_reduce_only, execute, fillable
 from ringfence.assurance.shadow.orders import Order
 from ringfence.assurance.shadow.venue import Venue
-from ringfence.messages.commands import OrderFlag
 from ringfence.messages.events import CancelReason
 from ringfence.messages.rejects import Reject
 from ringfence.units.time import NS_PER_DAY
@@ -46,7 +46,7 @@ def take(
         return qty, None
     if order.post_only:
         return qty, CancelReason.POST_ONLY
-    if flags & OrderFlag.FOK and not fillable(position, sell=sell, limit=px, wanted=qty):
+    if flags & OrderBit.FOK and not fillable(position, sell=sell, limit=px, wanted=qty):
         return qty, CancelReason.FILL_OR_KILL
     return execute(venue, position, order.handle, sell=sell, limit=px, wanted=qty, is_market=is_market)
 
@@ -55,9 +55,9 @@ def why_the_rest_goes(flags: int, *, is_market: bool) -> CancelReason | None:
     """Return why what is left of an order does not rest, None if it does."""
     if is_market:
         return CancelReason.COLLAR
-    if flags & OrderFlag.IOC:
+    if flags & OrderBit.IOC:
         return CancelReason.IMMEDIATE_OR_CANCEL
-    return CancelReason.FILL_OR_KILL if flags & OrderFlag.FOK else None
+    return CancelReason.FILL_OR_KILL if flags & OrderBit.FOK else None
 
 
 def come_to_rest(venue: Venue, order: Order, *, px: int, rest: int, reason: CancelReason | None) -> None:

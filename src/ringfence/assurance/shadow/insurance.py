@@ -4,6 +4,7 @@ Source: docs/using/margin-and-liquidation.md, "The insurance fund".
 """
 
 from ringfence.assurance.shadow.accounts import Position
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.cancelling import cancel
 from ringfence.assurance.shadow.entering import enter
 from ringfence.assurance.shadow.instrument import Instrument
@@ -11,8 +12,7 @@ from ringfence.assurance.shadow.liquidation import is_live, open_order, reachabl
 from ringfence.assurance.shadow.margin import profit_at_mark
 from ringfence.assurance.shadow.pieces import FILLS_MAX, Done, Piece, events_to_cross
 from ringfence.assurance.shadow.venue import Venue
-from ringfence.messages.commands import OrderFlag
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.events import CancelReason, Event
 from ringfence.units.limits import MARK_SUBTICKS, QTY_MAX
 from ringfence.units.rounding import PPM, ceil_div, muldiv
 
@@ -76,7 +76,7 @@ def _work_position(venue: Venue, position: Position) -> None:
         wallet = position.holdings.wallet - FILLS_MAX
         affords = wallet + min(_gain_at(position, worst, part), 0) >= 0
         if affords and instrument.book.crosses(sell, worst):
-            px, qty, flags = worst, part, int(OrderFlag.IOC)
+            px, qty, flags = worst, part, OrderBit.IOC
     else:
         px = max(px, reach) if sell else min(px, reach)
     if instrument.book.crosses(sell, px):
@@ -130,7 +130,7 @@ def _place(venue: Venue, position: Position, *, sell: bool, px: int, qty: int, f
             return
         instrument.book.remove(order)
         venue.say(
-            Event.AMENDED, flags=(EventFlag.SELL if sell else 0) | EventFlag.BY_ENGINE, handle=order.handle,
+            Event.AMENDED, flags=(EventBit.SELL if sell else 0) | EventBit.BY_ENGINE, handle=order.handle,
             account=position.account.number, symbol=instrument.number, qty=qty, px=px,
         )  # fmt: skip
     enter(venue, order, px=px, qty=qty, flags=flags, is_market=False)

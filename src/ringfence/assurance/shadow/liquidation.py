@@ -8,6 +8,7 @@ one.
 from typing import NamedTuple
 
 from ringfence.assurance.shadow.accounts import Account, Holdings, Position
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.cancelling import adopt, cancel
 from ringfence.assurance.shadow.clearing import fill
 from ringfence.assurance.shadow.entering import enter
@@ -23,8 +24,8 @@ from ringfence.assurance.shadow.margin import (
 from ringfence.assurance.shadow.orders import SHOW_ALL, Order
 from ringfence.assurance.shadow.pieces import ACCOUNTS_PER_PIECE, FILLS_MAX, Done, Piece, events_to_cross
 from ringfence.assurance.shadow.venue import Venue
-from ringfence.messages.commands import InstrumentState, OrderFlag
-from ringfence.messages.events import CancelReason, Event, EventFlag, LiquidationStep
+from ringfence.messages.commands import InstrumentState
+from ringfence.messages.events import CancelReason, Event, LiquidationStep
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.rounding import muldiv
 
@@ -214,7 +215,7 @@ def cancel_orders(venue: Venue, position: Position, reason: CancelReason, *, onl
     if position.instrument.is_halted:
         return
     for order in position.newest_first():
-        side = OrderFlag.ONLY_SELLS if order.sell else OrderFlag.ONLY_BUYS
+        side = OrderBit.ONLY_SELLS if order.sell else OrderBit.ONLY_BUYS
         # It may have gone with another one.
         if position.orders.get(order.slot) is order and (only == 0 or only & side):
             cancel(venue, order, reason)
@@ -231,7 +232,7 @@ def _reduce_to_lower_tier(venue: Venue, position: Position) -> None:
     if excess <= 0 or reachable_qty(instrument, sell=sell, limit=px, wanted=qty) < qty:
         return
     order = open_order(venue, position, sell=sell, px=px, qty=qty)
-    enter(venue, order, px=px, qty=qty, flags=OrderFlag.FOK, is_market=False)
+    enter(venue, order, px=px, qty=qty, flags=OrderBit.FOK, is_market=False)
     if position.qty:
         position.tier = min(instrument.tier_for(abs(position.cost)), position.tier)
     _say_step(venue, position, LiquidationStep.REDUCED)
@@ -243,7 +244,7 @@ def open_order(venue: Venue, position: Position, *, sell: bool, px: int, qty: in
     order = Order(slot, venue.sequence & 0xFFFFFFFF, position, sell, px=px, leaves=qty)
     adopt(venue, order)
     venue.say(
-        Event.ACCEPTED, flags=EventFlag.SELL if sell else 0, handle=order.handle,
+        Event.ACCEPTED, flags=EventBit.SELL if sell else 0, handle=order.handle,
         account=position.account.number, symbol=position.instrument.number, qty=qty, px=px,
     )  # fmt: skip
     return order

@@ -5,6 +5,7 @@ hidden quantity, every order whole in queue order. So no order trades more than 
 """
 
 from ringfence.assurance.shadow.accounts import Position
+from ringfence.assurance.shadow.bits import EventBit
 from ringfence.assurance.shadow.book import Level
 from ringfence.assurance.shadow.cancelling import cancel
 from ringfence.assurance.shadow.clearing import trade
@@ -12,7 +13,7 @@ from ringfence.assurance.shadow.margin import refusal
 from ringfence.assurance.shadow.orders import SHOW_ALL, Order
 from ringfence.assurance.shadow.venue import Venue
 from ringfence.messages.commands import SelfTrade
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.events import CancelReason, Event
 
 
 def execute(
@@ -134,7 +135,7 @@ def trim_side(
             return
         worst = max(counted, key=lambda order: order.px if sell else -order.px)
         if only_reduce_only and worst.leaves > excess:
-            shrink(venue, worst, excess, flags=EventFlag.BY_ENGINE)
+            shrink(venue, worst, excess, flags=EventBit.BY_ENGINE)
             return
         cancel(venue, worst, reason)
 
@@ -145,7 +146,7 @@ def shrink(venue: Venue, order: Order, by: int, *, flags: int = 0, new_clid: int
     if order.display != SHOW_ALL:
         order.shown = min(order.shown, order.leaves)
     venue.say(
-        Event.AMENDED, flags=(EventFlag.SELL if order.sell else 0) | EventFlag.KEPT_PRIORITY | flags,
+        Event.AMENDED, flags=(EventBit.SELL if order.sell else 0) | EventBit.KEPT_PRIORITY | flags,
         handle=order.handle, account=order.position.account.number, symbol=order.position.instrument.number,
         qty=order.leaves, px=order.px, maker_handle=new_clid,
     )  # fmt: skip

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringfence.messages.commands import Contingency, OrderFlag, OrderType, Peg, TriggerPrice
+from ringfence.assurance.shadow.bits import OrderBit
+from ringfence.messages.commands import Contingency, OrderType, Peg, TriggerPrice
 from ringfence.messages.identifiers import order_handle
 
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ class Order:
         self.shown = self.leaves if self.display == SHOW_ALL else min(self.display, self.leaves)
 
     def take_flags(self, flags: int) -> None:
-        self.post_only = bool(flags & OrderFlag.POST_ONLY)
-        self.reduce_only = bool(flags & (OrderFlag.REDUCE_ONLY | OrderFlag.CLOSE))
-        self.day = bool(flags & OrderFlag.DAY)
+        self.post_only = bool(flags & OrderBit.POST_ONLY)
+        self.reduce_only = bool(flags & (OrderBit.REDUCE_ONLY | OrderBit.CLOSE))
+        self.day = bool(flags & OrderBit.DAY)
 
     # ---- while it is untriggered
 

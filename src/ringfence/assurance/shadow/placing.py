@@ -4,6 +4,7 @@ Every check first, in the order in which docs/reference/rejects.md would have th
 """
 
 from ringfence.assurance.shadow.accounts import Position
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.cancelling import adopt
 from ringfence.assurance.shadow.checks import (
     collar_error,
@@ -18,8 +19,8 @@ from ringfence.assurance.shadow.margin import refusal
 from ringfence.assurance.shadow.matching import enforce_reduce_only, trim_side
 from ringfence.assurance.shadow.orders import SHOW_ALL, Order
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import OrderFlag, OrderType
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.commands import OrderType
+from ringfence.messages.events import CancelReason, Event
 from ringfence.messages.layouts import DISPLAY_ALL
 from ringfence.messages.rejects import Reject
 
@@ -30,13 +31,13 @@ def place(venue: Venue, asked: Asked) -> None:
         return venue.refuse(asked, market)
     account, instrument = market
     flags, qty = asked.flags, asked.qty
-    sell, is_market = bool(flags & OrderFlag.SELL), asked.type == OrderType.MARKET
+    sell, is_market = bool(flags & OrderBit.SELL), asked.type == OrderType.MARKET
     if contradict(flags, is_market=is_market):
         return venue.refuse(asked, Reject.INVALID_EXEC_INST)
     if not instrument.mark and not instrument.is_spot:
         return venue.refuse(asked, Reject.NO_MARK_PRICE)
     position = venue.position_numbers.position_of(account, instrument)
-    reducing = bool(flags & (OrderFlag.REDUCE_ONLY | OrderFlag.CLOSE))
+    reducing = bool(flags & (OrderBit.REDUCE_ONLY | OrderBit.CLOSE))
     if reducing:
         reduced = reduced_qty(position, flags, sell=sell, qty=qty)
         if isinstance(reduced, Reject):
@@ -68,10 +69,10 @@ def place(venue: Venue, asked: Asked) -> None:
     )
     order.take_flags(flags)
     venue.say(
-        Event.ACCEPTED, flags=EventFlag.SELL if sell else 0, handle=order.handle, account=account.number,
+        Event.ACCEPTED, flags=EventBit.SELL if sell else 0, handle=order.handle, account=account.number,
         symbol=instrument.number, qty=qty, px=px,
     )  # fmt: skip
-    if flags & OrderFlag.CLOSE:
+    if flags & OrderBit.CLOSE:
         # It is the one to close the position; what the others could not do beside it goes.
         trim_side(
             venue, position, sell=sell, allowed=abs(position.qty) - qty, only_reduce_only=False,

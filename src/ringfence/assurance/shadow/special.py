@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from ringfence.assurance.shadow.accounts import Position
 from ringfence.assurance.shadow.amending import say_waiting
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.cancelling import adopt, wait
 from ringfence.assurance.shadow.checks import contradict, entry_refusal, market_of, qty_is_wrong, reduced_qty
 from ringfence.assurance.shadow.entering import end_of_day, enter
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.orders import SHOW_ALL, Condition, Order
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import Contingency, OrderFlag, OrderType, Peg, TriggerPrice
-from ringfence.messages.events import Event, EventFlag
+from ringfence.messages.commands import Contingency, OrderType, Peg, TriggerPrice
+from ringfence.messages.events import Event
 from ringfence.messages.layouts import DISPLAY_ALL
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import MARK_SUBTICKS
@@ -22,7 +23,7 @@ from ringfence.units.limits import MARK_SUBTICKS
 _MARKETS = (OrderType.MARKET, OrderType.STOP, OrderType.MARKET_IF_TOUCHED)
 """Types without a limit price."""
 _LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED)
-_REDUCING = OrderFlag.REDUCE_ONLY | OrderFlag.CLOSE
+_REDUCING = OrderBit.REDUCE_ONLY | OrderBit.CLOSE
 
 
 class Instructions(NamedTuple):
@@ -51,12 +52,12 @@ def place_special(venue: Venue, asked: Asked) -> None:
         return venue.refuse(asked, Reject.NO_MARK_PRICE)
     position = venue.position_numbers.position_of(account, instrument)
     said, flags = Instructions.of(asked.handle), asked.flags
-    sell, reducing = bool(flags & OrderFlag.SELL), bool(flags & _REDUCING)
+    sell, reducing = bool(flags & OrderBit.SELL), bool(flags & _REDUCING)
     error = _contradiction(instrument, asked, said)
     if error is not None:
         return venue.refuse(asked, error)
     is_stop = OrderType.STOP <= asked.type <= OrderType.LIMIT_IF_TOUCHED
-    whole = is_stop and asked.qty == 0 and bool(flags & OrderFlag.CLOSE)
+    whole = is_stop and asked.qty == 0 and bool(flags & OrderBit.CLOSE)
     if not whole and qty_is_wrong(instrument, asked.qty):
         return venue.refuse(asked, Reject.INVALID_ORDER_QTY)
     if len(position.orders) >= instrument.orders_max:
@@ -107,7 +108,7 @@ def place_special(venue: Venue, asked: Asked) -> None:
     if is_market:
         px = instrument.reach(sell)
     venue.say(
-        Event.ACCEPTED, flags=EventFlag.SELL if sell else 0, handle=order.handle, account=account.number,
+        Event.ACCEPTED, flags=EventBit.SELL if sell else 0, handle=order.handle, account=account.number,
         symbol=instrument.number, qty=qty, px=px,
     )  # fmt: skip
     return enter(venue, order, px=px, qty=qty, flags=flags, is_market=is_market)
@@ -147,7 +148,7 @@ def _contradiction(instrument: Instrument, asked: Asked, said: Instructions) -> 
         return Reject.INVALID_PEG
     if said.peg == Peg.TRAILING:
         # It trails on the side from which its stop is reached.
-        below = bool(flags & OrderFlag.SELL) == (kind in (OrderType.STOP, OrderType.STOP_LIMIT))
+        below = bool(flags & OrderBit.SELL) == (kind in (OrderType.STOP, OrderType.STOP_LIMIT))
         if said.offset == 0 or (said.offset < 0) != below or abs(said.offset) > instrument.px_max:
             return Reject.INVALID_PEG
     lowest = 0 if said.peg == Peg.TRAILING else 1

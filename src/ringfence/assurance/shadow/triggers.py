@@ -5,6 +5,7 @@ what a new order would be refused for cancels it.
 """
 
 from ringfence.assurance.shadow.amending import say_waiting
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.cancelling import cancel, stop_waiting, tell_linked_of_fill, wait
 from ringfence.assurance.shadow.checks import closing_qty
 from ringfence.assurance.shadow.entering import enter
@@ -14,8 +15,8 @@ from ringfence.assurance.shadow.orders import LAST_WITHIN_MARK, Order
 from ringfence.assurance.shadow.pieces import Piece, events_to_cross
 from ringfence.assurance.shadow.special import trailed
 from ringfence.assurance.shadow.venue import Venue
-from ringfence.messages.commands import InstrumentState, OrderFlag, TriggerPrice
-from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.commands import InstrumentState, TriggerPrice
+from ringfence.messages.events import CancelReason, Event
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.rounding import PPM, muldiv
 
@@ -37,7 +38,7 @@ def follow_trailing(venue: Venue, instrument: Instrument, piece: Piece) -> None:
             condition.reference = now
             condition.stop_px = trailed(instrument, condition)
             wait(venue, order)
-            say_waiting(venue, order, Event.AMENDED, flags=EventFlag.BY_ENGINE)
+            say_waiting(venue, order, Event.AMENDED, flags=EventBit.BY_ENGINE)
 
 
 def run_triggers(venue: Venue, piece: Piece) -> bool:
@@ -99,11 +100,11 @@ def _activate(venue: Venue, instrument: Instrument, order: Order, at: int) -> No
     flags, account = condition.flags, position.account
     stop_waiting(order)
     order.untriggered = False
-    qty, reducing = order.leaves, bool(flags & (OrderFlag.REDUCE_ONLY | OrderFlag.CLOSE))
+    qty, reducing = order.leaves, bool(flags & (OrderBit.REDUCE_ONLY | OrderBit.CLOSE))
     if reducing:
         qty = closing_qty(position, sell=sell, qty=0 if condition.whole_position else qty)
     venue.say(
-        Event.TRIGGERED, flags=EventFlag.SELL if sell else 0, handle=order.handle, account=account.number,
+        Event.TRIGGERED, flags=EventBit.SELL if sell else 0, handle=order.handle, account=account.number,
         symbol=instrument.number, qty=qty, px=condition.stop_px if condition.is_stop else 0,
         amount=at if condition.is_stop else 0,
     )  # fmt: skip
@@ -123,7 +124,7 @@ def _activate(venue: Venue, instrument: Instrument, order: Order, at: int) -> No
         reach = instrument.reach(sell)
         px = max(px, reach) if sell else min(px, reach)
         venue.say(
-            Event.AMENDED, flags=(EventFlag.SELL if sell else 0) | EventFlag.BY_ENGINE, handle=order.handle,
+            Event.AMENDED, flags=(EventBit.SELL if sell else 0) | EventBit.BY_ENGINE, handle=order.handle,
             account=account.number, symbol=instrument.number, qty=qty, px=px,
         )  # fmt: skip
     return enter(

@@ -1,10 +1,10 @@
 """Coins: in, out, and between the accounts of one family."""
 
 from ringfence.assurance.shadow.accounts import Account
+from ringfence.assurance.shadow.bits import EventBit, OrderBit
 from ringfence.assurance.shadow.margin import withdrawable
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import OrderFlag
-from ringfence.messages.events import Event, EventFlag
+from ringfence.messages.events import Event
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS
 from ringfence.units.limits import WALLET_MAX
@@ -47,7 +47,7 @@ def _account_of(venue: Venue, asked: Asked) -> Account | None:
 
 
 def _say(venue: Venue, asked: Asked, kind: Event) -> None:
-    demo = EventFlag.DEMO if asked.flags & OrderFlag.DEMO else 0
+    demo = EventBit.DEMO if asked.flags & OrderBit.DEMO else 0
     venue.say(kind, flags=demo, account=asked.account, symbol=asked.symbol, amount=asked.qty)
 
 

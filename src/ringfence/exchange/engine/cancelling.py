@@ -14,14 +14,13 @@ from ringfence.exchange.engine.records import (
 )
 from ringfence.exchange.engine.tables import emit, handle_of, orders, triggers
 from ringfence.exchange.engine.views import Record, compiled, inline
-from ringfence.exchange.engine.waiting import wait
-from ringfence.messages.commands import Contingency, OrderType
+from ringfence.exchange.engine.waiting import wait, watches_price
+from ringfence.messages.commands import Contingency
 from ringfence.messages.events import CancelReason, Event
 
 _CANCELED = int(Event.CANCELED)
 _BY_LINK = int(CancelReason.LINKED)
 _OCO = int(Contingency.ONE_CANCELS_THE_OTHER)
-_STOP = int(OrderType.STOP)
 
 
 @inline
@@ -90,7 +89,7 @@ def wake(h: Record, ins: Record, slot: int) -> None:
     """The primary is filled: a stop begins to watch prices, any other order is due at once."""
     o, t = orders(h, slot), triggers(h, slot)
     o.flags = np.int64(o.flags) & ~ORDER_WAITING
-    if t.type < _STOP or t.stop_px == 0:
+    if not watches_price(t):
         # As a stop that every price has reached.
         t.source = 0
         t.within_mark = 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import PPM, lots_held, muldiv
+from ringfence.exchange.engine.arithmetic import PPM, lots_held, muldiv, udiv
 from ringfence.exchange.engine.clearing import fill
 from ringfence.exchange.engine.insurance import fund_position, spendable
 from ringfence.exchange.engine.liquidation import price_of_value
@@ -43,7 +43,8 @@ _KEY_MAX = 2**60
 @compiled
 def deleverage(h: Record) -> bool:
     """Deleverage every instrument whose losses the fund cannot carry; False if the buffer has no room."""
-    worst = np.int64(h.n_live) + np.int64(h.n_untriggered) + 4 * np.int64(h.n_accounts) + 64
+    # All instruments at once: each position is handed over once at most, which says three events.
+    worst = np.int64(h.n_live) + 3 * np.int64(h.n_positions) + 8 * np.int64(h.n_instruments) + 64
     if not has_room(h, worst):
         return False
     h.pending = np.int64(h.pending) & ~PENDING_ADL
@@ -63,10 +64,6 @@ def deleverage(h: Record) -> bool:
         if due or lost:
             deleverage_one(h, ins, index, due)
             ask_for_scan(h, np.int64(ins.settle))
-            # The rest has its turn with the next command: a handle or a cut may be needed only once.
-            if not has_room(h, worst):
-                h.pending = np.int64(h.pending) | PENDING_ADL
-                return True
     return True
 
 
@@ -146,7 +143,10 @@ def rank_key(ins: Record, p: Record) -> Any:
     else:
         margin = muldiv(abs(p.cost), maintenance_ppm(ins, p), np.int64(PPM))
     equity = max(margin + profit, 1)
-    leverage = max(muldiv(value, np.int64(PPM), equity), 1)
+    # Who has next to nothing left has more leverage than 64 bits hold; no more than _KEY_MAX counts.
+    leverage: Any = np.int64(_KEY_MAX)
+    if udiv(value, equity) <= _KEY_MAX // PPM:
+        leverage = min(max(muldiv(value, np.int64(PPM), equity), 1), np.int64(_KEY_MAX))
     if profit > 0:
         return min(muldiv(ratio, min(leverage, np.int64(_KEY_MAX // PPM)), np.int64(PPM)), _KEY_MAX)
     return muldiv(ratio, np.int64(PPM), leverage)

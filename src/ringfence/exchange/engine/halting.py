@@ -254,6 +254,8 @@ def reopen(h: Record, scope: int, symbol: int, before: int) -> None:
                 and ins.state != _OPEN
             ):
                 take_up(h, ins)
+    if scope == _VENUE:
+        h.skip_funding = 0
     refresh_states(h)
 
 

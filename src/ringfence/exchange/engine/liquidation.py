@@ -60,7 +60,7 @@ _SELL_EVENT, _FOK = int(EventFlag.SELL), int(OrderFlag.FOK)
 _TIER_LOWERED, _ORDERS_CANCELED = int(LiquidationStep.TIER_LOWERED), int(LiquidationStep.ORDERS_CANCELED)
 _REDUCED, _TAKEN_OVER = int(LiquidationStep.REDUCED), int(LiquidationStep.TAKEN_OVER)
 _BY_LIQUIDATION = int(CancelReason.LIQUIDATION)
-_OPEN = int(InstrumentState.OPEN)
+_OPEN, _HALTED = int(InstrumentState.OPEN), int(InstrumentState.HALTED)
 
 SCAN_SLICE = 1 << 14
 """Accounts looked at by one command: about half a millisecond."""
@@ -81,6 +81,12 @@ def isolated_is_short(h: Record, ins: Record, p: Record) -> bool:
 
 
 @compiled
+def is_live(h: Record, ins: Record) -> bool:
+    """Return whether positions may be taken for this mark: it is fresh and its market is open."""
+    return bool(ins.state == _OPEN and not is_stale(h, ins))
+
+
+@compiled
 def shortage(h: Record, m: Record) -> Any:
     """Return what of an account and asset has to be liquidated, as far as marks are fresh: CROSS, ISOLATED bits."""
     equity: Any = m.wallet
@@ -93,13 +99,13 @@ def shortage(h: Record, m: Record) -> Any:
         held = held & (held - U(1))
         p = positions(h, np.int64(m.base) + k)
         ins = instruments(h, p.symbol)
-        stale = is_stale(h, ins) or ins.state != _OPEN
+        live = is_live(h, ins)
         if p.leverage != 0:
-            if not stale and isolated_is_short(h, ins, p):
+            if live and isolated_is_short(h, ins, p):
                 found |= ISOLATED
             equity -= own_margin(ins, p)
         else:
-            fresh = fresh and not stale
+            fresh = fresh and live
             profit = profit_at_mark(ins, p)
             if m.flags & MARGIN_CLASSIC:
                 profit = min(profit, 0)
@@ -240,7 +246,7 @@ def concerns(h: Record, p: Record, short: int) -> bool:
     if p.leverage == 0:
         return bool(short & CROSS)
     ins = instruments(h, p.symbol)
-    return bool(short & ISOLATED and p.qty != 0 and not is_stale(h, ins) and isolated_is_short(h, ins, p))
+    return bool(short & ISOLATED and p.qty != 0 and is_live(h, ins) and isolated_is_short(h, ins, p))
 
 
 @compiled
@@ -278,7 +284,7 @@ def cancel_everything(h: Record, m: Record, short: int) -> None:
     """Cancel all orders, untriggered ones too, of the instruments that are short; of cross accounts all."""
     for k in range(np.int64(m.slots)):
         p = positions(h, np.int64(m.base) + k)
-        if p.orders != 0 and concerns(h, p, short):
+        if p.orders != 0 and instruments(h, p.symbol).state != _HALTED and concerns(h, p, short):
             cancel_orders(h, m, np.int64(p.symbol), 0, _BY_LIQUIDATION)
             say_step(h, p, _ORDERS_CANCELED)
 
@@ -495,7 +501,7 @@ def price_of_value(ins: Record, qty: int, value: int) -> Any:
     lots = lots_held(ins, qty)
     highest = np.int64(ins.px_max) * MARK_SUBTICKS
     if ins.kind == INVERSE:
-        if value == 0 or udiv(value, lots) <= udiv(ins.factor, np.int64(ins.px_max)):
+        if value <= muldiv(ins.factor, lots, np.int64(ins.px_max)):
             return highest
         return min(muldiv(ins.factor * MARK_SUBTICKS, lots, value), highest)
     return min(muldiv(value, np.int64(MARK_SUBTICKS), ins.factor * lots), highest)

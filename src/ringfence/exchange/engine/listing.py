@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, lot_value_at_mark, udiv
+from ringfence.exchange.engine.margin import relock
 from ringfence.exchange.engine.records import FEE_EXEMPT, MARGIN_DISABLED, MARGIN_FEE_TIER_SHIFT
-from ringfence.exchange.engine.tables import emit, instruments, margin_of, refuse
+from ringfence.exchange.engine.tables import (
+    emit,
+    find_position,
+    instruments,
+    margin_of,
+    positions,
+    refuse,
+)
 from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import (
     AdlMethod,
@@ -119,7 +127,7 @@ def parameter_is_valid(ins: Record, parameter: int, value: int) -> bool:
         return bool(0 < value and value <= RATE_PPM_MAX)
     if parameter == _RISK_BASE or parameter == _RISK_STEP:
         return bool(0 < value and value <= POSITION_COST_MAX)
-    if parameter == _MAKER or parameter == _TAKER or parameter == _COLLAR:
+    if parameter == _MAKER or parameter == _TAKER:
         return bool(-RATE_PPM_MAX < value and value < RATE_PPM_MAX)
     if parameter == _ORDERS_MAX or parameter == _STOPS_MAX:
         return bool(0 < value and value <= ORDERS_PER_POSITION_MAX)
@@ -143,7 +151,7 @@ def market_parameter_is_valid(ins: Record, parameter: int, value: int) -> bool:
         return bool(0 <= value and value <= POSITION_COST_MAX)
     if parameter == _EXPIRY:
         return bool(value > 0 and value < 2**62 and ins.kind != _SPOT)
-    if parameter == _SETTLEMENT_FEE or parameter == _BAND:
+    if parameter == _SETTLEMENT_FEE or parameter == _BAND or parameter == _COLLAR:
         return bool(0 <= value and value < RATE_PPM_MAX)
     if parameter == _MARK_METHOD:
         return bool(0 <= value and value <= _MARK_METHOD_LAST)
@@ -192,8 +200,24 @@ def configure(h: Record, cmd: Record) -> bool:
         ins.orders_max = value
     else:
         configure_market(h, ins, parameter, value)
+    if parameter == _INITIAL or parameter == _MAINTENANCE or parameter == _TAKER:
+        relock_all(h, ins)
+    elif (parameter == _FACTOR or parameter == _PX_MAX) and ins.mark != 0:
+        # A mark may be there before the contract is complete.
+        ins.mark_lot_value = lot_value_at_mark(ins, ins.mark)
+        set_collars(h, ins)
     emit(h, _SET, 0, U(0), 0, cmd.symbol, value, parameter, 0)
     return True
+
+
+@compiled
+def relock_all(h: Record, ins: Record) -> None:
+    """Bring what positions lock up to date after a change of the rates."""
+    for account in range(1, np.int64(h.n_accounts) + 1):
+        m = margin_of(h, ins.settle, account)
+        index = find_position(m, np.int64(ins.number))
+        if index != 0:
+            relock(ins, m, positions(h, index))
 
 
 @compiled
@@ -307,6 +331,7 @@ def set_state(h: Record, cmd: Record) -> bool:
             return refuse(h, cmd, _R_LIMITS, broken)
     ins.listed = cmd.qty
     ins.state = trading_state(h, ins)
+    set_next_due(h)
     emit(h, _STATE, 0, U(0), 0, cmd.symbol, np.int64(ins.state), 0, 0)
     return True
 
@@ -328,7 +353,8 @@ def needs_ladder(h: Record, cmd: Record) -> bool:
     if cmd.symbol == 0 or cmd.symbol > h.n_instruments or cmd.qty != _OPEN:
         return False
     ins = instruments(h, cmd.symbol)
-    return bool(ins.p_levels == 0 and ins.ticks != 0)
+    # Before it opens for the first time its highest price may still change.
+    return bool(ins.p_levels == 0 and h.halted != _HALTED and limits_broken(h, ins) == 0)
 
 
 @compiled

@@ -59,7 +59,7 @@ from ringfence.exchange.engine.tables import (
     triggers,
 )
 from ringfence.exchange.engine.views import Record, U, compiled, inline
-from ringfence.exchange.engine.waiting import stop_waiting, wait
+from ringfence.exchange.engine.waiting import stop_waiting, wait, watches_price
 from ringfence.messages.commands import InstrumentState, OrderFlag, OrderType, Peg, SelfTrade
 from ringfence.messages.events import CancelReason, Event, EventFlag
 from ringfence.messages.records import DISPLAY_ALL
@@ -78,7 +78,7 @@ _AMEND_QTY, _AMEND_LEAVES, _AMEND_PX = (
     int(OrderFlag.AMEND_QTY), int(OrderFlag.AMEND_LEAVES), int(OrderFlag.AMEND_PX),
 )  # fmt: skip
 _AMEND_STOP, _AMEND_PEG = int(OrderFlag.AMEND_STOP_PX), int(OrderFlag.AMEND_PEG_OFFSET)
-_STOP, _TRAILING = int(OrderType.STOP), int(Peg.TRAILING)
+_TRAILING = int(Peg.TRAILING)
 WHOLE_POSITION = 1 << 15
 """A bit of TRIGGER.flags: a closing stop without a quantity closes whatever there is then."""
 _ONLY_BUYS, _ONLY_SELLS = int(OrderFlag.ONLY_BUYS), int(OrderFlag.ONLY_SELLS)
@@ -455,7 +455,7 @@ def amend_untriggered(h: Record, cmd: Record, ins: Record, p: Record, slot: int,
         return refuse(h, cmd, _R_QTY, 0)
     if (flags & _AMEND_PX and o.px == 0) or px < 0 or px > ins.px_max or (o.px != 0 and px == 0):
         return refuse(h, cmd, _R_PRICE, 0)
-    if stop_px != t.stop_px and (t.type < _STOP or stop_px < 1 or stop_px > ins.px_max):
+    if stop_px != t.stop_px and (not watches_price(t) or stop_px < 1 or stop_px > ins.px_max):
         return refuse(h, cmd, _R_STOP, 0)
     if peg_offset != t.peg_offset and (t.peg != _TRAILING or (peg_offset < 0) != (t.peg_offset < 0)):
         return refuse(h, cmd, _R_PEG, 0)
@@ -489,7 +489,7 @@ def say_waiting(
         np.int64(o.px), np.int64(t.peg_offset),
     )  # fmt: skip
     e.maker_handle = clid
-    e.maker_amount = np.int64(t.stop_px) if t.type >= _STOP else np.int64(0)
+    e.maker_amount = np.int64(t.stop_px) if watches_price(t) else np.int64(0)
 
 
 @compiled

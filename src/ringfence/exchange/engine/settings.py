@@ -182,7 +182,7 @@ def open_account(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_ACCOUNT, np.int64(h.n_accounts) + 1)
     parent = np.int64(cmd.handle)
     # A sub-account has no sub-accounts of its own: a family is one deep.
-    if parent != 0 and (parent > h.n_accounts or margin_of(h, 0, parent).parent != 0):
+    if parent != 0 and (parent < 0 or parent > h.n_accounts or margin_of(h, 0, parent).parent != 0):
         return refuse(h, cmd, _R_ACCOUNT, parent)
     h.n_accounts += 1
     margin_of(h, 0, cmd.account).parent = parent

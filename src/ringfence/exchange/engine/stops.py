@@ -74,6 +74,7 @@ from ringfence.exchange.engine.waiting import (
     settle_extremes,
     stop_waiting,
     wait,
+    watches_price,
 )
 from ringfence.messages.commands import (
     Contingency,
@@ -432,7 +433,6 @@ def reached(ins: Record, k: int, stop_px: int) -> Any:
             span = muldiv(ins.mark, np.int64(ins.last_band_ppm), PPM)
             if (now < ins.mark - span) if falling else (now > ins.mark + span):
                 return np.int64(0)
-    # A stop at the end of the scale is due whatever the price: its primary was filled.
     stop = stop_px * MARK_SUBTICKS
     if now != 0 and ((now <= stop) if falling else (now >= stop)):
         return now
@@ -455,10 +455,13 @@ def run_triggers(h: Record, until: int, first: bool) -> Any:
             top = heap_top(ins, k)
             if top == 0:
                 continue
-            if k >> 1 == _MARK and ins.kind != SPOT and is_stale(h, ins) and not is_due(h, top):
-                continue
+            unheeded = k >> 1 == _MARK and ins.kind != SPOT and is_stale(h, ins)
             while top != 0:
-                at = reached(ins, k, np.int64(triggers(h, top).stop_px))
+                # A mark that is too old triggers nothing, but what waited for its primary order comes anyway.
+                t = triggers(h, top)
+                if unheeded and watches_price(t):
+                    break
+                at = reached(ins, k, np.int64(t.stop_px)) if watches_price(t) else np.int64(1)
                 if at == 0:
                     break
                 if room_for(h, events_of(h, ins, top), until, first) != ALL:
@@ -468,11 +471,6 @@ def run_triggers(h: Record, until: int, first: bool) -> Any:
                 top = heap_top(ins, k)
         settle_extremes(ins)
     return True
-
-
-@compiled
-def is_due(h: Record, slot: int) -> bool:
-    return bool(triggers(h, slot).type < _STOP)
 
 
 @compiled
@@ -493,7 +491,7 @@ def activate(h: Record, ins: Record, slot: int, at: int) -> None:
     p = positions(h, index)
     m = margin_of(h, ins.settle, np.int64(p.account))
     sell, flags = np.int64(o.flags & ORDER_SELL), np.int64(t.flags)
-    due = t.type < _STOP
+    due = not watches_price(t)
     leave_waiting(h, ins, slot, o)
     qty = np.int64(o.leaves)
     reducing = flags & (_REDUCE | _CLOSE)

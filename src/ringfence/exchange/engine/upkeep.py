@@ -57,7 +57,9 @@ def price_command(h: Record, cmd: Record) -> bool:
             ask_for_scan(h, np.int64(ins.settle))
     if h.n_untriggered != 0:
         for symbol in range(1, np.int64(h.n_instruments) + 1):
-            follow_trailing(h, instruments(h, symbol), until)
+            ins = instruments(h, symbol)
+            if ins.state < _STATE_CANCEL_ONLY:
+                follow_trailing(h, ins, until)
     go_on(h, until, False)
     return True
 

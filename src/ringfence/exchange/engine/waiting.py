@@ -22,11 +22,18 @@ from ringfence.exchange.engine.views import Record, U, compiled
 from ringfence.messages.commands import OrderType, Peg, TriggerPrice
 
 _TRAILING = int(Peg.TRAILING)
-_IF_TOUCHED = int(OrderType.MARKET_IF_TOUCHED)
+_STOP, _IF_TOUCHED = int(OrderType.STOP), int(OrderType.MARKET_IF_TOUCHED)
+_LIMIT_IF_TOUCHED = int(OrderType.LIMIT_IF_TOUCHED)
 _LAST = int(TriggerPrice.LAST)
 LAST_WITHIN_MARK = 3
 """The fourth source: the last price, while it is near the mark."""
 N_HEAPS = 8
+
+
+@compiled
+def watches_price(t: Record) -> bool:
+    """Return whether an untriggered order waits for a price; if not, only for its primary order."""
+    return bool(t.type >= _STOP and t.type <= _LIMIT_IF_TOUCHED)
 
 
 @compiled
@@ -35,7 +42,7 @@ def heap_of(o: Record, t: Record) -> Any:
     source = LAST_WITHIN_MARK if t.within_mark else np.int64(t.source)
     sell = np.int64(o.flags & ORDER_SELL)
     # Stops buy into rising prices; if-touched orders buy into falling ones.
-    falling = 1 - sell if t.type >= _IF_TOUCHED else sell
+    falling = 1 - sell if watches_price(t) and t.type >= _IF_TOUCHED else sell
     return 2 * source + falling
 
 

@@ -34,6 +34,7 @@ class FeedWriter:
         """
         self._disk = RealDisk(place) if isinstance(place, Path) else place
         self._file_bytes = file_bytes
+        self._durable_below = durable_below
         self._file: DiskFile | None = None
         self.next_sequence = 0
         self._offset = 0
@@ -85,15 +86,26 @@ class FeedWriter:
             if not self._is_cut:
                 self._cut()
             if self._file is None or self._offset >= self._file_bytes:
-                self.close()
-                self._file = self._disk.begin(segment.name_of(batch.first_sequence))
-                self._offset = 0
+                self._begin_file(batch.first_sequence)
+            assert self._file is not None
             raw = segment.encode(batch)
             self._file.write_at(self._offset, raw)
         except OSError as error:
             raise FeedWriteError(sequence=batch.first_sequence, cause=error) from error
         self._offset += len(raw)
         self.next_sequence = batch.next_sequence
+
+    def _begin_file(self, first_sequence: int) -> None:
+        # What is below the newest snapshot is taken to be synced when the core starts. If it had to be
+        # written again, each file is made durable before the next one says by its name that it is whole.
+        is_written_again = first_sequence < self._durable_below
+        if is_written_again and self._file is not None:
+            self._file.sync()
+        self.close()
+        self._file = self._disk.begin(segment.name_of(first_sequence))
+        self._offset = 0
+        if is_written_again:
+            self._disk.sync_names()
 
     def close(self) -> None:
         if self._file is not None:

@@ -41,6 +41,7 @@ class Desk:
         self._outgoing_bytes = 0
         # Tokens start at the clock, so that two gateways, or one before and after a restart, never share one.
         self._tokens = itertools.count(time.time_ns())
+        self._awaits_greeting = True
         self._closing = False
         self._reconnecting: asyncio.Task[None] | None = None
 
@@ -132,13 +133,16 @@ class Desk:
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:
         """Send (token, command) pairs; `done` hears their results when they are durable."""
         self._pending.add([token for token, _ in sent], done)
+        for _, slots in sent:
+            self._send(slots)
+
+    def _send(self, slots: bytes) -> None:
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
-        for _, slots in sent:
-            if self._outgoing_bytes + len(slots) > _MESSAGE_BYTES_MAX:
-                self._flush()
-            self._outgoing.append(slots)
-            self._outgoing_bytes += len(slots)
+        elif self._outgoing_bytes + len(slots) > _MESSAGE_BYTES_MAX:
+            self._flush()
+        self._outgoing.append(slots)
+        self._outgoing_bytes += len(slots)
 
     def _flush(self) -> None:
         """Send what the requests of this turn of the loop asked for, in as few messages as fit."""
@@ -150,10 +154,13 @@ class Desk:
     # ---- results in
 
     def _wake(self, next_sequence: int) -> None:
-        self._pending.wake(next_sequence)
+        if self._awaits_greeting:
+            self._awaits_greeting = False
+            token = self.token()
+            self._pending.barrier(token)
+            self._send(commands.pack(Command.TICK, request=token))
         while self.views.next_sequence < next_sequence and self._fold_next():
             pass
-        self._pending.settle(self.views.next_sequence)
 
     def _take(self, changes: Changes) -> None:
         """Tell everyone: the private streams first, then whoever waits for a reply."""
@@ -169,6 +176,7 @@ class Desk:
             "the line to the exchange core is lost; %d commands await their outcome", len(self._pending)
         )
         self._pending.lost()
+        self._awaits_greeting = True
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 
     async def _reconnect(self) -> None:

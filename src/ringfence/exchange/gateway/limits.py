@@ -9,7 +9,7 @@ import msgspec
 from ringfence.exchange.gateway.keys import ApiKey
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The venue's limits. 0 = none."""
 
     requests_per_minute: int = 120

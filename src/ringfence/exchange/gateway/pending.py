@@ -25,8 +25,6 @@ class Pending:
     def __init__(self) -> None:
         self._waiting: dict[int, _Submission] = {}
         self._connection = 0
-        self._awaits_greeting = True
-        self._settle_at: int | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -46,26 +44,28 @@ class Pending:
             if len(submission.results) == submission.size:
                 submission.done(submission.results)
 
-    def wake(self, next_sequence: int) -> None:
-        """Take what the core says is durable; the first such word on a line is its greeting."""
-        if self._awaits_greeting:
-            # Everything that became durable lies below what the core greets with: what has no result
-            # when the views are there never reached the journal.
-            self._awaits_greeting = False
-            self._settle_at = next_sequence
-
     def lost(self) -> None:
-        """The line was lost: what waits is settled when the next one was greeted."""
+        """The line was lost: what waits is settled by a barrier on the next one."""
         self._connection += 1
-        self._awaits_greeting = True
 
-    def settle(self, views_sequence: int) -> None:
-        """Give up what an earlier line carried, once the views hold all that it can have done."""
-        if self._settle_at is None or views_sequence < self._settle_at:
-            return
-        self._settle_at = None
-        dead = {id(s): s for s in self._waiting.values() if s.connection < self._connection}
-        self._waiting = {t: s for t, s in self._waiting.items() if s.connection >= self._connection}
+    def barrier(self, token: int) -> None:
+        """Note a command on a new line that asks for nothing: after its result, earlier lines' have none to come.
+
+        The core takes commands in the order in which they arrive. What it has published by the time it greets
+        says less: a line can be lost while the core lives and has taken what came over it.
+        """
+        connection = self._connection
+
+        def passed(outcome: Sequence[Result] | Refused) -> None:
+            if not isinstance(outcome, Refused):
+                self._give_up(connection)
+
+        self.add([token], passed)
+
+    def _give_up(self, connection: int) -> None:
+        """Settle what lines before this one carried: what has no result never reached the journal."""
+        dead = {id(s): s for s in self._waiting.values() if s.connection < connection}
+        self._waiting = {t: s for t, s in self._waiting.items() if s.connection >= connection}
         for submission in dead.values():
             if submission.results:
                 submission.done(submission.results)

@@ -18,11 +18,11 @@ from ringfence.exchange.journal.errors import (
     JournalWriteError,
 )
 from ringfence.exchange.journal.frame import GENESIS, Frame
-from ringfence.exchange.journal.journal import Journal, TornTail
+from ringfence.exchange.journal.journal import SEGMENT_BYTES, Journal, TornTail
 from ringfence.exchange.journal.reader import JournalReader, Progress, read_frames
 
 __all__ = [
-    "GENESIS", "Disk", "DiskFile", "Frame", "Journal", "JournalCorruptError", "JournalError",
+    "GENESIS", "SEGMENT_BYTES", "Disk", "DiskFile", "Frame", "Journal", "JournalCorruptError", "JournalError",
     "JournalGapError", "JournalReadError", "JournalReader", "JournalVersionError", "JournalWriteError",
     "Progress", "RealDisk", "TornTail", "read_frames", "sync_directory",
 ]  # fmt: skip

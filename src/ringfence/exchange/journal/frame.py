@@ -96,6 +96,15 @@ def decode(raw: bytes, offset: int) -> Frame | Damage:
     return Frame(first_sequence, timestamp_ns, previous, _digest(header, commands), commands)
 
 
+def frame_bytes(header: bytes) -> int:
+    """Return how many bytes the frame with this header has, 0 if it is no whole header."""
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
+        return 0
+    if crc32c.crc32c(header[: _HEADER.size]) != _CRC.unpack_from(header, _HEADER.size)[0]:
+        return 0
+    return HEADER_BYTES + int(_HEADER.unpack_from(header)[2]) * RECORD_BYTES
+
+
 def find_frame(raw: bytes, offset: int) -> int | None:
     """Return the offset of the next whole frame at or after one, None if there is none."""
     while (found := raw.find(MAGIC, offset)) >= 0:

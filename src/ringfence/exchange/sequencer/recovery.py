@@ -9,8 +9,8 @@ import numpy as np
 
 from ringfence.exchange.disk import ASIDE, Disk, RealDisk
 from ringfence.exchange.engine import Engine
-from ringfence.exchange.feed import FeedWriter, published_below, sync_feed
-from ringfence.exchange.journal import Frame, Journal, read_frames
+from ringfence.exchange.feed import FILE_BYTES, FeedWriter, published_below, sync_feed
+from ringfence.exchange.journal import SEGMENT_BYTES, Frame, Journal, read_frames
 from ringfence.messages.batch import Batch
 from ringfence.messages.records import COMMAND
 
@@ -25,13 +25,18 @@ class Disks(NamedTuple):
     journal: Disk
     feed: Disk
     snapshots: Disk
+    segment_bytes: int = SEGMENT_BYTES
+    feed_file_bytes: int = FILE_BYTES
 
     @classmethod
     def of(cls, place: "Path | Disks", *, make: bool = False) -> "Disks":
         """Return the disks of a directory, with their folders made if that is wanted; disks are themselves."""
         if not isinstance(place, Path):
             return place
-        return cls(*(RealDisk(place / name, make=make) for name in cls._fields))
+        journal, feed, snapshots = (
+            RealDisk(place / name, make=make) for name in ("journal", "feed", "snapshots")
+        )
+        return cls(journal, feed, snapshots)
 
 
 class Recovered(NamedTuple):
@@ -89,8 +94,11 @@ def recover(place: Path | Disks, *, on_progress: Callable[[int, int], None] | No
     be trusted, before anything was changed; FeedWriteError.
     """
     disks = Disks.of(place, make=True)
-    journal = Journal(disks.journal, acknowledged=acknowledged_below(disks))
-    feed = FeedWriter(disks.feed, durable_below=max(_sequences(disks.snapshots), default=0))
+    journal = Journal(
+        disks.journal, acknowledged=acknowledged_below(disks), segment_bytes=disks.segment_bytes
+    )
+    durable = max(_sequences(disks.snapshots), default=0)
+    feed = FeedWriter(disks.feed, durable_below=durable, file_bytes=disks.feed_file_bytes)
     if journal.torn_tail:
         log.warning("recovered a torn tail: %s", journal.torn_tail)
     engine = _load_newest(disks.snapshots, at_most=min(feed.next_sequence, journal.next_sequence))

@@ -70,6 +70,8 @@ class Replay:
                 self._compare_with_feed(batch)
             if snapshot := self._snapshots.pop(batch.next_sequence, None):
                 self._compare_with_snapshot(snapshot)
+        if self._feed is not None:
+            self._end_feed()
         self._journal.check_end(acknowledged=self._published)
         for sequence, path in sorted(self._snapshots.items()):
             self._differ(sequence, path.name, "no batch of the journal ends at this sequence")

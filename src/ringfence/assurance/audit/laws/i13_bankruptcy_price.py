@@ -32,6 +32,8 @@ class BankruptcyPrice(Law):
     def __init__(self) -> None:
         self._taken: dict[tuple[int, int], int] = {}
         """(account, asset) that was taken over in this command: the contract."""
+        self._for_nothing: set[tuple[int, int]] = set()
+        """Of those, who had a position taken over at the value 0: no value gains a long of an inverse more."""
 
     def at(self) -> Mapping[Event, Look]:
         return {Event.LIQUIDATION: self.liquidation}
@@ -55,12 +57,15 @@ class BankruptcyPrice(Law):
                 yield self._say(event, "the value at which an isolated margin is gone", value, event.amount)
         elif not books.accounts[event.account].is_classic:
             self._taken[event.account, of.settle] = event.symbol
+            if event.amount == 0:
+                self._for_nothing.add((event.account, of.settle))
 
     def end(self, books: Books) -> Findings:
         """Cross positions go together: nothing is left but what isolated ones hold."""
         if not self._taken:
             return
         taken, self._taken = self._taken, {}
+        for_nothing, self._for_nothing = self._for_nothing, set()
         for (account, asset), symbol in taken.items():
             kept, worthless = 0, False
             for slot in books.held(account, asset):
@@ -72,7 +77,7 @@ class BankruptcyPrice(Law):
                 worthless |= bool(books.qty[slot]) and not books.leverage[slot]
             left = books.wallets[asset][account]
             # More than nothing is left where no price would take it all: a value is never below zero.
-            if worthless or left < kept:
+            if worthless or (left < kept and (account, asset) not in for_nothing):
                 what = f"what is left to account {account} after its cross positions were taken over"
                 yield self.broken(
                     books.sequence, what, f"at least {kept} and no cross position", left, symbol=symbol

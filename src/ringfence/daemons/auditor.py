@@ -1,0 +1,171 @@
+"""The auditor's process: laws over every batch, every cut of the state, the history database and the journal.
+
+    python -m ringfence.daemons.auditor DIRECTORY
+
+It keeps books of its own from the first command on and shares no arithmetic with the engine. A law that was not
+looked at for too long counts as broken.
+"""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+
+import ringfence.assurance.audit
+from ringfence.assurance.audit.auditor import Auditor
+from ringfence.assurance.audit.finding import Finding as Broken
+from ringfence.assurance.audit.law import When
+from ringfence.assurance.audit.rows import TABLES, Place, Sweep, read_sweep
+from ringfence.commitments import Root
+from ringfence.daemons.bench import Bench, Finding
+from ringfence.daemons.halts import Target
+from ringfence.daemons.judge_state import JudgeState
+from ringfence.daemons.judging import JudgeDaemon, main
+from ringfence.exchange.journal import JournalError
+from ringfence.exchange.journal.tail import JournalPlace, JournalTail
+from ringfence.messages.batch import Batch
+
+_SWEEP_SECONDS = _SAVE_SECONDS = 60.0
+_FIRST_SWEEP_SECONDS = 10.0
+_NEWEST_BLOCKS, _OTHER_BLOCKS = 2, 6
+_FRAMES_PER_SLICE = 500
+
+
+class AuditorDaemon(JudgeDaemon):
+    def __init__(self, directory: Path) -> None:
+        """Raises OSError, ValueError."""
+        self._state = JudgeState(directory, "auditor", ringfence.assurance.audit)
+        # No chain is configured yet: custody brings the readers, and the report says that nobody looks.
+        held = self._state.load() or (Auditor(begun_ns=time.time_ns(), without=(When.CHAIN,)), (0, 0, 0))
+        self._auditor: Auditor = held[0]
+        super().__init__(directory, Bench(directory, "auditor"), next_sequence=self._auditor.next_sequence)
+        self._journal = JournalTail(directory / "journal", JournalPlace(*held[1]))
+        self._history = sqlalchemy.create_engine(
+            f"sqlite:///file:{directory / 'history.sqlite'}?mode=ro&uri=true"
+        )
+        self._cut_sequence = 0
+        self._cuts = 0
+        self._roots: dict[int, Root] = {}
+        """Of the last cuts, until the cut is judged."""
+        self._next_sweep = time.monotonic() + _FIRST_SWEEP_SECONDS
+        self._next_save = time.monotonic() + _SAVE_SECONDS
+        self._sweep: asyncio.Future[Sweep] | None = None
+        # Which blocks are looked at is nobody's business beforehand.
+        self._random = random.SystemRandom()
+
+    # ---- what arrives
+
+    def take(self, batch: Batch) -> None:
+        self._take(self._auditor.on_batch(batch))
+
+    def look_at(self, root: Root) -> None:
+        self._roots[root.sequence] = root
+        for old in sorted(self._roots)[:-60]:
+            del self._roots[old]
+        if root.sequence <= self._cut_sequence and (
+            self.last_root is None or root.sequence > self.last_root.sequence
+        ):
+            self.last_root = root
+
+    async def idle(self) -> None:
+        self._read_journal()
+        if not self.is_caught_up:
+            return
+        self._take(self._auditor.on_time(time.time_ns()))
+        self._judge_cuts()
+        await self._judge_rows()
+        if not self.findings and time.monotonic() >= self._next_save:
+            self._save()
+
+    def _save(self) -> None:
+        self._next_save = time.monotonic() + _SAVE_SECONDS
+        self._state.save((self._auditor, tuple(self._journal.place)))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await super().run(stop)
+        self._journal.close()
+        if not self.findings:
+            self._save()
+
+    def _read_journal(self) -> None:
+        try:
+            for _ in range(_FRAMES_PER_SLICE):
+                if self._journal.next_sequence >= self.sequence or (frame := self._journal.read()) is None:
+                    return
+                self._take(self._auditor.on_frame(frame))
+        except (JournalError, OSError) as error:
+            self._take(self._auditor.on_damage(str(error)))
+
+    def _judge_cuts(self) -> None:
+        """Judge the newest cut that the books have reached."""
+        for path in sorted((self.directory / "cuts").glob("*.snapshot"), reverse=True):
+            sequence = int(path.stem)
+            if sequence <= self._cut_sequence:
+                return
+            if sequence > self.sequence:
+                continue
+            try:
+                self._take(self._auditor.on_cut(path))
+            except FileNotFoundError:
+                continue  # it has just been replaced by newer ones
+            self._cut_sequence = sequence
+            self._cuts += 1
+            if sequence in self._roots:
+                self.last_root = self._roots[sequence]
+            return
+
+    async def _judge_rows(self) -> None:
+        if self._sweep is None:
+            if time.monotonic() < self._next_sweep or not (self.directory / "history.sqlite").exists():
+                return
+            places = self._places()
+            self._sweep = asyncio.get_running_loop().run_in_executor(None, read_sweep, self._history, places)
+            return
+        if not self._sweep.done():
+            return
+        sweep, self._sweep = self._sweep, None
+        self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+        try:
+            self._take(self._auditor.on_rows(sweep.result()))
+        except sqlalchemy.exc.SQLAlchemyError:
+            return  # the database is being made, or is gone: the law grows stale, which counts as red
+
+    def _places(self) -> list[Place]:
+        """Return the newest blocks of every table, and some others by lot."""
+        places: list[Place] = []
+        for table in TABLES:
+            blocks = sorted(place.block for place in self._auditor.ledger.blocks if place.table == table)
+            others = blocks[:-_NEWEST_BLOCKS]
+            chosen = self._random.sample(others, min(_OTHER_BLOCKS, len(others))) + blocks[-_NEWEST_BLOCKS:]
+            places += [Place(table, block) for block in chosen]
+        return places
+
+    def _take(self, found: list[Broken]) -> None:
+        for one in found:
+            target = Target(one.scope, one.halt_symbol)
+            self.find(Finding(one.law, one.what, one.expected, one.found, max(one.sequence, 0), target))
+
+    # ---- what it says
+
+    def evidence(self) -> dict[str, Any]:
+        return {
+            "report": self._auditor.report(time.time_ns()),
+            "findings": [str(one) for one in self._auditor.findings[:100]],
+            "books": {"nextSequence": self._auditor.books.next_sequence},
+        }
+
+    def checks(self) -> tuple[int, int, dict[str, Any]]:
+        rows = self._auditor.report(time.time_ns())
+        verdicts = [row["verdict"] for row in rows]
+        report = {
+            "cuts": self._cuts, "cutSequence": self._cut_sequence, "laws": rows,
+            "notLookedAt": ["I02: no chain is configured"],
+        }  # fmt: skip
+        return verdicts.count("green"), verdicts.count("stale"), report
+
+
+if __name__ == "__main__":
+    main("auditor", AuditorDaemon)

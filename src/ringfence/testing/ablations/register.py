@@ -1,0 +1,355 @@
+"""The register. Texts are exact; a test says when one no longer stands in its file."""
+
+from typing import NamedTuple
+
+WORLD = "world"
+"""The simulated world, within `seeds` seeds."""
+_E = "ringfence.exchange."
+_K = "ringfence.exchange.engine."
+
+
+class Ablation(NamedTuple):
+    """One safeguard and its absence."""
+
+    name: str
+    module: str
+    text: str
+    replacement: str
+    catcher: str = WORLD
+    """WORLD, or the test that knows: `tests/...::name`."""
+    seeds: int = 80
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether it is a rule of the engine: then the build that is not compiled runs."""
+        return self.module.startswith(_K)
+
+
+_JOURNAL_FAULTS = "tests/simulation/test_journal_faults.py"
+
+ABLATIONS = (
+    # ---- the journal
+    Ablation(
+        "acknowledged before the sync", _E + "journal.journal",
+        "            self._file.write_at(self._offset, raw)\n            self._file.sync()\n",
+        "            self._file.write_at(self._offset, raw)\n",
+    ),
+    Ablation(
+        "a failed write is acknowledged", _E + "sequencer.cycle",
+        "        self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n",
+        "        try:\n"
+        "            self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n"
+        "        except Exception:\n"
+        "            pass\n",
+    ),
+    Ablation(
+        "a failed sync is tried again", _E + "journal.journal",
+        "            self._file.write_at(self._offset, raw)\n            self._file.sync()\n",
+        "            self._file.write_at(self._offset, raw)\n"
+        "            try:\n                self._file.sync()\n"
+        "            except OSError:\n                self._file.sync()\n",
+    ),
+    Ablation(
+        "published before it is written", _E + "sequencer.cycle",
+        "        self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n",
+        "        if batch.first_sequence % 5 != 1:\n"
+        "            self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n",
+    ),
+    Ablation(
+        "no checksum of the commands", _E + "journal.frame",
+        "if len(commands) < count * RECORD_BYTES or crc32c.crc32c(commands) != checksum:",
+        "if len(commands) < count * RECORD_BYTES:",
+    ),
+    Ablation(
+        "no checksum of the header", _E + "journal.frame",
+        "    if crc32c.crc32c(header[: _HEADER.size]) != expected:\n", "    if False:\n",
+        catcher=f"{_JOURNAL_FAULTS}::test_every_flipped_bit_of_every_frame_is_found_and_its_place_is_named",
+    ),
+    Ablation(
+        "no hash chain", _E + "journal.reader",
+        "if self.head is not None and found.previous != self.head:", "if False:",
+        catcher=f"{_JOURNAL_FAULTS}::test_a_segment_of_another_journal_does_not_continue_the_chain",
+    ),
+    Ablation(
+        "whatever does not check is a torn tail", _E + "journal.reader",
+        "        if self.next_sequence < acknowledged:\n", "        if False:\n",
+    ),
+    Ablation(
+        "a whole frame after damage is passed over", _E + "journal.reader",
+        "        if later is not None and isinstance(", "        if False and isinstance(",
+        catcher=f"{_JOURNAL_FAULTS}",
+    ),
+    Ablation(
+        "damage before later segments is passed over", _E + "journal.reader",
+        "        if self.segment != self.segments[-1].name:\n", "        if False:\n",
+        catcher=f"{_JOURNAL_FAULTS}",
+    ),
+    Ablation(
+        "a missing segment is passed over", _E + "journal.reader",
+        "        if segment.number != expected_number:\n", "        if False:\n",
+        catcher=f"{_JOURNAL_FAULTS}::test_each_missing_segment_is_missed",
+    ),
+    Ablation(
+        "the sequence may jump", _E + "journal.reader",
+        "        if found.first_sequence != self.next_sequence:\n            what",
+        "        if False:\n            what",
+        catcher=f"{_JOURNAL_FAULTS}",
+    ),
+    Ablation(
+        "any version is read", _E + "journal.frame", "    if version != VERSION:\n", "    if False:\n",
+        catcher=f"{_JOURNAL_FAULTS}::test_a_frame_of_another_version_is_never_taken_for_a_torn_tail",
+    ),
+    Ablation(
+        "the last frame is not written again on opening", _E + "journal.journal",
+        "        self._file.write_at(begin, reader.raw[begin : reader.offset])\n        self._file.sync()\n", "",
+    ),
+    Ablation(
+        "a torn tail stays where it is", _E + "journal.journal",
+        "            self._file.write_at(reader.offset, bytes(len(tail)))\n            self._file.sync()\n",
+        "            pass\n", catcher=f"{_JOURNAL_FAULTS}::test_what_was_acknowledged_is_there_and_nothing_else",
+    ),
+    Ablation(
+        "a torn tail is not kept", _E + "journal.journal", "        self._disk.put(kept_as, tail)\n", "",
+        catcher=f"{_JOURNAL_FAULTS}::test_what_is_cut_off_at_the_end_is_rot_if_somebody_was_told_and_a_torn_tail_if_not",
+    ),
+    Ablation(
+        "a broken journal takes the next frame", _E + "journal.journal",
+        "            self._failed = True\n", "            pass\n",
+        catcher=f"{_JOURNAL_FAULTS}::test_after_one_failed_write_nothing_more_is_acknowledged",
+    ),
+    Ablation(
+        "a segment that was begun is used", _E + "journal.journal",
+        "                disk.remove(known[-1].name)\n                self._segments -= 1\n", "                pass\n",
+        catcher=f"{_JOURNAL_FAULTS}::test_a_segment_whose_creation_was_cut_short_is_made_anew",
+    ),
+    # ---- the disk
+    Ablation(
+        "names are not synced", _E + "disk",
+        "            os.fsync(descriptor)\n            sync_directory(self.directory)\n",
+        "            os.fsync(descriptor)\n",
+        catcher="tests/unit/test_disk.py::test_what_the_real_disk_promises_it_asks_of_the_kernel",
+    ),
+    Ablation(
+        "a file is renamed before it is synced", _E + "disk",
+        "            file.flush()\n            os.fsync(file.fileno())\n", "            file.flush()\n",
+        catcher="tests/unit/test_disk.py::test_what_the_real_disk_promises_it_asks_of_the_kernel",
+    ),
+    # ---- recovery, feed and snapshots
+    Ablation(
+        "the feed does not say what was acknowledged", _E + "sequencer.recovery",
+        "    return max(max(_sequences(disks.snapshots), default=0), published_below(disks.feed))\n",
+        "    return max(_sequences(disks.snapshots), default=0)\n",
+    ),
+    Ablation(
+        "a snapshot that is newer than the feed is used", _E + "sequencer.recovery",
+        "        if sequence > at_most:\n            continue\n", "",
+    ),
+    Ablation(
+        "no checksum of a snapshot", _K + "snapshot",
+        "    if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES].data).digest() != raw[-_CHECKSUM_BYTES:].tobytes():\n",
+        "    if False:\n", catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "a snapshot is written before the feed is synced", _E + "sequencer.recovery",
+        "    sync_feed(disks.feed)\n", "",
+    ),
+    Ablation(
+        "no checksum of the feed", _E + "feed.segment",
+        "    if len(body) != (n_commands + n_events) * RECORD_BYTES or crc32c.crc32c(body) != checksum:\n",
+        "    if len(body) != (n_commands + n_events) * RECORD_BYTES:\n",
+    ),
+    Ablation(
+        "a feed is believed up to its last file", _E + "feed.writer",
+        "if segment.first_sequence_of(name) <= durable_below][-1]", "][-1]",
+    ),
+    Ablation(
+        "a feed that is written again is not synced", _E + "feed.writer",
+        "        is_written_again = first_sequence < self._durable_below\n", "        is_written_again = False\n",
+        catcher="tests/unit/test_recovery.py::"
+        "test_a_feed_that_is_written_again_below_a_snapshot_is_durable_before_it_is_trusted",
+    ),
+    Ablation(
+        "what is not whole in a feed is written after", _E + "feed.writer",
+        "            self._file.truncate(self._offset)\n", "            self._offset = self._disk.size(self._kept)\n",
+    ),
+    Ablation(
+        "time may go back", _E + "sequencer.cycle",
+        "        timestamp_ns = max(now_ns, self.engine.timestamp_ns)\n", "        timestamp_ns = now_ns\n",
+    ),
+    # ---- the gateway
+    Ablation(
+        "what waits is given up when the line is lost", _E + "gateway.pending",
+        "        self._connection += 1\n", "        self._connection += 1\n        self._give_up(self._connection)\n",
+    ),
+    Ablation(
+        "a barrier gives up what came after it too", _E + "gateway.pending",
+        "if s.connection < connection}\n", "if True}\n", catcher="tests/unit/test_pending.py",
+    ),
+    Ablation(
+        "views skip what they have no account of", _E + "projections.views",
+        "        self.next_event += len(batch.events)\n", "        self.next_event = 0\n",
+    ),
+    Ablation(
+        "the signature leaves out the body", _E + "gateway.gateway",
+        'expires.encode("latin-1"), http.body))\n', 'expires.encode("latin-1")))\n',
+        catcher="tests/unit/test_authentication.py",
+    ),
+    Ablation(
+        "expired requests are taken", _E + "gateway.authentication",
+        "    if int(expires) < now_seconds:\n", "    if False:\n", catcher="tests/unit/test_authentication.py",
+    ),
+    Ablation(
+        "any signature is good", _E + "gateway.authentication",
+        "    if not key.signs(message, signature):\n", "    if False:\n",
+        catcher="tests/unit/test_authentication.py",
+    ),
+    Ablation(
+        "a disabled key is taken", _E + "gateway.authentication",
+        "    if not key.record.enabled:\n", "    if False:\n", catcher="tests/unit/test_authentication.py",
+    ),
+    Ablation(
+        "an address that is not allowed is taken", _E + "gateway.authentication",
+        "    if not key.allows_address(address):\n", "    if False:\n",
+        catcher="tests/unit/test_authentication.py",
+    ),
+    Ablation(
+        "a key without the permission is taken", _E + "gateway.authentication",
+        "    if not key.allows(permission):\n", "    if False:\n",
+        catcher="tests/unit/test_authentication.py",
+    ),
+    Ablation(
+        "an unreadable configuration is taken for none", "ringfence.daemons.gateway",
+        "    except msgspec.MsgspecError as error:\n        raise ValueError(",
+        "    except msgspec.MsgspecError as error:\n        return Config()\n        raise ValueError(",
+        catcher="tests/unit/test_gateway_config.py",
+    ),
+    # ---- the engine: orders
+    Ablation(
+        "no dedupe of clOrdIDs", _K + "orders",
+        "    if cmd.clid != U(0) and find_clid(h, account, cmd.clid) != 0:\n", "    if False:\n",
+    ),
+    Ablation(
+        "anybody's order may be cancelled", _K + "orders",
+        "        if positions(h, orders(h, slot).position).account != account:\n", "        if False:\n",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "self-trade prevention is off", _K + "matching",
+        "        if o.position == index and self_trade_mode(m) != _ALLOW_SELF_TRADE:\n", "        if False:\n",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "reduce-only is ignored when the position changes", _K + "matching",
+        "    trim_side(h, ins, p, ORDER_SELL, max(p.qty, 0), True, _BY_REDUCE_ONLY)\n", "",
+        catcher="tests/properties/test_engine_laws.py",
+    ),
+    Ablation(
+        "a disabled account trades", _K + "orders",
+        "    if m.flags & MARGIN_DISABLED:\n        return refuse(h, cmd, _R_DISABLED, 0)\n    if cmd.type",
+        "    if cmd.type", catcher="tests/unit/test_engine.py",
+    ),
+    # ---- the engine: money
+    Ablation(
+        "fees go nowhere", _K + "clearing", "    ins.fee_pool += taker_fee + maker_fee\n", "",
+    ),
+    Ablation(
+        "the funding residue is dropped", _K + "funding",
+        "            margin_of(h, ins.settle, h.fund_account).wallet += left_over\n", "            pass\n",
+    ),
+    Ablation(
+        "a deficit is covered from nowhere", _K + "liquidation", "    fund.wallet -= amount\n", "",
+    ),
+    Ablation(
+        "the insurance fund may go below zero", _K + "liquidation",
+        "    amount = min(-m.wallet, max(fund.wallet, 0))\n", "    amount = -m.wallet\n",
+    ),
+    Ablation(
+        "a settlement fee goes nowhere", _K + "settlement", "    ins.fee_pool += fee\n", "",
+    ),
+    Ablation(
+        "realised profit is rounded on both sides", _K + "clearing",
+        "    profit = -gain if ins.kind == INVERSE else gain\n",
+        "    profit = -gain if ins.kind == INVERSE else gain\n    profit -= profit % 2\n",
+    ),
+    Ablation(
+        "no margin is asked for", _K + "margin", "    if available(h, m) < need:\n", "    if False:\n",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "margin is rounded down", _K + "arithmetic",
+        "        return udiv(value * ppm + (PPM - 1), PPM)\n", "        return udiv(value * ppm, PPM)\n",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "no risk limit", _K + "margin", "    if worst_exposure(p, buys, sells) > min(limit, POSITION_COST_MAX):\n",
+        "    if False:\n", catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "more may be withdrawn than there is", _K + "settings",
+        "        return refuse(h, cmd, _R_AMOUNT, 0)\n    if withdrawable(h, m) < cmd.qty:\n"
+        "        return refuse(h, cmd, _R_BALANCE, cmd.qty)\n    m.wallet -= cmd.qty\n    flags",
+        "        return refuse(h, cmd, _R_AMOUNT, 0)\n    m.wallet -= cmd.qty\n    flags",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "coins move between families", _K + "settings",
+        "    if account == other or family_of(h, account) != family_of(h, other):\n", "    if account == other:\n",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "a transfer does not arrive", _K + "settings", "    to.wallet += cmd.qty\n", "",
+    ),
+    # ---- the engine: what the rules do to holders
+    Ablation(
+        "a stale mark liquidates", _K + "marking", "    return bool(h.timestamp_ns - ins.marked_ns > STALE_NS)\n",
+        "    return False\n", catcher="tests/scenarios",
+    ),
+    Ablation(
+        "the last one in the queue is deleveraged first", _K + "deleveraging",
+        "    return bool(x.key > y.key or (x.key == y.key and x.position < y.position))\n",
+        "    return bool(x.key < y.key or (x.key == y.key and x.position < y.position))\n",
+        catcher="tests/scenarios",
+    ),
+    Ablation(
+        "the losing side is deleveraged", _K + "deleveraging",
+        "or (p.qty > 0) == (fp.qty > 0):\n", "or (p.qty > 0) != (fp.qty > 0):\n", catcher="tests/scenarios",
+    ),
+    Ablation(
+        "a post-only order takes", _K + "orders",
+        "        if flags & _POST:\n            reason = np.int64(_BY_POST_ONLY)\n",
+        "        if False:\n            reason = np.int64(_BY_POST_ONLY)\n", catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "fill-or-kill fills a part", _K + "orders",
+        "        elif flags & _FOK and not fillable(h, ins, index, sell, px, qty, skips_own(m)):\n"
+        "            reason = np.int64(_BY_FOK)\n        else:\n"
+        "            rest, reason = execute(h, ins, m, p, index, handle,",
+        "        else:\n            rest, reason = execute(h, ins, m, p, index, handle,",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "a stop is triggered twice", _K + "stops", "            t.reference = now\n", "            pass\n",
+        catcher="tests/scenarios",
+    ),
+    Ablation(
+        "no collar", _K + "orders", "    return bool(pick(sell, px < down, px > up))\n", "    return False\n",
+        catcher="tests/unit/test_engine.py",
+    ),
+    Ablation(
+        "a take-over forgets the insurance account's half", _K + "liquidation",
+        "    fill(h, ins, fm, fp, fund_index, 1 - sell, qty, value)\n", "",
+    ),
+    Ablation(
+        "liquidation waits for nothing to be left", _K + "liquidation",
+        "    return found | CROSS if fresh and equity < needed and needed > 0 else found\n",
+        "    return found | CROSS if fresh and equity < 0 and needed > 0 else found\n", catcher="tests/scenarios",
+    ),
+    Ablation(
+        "funding is paid twice as often as it is due", _K + "funding",
+        "    ins.premium_sum_e8 = ins.premium_count = 0\n"
+        "    ins.next_funding_ns = next_funding(ins, h.timestamp_ns)\n",
+        "    ins.premium_sum_e8 = ins.premium_count = 0\n"
+        "    ins.next_funding_ns = h.timestamp_ns + ins.funding_interval_ns // 2\n",
+        catcher="tests/scenarios",
+    ),
+)  # fmt: skip
