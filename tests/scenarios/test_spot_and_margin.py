@@ -10,7 +10,8 @@ COIN = 10**8
 
 
 @pytest.mark.xfail(
-    strict=True, reason="coins locked for a spot sale still carry positions: seed 6 of the world with spot for all"
+    strict=True,
+    reason="coins locked for a spot sale still carry positions: seed 6 of the world with spot for all",
 )
 def test_coins_that_wait_to_be_sold_are_not_lost_in_a_liquidation_and_sold_as_well() -> None:
     """Trader 1 loses all it has with a perpetual; its spot sale is still there and sells it a second time."""
