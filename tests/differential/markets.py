@@ -14,7 +14,7 @@ from ringfence.messages.commands import (
     OrderType,
     VenueParameter,
 )
-from ringfence.testing.play import command
+from ringfence.testing.play import START_NS, command
 from ringfence.testing.workloads import turmoil
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.time import NS_PER_HOUR
@@ -38,6 +38,7 @@ _SETTINGS: dict[InstrumentParameter, list[int]] = {
     _P.INDEX: [0, 8, 10],
     _P.RISK_LIMIT_BASE: [10**7, 10**10],
     _P.LOT_SIZE: [100],
+    _P.EXPIRY_NS: [START_NS + NS_PER_HOUR // 4, START_NS + 9 * NS_PER_HOUR, 2**61, 2**61],
 }
 
 

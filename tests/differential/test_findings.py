@@ -148,6 +148,29 @@ def test_a_parent_beyond_all_accounts_is_refused() -> None:
     assert refusals(opened) == [Reject.INVALID_ACCOUNT]
 
 
+def test_a_mark_before_the_factor_counts_with_it() -> None:
+    """What a lot is worth at the mark was worked out with the mark, and the factor was 0 then."""
+    market = Market()
+    number = len(INSTRUMENTS) + 1
+    settings = {
+        InstrumentParameter.LOT_SIZE: 1, InstrumentParameter.LOT_VALUE_FACTOR: 30,
+        InstrumentParameter.QTY_MAX: 10_000, InstrumentParameter.INITIAL_MARGIN_PPM: 10_000,
+        InstrumentParameter.MAINTENANCE_MARGIN_PPM: 5_000, InstrumentParameter.RISK_LIMIT_BASE: 10**9,
+        InstrumentParameter.RISK_LIMIT_STEP: 10**9, InstrumentParameter.COLLAR_PPM: 50_000,
+    }  # fmt: skip
+    rows = [
+        command(Command.LIST, symbol=number, type=ContractKind.LINEAR),
+        command(Command.CONFIGURE, symbol=number, type=InstrumentParameter.PX_TICKS_MAX, qty=10_000),
+        command(Command.MARK, symbol=number, qty=900_000),
+    ]
+    rows += [
+        command(Command.CONFIGURE, symbol=number, type=key, qty=value) for key, value in settings.items()
+    ]
+    rows.append(command(Command.SET_STATE, symbol=number, qty=InstrumentState.OPEN))
+    market.run(np.concatenate(rows))
+    market.engine.compare_state()
+
+
 @pytest.mark.parametrize(
     "parameter",
     [

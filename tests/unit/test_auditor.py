@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ringfence.assurance.audit import Auditor, Cut, Finding, When, levels_of
+from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.assurance.audit.laws.i03_positions_sum_to_zero import PositionsSumToZero
+from ringfence.exchange.engine.levels import levels_of
 from ringfence.exchange.engine.snapshot import parts
 from ringfence.messages.commands import ALL_ASSETS, HaltScope
 from ringfence.messages.events import Event
@@ -157,6 +158,22 @@ def test_a_finding_goes_beside_its_halt_into_the_journal() -> None:
     assert finding._replace(scope=HaltScope.VENUE).halt_symbol == 0
     assert finding._replace(scope=HaltScope.WITHDRAWALS, symbol=-1).halt_symbol == ALL_ASSETS
     assert "I03 (contract 6) at sequence 17" in str(finding)
+
+
+# ---- rows
+
+
+def test_blocks_that_changed_come_first_and_then_all_the_others_in_turn() -> None:
+    ledger = Ledger()
+    for number in range(5 * 1_024):
+        ledger._put(number, "trade", number, (number, "XBTUSD", "Buy", 1, 1.0))
+    first = ledger.next_places(3)
+    assert first[:3] == [Place("trade", block) for block in (0, 1, 2)]
+    assert Place("trade", 5) in first  # behind the end, where nobody should have written
+    assert [place.block for place in ledger.next_places(3)[:3]] == [3, 4, 1]
+    assert [place.block for place in ledger.next_places(3)[:3]] == [2, 3, 4]
+    ledger._put(9_999, "trade", 7, (7, "XBTUSD", "Sell", 1, 1.0), (7, "XBTUSD", "Buy", 1, 1.0))
+    assert ledger.next_places(2)[0] == Place("trade", 0)
 
 
 # ---- chains

@@ -13,13 +13,15 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ringfence.assurance.shadow import disagreement
+import ringfence.assurance.shadow
+from ringfence.assurance.shadow import Shadow, disagreement
 from ringfence.assurance.shadow.statements import account_statements, statement_of, venue_of
 from ringfence.commitments import Root, leaf_of, load_nonces, nonce_key, root_of
 from ringfence.commitments.root import EventsHash
 from ringfence.daemons.bench import Bench, Finding
+from ringfence.daemons.judge_state import JudgeState
 from ringfence.daemons.judging import JudgeDaemon, main
-from ringfence.daemons.shadow_state import load_shadow, save_shadow
+from ringfence.exchange.journal import GENESIS
 from ringfence.exchange.journal.frame import encode as encode_frame
 from ringfence.messages.batch import Batch
 from ringfence.messages.events import Event
@@ -48,7 +50,10 @@ class ShadowDaemon(JudgeDaemon):
     def __init__(self, directory: Path) -> None:
         """Raises OSError, ValueError."""
         self._nonces = load_nonces(directory)
-        self.shadow, self.head = load_shadow(directory)
+        self._state = JudgeState(directory, "shadow", ringfence.assurance.shadow)
+        self.shadow: Shadow
+        self.head: bytes
+        self.shadow, self.head = self._state.load() or (Shadow(), GENESIS)
         super().__init__(directory, Bench(directory, "shadow"), next_sequence=self.shadow.next_sequence)
         self._hash = EventsHash(int(Event.AMENDED))
         self._moments: dict[int, Moment] = {}
@@ -136,7 +141,7 @@ class ShadowDaemon(JudgeDaemon):
 
     def _save(self) -> None:
         self._next_save = time.monotonic() + _SAVE_SECONDS
-        save_shadow(self.directory, self.shadow, self.head)
+        self._state.save((self.shadow, self.head))
 
     async def run(self, stop: asyncio.Event) -> None:
         await super().run(stop)

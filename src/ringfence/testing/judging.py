@@ -12,7 +12,7 @@ from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Law
 from ringfence.assurance.audit.laws import LAWS
-from ringfence.assurance.audit.rows import TABLES, Place, read_sweep
+from ringfence.assurance.audit.rows import Sweep, read_sweep
 from ringfence.assurance.shadow import Shadow, disagreement
 from ringfence.exchange.engine.snapshot import parts
 from ringfence.exchange.engine.state import State
@@ -137,12 +137,9 @@ def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:
     return []
 
 
-def sweep_of(evidence: Evidence, auditor: Auditor) -> Any:
+def sweep_of(evidence: Evidence, auditor: Auditor) -> Sweep:
     """Read every block of the history database back, those included that nothing should be in."""
     engine = create_engine(f"sqlite:///{evidence.database}")
-    last = dict.fromkeys(TABLES, 0)
-    for place in auditor.ledger.blocks:
-        last[place.table] = max(last[place.table], place.block)
-    sweep = read_sweep(engine, [Place(table, block) for table in TABLES for block in range(last[table] + 2)])
+    sweep = read_sweep(engine, auditor.ledger.next_places(10_000))
     engine.dispose()
     return sweep

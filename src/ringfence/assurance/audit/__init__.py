@@ -20,13 +20,13 @@ Nothing here reads a clock, a socket or a live table. docs/operating/audit.md ha
 
 from ringfence.assurance.audit.auditor import Auditor, Standing
 from ringfence.assurance.audit.chains import ChainError, ChainReader, Tip
-from ringfence.assurance.audit.cuts import LEVELS_SUFFIX, Cut, levels_of
+from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Law, When
 from ringfence.assurance.audit.laws import LAWS
 from ringfence.assurance.audit.rows import Ledger, Place, Sweep, read_sweep
 
 __all__ = [
-    "LAWS", "LEVELS_SUFFIX", "Auditor", "ChainError", "ChainReader", "Cut", "Fault", "Finding", "Law", "Ledger",
-    "Place", "Standing", "Sweep", "Tip", "When", "levels_of", "read_sweep",
+    "LAWS", "Auditor", "ChainError", "ChainReader", "Cut", "Fault", "Finding", "Law", "Ledger",
+    "Place", "Standing", "Sweep", "Tip", "When", "read_sweep",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import struct
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -226,9 +226,21 @@ class Books:
         self._commands: list[Asked] = []
         self._first_sequence = 0
         self._raw = b""
-        self._enter = {int(kind): getattr(self, "_" + kind.name.lower()) for kind in Event}
+        self._enter = self._entries()
 
     # ---- a batch
+
+    def _entries(self) -> dict[int, Callable[[Said], None]]:
+        """Return how each kind of event is entered."""
+        return {int(kind): getattr(self, "_" + kind.name.lower()) for kind in Event}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the methods: books can be kept in a file."""
+        return {name: value for name, value in vars(self).items() if name != "_enter"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._enter = self._entries()
 
     def fold(self, batch: Batch, court: Court = NOBODY_LOOKS) -> list[Finding]:
         """Enter a batch, with the court looking on. Raises BooksError if it does not fit."""

@@ -14,16 +14,10 @@ from numpy.typing import NDArray
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.margins import Recount, recount
 from ringfence.exchange.engine import Engine
-from ringfence.exchange.engine.records import LEVEL, ORDER_UNTRIGGERED
+from ringfence.exchange.engine.levels import SUFFIX, levels_of, read_levels
+from ringfence.exchange.engine.records import ORDER_UNTRIGGERED
 from ringfence.exchange.engine.state import State
-from ringfence.messages.records import record
 from ringfence.units.limits import ASSETS_MAX
-
-LEVELS_SUFFIX = ".levels"
-_LEVEL_ROW = record(
-    ("symbol", "i8"), ("px", "i8"), ("qty", "i8"), ("hidden", "i8"), ("head", "i8"), ("tail", "i8"),
-    ("hidden_head", "i8"), ("hidden_tail", "i8"),
-)  # fmt: skip
 
 
 class Cut:
@@ -44,8 +38,8 @@ class Cut:
     def load(cls, path: Path) -> Self:
         """Return the cut in a file, with the levels beside it. Raises SnapshotError if it is damaged."""
         state = Engine.load(path).state
-        beside = path.with_suffix(LEVELS_SUFFIX)
-        levels = np.fromfile(beside, _LEVEL_ROW) if beside.exists() else None
+        beside = path.with_suffix(SUFFIX)
+        levels = read_levels(beside) if beside.exists() else None
         return cls(state, levels)
 
     # ---- the tables in use
@@ -123,25 +117,3 @@ def _match(positions: Any, books: Books) -> Matched:
     known = np.zeros(len(keys), np.bool_)
     known[slots] = True
     return Matched(rows, slots, np.flatnonzero(~known[1:]) + 1)
-
-
-def levels_of(state: State) -> NDArray[np.void]:
-    """Return the price levels that hold something, or at whose price an order stands."""
-    orders = state.orders[: int(state.header["n_orders"])]
-    parts = [np.zeros(0, _LEVEL_ROW)]
-    for symbol, (levels, words) in sorted(state.ladders.items()):
-        own = orders[(orders["symbol"] == symbol) & (orders["leaves"] > 0)]
-        own = own[own["flags"] & ORDER_UNTRIGGERED == 0]
-        ticks = len(levels)
-        lowest = words["bits"][: ticks >> 6] | words["bits"][len(words) // 2 :][: ticks >> 6]
-        filled = np.flatnonzero(lowest)
-        bits = np.unpackbits(lowest[filled].view(np.uint8), bitorder="little").reshape(-1, 64)
-        word, bit = np.nonzero(bits)
-        marked = filled[word] * 64 + bit
-        prices = np.union1d(own["px"].astype(np.int64), marked)
-        rows = np.zeros(len(prices), _LEVEL_ROW)
-        rows["symbol"], rows["px"] = symbol, prices
-        for name in LEVEL.names or ():
-            rows[name] = levels[name][prices]
-        parts.append(rows)
-    return np.concatenate(parts)

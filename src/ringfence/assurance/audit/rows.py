@@ -22,8 +22,10 @@ from ringfence.messages.batch import SPECIFICATION, decode_slots
 from ringfence.messages.events import Event, EventFlag
 
 BLOCK = 1_024
-_DETAILED = 256
+_DETAILED = 16
 """Blocks of which whole rows are kept, to say which one it is."""
+_ENDS = 64
+"""The last blocks of all tables are among so many that were begun last."""
 Row = tuple[Any, ...]
 
 
@@ -58,10 +60,17 @@ class Ledger:
         self.balances: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.balance_changed: dict[tuple[str, int], int] = {}
         self.lines = 0
+        self._places: list[Place] = []
+        """All blocks, in the order in which they were begun, and how far the round through them is."""
+        self._round = 0
+        self._changed: dict[Place, None] = {}
+        """Blocks that nobody has looked at since they changed, oldest change first."""
         self._specifications: dict[int, Instrument] = {}
         self._order_rows: dict[int, Row] = {}
         """By handle: the row of an open order."""
-        self._makers: dict[Event, Callable[[Books, Said], None]] = {
+
+    def _makers(self) -> dict[Event, Callable[[Books, Said], None]]:
+        return {
             Event.LISTED: self._listed, Event.TRADE: self._trade, Event.REALISED: self._realised,
             Event.DEPOSITED: self._flow, Event.WITHDRAWN: self._flow, Event.TRANSFERRED: self._transferred,
             Event.COVERED: self._covered, Event.FUNDED: self._funded, Event.SETTLED: self._settled,
@@ -79,7 +88,7 @@ class Ledger:
 
             return look
 
-        return {kind: taking_note(make) for kind, make in self._makers.items()}
+        return {kind: taking_note(make) for kind, make in self._makers().items()}
 
     # ---- rows
 
@@ -88,12 +97,31 @@ class Ledger:
         block = self.blocks.get(place)
         if block is None:
             block = self.blocks[place] = Block()
+            self._places.append(place)
             self._shorten(place)
+        self._changed.pop(place, None)
+        self._changed[place] = None
         block.total += hash_of(row) - (hash_of(old) if old else 0)
         block.count += old is None
         block.changed = number
         if block.rows is not None:
             block.rows[key] = row
+
+    def next_places(self, most: int) -> list[Place]:
+        """Return the blocks to read back next: what has changed, then a part of the others, round and round.
+
+        And behind the end of each table, where nothing should be.
+        """
+        chosen = dict.fromkeys(list(self._changed)[:most])
+        for place in chosen:
+            del self._changed[place]
+        for _ in range(min(most - len(chosen), len(self._places))):
+            self._round = (self._round + 1) % len(self._places)
+            chosen[self._places[self._round]] = None
+        ends = dict.fromkeys(TABLES, 0)
+        for place in self._places[-_ENDS:]:
+            ends[place.table] = max(ends[place.table], place.block + 1)
+        return [*chosen, *(Place(table, block) for table, block in ends.items())]
 
     def _shorten(self, place: Place) -> None:
         ancient = self.blocks.get(place._replace(block=place.block - _DETAILED))
@@ -233,14 +261,17 @@ class Sweep(NamedTuple):
     """How many lines the ledger says that it has."""
 
 
-def read_sweep(engine: Engine, places: Sequence[Place]) -> Sweep:
-    """Read blocks of rows, all of one moment of the database."""
+def read_sweep(engine: Engine, places: Sequence[Place], *, with_sums: bool = True) -> Sweep:
+    """Read blocks of rows, all of one moment of the database.
+
+    `with_sums` adds up the whole ledger: a pass over all of its lines.
+    """
     with engine.connect() as connection, connection.begin():
         progress = connection.execute(select(PROGRESS)).mappings().one()
         rows = {place: _read(connection, place) for place in places}
         balances = {(row[0], row[1]): row[2] for row in connection.execute(select(BALANCE))}
         summed = select(LEDGER.c.asset, func.sum(LEDGER.c.amount)).group_by(LEDGER.c.asset)
-        sums = [(int(asset), int(total)) for asset, total in connection.execute(summed)]
+        sums = [(int(a), int(total)) for a, total in connection.execute(summed)] if with_sums else []
     return Sweep(progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"])
 
 

@@ -18,6 +18,7 @@
 | settlement            | the end of a contract                                    |
 | halting               | what stands still when something was wrong, and goes on  |
 | upkeep                | what is due, and what commands left over                 |
+| levels                | the price levels as they are, for judges                 |
 | state, snapshot       | the tables, and their file                               |
 | records, views, tables| layouts; how the kernel sees memory; lookups             |
 | native, compiler      | machine code kept between runs; from Python to it        |

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.exchange.engine.arithmetic import INVERSE, udiv
+from ringfence.exchange.engine.arithmetic import INVERSE, lot_value_at_mark, udiv
 from ringfence.exchange.engine.margin import relock
 from ringfence.exchange.engine.records import FEE_EXEMPT, MARGIN_DISABLED, MARGIN_FEE_TIER_SHIFT
 from ringfence.exchange.engine.tables import (
@@ -202,6 +202,10 @@ def configure(h: Record, cmd: Record) -> bool:
         configure_market(h, ins, parameter, value)
     if parameter == _INITIAL or parameter == _MAINTENANCE or parameter == _TAKER:
         relock_all(h, ins)
+    elif (parameter == _FACTOR or parameter == _PX_MAX) and ins.mark != 0:
+        # A mark may be there before the contract is complete.
+        ins.mark_lot_value = lot_value_at_mark(ins, ins.mark)
+        set_collars(h, ins)
     emit(h, _SET, 0, U(0), 0, cmd.symbol, value, parameter, 0)
     return True
 
@@ -350,7 +354,7 @@ def needs_ladder(h: Record, cmd: Record) -> bool:
         return False
     ins = instruments(h, cmd.symbol)
     # Before it opens for the first time its highest price may still change.
-    return bool(ins.p_levels == 0 and limits_broken(h, ins) == 0)
+    return bool(ins.p_levels == 0 and h.halted != _HALTED and limits_broken(h, ins) == 0)
 
 
 @compiled

@@ -2,20 +2,32 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from ringfence.exchange.journal.errors import JournalCorruptError
 from ringfence.exchange.journal.frame import HEADER_BYTES, Damage, Frame, decode, frame_bytes
 from ringfence.exchange.journal.reader import SUFFIX
 
 
+class JournalPlace(NamedTuple):
+    """Between two frames."""
+
+    segment: int = 0
+    offset: int = 0
+    next_sequence: int = 0
+
+
 class JournalTail:
     """Reads on from where it is; `read` returns the next frame, None if there is none yet."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, place: JournalPlace) -> None:
         self._directory = directory
-        self._number = self._offset = 0
+        self._number, self._offset, self.next_sequence = place
         self._descriptor = -1
-        self.next_sequence = 0
+
+    @property
+    def place(self) -> JournalPlace:
+        return JournalPlace(self._number, self._offset, self.next_sequence)
 
     def read(self) -> Frame | None:
         """Raises JournalCorruptError if what stands there is no frame and something whole comes after it."""

@@ -9,6 +9,7 @@ their sequence numbers.
     roots/begun                sequence u8 of the root that is being made: written before the next batch is published,
                                so that a judge who is as far keeps what it has of that moment
     cuts/SEQUENCE.snapshot     the whole state, as in a snapshot, unsynced: what the auditor looks at
+    cuts/SEQUENCE.levels       the price levels beside it
     cuts/SEQUENCE.statements   the statements under that root, from which proofs of inclusion are made
 """
 
@@ -21,6 +22,7 @@ from ringfence.commitments import CommitmentKeys, Root, RootChain, leaf_of, nonc
 from ringfence.commitments.root import EventsHash
 from ringfence.commitments.statements_file import write_statements
 from ringfence.exchange.engine import Engine
+from ringfence.exchange.engine.levels import SUFFIX, levels_of
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.sequencer.statements import account_statements, venue_of
@@ -107,6 +109,7 @@ class Committer:
             aside = folder / f"{name}.writing"
             with open(aside, "wb") as file:
                 file.writelines(engine.snapshot())
+            levels_of(engine.state).tofile(folder / f"{name}{SUFFIX}")
             aside.rename(folder / f"{name}.snapshot")
         os.write(writing, root_of(leaves) + hashlib.blake2b(venue, digest_size=_HASH_BYTES).digest())
 
@@ -134,8 +137,8 @@ class Committer:
         return self._chain.append(root)
 
     def _remove_old_cuts(self) -> None:
-        for suffix in ("snapshot", "statements"):
-            for old in sorted((self._directory / "cuts").glob(f"*.{suffix}"))[:-_KEEP_CUTS]:
+        for suffix in (".snapshot", ".statements", SUFFIX):
+            for old in sorted((self._directory / "cuts").glob(f"*{suffix}"))[:-_KEEP_CUTS]:
                 old.unlink(missing_ok=True)
 
     def close(self) -> None:

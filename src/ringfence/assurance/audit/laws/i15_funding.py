@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ringfence.assurance.audit.arithmetic import next_rate_e8, payment, premium_e8
 from ringfence.assurance.audit.books import Books, Look, Said
 from ringfence.assurance.audit.contract import Contract
@@ -121,7 +123,7 @@ class FundingAtTheStamp(Law):
             )
         if of.mark and of.funding_rate_e8:
             holders, total = self._paid.get(event.symbol, (set(), 0))
-            held = {a for a, s in _holders(books, event.symbol) if books.qty[s]}
+            held = _holders(books, event.symbol)
             if holders != held:
                 yield self._say(event, "who was paid", sorted(held), sorted(holders))
             if total + self._residue.get(event.symbol, 0):
@@ -142,8 +144,8 @@ class FundingAtTheStamp(Law):
         return self.broken(event.sequence, what, expected, found, symbol=event.symbol)
 
 
-def _holders(books: Books, symbol: int) -> list[tuple[int, int]]:
-    """Return (account, row) of everybody who has a position in a contract."""
-    return [
-        (books.account_of[slot], slot) for slot in range(1, len(books.qty)) if books.symbol_of[slot] == symbol
-    ]
+def _holders(books: Books, symbol: int) -> set[int]:
+    """Return the accounts that have a position in a contract."""
+    symbols, qty = np.array(books.symbol_of, np.int64), np.array(books.qty, np.int64)
+    accounts = np.array(books.account_of, np.int64)
+    return set(accounts[(symbols == symbol) & (qty != 0)].tolist())

@@ -1,5 +1,6 @@
 """I27: an index follows from what its constituents said, and a mark from the index."""
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,10 +13,13 @@ from ringfence.assurance.audit.finding import Finding
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.messages.batch import CONSTITUENTS, decode_slots
 from ringfence.messages.commands import Command, HaltScope, IndexStatus
-from ringfence.messages.constituents import Verdict, decode_constituents
+from ringfence.messages.constituents import Reference, Verdict, decode_constituents
 from ringfence.messages.events import Event
 
 _FUNDING = (int(Command.TICK),)
+_WINDOW_NS = 30 * 60 * 10**9
+"""What an average over time looks back on."""
+_AVERAGED_NS = _WINDOW_NS + 10 * 10**9
 _FIRST_PRICE = 8
 """Where the price of the first constituent stands: after tag, length, hold, reference, verdict and weight."""
 
@@ -57,6 +61,10 @@ class IndexAndMarks(Law):
         Fault("a lot that is not valued at the mark", _mark_in_memory),
     )
 
+    def __init__(self) -> None:
+        self._published: dict[int, deque[tuple[int, int]]] = {}
+        """By index: (instant, price) of the last half hour."""
+
     def at(self) -> Mapping[Event, Look]:
         return {Event.MARKED: self.marked, Event.INDEXED: self.indexed}
 
@@ -70,6 +78,23 @@ class IndexAndMarks(Law):
         raw = decode_slots(books.data, books.place).get(CONSTITUENTS)
         if raw is not None:
             yield from self._constituents(books, event, raw)
+        history = self._published.setdefault(event.symbol, deque())
+        history.append((books.timestamp_ns, event.amount))
+        while history[0][0] < books.timestamp_ns - _AVERAGED_NS:
+            history.popleft()
+
+    def _averaged(self, books: Books, event: Said, price: int) -> Findings:
+        """The average of another index over time: the instants are the price feed's, so the range is known, no more.
+
+        An auditor that has not seen the whole window knows nothing.
+        """
+        histories = [one for one in self._published.values() if one and one[-1][1] == price]
+        if not histories:
+            yield self._say(event, "the index that is averaged", "a price of another index", price)
+            return
+        (oldest, _), prices = histories[0][0], [one for _, one in histories[0]]
+        if books.timestamp_ns - oldest > _WINDOW_NS and not min(prices) <= event.amount <= max(prices):
+            yield self._say(event, "an average over time", f"{min(prices)} to {max(prices)}", event.amount)
 
     def _constituents(self, books: Books, event: Said, raw: bytes) -> Findings:
         """A live price is the weighted average of those that count; a frozen one is the last.
@@ -84,6 +109,8 @@ class IndexAndMarks(Law):
             last = books.contracts[event.symbol].index_px
             if last and event.amount != last:
                 yield self._say(event, "the price of a frozen index", f"the last, {last}", event.amount)
+        elif counted and counted[0].reference == Reference.INDEX:
+            yield from self._averaged(books, event, counted[0].price)
         elif hold or not weight:
             yield self._say(event, "a live index", "constituents that count", f"hold {hold}, weight {weight}")
         elif any(one.verdict == Verdict.LIMITED for one in counted):
