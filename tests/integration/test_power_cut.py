@@ -92,7 +92,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def test_a_power_cut_loses_nothing_that_was_acknowledged(machine: Machine) -> None:
     dice = random.Random(2026)
     sequence = survived = 0
-    for _ in range(CUTS):
+    for number in range(CUTS):
+        if number and number % 50 == 0:
+            print(f"{number} power cuts so far", flush=True)
         below = machine.live(dice.uniform(0.0, 0.12))
         there = check(machine.mount / "x", below)
         assert there >= below >= sequence

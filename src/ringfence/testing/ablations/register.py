@@ -162,6 +162,7 @@ ABLATIONS = (
     Ablation(
         "a feed is believed up to its last file", _E + "feed.writer",
         "if segment.first_sequence_of(name) <= durable_below][-1]", "][-1]",
+        seeds=400,
     ),
     Ablation(
         "a feed that is written again is not synced", _E + "feed.writer",
