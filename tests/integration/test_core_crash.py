@@ -194,7 +194,9 @@ async def test_kill_9_at_random_moments_loses_nothing_and_does_nothing_twice(tmp
     process.start()
     await found(process, CoreClient(process.directory / "core.sock", lambda _: None))
     while_starting = 0
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        if number and number % 50 == 0:
+            print(f"{number} kills so far", flush=True)
         if dice.random() < 0.2:
             process.end(signal.SIGKILL)
             process.start()

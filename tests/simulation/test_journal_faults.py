@@ -265,6 +265,27 @@ def test_each_missing_segment_is_missed() -> None:
         assert contents(disk) == before
 
 
+def test_an_early_segment_that_is_missing_is_missed_though_a_start_does_not_read_it() -> None:
+    disk, sequence = written(batches=24)
+    names = disk.names(".journal")
+    assert len(names) >= 6
+    disk.remove(names[2])
+    with pytest.raises(JournalGapError, match="segment 2 is missing"):
+        Journal(disk, acknowledged=sequence)
+
+
+def test_rot_before_the_last_segment_is_rot_whoever_was_told_of_it() -> None:
+    """Nobody begins a segment before the frame in front of it is durable."""
+    disk, _ = written()
+    before_last = disk.names(".journal")[-2]
+    *_, (_, begin, end) = [place for place in places(disk) if place[0] == before_last]
+    disk.rot(before_last, end - 1)
+    for acknowledged in (0, 1):
+        with pytest.raises(JournalCorruptError) as caught:
+            Journal(disk, acknowledged=acknowledged)
+        assert (caught.value.segment, caught.value.offset) == (before_last, begin)
+
+
 def test_swapped_segments_are_noticed() -> None:
     disk, sequence = written()
     first, second = disk.names(".journal")[:2]

@@ -14,7 +14,7 @@ from itertools import islice
 from ringfence.testing.world.options import Options, draw
 from ringfence.testing.world.world import World
 
-_CHUNK = 20
+_CHUNK = 5
 _M_MMAP_THRESHOLD = -3
 
 
