@@ -60,9 +60,6 @@ class Ledger:
         self.balances: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.balance_changed: dict[tuple[str, int], int] = {}
         self.lines = 0
-        self._places: list[Place] = []
-        """All blocks, in the order in which they were begun, and how far the round through them is."""
-        self._round = 0
         self._changed: dict[Place, None] = {}
         """Blocks that nobody has looked at since they changed, oldest change first."""
         self._specifications: dict[int, Instrument] = {}
@@ -97,7 +94,6 @@ class Ledger:
         block = self.blocks.get(place)
         if block is None:
             block = self.blocks[place] = Block()
-            self._places.append(place)
             self._shorten(place)
         self._changed.pop(place, None)
         self._changed[place] = None
@@ -107,21 +103,25 @@ class Ledger:
         if block.rows is not None:
             block.rows[key] = row
 
-    def next_places(self, most: int) -> list[Place]:
-        """Return the blocks to read back next: what has changed, then a part of the others, round and round.
+    def next_places(self, most: int, *, draw: Callable[[Sequence[Place], int], list[Place]]) -> list[Place]:
+        """Return the blocks to read back next: what has changed, then others, and what is behind the ends.
 
-        And behind the end of each table, where nothing should be.
+        `draw` chooses so many of the others, e.g. random.SystemRandom().sample: which blocks are looked at is
+        nobody's business beforehand. Behind the end of each table nothing should be.
         """
-        chosen = dict.fromkeys(list(self._changed)[:most])
-        for place in chosen:
-            del self._changed[place]
-        for _ in range(min(most - len(chosen), len(self._places))):
-            self._round = (self._round + 1) % len(self._places)
-            chosen[self._places[self._round]] = None
+        chosen = list(self._changed)[:most]
+        others = [place for place in self.blocks if place not in self._changed]
+        chosen += draw(others, min(most - len(chosen), len(others)))
         ends = dict.fromkeys(TABLES, 0)
-        for place in self._places[-_ENDS:]:
+        for place in list(self.blocks)[-_ENDS:]:
             ends[place.table] = max(ends[place.table], place.block + 1)
         return [*chosen, *(Place(table, block) for table, block in ends.items())]
+
+    def looked_at(self, places: Iterable[Place], *, next_event: int) -> None:
+        """Take note of blocks that were compared as they were before an event."""
+        for place in places:
+            if place in self._changed and self.blocks[place].changed < next_event:
+                del self._changed[place]
 
     def _shorten(self, place: Place) -> None:
         ancient = self.blocks.get(place._replace(block=place.block - _DETAILED))
