@@ -158,9 +158,8 @@ def _show(found: dict[str, Any]) -> None:
             f"{one['judge']}: {one['green']} checks green, {verdict}, {one['lagMs']} ms behind, {one['timestamp']}"
         )
         for finding in one["findings"]:
-            say(
-                f"  [red]{finding['law']}[/] {finding['what']}: expected {finding['expected']}, found {finding['found']}"
-            )
+            values = f"expected {finding['expected']}, found {finding['found']}"
+            say(f"  [red]{finding['law']}[/] {finding['what']}: {values}")
     trade = found["last_trade"]
     if trade:
         say(
