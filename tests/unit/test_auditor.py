@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine
 
-from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When
+from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When, read_sweep
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.assurance.audit.laws.i03_positions_sum_to_zero import PositionsSumToZero
 from ringfence.exchange.engine.levels import levels_of
@@ -181,6 +182,33 @@ def test_blocks_that_changed_come_first_and_then_some_of_the_others() -> None:
     ledger._put(9_999, "trade", 7, (7, "XBTUSD", "Sell", 1, 1.0), (7, "XBTUSD", "Buy", 1, 1.0))
     ledger.looked_at([Place("trade", 0)], next_event=9_999)  # the sweep was of a moment before
     assert chosen(2) == [0, 1]
+
+
+def test_an_edited_amount_is_found_though_no_row_of_its_block_is_read(stretch: Stretch) -> None:
+    """The database adds up what it has, block by block, and the auditor knows what it comes to."""
+    auditor, evidence = Auditor(), stretch.evidence()
+    follow(auditor, stretch)
+    history = create_engine(f"sqlite:///{evidence.database}")
+    assert auditor.on_rows(read_sweep(history, [])) == []
+    for table, column, law in (
+        ("ledger", "amount", "I05"), ("execution", '"execComm"', "I22"), ("trade", "size", "I22"),
+        ("order", '"cumQty"', "I22"),
+    ):  # fmt: skip
+        only = (
+            " where \"execType\" = 'Trade'"
+            if table == "execution"
+            else " where size > 0"
+            if table == "trade"
+            else ""
+        )
+        with history.begin() as connection:
+            key = connection.exec_driver_sql(f'select max(key) from "{table}"{only}').scalar_one()
+            connection.exec_driver_sql(f'update "{table}" set {column} = {column} + 1 where key = {key}')
+        assert law in {finding.law for finding in auditor.on_rows(read_sweep(history, []))}
+        with history.begin() as connection:
+            connection.exec_driver_sql(f'update "{table}" set {column} = {column} - 1 where key = {key}')
+        assert auditor.on_rows(read_sweep(history, [])) == []
+    history.dispose()
 
 
 # ---- chains
