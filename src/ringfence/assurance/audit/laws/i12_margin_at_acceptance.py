@@ -7,7 +7,7 @@ from ringfence.assurance.audit.books import UNTRIGGERED, Books, Look, Said
 from ringfence.assurance.audit.evidence import Evidence
 from ringfence.assurance.audit.law import Fault, Findings, Law, When
 from ringfence.messages.commands import Command, HaltScope
-from ringfence.messages.events import Event
+from ringfence.messages.events import CancelReason, Event
 
 _ASKED = (int(Command.PLACE), int(Command.AMEND))
 
@@ -33,7 +33,10 @@ class MarginAtAcceptance(Law):
         """What the position locked before the command, and what its sells were."""
 
     def at(self) -> Mapping[Event, Look]:
-        return {Event.ACCEPTED: self.entered, Event.AMENDED: self.entered, Event.TRADE: self.traded}
+        return {
+            Event.ACCEPTED: self.entered, Event.AMENDED: self.entered, Event.TRADE: self.traded,
+            Event.CANCELED: self.canceled,
+        }  # fmt: skip
 
     def entered(self, books: Books, event: Said) -> Findings:
         asked = books.asked.kind in _ASKED and books.asked.account == event.account
@@ -45,6 +48,15 @@ class MarginAtAcceptance(Law):
 
     def traded(self, books: Books, event: Said) -> Findings:
         self._was_traded = True
+        return ()
+
+    def canceled(self, books: Books, event: Said) -> Findings:
+        """An order that met others of its own account was checked at their price, and rests at its own.
+
+        That may lock a little more than there is: the engine's to say, see docs/operating/audit.md.
+        """
+        if event.flags == CancelReason.SELF_TRADE:
+            self._was_traded = True
         return ()
 
     def end(self, books: Books) -> Findings:
