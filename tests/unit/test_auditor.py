@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine
 
-from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When
+from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When, read_sweep
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.assurance.audit.laws.i03_positions_sum_to_zero import PositionsSumToZero
 from ringfence.exchange.engine.levels import levels_of
@@ -20,6 +21,7 @@ from ringfence.testing.conformance import check_chain_reader
 from ringfence.testing.stretch import Stretch
 
 SECOND_NS = 10**9
+TABLES = ("ledger", "execution", "trade", "order")
 
 
 @pytest.fixture(scope="module")
@@ -163,17 +165,50 @@ def test_a_finding_goes_beside_its_halt_into_the_journal() -> None:
 # ---- rows
 
 
-def test_blocks_that_changed_come_first_and_then_all_the_others_in_turn() -> None:
+def test_blocks_that_changed_come_first_and_then_some_of_the_others() -> None:
     ledger = Ledger()
+
+    def chosen(most: int) -> list[int]:
+        places = ledger.next_places(most, draw=lambda places, count: list(places[:count]))
+        assert places[-4:] == [Place(t, 5 if t == "trade" else 0) for t in TABLES]  # behind the ends
+        return [place.block for place in places[:-4]]
+
     for number in range(5 * 1_024):
         ledger._put(number, "trade", number, (number, "XBTUSD", "Buy", 1, 1.0))
-    first = ledger.next_places(3)
-    assert first[:3] == [Place("trade", block) for block in (0, 1, 2)]
-    assert Place("trade", 5) in first  # behind the end, where nobody should have written
-    assert [place.block for place in ledger.next_places(3)[:3]] == [3, 4, 1]
-    assert [place.block for place in ledger.next_places(3)[:3]] == [2, 3, 4]
+    assert chosen(3) == chosen(3) == [0, 1, 2]
+    ledger.looked_at([Place("trade", block) for block in (0, 1, 2)], next_event=10**6)
+    assert chosen(3) == [3, 4, 0]
+    ledger.looked_at([Place("trade", block) for block in (3, 4)], next_event=10**6)
     ledger._put(9_999, "trade", 7, (7, "XBTUSD", "Sell", 1, 1.0), (7, "XBTUSD", "Buy", 1, 1.0))
-    assert ledger.next_places(2)[0] == Place("trade", 0)
+    ledger.looked_at([Place("trade", 0)], next_event=9_999)  # the sweep was of a moment before
+    assert chosen(2) == [0, 1]
+
+
+def test_an_edited_amount_is_found_though_no_row_of_its_block_is_read(stretch: Stretch) -> None:
+    """The database adds up what it has, block by block, and the auditor knows what it comes to."""
+    auditor, evidence = Auditor(), stretch.evidence()
+    follow(auditor, stretch)
+    history = create_engine(f"sqlite:///{evidence.database}")
+    assert auditor.on_rows(read_sweep(history, [])) == []
+    for table, column, law in (
+        ("ledger", "amount", "I05"), ("execution", '"execComm"', "I22"), ("trade", "size", "I22"),
+        ("order", '"cumQty"', "I22"),
+    ):  # fmt: skip
+        only = (
+            " where \"execType\" = 'Trade'"
+            if table == "execution"
+            else " where size > 0"
+            if table == "trade"
+            else ""
+        )
+        with history.begin() as connection:
+            key = connection.exec_driver_sql(f'select max(key) from "{table}"{only}').scalar_one()
+            connection.exec_driver_sql(f'update "{table}" set {column} = {column} + 1 where key = {key}')
+        assert law in {finding.law for finding in auditor.on_rows(read_sweep(history, []))}
+        with history.begin() as connection:
+            connection.exec_driver_sql(f'update "{table}" set {column} = {column} - 1 where key = {key}')
+        assert auditor.on_rows(read_sweep(history, [])) == []
+    history.dispose()
 
 
 # ---- chains

@@ -18,7 +18,7 @@ import ringfence.assurance.audit
 from ringfence.assurance.audit.auditor import Auditor
 from ringfence.assurance.audit.finding import Finding as Broken
 from ringfence.assurance.audit.law import When
-from ringfence.assurance.audit.rows import TABLES, Place, Sweep, read_sweep
+from ringfence.assurance.audit.rows import Sweep, read_sweep
 from ringfence.commitments import Root
 from ringfence.daemons.bench import Bench, Finding
 from ringfence.daemons.halts import Target
@@ -30,7 +30,8 @@ from ringfence.messages.batch import Batch
 
 _SWEEP_SECONDS = _SAVE_SECONDS = 60.0
 _FIRST_SWEEP_SECONDS = 10.0
-_NEWEST_BLOCKS, _OTHER_BLOCKS = 2, 6
+_BLOCKS = 32
+"""Of 1,024 events each: what one sweep reads back."""
 _FRAMES_PER_SLICE = 500
 
 
@@ -121,7 +122,7 @@ class AuditorDaemon(JudgeDaemon):
         if self._sweep is None:
             if time.monotonic() < self._next_sweep or not (self.directory / "history.sqlite").exists():
                 return
-            places = self._places()
+            places = self._auditor.ledger.next_places(_BLOCKS, draw=self._random.sample)
             self._sweep = asyncio.get_running_loop().run_in_executor(None, read_sweep, self._history, places)
             return
         if not self._sweep.done():
@@ -132,16 +133,6 @@ class AuditorDaemon(JudgeDaemon):
             self._take(self._auditor.on_rows(sweep.result()))
         except sqlalchemy.exc.SQLAlchemyError:
             return  # the database is being made, or is gone: the law grows stale, which counts as red
-
-    def _places(self) -> list[Place]:
-        """Return the newest blocks of every table, and some others by lot."""
-        places: list[Place] = []
-        for table in TABLES:
-            blocks = sorted(place.block for place in self._auditor.ledger.blocks if place.table == table)
-            others = blocks[:-_NEWEST_BLOCKS]
-            chosen = self._random.sample(others, min(_OTHER_BLOCKS, len(others))) + blocks[-_NEWEST_BLOCKS:]
-            places += [Place(table, block) for block in chosen]
-        return places
 
     def _take(self, found: list[Broken]) -> None:
         for one in found:

@@ -140,6 +140,8 @@ def _read_journal(evidence: Evidence, auditor: Auditor) -> list[Finding]:
 def sweep_of(evidence: Evidence, auditor: Auditor) -> Sweep:
     """Read every block of the history database back, those included that nothing should be in."""
     engine = create_engine(f"sqlite:///{evidence.database}")
-    sweep = read_sweep(engine, auditor.ledger.next_places(10_000))
+    sweep = read_sweep(
+        engine, auditor.ledger.next_places(10_000, draw=lambda places, count: list(places[:count]))
+    )
     engine.dispose()
     return sweep

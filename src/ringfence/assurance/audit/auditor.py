@@ -159,6 +159,7 @@ class Auditor:
         if self.is_lost or sweep.next_event > self.books.next_event:
             return []
         found = [finding for law in self.laws for finding in law.sweep(sweep, self.ledger, self.books)]
+        self.ledger.looked_at(sweep.rows, next_event=sweep.next_event)
         return self._looked(When.SWEEP, sweep.next_sequence, found)
 
     def on_chain(self, reader: ChainReader, now_ns: int) -> list[Finding]:

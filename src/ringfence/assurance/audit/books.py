@@ -636,6 +636,8 @@ class Books:
             for of in self.contracts.values():
                 if event.px == HaltScope.VENUE or of.number == event.symbol:
                     self._take_up(of)
+            if event.px == HaltScope.VENUE:
+                self.skip_funding = 0
 
     def _take_up(self, of: Contract) -> None:
         opens = of.listed == InstrumentState.OPEN and not self.halted and not of.halted

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Select, Table, func, literal, select
 
 from ringfence.assurance.audit.arithmetic import lot_value
 from ringfence.assurance.audit.books import SELL, Books, Said
@@ -39,17 +39,32 @@ class Place(NamedTuple):
 class Block:
     """What should be in one block of one table."""
 
-    __slots__ = ("changed", "count", "rows", "total")
+    __slots__ = ("changed", "count", "figures", "rows", "total")
 
     def __init__(self) -> None:
-        self.total = self.count = self.changed = 0
-        """`changed`: the number of the last event that touched it."""
+        self.total = self.count = self.changed = self.figures = 0
+        """Sum of the hashes of its rows, how many they are, the number of the last event that touched it, and
+        what its integers come to by the sum that a database can make as well."""
         self.rows: dict[int, Row] | None = {}
         """By key; None once it is too old."""
 
 
 def hash_of(row: Row) -> int:
     return int.from_bytes(blake2b(repr(row).encode(), digest_size=8).digest(), "little")
+
+
+_PRIME, _PLACES = 1_000_000_007, 997
+
+
+def figures_of(table: str, row: Row) -> int:
+    """Return what the integers of a row come to. Twin: `_figures_in_sql`; both take remainders towards zero."""
+    key: int = row[0]
+    sum_of: int = sum(_remainder(row[at]) * weight for weight, at in enumerate(_INTEGERS[table], 2))
+    return _remainder(sum_of) * (key % _PLACES + 1)
+
+
+def _remainder(value: int) -> int:
+    return value % _PRIME if value >= 0 else -(-value % _PRIME)
 
 
 class Ledger:
@@ -60,9 +75,6 @@ class Ledger:
         self.balances: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.balance_changed: dict[tuple[str, int], int] = {}
         self.lines = 0
-        self._places: list[Place] = []
-        """All blocks, in the order in which they were begun, and how far the round through them is."""
-        self._round = 0
         self._changed: dict[Place, None] = {}
         """Blocks that nobody has looked at since they changed, oldest change first."""
         self._specifications: dict[int, Instrument] = {}
@@ -93,35 +105,39 @@ class Ledger:
     # ---- rows
 
     def _put(self, number: int, table: str, key: int, row: Row, old: Row | None = None) -> None:
-        place = Place(table, key // (2 * BLOCK if table == "execution" else BLOCK))
+        place = Place(table, key // _size(table))
         block = self.blocks.get(place)
         if block is None:
             block = self.blocks[place] = Block()
-            self._places.append(place)
             self._shorten(place)
         self._changed.pop(place, None)
         self._changed[place] = None
         block.total += hash_of(row) - (hash_of(old) if old else 0)
+        block.figures += figures_of(table, row) - (figures_of(table, old) if old else 0)
         block.count += old is None
         block.changed = number
         if block.rows is not None:
             block.rows[key] = row
 
-    def next_places(self, most: int) -> list[Place]:
-        """Return the blocks to read back next: what has changed, then a part of the others, round and round.
+    def next_places(self, most: int, *, draw: Callable[[Sequence[Place], int], list[Place]]) -> list[Place]:
+        """Return the blocks to read back next: what has changed, then others, and what is behind the ends.
 
-        And behind the end of each table, where nothing should be.
+        `draw` chooses so many of the others, e.g. random.SystemRandom().sample: which blocks are looked at is
+        nobody's business beforehand. Behind the end of each table nothing should be.
         """
-        chosen = dict.fromkeys(list(self._changed)[:most])
-        for place in chosen:
-            del self._changed[place]
-        for _ in range(min(most - len(chosen), len(self._places))):
-            self._round = (self._round + 1) % len(self._places)
-            chosen[self._places[self._round]] = None
+        chosen = list(self._changed)[:most]
+        others = [place for place in self.blocks if place not in self._changed]
+        chosen += draw(others, min(most - len(chosen), len(others)))
         ends = dict.fromkeys(TABLES, 0)
-        for place in self._places[-_ENDS:]:
+        for place in list(self.blocks)[-_ENDS:]:
             ends[place.table] = max(ends[place.table], place.block + 1)
         return [*chosen, *(Place(table, block) for table, block in ends.items())]
+
+    def looked_at(self, places: Iterable[Place], *, next_event: int) -> None:
+        """Take note of blocks that were compared as they were before an event."""
+        for place in places:
+            if place in self._changed and self.blocks[place].changed < next_event:
+                del self._changed[place]
 
     def _shorten(self, place: Place) -> None:
         ancient = self.blocks.get(place._replace(block=place.block - _DETAILED))
@@ -257,22 +273,24 @@ class Sweep(NamedTuple):
     balances: dict[tuple[str, int], int]
     sums: list[tuple[int, int]]
     """(asset, sum of all lines) of the ledger."""
-    lines: int
-    """How many lines the ledger says that it has."""
+    figures: dict[Place, tuple[int, int]]
+    """Of every block there is: how many rows, and what their integers come to."""
 
 
-def read_sweep(engine: Engine, places: Sequence[Place], *, with_sums: bool = True) -> Sweep:
-    """Read blocks of rows, all of one moment of the database.
-
-    `with_sums` adds up the whole ledger: a pass over all of its lines.
-    """
+def read_sweep(engine: Engine, places: Sequence[Place]) -> Sweep:
+    """Read blocks of rows, and sums over all others, all of one moment of the database."""
     with engine.connect() as connection, connection.begin():
         progress = connection.execute(select(PROGRESS)).mappings().one()
         rows = {place: _read(connection, place) for place in places}
         balances = {(row[0], row[1]): row[2] for row in connection.execute(select(BALANCE))}
         summed = select(LEDGER.c.asset, func.sum(LEDGER.c.amount)).group_by(LEDGER.c.asset)
-        sums = [(int(a), int(total)) for a, total in connection.execute(summed)] if with_sums else []
-    return Sweep(progress["next_sequence"], progress["next_event"], rows, balances, sums, progress["lines"])
+        sums = [(int(asset), int(total)) for asset, total in connection.execute(summed)]
+        figures = {
+            Place(table, block): (count, int(total))
+            for table in TABLES
+            for block, count, total in connection.execute(_figures_in_sql(table))
+        }
+    return Sweep(progress["next_sequence"], progress["next_event"], rows, balances, sums, figures)
 
 
 _COLUMNS = {
@@ -282,18 +300,43 @@ _COLUMNS = {
     "order": ("key", "account", "symbol", "side", "orderQty", "leavesQty", "cumQty"),
 }
 TABLES = tuple(_COLUMNS)
+_INTEGERS = {"ledger": (3, 4), "execution": (1, 4, 6, 7), "trade": (3,), "order": (1, 4, 5, 6)}
+"""Columns that are summed up, by their place among the above."""
+
+
+def _figures_in_sql(name: str) -> Select[Any]:
+    """Return the query for (block, rows, what their integers come to), of all blocks of a table."""
+    table = _table(name)
+    sum_of = sum(
+        (table.c[_COLUMNS[name][at]] % _PRIME * weight for weight, at in enumerate(_INTEGERS[name], 2)),
+        literal(0),
+    )
+    block = table.c.key // _size(name)
+    figures = func.sum(sum_of % _PRIME * (table.c.key % _PLACES + 1))
+    return _counting(select(block, func.count(), figures), name).group_by(block)
+
+
+def _table(name: str) -> Table:
+    return LEDGER if name == "ledger" else HISTORY_TABLES[name]
+
+
+def _size(name: str) -> int:
+    """Return how many keys a block has: an execution's is twice the number of its event."""
+    return 2 * BLOCK if name == "execution" else BLOCK
+
+
+def _counting(wanted: Select[Any], name: str) -> Select[Any]:
+    """Leave rows out that no order and no fill made: payments, and prices of indices."""
+    if name == "execution":
+        return wanted.where(_table(name).c.execType == "Trade")
+    return wanted.where(_table(name).c.size > 0) if name == "trade" else wanted
 
 
 def _read(connection: Any, place: Place) -> list[Row]:
-    table = LEDGER if place.table == "ledger" else HISTORY_TABLES[place.table]
-    size = 2 * BLOCK if place.table == "execution" else BLOCK
+    table, size = _table(place.table), _size(place.table)
     wanted = select(*(table.c[name] for name in _COLUMNS[place.table])).order_by(table.c.key)
     wanted = wanted.where(table.c.key >= place.block * size, table.c.key < (place.block + 1) * size)
-    if place.table == "execution":
-        wanted = wanted.where(table.c.execType == "Trade")
-    if place.table == "trade":
-        wanted = wanted.where(table.c.size > 0)
-    return [tuple(row) for row in connection.execute(wanted)]
+    return [tuple(row) for row in connection.execute(_counting(wanted, place.table))]
 
 
 def differences(expected: Ledger, sweep: Sweep) -> Iterable[tuple[Place, str, str]]:
@@ -301,6 +344,12 @@ def differences(expected: Ledger, sweep: Sweep) -> Iterable[tuple[Place, str, st
 
     A block that was touched after the moment of the sweep is looked at the next time.
     """
+    for place in expected.blocks.keys() | sweep.figures.keys():
+        block = expected.blocks.get(place) or Block()
+        counted = sweep.figures.get(place, (0, 0))
+        settled = block.changed < sweep.next_event and place not in sweep.rows
+        if settled and counted != (block.count, block.figures):
+            yield place, f"{block.count} rows that come to {block.figures}", f"{counted[0]}, {counted[1]}"
     for place, found in sweep.rows.items():
         block = expected.blocks.get(place) or Block()
         if block.changed >= sweep.next_event:

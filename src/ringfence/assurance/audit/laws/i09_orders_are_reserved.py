@@ -87,7 +87,9 @@ class OrdersAreReserved(Law):
         order = books.orders.get(event.handle)
         if order is None:
             return [self.broken(event.sequence, "the order that is cancelled", "an open one", event.handle)]
-        if order.leaves and event.qty != order.leaves:
+        # What waited for an account that may not trade any more is cancelled whole, whatever it was cut to.
+        cut_short = books.accounts[order.account].disabled and not order.in_book
+        if order.leaves and event.qty != order.leaves and not cut_short:
             return [self.broken(event.sequence, "the quantity that is cancelled", order.leaves, event.qty)]
         return self._whose(event, order.account, order.symbol)
 

@@ -116,12 +116,14 @@ class NobodyOwes(Law):
             if of.state != InstrumentState.OPEN or books.timestamp_ns - of.marked_ns > _STALE_NS:
                 return None
             if books.leverage[slot]:
-                equity -= own_margin(
+                # It may lose its own margin and no more; while it gains, that covers what the wallet lacks.
+                own = own_margin(
                     of,
                     cost=books.cost[slot],
                     leverage=books.leverage[slot],
                     transferred=books.transferred[slot],
                 )
+                equity += max(books.profit_of(slot), -own)
             else:
                 equity += books.counted(account, slot)
         if equity >= 0 or (len(holding) == 1 and books.wallets[asset][books.fund] <= 0):
