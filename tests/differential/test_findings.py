@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ringfence.exchange.engine.records import PENDING_ADL
 from ringfence.messages.commands import (
     Command,
     Contingency,
@@ -19,7 +20,7 @@ from ringfence.messages.commands import (
 from ringfence.messages.events import Event, LiquidationStep
 from ringfence.messages.rejects import Reject
 from ringfence.testing.market import INSTRUMENTS, Market, kinds, refusals, ticks
-from ringfence.testing.play import command
+from ringfence.testing.play import command, rows_of
 
 P = "XBTUSD"
 NUMBER = INSTRUMENTS[P].number
@@ -250,3 +251,25 @@ def test_a_venue_that_went_on_without_missed_funding_does_not_skip_a_later_one()
     resume(market, handle, HaltScope.CONTRACT, NUMBER, MissedFunding.PAY)
     market.after(1)
     assert Event.FUNDED in [event.kind for event in market.history]
+
+
+def test_one_command_deleverages_all_instruments_whatever_room_the_process_has() -> None:
+    """The second one waited for the next TICK where the event buffer was nearly full after the first."""
+    market = Market()
+    for index, symbol, price in ((".BXBT", P, 10_000), (".BETH", "ETHUSD", 500)):
+        market.index(index, price)
+        market.leverage(1, symbol, 50)
+        market.trade(1, 2, symbol, 1_000, price)
+        market.index(index, price * 0.95)
+        assert market.position(market.fund, symbol)["qty"] == 1_000
+    # As many as just fit the buffer that an engine begins with, four events for each.
+    everybody = rows_of(8_175 - market.fund, Command.OPEN_ACCOUNT)
+    everybody["account"] = market.fund + 1 + np.arange(len(everybody))
+    market.run(everybody)
+    for symbol in (P, "ETHUSD"):
+        market.engine.state.instruments[INSTRUMENTS[symbol].number]["adl_due"] = 1
+        market.engine.shadow.venue.instruments[INSTRUMENTS[symbol].number].must_be_deleveraged = True
+    market.engine.state.header["pending"] |= PENDING_ADL
+    market.engine.shadow.venue.must_deleverage = True
+    happened = market.run(command(Command.TICK), pump=False)
+    assert kinds(happened).count("ADL_BEGUN") == 2

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ringfence.daemons import founding
+from ringfence.daemons.venue import JUDGES
 from ringfence.messages.commands import Command
 from ringfence.testing.client import Client
 from ringfence.testing.play import command
@@ -38,7 +39,7 @@ def judged(tmp_path: Path) -> Iterator[Venue]:
         people = founding.put_in_force(founding.ensure_people(tmp_path))
         deposit = command(Command.DEPOSIT, account=3, symbol=2, qty=ODD_AMOUNT)
         asyncio.run(venue.submit(np.concatenate([people, deposit])))
-        for judge in founding.JUDGES:
+        for judge in JUDGES:
             venue.start(judge)
         yield venue
 
@@ -114,7 +115,7 @@ def test_a_coin_that_appears_in_memory_halts_the_exchange_within_seconds(judged:
     took = time.monotonic() - begun
     row = status["halted"][0]
     assert row["law"] in ("I07", "I01", "I10")
-    assert row["by"] in founding.JUDGES
+    assert row["by"] in JUDGES
     assert row["dump"]
     assert list((judged.directory / "judges" / "dumps").glob("*.json"))
     assert took < 5

@@ -97,3 +97,19 @@ def test_a_position_that_is_in_no_accounts_block_is_not_met() -> None:
     assert recount(positions, margins, books_of(), accounts=1, epoch=1).positions == 1
     margins["slots"][0, 1] = 0
     assert recount(positions, margins, books_of(), accounts=1, epoch=1).positions == 0
+
+
+def test_a_margin_that_points_outside_the_table_is_wrong_and_not_followed() -> None:
+    positions, margins = tables([{"symbol": 1, "qty": 0}])
+    margins["base"][0, 1] = 2**32 - 1
+    assert recount(positions, margins, books_of(), accounts=1, epoch=1).wrong_margins == [(0, 1)]
+
+
+def test_the_last_bit_of_what_an_account_holds_counts_like_the_others() -> None:
+    """A block by instrument has 64 places, and the sign is one of them."""
+    positions, margins = np.zeros(70, POSITION), np.zeros((ASSETS_MAX, 4), MARGIN)
+    positions["account"][2 + 63], positions["symbol"][2 + 63], positions["qty"][2 + 63] = 1, 63, 100
+    margins["base"][0, 1], margins["slots"][0, 1], margins["held"][0, 1] = 2, 64, np.uint64(1 << 63)
+    assert recount(positions, margins, books_of(), accounts=1, epoch=1).wrong_margins == []
+    margins["held"][0, 1] = 0
+    assert recount(positions, margins, books_of(), accounts=1, epoch=1).wrong_margins == [(0, 1)]

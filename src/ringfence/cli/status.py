@@ -50,6 +50,8 @@ def look(directory: Path) -> dict[str, Any] | None:
     answered_ms = (time.monotonic() - began) * 1000 if trades is not None else None
     instruments = get_json(f"{state.url}/api/v1/instrument?columns=timestamp") or []
     newest = max((row["timestamp"] for row in instruments), default=None)
+    halts = get_json(f"{state.url}/api/v1/halt/status")
+    reports = {one["judge"]: one for one in get_json(f"{state.url}/api/v1/audit") or []}
     alive = is_running(directory)
     figures = _figures(state.supervisor if alive else 0)
     processes = [{"name": "supervisor", "state": "running", "restarts": 0, **figures}]
@@ -63,12 +65,19 @@ def look(directory: Path) -> dict[str, Any] | None:
             process["sequence"] = sequence
         if process["name"] == "history":
             process["sequence"] = history
+        if process["name"] in reports:
+            process["sequence"] = reports[process["name"]]["sequence"]
     return {
         "directory": str(directory), "url": state.url, "is_running": alive, "processes": processes,
         "journal_sequence": sequence,
         "history_lag": sequence - history if sequence is not None and history is not None else None,
         "views_age_seconds": round(_age(newest), 1) if newest else None,
         "answer_milliseconds": round(answered_ms, 1) if answered_ms is not None else None,
+        "trading": halts["state"] if halts else None,
+        "judges": [
+            {name: one[name] for name in ("judge", "timestamp", "green", "red", "lagMs", "rootSequence", "findings")}
+            for one in reports.values()
+        ],
         "last_trade": trades[0] if trades else None,
     }  # fmt: skip
 
@@ -141,6 +150,16 @@ def _show(found: dict[str, Any]) -> None:
     say(f"journal at sequence {_text(found['journal_sequence'])}")
     say(f"history {_text(found['history_lag'])} commands behind")
     say(f"newest public change {_text(found['views_age_seconds'], ' s')} old")
+    colour = "green" if found["trading"] == "Running" else "red"
+    say(f"trading [{colour}]{_text(found['trading'])}[/]")
+    for one in found["judges"]:
+        verdict = "[green]content[/]" if not one["red"] else f"[red]{one['red']} red[/]"
+        say(
+            f"{one['judge']}: {one['green']} checks green, {verdict}, {one['lagMs']} ms behind, {one['timestamp']}"
+        )
+        for finding in one["findings"]:
+            values = f"expected {finding['expected']}, found {finding['found']}"
+            say(f"  [red]{finding['law']}[/] {finding['what']}: {values}")
     trade = found["last_trade"]
     if trade:
         say(

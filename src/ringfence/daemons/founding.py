@@ -21,7 +21,7 @@ from ringfence.assurance.halting import (
     write_private_key,
 )
 from ringfence.daemons.admin import Admin, command
-from ringfence.daemons.venue import BOTS, INSURANCE, Venue
+from ringfence.daemons.venue import BOTS, INSURANCE, JUDGES, Venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.gateway.keys import (
     KeyLimits,
@@ -62,7 +62,6 @@ BOT_COINS: tuple[tuple[Asset, int], ...] = (
 )  # fmt: skip
 FUND_COINS: tuple[tuple[Asset, int], ...] = ((XBT, 10 * 10**XBT.scale), (USDT, 1_000_000 * 10**USDT.scale))
 WIDE_LIMITS = KeyLimits(requests_per_minute=6_000, orders_per_second=200)
-JUDGES = ("shadow", "auditor")
 DEMO_PEOPLE = {"demo-operations": Role.OPERATIONS, "demo-risk": Role.RISK}
 CANCEL_ONLY_NS = 5 * NS_PER_MINUTE
 _SLOTS_PER_REQUEST = 2_000

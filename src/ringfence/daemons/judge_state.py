@@ -30,8 +30,9 @@ _STACK_BYTES, _RECURSION = 512 << 20, 1_000_000
 _SHARED = (ringfence.commitments, ringfence.instruments, ringfence.messages, ringfence.units)
 _FOREIGN = frozenset(
     (
-        ("collections", "deque"), ("collections", "defaultdict"), ("collections", "OrderedDict"), ("builtins", "set"), ("builtins", "int"),
-        ("builtins", "frozenset"), ("array", "array"), ("array", "_array_reconstructor"), ("msgspec._utils", "rebuild"), ("numpy", "ndarray"), ("numpy", "dtype"),
+        ("collections", "deque"), ("collections", "defaultdict"), ("collections", "OrderedDict"),
+        ("builtins", "set"), ("builtins", "frozenset"), ("builtins", "int"), ("array", "array"),
+        ("array", "_array_reconstructor"), ("msgspec._utils", "rebuild"), ("numpy", "ndarray"), ("numpy", "dtype"),
         ("numpy._core.multiarray", "_reconstruct"), ("numpy._core.numeric", "_frombuffer"),
     )
 )  # fmt: skip

@@ -24,7 +24,7 @@ from rich.console import Console
 from ringfence.daemons import founding, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.probe import core_sequence, get_json
-from ringfence.daemons.venue import Venue, read_venue, replace, write_venue
+from ringfence.daemons.venue import JUDGES, Venue, read_venue, replace, write_venue
 from ringfence.exchange import index_prices
 from ringfence.exchange.gateway import Config, Limits
 
@@ -196,7 +196,7 @@ class Supervisor:
             self._run_readers(config.port)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
-        for judge in founding.JUDGES:
+        for judge in JUDGES:
             self._run(judge, final=_FINAL_OF_JUDGES)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
@@ -355,7 +355,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop every process, those that depend on others first, and wait for each."""
         self._stopping = True
-        names = ("bots", "price-feed", *founding.JUDGES, "gateway", "history", "core")
+        names = ("bots", "price-feed", *JUDGES, "gateway", "history", "core")
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):
             process = child.process

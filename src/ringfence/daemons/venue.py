@@ -9,6 +9,8 @@ from ringfence.instruments.specification import Instrument
 
 BOTS = ("bot-maker", "bot-taker")
 """The names of the bots' accounts and keys."""
+JUDGES = ("shadow", "auditor")
+"""The judges, by the names of their processes; their keys are on the list of people."""
 INSURANCE = "insurance fund"
 """The name of the account whose wallets are the insurance funds. It has no key: the engine trades for it."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ringfence.daemons.venue import Venue
+from ringfence.daemons.venue import JUDGES, Venue
 from ringfence.exchange.gateway import KeyRecord
 
 _KEYS_SHOWN = 8
@@ -62,6 +62,7 @@ def show(
     console.print(f"[bold]Ringfence trades.[/] {prices} simulated.", highlight=False)
     say(f"  REST        {url}/api/v1")
     say(f"  WebSocket   {url.replace('http', 'ws', 1)}/realtime")
+    say(f"  judges      {', '.join(JUDGES)}; demo people may lift a halt: ringfence halt status")
     say(f"  data, logs  {directory}")
     say(f"  instruments {', '.join(one.symbol for one in venue.instruments if not one.is_index)}")
     if not bots:

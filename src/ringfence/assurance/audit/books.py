@@ -544,7 +544,8 @@ class Books:
     def _position_set(self, event: Said) -> None:
         of, slot = self.contracts[event.symbol], self.slot(event.account, event.symbol)
         self.leverage[slot] = event.qty
-        self.tier[slot] = (event.amount - of.risk_base) // of.risk_step
+        # The engine takes a leverage for an index as well, where there are no risk limits.
+        self.tier[slot] = (event.amount - of.risk_base) // of.risk_step if of.risk_step else 0
         self.transferred[slot] = event.maker_amount
 
     def _deposited(self, event: Said) -> None:

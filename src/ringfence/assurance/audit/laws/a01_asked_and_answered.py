@@ -207,7 +207,7 @@ class AskedAndAnswered(Law):
         if asked.kind == Command.SET_LEVERAGE:
             leverage, transferred = asked.qty, transferred if asked.qty else 0
         elif asked.kind == Command.SET_RISK_LIMIT:
-            tier = -(-max(asked.qty - of.risk_base, 0) // of.risk_step)
+            tier = -(-max(asked.qty - of.risk_base, 0) // max(of.risk_step, 1))
         elif asked.kind == Command.TRANSFER_MARGIN:
             transferred += asked.qty
         else:

@@ -30,20 +30,17 @@ def _owe(evidence: Evidence) -> None:
     fallen = int(positions["symbol"][evidence.pick(np.flatnonzero(held))])
     marked = np.flatnonzero((instruments["mark"] > 0) & (instruments["state"] == InstrumentState.OPEN))
     marks = {int(n): 100 if n == fallen else int(instruments["mark"][n]) for n in marked}
-    said = [
-        _say(evidence, Command.MARK, Event.MARKED, marks),
-        _say(evidence, Command.TICK, Event.TICKED, {0: 0}),
-    ]
+    said = [_say(evidence, Command.MARK, Event.MARKED, marks) for _ in range(2)]
     second = evidence.later_cut = evidence.true_cut(sequence)
     for state, batches in ((first, said[:1]), (second, said)):
         for batch in batches:
             state.header["sequence"] += len(batch.commands)
             state.header["event_count"] += len(batch.events)
         state.header["pending"] = 0
-        state.header["epoch"] += len(marks)
+        state.header["epoch"] += len(marks) * len(batches)
         for number, mark in marks.items():
             of = state.instruments[number]
-            of["mark"], of["marked_ns"] = mark, said[0].timestamp_ns
+            of["mark"], of["marked_ns"] = mark, batches[-1].timestamp_ns
         # Of the others the mark is what it was, and so is the value of a lot.
         state.instruments["mark_lot_value"][fallen] = state.instruments["factor"][fallen]
 
@@ -75,15 +72,18 @@ class NobodyOwes(Law):
     def __init__(self) -> None:
         self._owed: dict[tuple[int, int], Holding] = {}
         """(asset, account) below zero at the last cut, with what it held then."""
+        self._cut_ns = 0
+        """When the last cut was."""
 
     def cut(self, cut: Cut, books: Books) -> Findings:
-        """Being below zero is an offence only if nothing has happened since the last cut.
+        """Being below zero is an offence only if a mark has come since, and nothing was done about it.
 
         A resting order that fills far from the mark can bring an account there; the next mark, a second later,
         takes it to liquidation. Commands that are left over are gone on with at once, so nothing is said while
         the engine has work in hand.
         """
         before, self._owed = self._owed, {}
+        before_ns, self._cut_ns = self._cut_ns, books.timestamp_ns
         if cut.header["pending"] or not books.fund:
             return
         for asset, account in self._suspects(cut, books):
@@ -93,8 +93,9 @@ class NobodyOwes(Law):
             if holding is None:
                 continue
             self._owed[asset, account] = holding
-            if before.get((asset, account)) == holding:
-                what = f"account {account} in asset {asset}: below zero at two cuts"
+            looked_at = max(of.marked_ns for of in books.contracts.values() if of.settle == asset) > before_ns
+            if looked_at and before.get((asset, account)) == holding:
+                what = f"account {account} in asset {asset}: below zero at two cuts, and marks between them"
                 yield self.broken(cut.sequence, what, "liquidated or covered", f"wallet {holding[0]}")
 
     def _suspects(self, cut: Cut, books: Books) -> list[tuple[int, int]]:

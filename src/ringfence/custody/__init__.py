@@ -1,0 +1,14 @@
+"""Coins. Each signer is a process of its own that trusts nobody, and no person, machine or role moves funds alone.
+
+| package    | what is in it                                                                   |
+|------------|---------------------------------------------------------------------------------|
+| intents    | what should move, for whom and why                                              |
+| wallets    | which scripts are ours: descriptors, addresses, who owns what                   |
+| policy     | one rule a file; every rule gives its verdict and its reason                    |
+| nomination | which signers must sign a batch: random, verifiable, fixed before it is known   |
+| quorum     | many signers, one signature                                                     |
+| hsm        | where keys live, and the evidence that nobody has touched the token             |
+| chains     | addresses, transactions, fees, confirmations, reorgs                            |
+| cosigner   | checks everything again from its own facts, then signs or refuses by name       |
+| coordinator| deposits and withdrawals as state machines; it holds no key                     |
+"""
