@@ -25,6 +25,13 @@ class Ablation(NamedTuple):
         return self.module.startswith(_K)
 
 
+_SHADOW = " ".join(
+    f"tests/differential/test_shadow.py::{name}"
+    for name in (
+        "test_a_leveraged_market_in_motion[0-2000000]", "test_a_leveraged_market_in_motion[1-0]",
+        "test_a_market_in_trouble_with_deleveraging", "test_a_market_whose_operator_changes_everything[1000-0]",
+    )
+)  # fmt: skip
 _JOURNAL_FAULTS = "tests/simulation/test_journal_faults.py"
 
 ABLATIONS = (
@@ -257,21 +264,26 @@ ABLATIONS = (
     Ablation(
         "the funding residue is dropped", _K + "funding",
         "            margin_of(h, ins.settle, h.fund_account).wallet += left_over\n", "            pass\n",
+        catcher=_SHADOW,
     ),
     Ablation(
         "a deficit is covered from nowhere", _K + "liquidation", "    fund.wallet -= amount\n", "",
+        catcher=_SHADOW,
     ),
     Ablation(
         "the insurance fund may go below zero", _K + "liquidation",
         "    amount = min(-m.wallet, max(fund.wallet, 0))\n", "    amount = -m.wallet\n",
+        catcher=_SHADOW,
     ),
     Ablation(
         "a settlement fee goes nowhere", _K + "settlement", "    ins.fee_pool += fee\n", "",
+        catcher=_SHADOW,
     ),
     Ablation(
         "realised profit is rounded on both sides", _K + "clearing",
         "    profit = -gain if ins.kind == INVERSE else gain\n",
         "    profit = -gain if ins.kind == INVERSE else gain\n    profit -= profit % 2\n",
+        catcher=_SHADOW,
     ),
     Ablation(
         "no margin is asked for", _K + "margin", "    if available(h, m) < need:\n", "    if False:\n",
@@ -300,6 +312,7 @@ ABLATIONS = (
     ),
     Ablation(
         "a transfer does not arrive", _K + "settings", "    to.wallet += cmd.qty\n", "",
+        catcher=_SHADOW,
     ),
     # ---- the engine: what the rules do to holders
     Ablation(
@@ -340,6 +353,7 @@ ABLATIONS = (
     Ablation(
         "a take-over forgets the insurance account's half", _K + "liquidation",
         "    fill(h, ins, fm, fp, fund_index, 1 - sell, qty, value)\n", "",
+        catcher=_SHADOW,
     ),
     Ablation(
         "liquidation waits for nothing to be left", _K + "liquidation",

@@ -1,0 +1,90 @@
+"""What a co-signer knows by itself. Nothing here comes from whoever asks it to sign."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Output(NamedTuple):
+    """One output of the very bytes that are to be signed."""
+
+    address: str
+    """Canonical; empty if the script has none."""
+    amount_sats: int
+    owner: str
+    """Whose descriptor derives the script, worked out by the co-signer; empty = nobody's of ours."""
+
+
+class DecodedTransaction(NamedTuple):
+    """The transaction as the co-signer has decoded it from the bytes."""
+
+    inputs: tuple[str, ...]
+    """Outpoints, `txid:n`."""
+    input_owners: tuple[str, ...]
+    input_sats: int
+    outputs: tuple[Output, ...]
+    vsize: int
+    sighash_types: tuple[int, ...]
+    is_replaceable: bool
+
+    @property
+    def fee_sats(self) -> int:
+        return self.input_sats - sum(output.amount_sats for output in self.outputs)
+
+
+class LedgerEntry(NamedTuple):
+    """A withdrawal in the co-signer's own replica of the ledger."""
+
+    account: int
+    asset: str
+    amount_sats: int
+    destination: str
+    state: str
+    """`locked`: the coins are set aside and unpaid; anything else is no reason to pay."""
+
+
+class Signed(NamedTuple):
+    """What this co-signer has signed before, from its own log."""
+
+    at_ns: int
+    intent: str
+    """Digest."""
+    id: str
+    account: int
+    destination: str
+    amount_sats: int
+    inputs: tuple[str, ...]
+
+
+class Facts(NamedTuple):
+    """Everything that a decision rests on beside the intent; a fact that is not known is None, and denies."""
+
+    now_ns: int
+    transaction: DecodedTransaction | None
+    ledger: Mapping[str, LedgerEntry] | None
+    """By withdrawal id."""
+    liabilities_sats: int | None
+    assets_sats: int | None
+    """What the chain holds for this owner, after the movement."""
+    wallet_sats: int | None
+    hot_sats: int | None
+    """What the hot wallet holds now."""
+    signed: tuple[Signed, ...] | None
+    allowed_since: Mapping[tuple[int, str], int] | None
+    """By (account, destination): since when it is on the account's list."""
+    account_changed_ns: Mapping[int, int] | None
+    """When password, second factor, e-mail or list of an account changed last."""
+    held_accounts: frozenset[int] | None
+    """Accounts on which somebody or something has put a hold."""
+    own_addresses: frozenset[str] | None
+    screened: Mapping[str, bool] | None
+    """By destination: whether the screening service has nothing against it."""
+    fee_rate_sats_per_kvb: int | None
+    """What a confirmation in time costs, from the co-signer's own node."""
+    nominated: frozenset[str] | None
+    me: str
+    evidence_age_ns: int | None
+    """Age of the oldest evidence of the other co-signers' HSMs."""
+    is_frozen: bool | None
+    """Anybody may freeze; it takes a quorum to go on."""
+    last_reconciled_ns: int | None
+    """When chain and ledger agreed last; a mismatch makes it None."""

@@ -1,0 +1,269 @@
+"""The policy, rule by rule: what is allowed, and the one change by which each rule denies it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.custody.intents import Approval, Intent, Kind
+from ringfence.custody.policy import (
+    Case,
+    DecodedTransaction,
+    Facts,
+    LedgerEntry,
+    Output,
+    Policy,
+    PolicyError,
+    Rule,
+    Signed,
+    SignedPolicy,
+    check_change,
+    decide,
+)
+from ringfence.custody.policy.policy import NS_PER_HOUR, Tier, Window, compare, tier_of
+from ringfence.custody.policy.rules import RULES
+from ringfence.units.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
+
+NOW = 20_000 * NS_PER_DAY + 12 * NS_PER_HOUR
+DESTINATION, CHANGE = "bcrt1qdestination", "bcrt1qchange"
+
+POLICY = Policy(
+    version=1, chain="regtest", kinds=(Kind.WITHDRAWAL, Kind.CONSOLIDATION), assets=("XBt",), cap_sats=10**9,
+    per_account=(Window(24, 5 * 10**8, 10),), per_destination=(Window(24, 4 * 10**8, 5),),
+    whole_exchange=(Window(1, 10**9, 50), Window(24, 5 * 10**9, 500)), wallet_share_ppm=200_000,
+    allow_list_delay_hours=24, first_use_cap_sats=10**7,
+    tiers=(Tier(0, 0, 0, 0), Tier(10**7, 1, 1, 0), Tier(10**8, 2, 2, 4)),
+    closed_hours_utc=(3,), fee_sats_max=100_000, fee_ppm_max=20_000, fee_rate_times_max=3, hot_sats_max=10**8,
+    approval_minutes_max=60, evidence_seconds_max=120, cool_down_hours=24, reconciled_minutes_max=20,
+    change_delay_hours=48,
+)  # fmt: skip
+INTENT = Intent(
+    id="w1", kind=Kind.WITHDRAWAL, chain="regtest", asset="XBt", owner="client", account=7, destination=DESTINATION,
+    amount_sats=20_000_000, fee_sats_max=20_000, requested_ns=NOW - NS_PER_HOUR, expires_ns=NOW + NS_PER_DAY,
+    requested_by="trader-7",
+)  # fmt: skip
+APPROVALS = (Approval("anna", "operations", INTENT.digest, NOW - NS_PER_MINUTE),)
+EARLIER = Signed(NOW - 30 * NS_PER_HOUR, "00", "w0", 7, DESTINATION, 10**6, ("aa:0",))
+TRANSACTION = DecodedTransaction(
+    ("cc:0", "dd:1"), ("client", "client"), 30_000_000,
+    (Output(DESTINATION, 20_000_000, ""), Output(CHANGE, 9_998_000, "client")), 236, (0,), True,
+)  # fmt: skip
+LOCKED = LedgerEntry(7, "XBt", 20_000_000, DESTINATION, "locked")
+FACTS = Facts(
+    now_ns=NOW, transaction=TRANSACTION, ledger={"w1": LOCKED},
+    liabilities_sats=9 * 10**8, assets_sats=10**9, wallet_sats=10**9, hot_sats=0, signed=(EARLIER,),
+    allowed_since={(7, DESTINATION): NOW - 25 * NS_PER_HOUR}, account_changed_ns={7: NOW - 25 * NS_PER_HOUR},
+    held_accounts=frozenset({9}), own_addresses=frozenset({CHANGE, "bcrt1qdeposit"}), screened={DESTINATION: True},
+    fee_rate_sats_per_kvb=5_000, nominated=frozenset({"ops-1", "ops-2", "policy-1"}), me="ops-1",
+    evidence_age_ns=10 * NS_PER_SECOND, is_frozen=False, last_reconciled_ns=NOW - 5 * NS_PER_MINUTE,
+)  # fmt: skip
+MANY = tuple(
+    EARLIER._replace(at_ns=NOW - 1, id=f"x{k}", destination=f"y{k}", amount_sats=1) for k in range(10)
+)
+PAID_BEFORE = Signed(NOW - 1, INTENT.digest, "w1", 7, DESTINATION, 20_000_000, ("ee:0",))
+BERT = msgspec.structs.replace(APPROVALS[0], person="bert")
+CASE = Case(INTENT, APPROVALS, FACTS, POLICY)
+
+
+def _with(*, facts: dict[str, Any] | None = None, intent: dict[str, Any] | None = None, **other: Any) -> Case:
+    """Return the case with something changed; the approvals follow the intent, as those of honest people do."""
+    changed = msgspec.structs.replace(INTENT, **(intent or {}))
+    approvals = tuple(msgspec.structs.replace(one, digest=changed.digest) for one in APPROVALS)
+    return CASE._replace(
+        **{"intent": changed, "approvals": approvals, "facts": FACTS._replace(**(facts or {})), **other}
+    )
+
+
+def _policy(**changes: Any) -> Policy:
+    return msgspec.structs.replace(POLICY, **changes)
+
+
+def _denied_by(case: Case) -> list[str]:
+    return [verdict.rule for verdict in decide(case).verdicts if not verdict.allows]
+
+
+def _after(**moved: Any) -> dict[str, Any]:
+    """Return that something else was signed a moment ago."""
+    return {"signed": (EARLIER, EARLIER._replace(**{"at_ns": NOW - 1, "id": "x", **moved}))}
+
+
+def _paying(*outputs: Output, **other: Any) -> dict[str, Any]:
+    return {"transaction": TRANSACTION._replace(outputs=outputs, **other)}
+
+
+def test_a_movement_that_every_rule_likes_is_allowed_with_every_verdict() -> None:
+    decision = decide(CASE)
+    assert decision.allows, decision.reasons
+    assert [verdict.rule for verdict in decision.verdicts] == [rule.id for rule in RULES]
+    assert (decision.policy, decision.intent) == (POLICY.digest, INTENT.digest)
+
+
+@pytest.mark.parametrize(
+    ("case", "rule"),
+    [
+        (_with(policy=_policy(cap_sats=19_999_999)), "P1"),
+        (_with(facts=_after(destination="y", amount_sats=481 * 10**6)), "P2"),
+        (_with(facts=_after(account=8, amount_sats=381 * 10**6)), "P2"),
+        (_with(facts=_after(account=8, destination="y", amount_sats=981 * 10**6)), "P2"),
+        (_with(facts={"signed": (EARLIER, *MANY)}), "P2"),
+        (_with(facts={"wallet_sats": 99_999_999}), "P3"),
+        (_with(facts={"allowed_since": {}}), "P4"),
+        (_with(facts={"allowed_since": {(7, DESTINATION): NOW - 23 * NS_PER_HOUR}}), "P4"),
+        (_with(facts={"allowed_since": {(8, DESTINATION): 0}}), "P4"),
+        (_with(facts={"signed": ()}), "P5"),
+        (_with(approvals=()), "P6"),
+        (_with(approvals=(APPROVALS[0], BERT), policy=_policy(tiers=(Tier(0, 2, 2, 0),))), "P6"),
+        (_with(facts={"now_ns": NOW + 15 * NS_PER_HOUR}), "P7"),
+        (_with(policy=_policy(tiers=(Tier(0, 1, 1, 2),))), "P8"),
+        (_with(facts={"own_addresses": frozenset({DESTINATION})}), "P9"),
+        (_with(facts={"screened": {DESTINATION: False}}), "P9"),
+        (_with(facts={"screened": {}}), "P9"),
+        (_with(policy=_policy(assets=("USDt",))), "P10"),
+        (_with(policy=_policy(kinds=(Kind.REFILL,))), "P10"),
+        (_with(policy=_policy(chain="main")), "P10"),
+        (_with(facts=_paying(Output(DESTINATION, 20_000_000, ""), Output(CHANGE, 9_990_000, "client"))), "P13"),
+        (_with(facts=_paying(Output(DESTINATION, 20_000_000, ""), Output(CHANGE, 10_000_001, "client"))), "P13"),
+        (_with(facts=_paying(Output(DESTINATION, 20_000_000, ""), Output("bcrt1qthief", 9_998_000, ""))), "P14"),
+        (_with(facts=_paying(Output(DESTINATION, 20_000_000, ""), Output(CHANGE, 9_998_000, "insurance"))), "P14"),
+        (_with(facts=_paying(*TRANSACTION.outputs, input_owners=("client", "insurance"))), "P14"),
+        (_with(facts=_paying(*TRANSACTION.outputs, input_owners=("client", ""))), "P14"),
+        (_with(facts=_paying(Output(DESTINATION, 19_999_999, ""), Output(CHANGE, 9_998_001, "client"))), "P15"),
+        (_with(facts=_paying(Output(DESTINATION, 20_000_000, ""), Output(DESTINATION, 9_998_000, ""))), "P15"),
+        (_with(facts=_paying(*TRANSACTION.outputs, sighash_types=(2,))), "P15"),
+        (_with(facts=_paying(*TRANSACTION.outputs, sighash_types=(0x81,))), "P15"),
+        (_with(facts={"me": "anna"}), "P17"),
+        (_with(intent={"requested_by": "anna"}), "P17"),
+        (_with(facts={"ledger": {}}), "P21"),
+        (_with(facts={"ledger": {"w1": LOCKED._replace(state="paid")}}), "P21"),
+        (_with(facts={"ledger": {"w1": LOCKED._replace(account=8)}}), "P21"),
+        (_with(facts={"ledger": {"w1": LOCKED._replace(amount_sats=20_000_001)}}), "P21"),
+        (_with(facts={"assets_sats": 9 * 10**8 - 1}), "P21"),
+        (_with(facts={"signed": (EARLIER, PAID_BEFORE)}), "P22"),
+        (_with(facts={"signed": (EARLIER, PAID_BEFORE._replace(intent="other", inputs=("cc:0",)))}), "P22"),
+        (_with(intent={"expires_ns": NOW}), "P23"),
+        (_with(intent={"requested_ns": NOW + 1}), "P23"),
+        (_with(approvals=(msgspec.structs.replace(APPROVALS[0], at_ns=NOW - 61 * NS_PER_MINUTE),)), "P23"),
+        (_with(approvals=(msgspec.structs.replace(APPROVALS[0], digest="00"),)), "P23"),
+        (_with(facts={"me": "ops-3"}), "P24"),
+        (_with(facts={"evidence_age_ns": 121 * NS_PER_SECOND}), "P25"),
+        (_with(facts={"is_frozen": True}), "P26"),
+        (_with(facts={"last_reconciled_ns": NOW - 21 * NS_PER_MINUTE}), "P26"),
+        (_with(facts={"account_changed_ns": {7: NOW - 23 * NS_PER_HOUR}}), "P27"),
+        (_with(facts={"held_accounts": frozenset({7})}), "P28"),
+    ],
+)  # fmt: skip
+def test_one_change_and_its_rule_denies(case: Case, rule: str) -> None:
+    assert rule in _denied_by(case)
+    assert not decide(case).allows
+
+
+def test_a_refill_stays_below_the_ceiling() -> None:
+    policy = _policy(kinds=(Kind.REFILL,))
+    intent = {"kind": Kind.REFILL, "destination": CHANGE, "account": 0}
+    assert "P20" not in _denied_by(_with(intent=intent, policy=policy))
+    assert "P20" in _denied_by(_with(intent=intent, policy=policy, facts={"hot_sats": 80_000_001}))
+
+
+def test_a_higher_fee_for_the_same_payment_is_allowed_if_it_spends_the_same_coin() -> None:
+    before = Signed(NOW - 1, INTENT.digest, "w1", 7, DESTINATION, 20_000_000, ("cc:0", "ff:3"))
+    assert _denied_by(_with(facts={"signed": (EARLIER, before)})) == []
+
+
+@pytest.mark.parametrize("name", [name for name in Facts._fields if name not in ("now_ns", "me", "hot_sats")])
+def test_a_fact_that_is_not_known_denies(name: str) -> None:
+    decision = decide(_with(facts={name: None}))
+    assert not decision.allows
+    assert any("not known" in reason for reason in decision.reasons)
+
+
+def test_a_rule_that_fails_denies_and_without_rules_nothing_is_allowed() -> None:
+    def fails(case: Case) -> tuple[bool, str]:
+        raise ZeroDivisionError("oops")
+
+    def vague(case: Case) -> tuple[bool, str]:
+        return 1, "truthy is not true"  # type: ignore[return-value]
+
+    for look in (fails, vague):
+        assert not decide(CASE, (*RULES, Rule("PX", "", look))).allows
+    assert not decide(CASE, ()).allows
+
+
+@given(st.data())
+def test_adding_a_rule_never_allows_more(data: st.DataObject) -> None:
+    amount = data.draw(st.integers(-5, 3 * 10**9))
+    chosen = data.draw(st.lists(st.sampled_from(RULES), min_size=1, unique=True))
+    more = [*chosen, data.draw(st.sampled_from(RULES))]
+    case = _with(intent={"amount_sats": amount})
+    assert decide(case, chosen).allows or not decide(case, more).allows
+
+
+def test_the_digest_of_an_intent_names_every_field() -> None:
+    digests = {INTENT.digest}
+    for name, value in (
+        ("id", "w2"), ("kind", Kind.REFILL), ("chain", "main"), ("asset", "USDt"), ("owner", "company"), ("account", 8),
+        ("destination", "x"), ("amount_sats", 1), ("fee_sats_max", 1), ("requested_ns", 1), ("expires_ns", 1),
+        ("requested_by", "x"),
+    ):  # fmt: skip
+        digests.add(msgspec.structs.replace(INTENT, **{name: value}).digest)
+    assert len(digests) == len(Intent.__struct_fields__) + 1
+
+
+# ---- changes of the policy itself
+
+TWO = (("anna", "operations"), ("bert", "risk"))
+
+
+def _signed(signers: tuple[tuple[str, str], ...], announced_ns: int, **changes: Any) -> SignedPolicy:
+    return SignedPolicy(msgspec.structs.replace(POLICY, version=2, **changes), signers, announced_ns)
+
+
+def test_one_person_tightens_at_once_two_loosen_after_the_delay() -> None:
+    check_change(POLICY, _signed(TWO[:1], NOW, cap_sats=1), now_ns=NOW)
+    loosens = {"cap_sats": 2 * 10**9}
+    with pytest.raises(PolicyError, match="two people of different roles"):
+        check_change(POLICY, _signed(TWO[:1], 0, **loosens), now_ns=NOW)
+    with pytest.raises(PolicyError, match="two people of different roles"):
+        check_change(POLICY, _signed((TWO[0], ("cleo", "operations")), 0, **loosens), now_ns=NOW)
+    with pytest.raises(PolicyError, match="48 h later"):
+        check_change(POLICY, _signed(TWO, NOW - 47 * NS_PER_HOUR, **loosens), now_ns=NOW)
+    check_change(POLICY, _signed(TWO, NOW - 48 * NS_PER_HOUR, **loosens), now_ns=NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_tighter"),
+    [
+        ({"cap_sats": 1}, True), ({"fee_sats_max": 10**6}, False), ({"allow_list_delay_hours": 48}, True),
+        ({"allow_list_delay_hours": 1}, False), ({"kinds": (Kind.WITHDRAWAL,)}, True),
+        ({"kinds": (Kind.WITHDRAWAL, Kind.REFILL)}, False), ({"closed_hours_utc": (3, 4)}, True),
+        ({"closed_hours_utc": ()}, False), ({"per_account": (Window(24, 1, 1),)}, True),
+        ({"per_account": ()}, False), ({"per_account": (Window(1, 5 * 10**8, 10),)}, False),
+        ({"tiers": (Tier(0, 3, 2, 9),)}, True), ({"tiers": (Tier(0, 3, 2, 0),)}, False),
+        ({"tiers": (*POLICY.tiers, Tier(10**9, 0, 0, 0))}, False), ({"change_delay_hours": 1}, False),
+    ],
+)  # fmt: skip
+def test_what_is_tighter_is_known_field_by_field(changes: dict[str, Any], is_tighter: bool) -> None:
+    amendment = compare(POLICY, msgspec.structs.replace(POLICY, **changes))
+    assert bool(amendment.loosens) != is_tighter
+    assert bool(amendment.tightens) == is_tighter
+
+
+@pytest.mark.parametrize(
+    ("new", "why"),
+    [
+        (SignedPolicy(POLICY, TWO, 0), "cannot follow"),
+        (_signed((), 0, cap_sats=1), "nobody has signed"),
+        (_signed(TWO, 0, chain="main"), "another chain"),
+        (_signed(TWO, 0, tiers=()), "first tier"),
+        (_signed(TWO, 0, tiers=(Tier(5, 0, 0, 0),)), "first tier"),
+    ],
+)
+def test_a_version_that_makes_no_sense_never_comes_into_force(new: SignedPolicy, why: str) -> None:
+    with pytest.raises(PolicyError, match=why):
+        check_change(POLICY, new, now_ns=NOW)
+
+
+def test_an_amount_that_no_tier_holds_is_an_error_and_so_a_denial() -> None:
+    with pytest.raises(PolicyError):
+        tier_of((Tier(5, 0, 0, 0),), 4)
