@@ -32,6 +32,11 @@ _SHADOW = " ".join(
         "test_a_market_in_trouble_with_deleveraging", "test_a_market_whose_operator_changes_everything[1000-0]",
     )
 )  # fmt: skip
+_ANYTHING = f"{_SHADOW.split()[0]} tests/differential/test_shadow.py::test_everything_that_a_client_can_send"
+_RESORTS = (
+    "tests/scenarios/test_last_resorts.py tests/scenarios/test_prices_and_funding.py "
+    "tests/properties/test_derivative_laws.py"
+)
 _JOURNAL_FAULTS = "tests/simulation/test_journal_faults.py"
 
 ABLATIONS = (
@@ -264,16 +269,16 @@ ABLATIONS = (
     Ablation(
         "the funding residue is dropped", _K + "funding",
         "            margin_of(h, ins.settle, h.fund_account).wallet += left_over\n", "            pass\n",
-        catcher=_SHADOW,
+        catcher=_RESORTS,
     ),
     Ablation(
         "a deficit is covered from nowhere", _K + "liquidation", "    fund.wallet -= amount\n", "",
-        catcher=_SHADOW,
+        catcher=_RESORTS,
     ),
     Ablation(
         "the insurance fund may go below zero", _K + "liquidation",
         "    amount = min(-m.wallet, max(fund.wallet, 0))\n", "    amount = -m.wallet\n",
-        catcher=_SHADOW,
+        catcher=_RESORTS,
     ),
     Ablation(
         "a settlement fee goes nowhere", _K + "settlement", "    ins.fee_pool += fee\n", "",
@@ -287,12 +292,12 @@ ABLATIONS = (
     ),
     Ablation(
         "no margin is asked for", _K + "margin", "    if available(h, m) < need:\n", "    if False:\n",
-        catcher="tests/unit/test_engine.py",
+        catcher=_ANYTHING,
     ),
     Ablation(
         "margin is rounded down", _K + "arithmetic",
         "        return udiv(value * ppm + (PPM - 1), PPM)\n", "        return udiv(value * ppm, PPM)\n",
-        catcher="tests/unit/test_engine.py",
+        catcher=_ANYTHING,
     ),
     Ablation(
         "no risk limit", _K + "margin", "    if worst_exposure(p, buys, sells) > min(limit, POSITION_COST_MAX):\n",
@@ -303,16 +308,14 @@ ABLATIONS = (
         "        return refuse(h, cmd, _R_AMOUNT, 0)\n    if withdrawable(h, m) < cmd.qty:\n"
         "        return refuse(h, cmd, _R_BALANCE, cmd.qty)\n    m.wallet -= cmd.qty\n    flags",
         "        return refuse(h, cmd, _R_AMOUNT, 0)\n    m.wallet -= cmd.qty\n    flags",
-        catcher="tests/unit/test_engine.py",
+        catcher=_ANYTHING,
     ),
     Ablation(
         "coins move between families", _K + "settings",
         "    if account == other or family_of(h, account) != family_of(h, other):\n", "    if account == other:\n",
-        catcher="tests/unit/test_engine.py",
     ),
     Ablation(
         "a transfer does not arrive", _K + "settings", "    to.wallet += cmd.qty\n", "",
-        catcher=_SHADOW,
     ),
     # ---- the engine: what the rules do to holders
     Ablation(
@@ -348,7 +351,7 @@ ABLATIONS = (
     ),
     Ablation(
         "no collar", _K + "orders", "    return bool(pick(sell, px < down, px > up))\n", "    return False\n",
-        catcher="tests/unit/test_engine.py",
+        catcher=_ANYTHING,
     ),
     Ablation(
         "a take-over forgets the insurance account's half", _K + "liquidation",
