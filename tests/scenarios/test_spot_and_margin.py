@@ -1,7 +1,5 @@
 """Coins that a spot order has locked, and positions in the same asset."""
 
-import pytest
-
 from ringfence.messages.commands import Command
 from ringfence.testing.market import Market
 from ringfence.testing.play import command
@@ -9,10 +7,6 @@ from ringfence.testing.play import command
 COIN = 10**8
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="coins locked for a spot sale still carry positions: seed 6 of the world with spot for all",
-)
 def test_coins_that_wait_to_be_sold_are_not_lost_in_a_liquidation_and_sold_as_well() -> None:
     """Trader 1 loses all it has with a perpetual; its spot sale is still there and sells it a second time."""
     market = Market(traders=3, fund_xbt=100 * COIN)

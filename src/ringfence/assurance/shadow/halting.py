@@ -126,7 +126,7 @@ def state_of(venue: Venue, instrument: Instrument) -> int:
     halted, listed = max(venue.halted, instrument.halted), instrument.listed
     if halted == TradingState.HALTED and listed in (InstrumentState.OPEN, InstrumentState.CLOSED):
         return InstrumentState.HALTED
-    if halted == TradingState.CANCEL_ONLY and listed == InstrumentState.OPEN:
+    if halted == TradingState.CANCEL_ONLY and listed in (InstrumentState.OPEN, InstrumentState.CLOSED):
         return InstrumentState.CANCEL_ONLY
     return listed
 
@@ -199,8 +199,9 @@ def _reopen(venue: Venue, scope: int, symbol: int) -> None:
     if scope in (HaltScope.VENUE, HaltScope.CONTRACT):
         for instrument in venue.instruments.values():
             concerned = scope == HaltScope.VENUE or instrument.number == symbol
-            opens = instrument.state != state_of(venue, instrument) == InstrumentState.OPEN
-            if concerned and opens:
+            after = state_of(venue, instrument)
+            goes_on = after in (InstrumentState.OPEN, InstrumentState.CLOSED) and after != instrument.state
+            if concerned and goes_on:
                 _take_up(venue, instrument)
     if scope == HaltScope.VENUE:
         venue.skips_funding = False

@@ -14,6 +14,7 @@ from ringfence.assurance.shadow.clearing import fill
 from ringfence.assurance.shadow.entering import enter
 from ringfence.assurance.shadow.instrument import Instrument
 from ringfence.assurance.shadow.margin import (
+    coins_for_sale,
     isolated_is_short,
     maintenance,
     open_exposure,
@@ -64,8 +65,7 @@ def shortage(venue: Venue, account: Account, holdings: Holdings) -> Shortage:
     cross_is_short = (
         needed > 0
         and all(is_live(venue, position.instrument) for position in cross)
-        and _free_of_isolated(holdings) + sum(_counted_profit(account, position) for position in cross)
-        < needed
+        and _free(holdings) + sum(_counted_profit(account, position) for position in cross) < needed
     )
     isolated_short = any(
         is_live(venue, position.instrument) and isolated_is_short(position) for position in isolated
@@ -78,9 +78,15 @@ def _counted_profit(account: Account, position: Position) -> int:
     return min(profit, 0) if account.classic else profit
 
 
-def _free_of_isolated(holdings: Holdings) -> int:
-    """Return what the cross positions have to lose: the wallet without what isolated positions hold."""
-    return holdings.wallet - sum(own_margin(position) for position in holdings.held() if position.is_isolated)
+def _free(holdings: Holdings) -> int:
+    """Return what the cross positions have to lose: the wallet without isolated margins and coins for sale.
+
+    Coins that a spot order may sell at any moment carry no position.
+    """
+    free = holdings.wallet - sum(own_margin(position) for position in holdings.held() if position.is_isolated)
+    some = next(iter(holdings.positions.values()), None)
+    for_sale = coins_for_sale(some.account, some.instrument.settle) if some is not None else 0
+    return free - min(for_sale, max(free, 0))
 
 
 # ---- looking at all accounts, a slice at a time
@@ -137,7 +143,7 @@ def _fund_can_take(venue: Venue, account: Account, asset: int, holdings: Holding
     """
     assert venue.fund is not None
     short = shortage(venue, account, holdings)
-    left, lost, opposite = _free_of_isolated(holdings), 0, []
+    left, lost, opposite = _free(holdings), 0, []
     for position in holdings.held():
         if not short.concerns(venue, position):
             continue
@@ -286,7 +292,7 @@ def _take_over_cross(venue: Venue, holdings: Holdings) -> None:
     What the marks have not lost yet is shared by maintenance margin; the last position bears the rest.
     """
     cross = [position for position in holdings.held() if not position.is_isolated]
-    free = _free_of_isolated(holdings)
+    free = _free(holdings)
     left = free + sum(profit_at_mark(position) for position in cross)
     needed = sum(maintenance(position) for position in cross)
     gains = 0
@@ -307,7 +313,7 @@ def _take_over_worst(venue: Venue, holdings: Holdings) -> None:
         for position in cross
         if position is not worst
     )
-    _take_over(venue, worst, -max(_free_of_isolated(holdings) - kept, 0))
+    _take_over(venue, worst, -max(_free(holdings) - kept, 0))
 
 
 def _take_over(venue: Venue, position: Position, gain: int) -> int:

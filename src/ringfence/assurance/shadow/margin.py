@@ -142,11 +142,17 @@ def locked_by(position: Position) -> int:
 def locked(account: Account, asset: int) -> int:
     """Return what is locked: margins, and the coins that spot orders may spend."""
     total = sum(locked_by(position) for position in account.in_asset(asset).positions.values())
-    for holdings in account.assets.values():
-        for position in holdings.positions.values():
-            if position.instrument.is_spot and position.instrument.base == asset:
-                total += open_exposure(position).sells
-    return total
+    return total + coins_for_sale(account, asset)
+
+
+def coins_for_sale(account: Account, asset: int) -> int:
+    """Return the coins that orders on spot markets may sell."""
+    return sum(
+        open_exposure(position).sells
+        for holdings in account.assets.values()
+        for position in holdings.positions.values()
+        if position.instrument.is_spot and position.instrument.base == asset
+    )
 
 
 def unrealised(account: Account, asset: int) -> int:

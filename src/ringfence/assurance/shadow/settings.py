@@ -10,7 +10,7 @@ from ringfence.assurance.shadow.margin import (
     worst_exposure,
 )
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import AccountParameter, CrossMode, SelfTrade
+from ringfence.messages.commands import AccountParameter, ContractKind, CrossMode, SelfTrade
 from ringfence.messages.events import Event
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import ACCOUNT_MAX, LEVERAGE_HUNDREDTHS_MAX, WALLET_MAX
@@ -18,13 +18,13 @@ from ringfence.units.rounding import PPM
 
 
 def _position_of(venue: Venue, asked: Asked) -> Position | None:
-    """Return the position that a setting is for, None if it was refused: spot has no positions."""
+    """Return the position that a setting is for, None if it was refused: spot and indices have no positions."""
     account = venue.account(asked.account)
     if account is None or venue.is_fund(account):
         venue.refuse(asked, Reject.INVALID_ACCOUNT)
         return None
     instrument = venue.instruments.get(asked.symbol)
-    if instrument is None or instrument.is_spot:
+    if instrument is None or instrument.kind in (ContractKind.SPOT, ContractKind.INDEX):
         venue.refuse(asked, Reject.INVALID_SYMBOL)
         return None
     return venue.position_numbers.position_of(account, instrument)

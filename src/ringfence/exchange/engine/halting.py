@@ -250,8 +250,8 @@ def reopen(h: Record, scope: int, symbol: int, before: int) -> None:
             ins = instruments(h, number)
             if (
                 (scope == _VENUE or number == symbol)
-                and trading_state(h, ins) == _OPEN
-                and ins.state != _OPEN
+                and trading_state(h, ins) < _STATE_CANCEL_ONLY
+                and ins.state >= _STATE_CANCEL_ONLY
             ):
                 take_up(h, ins)
     if scope == _VENUE:

@@ -29,6 +29,7 @@ from ringfence.exchange.engine.marking import is_stale
 from ringfence.exchange.engine.orders import cancel_orders, count_orders, events_to_cross, reach
 from ringfence.exchange.engine.records import (
     MARGIN_CLASSIC,
+    MARGIN_SELLS_SPOT,
     ORDER_SELL,
     PENDING_ADL,
     PENDING_WORK,
@@ -89,7 +90,8 @@ def is_live(h: Record, ins: Record) -> bool:
 @compiled
 def shortage(h: Record, m: Record) -> Any:
     """Return what of an account and asset has to be liquidated, as far as marks are fresh: CROSS, ISOLATED bits."""
-    equity: Any = m.wallet
+    free: Any = m.wallet
+    made: Any = np.int64(0)
     needed: Any = np.int64(0)
     found = 0
     fresh = True
@@ -103,15 +105,31 @@ def shortage(h: Record, m: Record) -> Any:
         if p.leverage != 0:
             if live and isolated_is_short(h, ins, p):
                 found |= ISOLATED
-            equity -= own_margin(ins, p)
+            free -= own_margin(ins, p)
         else:
             fresh = fresh and live
             profit = profit_at_mark(ins, p)
             if m.flags & MARGIN_CLASSIC:
                 profit = min(profit, 0)
-            equity = min(max(equity + profit, -_SUM_LIMIT), _SUM_LIMIT)
+            made = min(max(made + profit, -_SUM_LIMIT), _SUM_LIMIT)
             needed += maintenance(ins, p)
-    return found | CROSS if fresh and equity < needed and needed > 0 else found
+    if not fresh or needed <= 0:
+        return found
+    return found | CROSS if without_coins_for_sale(h, m, free) + made < needed else found
+
+
+@compiled
+def without_coins_for_sale(h: Record, m: Record, free: int) -> Any:
+    """Return what of a free wallet carries positions: coins that a spot order may sell at any moment do not.
+
+    They are what is locked and is not of this asset's own positions.
+    """
+    if not m.flags & MARGIN_SELLS_SPOT:
+        return free
+    for_sale = m.locked
+    for k in range(np.int64(m.slots)):
+        for_sale -= positions(h, np.int64(m.base) + k).locked
+    return free - min(for_sale, max(free, 0))
 
 
 @compiled
@@ -385,13 +403,13 @@ def take_over_short(h: Record, m: Record, short: int) -> None:
 
 @compiled
 def cross_equity(h: Record, m: Record) -> Any:
-    """Return what the cross positions have to lose: the wallet without what isolated positions hold."""
+    """Return what the cross positions have to lose: the wallet without isolated margins and coins for sale."""
     free = m.wallet
     for k in range(np.int64(m.slots)):
         p = positions(h, np.int64(m.base) + k)
         if p.qty != 0 and p.leverage != 0:
             free -= own_margin(instruments(h, p.symbol), p)
-    return free
+    return without_coins_for_sale(h, m, free)
 
 
 @compiled

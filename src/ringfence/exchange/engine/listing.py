@@ -342,7 +342,7 @@ def trading_state(h: Record, ins: Record) -> Any:
     halted: Any = max(np.int64(h.halted), np.int64(ins.halted))
     if halted == _HALTED and (ins.listed == _OPEN or ins.listed == _CLOSED):
         return np.int64(_STATE_HALTED)
-    if halted == _CANCEL_ONLY and ins.listed == _OPEN:
+    if halted == _CANCEL_ONLY and (ins.listed == _OPEN or ins.listed == _CLOSED):
         return np.int64(_STATE_CANCEL_ONLY)
     return np.int64(ins.listed)
 

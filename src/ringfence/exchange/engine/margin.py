@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ringfence.exchange.engine.arithmetic import PPM, ceil_ppm, lots_held, lots_of, udiv
-from ringfence.exchange.engine.records import MARGIN_CLASSIC, ORDER_SELL, PENDING_SCAN
+from ringfence.exchange.engine.records import MARGIN_CLASSIC, MARGIN_SELLS_SPOT, ORDER_SELL, PENDING_SCAN
 from ringfence.exchange.engine.tables import instruments, margin_of, margins, positions
 from ringfence.exchange.engine.views import Record, U, compiled, inline, trailing_zeros
 from ringfence.messages.commands import ContractKind
@@ -116,7 +116,9 @@ def reserve(h: Record, ins: Record, p: Record, flags: int, value: int, qty: int)
     sell = flags & ORDER_SELL
     if ins.kind == SPOT and sell:
         p.open_sells += qty
-        margin_of(h, ins.base, p.account).locked += qty
+        base = margin_of(h, ins.base, p.account)
+        base.locked += qty
+        base.flags = np.int64(base.flags) | MARGIN_SELLS_SPOT
     else:
         p.open_sells += value * sell
         p.open_buys += value * (1 - sell)

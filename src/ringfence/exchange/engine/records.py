@@ -146,6 +146,8 @@ MARGIN = record(
 BLOCK_SMALL, BLOCK_MEDIUM, BLOCK_LARGE = 2, 16, 64
 MARGIN_DISABLED, MARGIN_SELF_TRADE_SHIFT, MARGIN_SELF_TRADE_MASK = 1, 1, 6
 MARGIN_FEE_TIER_SHIFT, MARGIN_FEE_TIER_MASK, MARGIN_CLASSIC = 3, 56, 64
+MARGIN_SELLS_SPOT = 128
+"""The account has offered coins of this asset on a spot market at some time: only then are they looked for."""
 FEE_EXEMPT = 7
 """The fee tier of the insurance account."""
 

@@ -34,7 +34,7 @@ from ringfence.exchange.engine.tables import (
     refuse,
 )
 from ringfence.exchange.engine.views import Record, U, compiled
-from ringfence.messages.commands import AccountParameter, OrderFlag, SelfTrade
+from ringfence.messages.commands import AccountParameter, ContractKind, OrderFlag, SelfTrade
 from ringfence.messages.events import Event, EventFlag
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS
@@ -48,6 +48,7 @@ _SELF_TRADE, _DISABLED = int(AccountParameter.SELF_TRADE), int(AccountParameter.
 _FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
 _SELF_TRADE_LAST = int(SelfTrade.ALLOW)
 _N_ASSETS = len(ASSETS)
+_INDEX_KIND = int(ContractKind.INDEX)
 
 _R_SYMBOL, _R_ACCOUNT = int(Reject.INVALID_SYMBOL), int(Reject.INVALID_ACCOUNT)
 _R_LEVERAGE, _R_TOO_HIGH = int(Reject.INVALID_LEVERAGE), int(Reject.LEVERAGE_TOO_HIGH)
@@ -60,14 +61,13 @@ _R_PARAMETER, _R_FAMILY = int(Reject.INVALID_PARAMETER), int(Reject.NOT_ONE_FAMI
 
 @compiled
 def derivative_error(h: Record, cmd: Record) -> Any:
-    """Return why a position setting cannot apply, 0 if it can: spot has no positions."""
+    """Return why a position setting cannot apply, 0 if it can: spot and indices have no positions."""
     if cmd.account == 0 or cmd.account > h.n_accounts or cmd.account == h.fund_account:
         return _R_ACCOUNT
     if cmd.symbol == 0 or cmd.symbol > h.n_instruments:
         return _R_SYMBOL
-    if instruments(h, cmd.symbol).kind == SPOT:
-        return _R_SYMBOL
-    return 0
+    kind = np.int64(instruments(h, cmd.symbol).kind)
+    return _R_SYMBOL if kind == SPOT or kind == _INDEX_KIND else 0
 
 
 @compiled

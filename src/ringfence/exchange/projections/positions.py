@@ -309,17 +309,18 @@ class Margin:
         Orders are cancelled before anybody is liquidated, so what they lock counts. Twin:
         engine/liquidation.py, `shortage`.
         """
-        backing, needed = self.wallet, 0
+        free, made, needed = self.wallet, 0, 0
         for other in self.positions:
             if not other.qty or not other.instrument.is_contract:
                 continue
             if other.leverage:
-                backing -= other.position_margin
+                free -= other.position_margin
                 continue
             needed += other.maintenance
             if other is not position:
-                backing += self._counted(other)
-        return backing, needed
+                made += self._counted(other)
+        # Coins that a spot order may sell at any moment carry no position.
+        return free - min(self.base_locked, max(free, 0)) + made, needed
 
     @property
     def available(self) -> int:

@@ -75,7 +75,7 @@ class LiquidationWhenShort(Law):
 
 def is_short(books: Books, account: int, asset: int) -> bool:
     """Return whether an isolated position, or all cross ones together, lack margin at fresh marks."""
-    equity, needed, fresh = books.wallets[asset][account], 0, True
+    free, made, needed, fresh = books.wallets[asset][account], 0, 0, True
     for slot in books.held(account, asset):
         of, qty, cost = books.contracts[books.symbol_of[slot]], books.qty[slot], books.cost[slot]
         if not qty or of.is_spot:
@@ -87,9 +87,11 @@ def is_short(books: Books, account: int, asset: int) -> bool:
             own = own_margin(of, cost=cost, leverage=leverage, transferred=books.transferred[slot])
             if not stale and own + books.profit_of(slot) < upkeep:
                 return True
-            equity -= own
+            free -= own
         else:
             fresh = fresh and not stale
-            equity += books.counted(account, slot)
+            made += books.counted(account, slot)
             needed += upkeep
-    return fresh and needed > 0 and equity < needed
+    # Coins that a spot order may sell at any moment carry no position.
+    free -= min(books.base_locked[asset][account], max(free, 0))
+    return fresh and needed > 0 and free + made < needed
