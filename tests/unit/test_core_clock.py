@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from ringfence.commitments import load_keys
 from ringfence.daemons.core import Core
-from ringfence.exchange.sequencer import Sequencer, recover
+from ringfence.daemons.gatekeeper import Gatekeeper
+from ringfence.exchange.sequencer import Committer, Sequencer, recover
 
 
 async def test_a_clock_that_fails_stops_the_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sequencer = Sequencer(recover(tmp_path), tmp_path)
-    core = Core(sequencer)
+    keys = load_keys(tmp_path)
+    committer = Committer(sequencer.engine, tmp_path, keys)
+    core = Core(sequencer, committer, Gatekeeper(tmp_path, sequencer.engine, keys))
 
     def fail() -> None:
         raise AssertionError("the clock is broken")
@@ -19,4 +23,5 @@ async def test_a_clock_that_fails_stops_the_core(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sequencer, "collect_snapshot", fail)
     with pytest.raises(AssertionError, match="the clock is broken"):
         await asyncio.wait_for(core.run(), 5)
+    committer.close()
     sequencer.close(snapshot=False)

@@ -49,7 +49,7 @@ with tempfile.TemporaryDirectory() as folder:
         time.sleep(15)
         alive = process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(60)
     text = output.read_text()
 assert alive, text[-4000:]
 assert "Creating 12 orders" in text, text[-4000:]

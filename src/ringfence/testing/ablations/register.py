@@ -360,8 +360,9 @@ ABLATIONS = (
     ),
     Ablation(
         "liquidation waits for nothing to be left", _K + "liquidation",
-        "    return found | CROSS if fresh and equity < needed and needed > 0 else found\n",
-        "    return found | CROSS if fresh and equity < 0 and needed > 0 else found\n", catcher="tests/scenarios",
+        "    return found | CROSS if without_coins_for_sale(h, m, free) + made < needed else found\n",
+        "    return found | CROSS if without_coins_for_sale(h, m, free) + made < 0 else found\n",
+        catcher="tests/scenarios",
     ),
     Ablation(
         "funding is paid twice as often as it is due", _K + "funding",
