@@ -45,11 +45,13 @@ with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-u", "-c", "from market_maker.market_maker import run; run()"], cwd=folder, stdout=file,
             stderr=subprocess.STDOUT,
+            # A job in the background of a shell has SIGINT ignored, and its children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         time.sleep(15)
         alive = process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(20)
     text = output.read_text()
 assert alive, text[-4000:]
 assert "Creating 12 orders" in text, text[-4000:]
