@@ -12,6 +12,8 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ringfence.files import replace
+
 EPOCH_NS = 7 * 86_400 * 10**9
 SECRET_BYTES = 32
 
@@ -60,17 +62,7 @@ def _secret(path: Path) -> bytes:
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         raw = os.urandom(SECRET_BYTES)
-        _write_once(path, raw)
+        replace(path, raw)
     if len(raw) != SECRET_BYTES:
         raise ValueError(f"{path.name} is damaged: it has {len(raw)} bytes. Restore it from a backup.")
     return raw
-
-
-def _write_once(path: Path, raw: bytes) -> None:
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(descriptor)
-    aside.rename(path)

@@ -22,7 +22,7 @@ from ringfence.commitments import Root, read_roots
 from ringfence.commitments.root import ROOT_BYTES
 from ringfence.daemons import halts
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout
-from ringfence.daemons.venue import replace
+from ringfence.files import replace
 from ringfence.messages.commands import TradingState
 from ringfence.messages.halts import Reason, Signature
 from ringfence.units.time import iso

@@ -14,8 +14,8 @@ from ringfence.assurance.halting import Authority, Facts, People, decode_people
 from ringfence.assurance.halting.authority import STALE_NS, Request
 from ringfence.commitments import CommitmentKeys, Root, read_roots
 from ringfence.commitments.root import ROOT_BYTES
-from ringfence.daemons.venue import replace
 from ringfence.exchange.engine import Engine
+from ringfence.files import replace
 from ringfence.messages.batch import PEOPLE_LIST, REFUSED_BECAUSE, Records, decode_data, encode_data
 from ringfence.messages.commands import Command, VenueParameter
 from ringfence.messages.records import COMMAND, RECORD_BYTES

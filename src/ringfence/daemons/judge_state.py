@@ -19,7 +19,7 @@ import ringfence.commitments
 import ringfence.instruments
 import ringfence.messages
 import ringfence.units
-from ringfence.daemons.venue import replace
+from ringfence.files import replace
 
 log = logging.getLogger(__name__)
 Value = TypeVar("Value")

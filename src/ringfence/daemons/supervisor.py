@@ -24,9 +24,10 @@ from rich.console import Console
 from ringfence.daemons import founding, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.probe import core_sequence, get_json
-from ringfence.daemons.venue import JUDGES, Venue, read_venue, replace, write_venue
+from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
 from ringfence.exchange.gateway import Config, Limits
+from ringfence.files import replace
 
 Value = TypeVar("Value")
 

@@ -1,10 +1,10 @@
-"""`founded.json`: what was founded, for those who serve it; and how a small file is replaced."""
+"""`founded.json`: what was founded, for those who serve it."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from ringfence.files import replace
 from ringfence.instruments.specification import Instrument
 
 BOTS = ("bot-maker", "bot-taker")
@@ -39,14 +39,3 @@ def read_venue(directory: Path) -> Venue | None:
 def write_venue(directory: Path, venue: Venue) -> None:
     """Say that the venue is founded; written last, after the keys."""
     replace(directory / "founded.json", msgspec.json.format(msgspec.json.encode(venue)))
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Replace a file as a whole, readable by its owner only."""
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)

@@ -4,9 +4,10 @@ Production keeps it in a TPM's NV counter or in the HSM. A file can be brought b
 else on a disk; then it is the memory of the others that finds out.
 """
 
-import os
 from pathlib import Path
 from typing import Protocol
+
+from ringfence.files import replace
 
 
 class CounterError(Exception):
@@ -24,7 +25,7 @@ class Counter(Protocol):
 
 
 class FileCounter:
-    """For development: durable, and no more than that."""
+    """For development: it survives its process. After a power cut the number before may stand once more."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,14 +40,8 @@ class FileCounter:
 
     def increment(self) -> int:
         following = self.value() + 1
-        aside = self._path.with_suffix(".new")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w") as file:
-                file.write(str(following))
-                file.flush()
-                os.fsync(descriptor)
-            aside.rename(self._path)
+            replace(self._path, str(following).encode())
         except OSError as error:
             raise CounterError(f"the counter cannot be written: {error}") from error
         return following

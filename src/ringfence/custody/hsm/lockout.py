@@ -1,7 +1,8 @@
 """Wrong PINs, counted on disk before they are tried: a process that is killed has not forgotten one."""
 
-import os
 from pathlib import Path
+
+from ringfence.files import replace
 
 ATTEMPTS_MAX = 3
 
@@ -35,10 +36,4 @@ class Lockout:
         self._write(0)
 
     def _write(self, failures: int) -> None:
-        aside = self._path.with_suffix(".new")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(str(failures))
-            file.flush()
-            os.fsync(descriptor)
-        aside.rename(self._path)
+        replace(self._path, str(failures).encode())

@@ -7,13 +7,13 @@ signature. The file is replaced whole and read again when it changes.
 import hashlib
 import hmac
 import ipaddress
-import os
 import secrets
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
+from ringfence.files import replace
 from ringfence.units.time import iso
 
 _BLOCK_BYTES = hashlib.sha256().block_size
@@ -135,13 +135,7 @@ def read_records(path: Path) -> tuple[KeyRecord, ...]:
 
 def write_records(path: Path, records: tuple[KeyRecord, ...]) -> None:
     """Replace the file at once; readable by its owner only."""
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(records)))
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+    replace(path, msgspec.json.format(msgspec.json.encode(records)))
 
 
 class KeyStore:
