@@ -93,6 +93,13 @@ def _paying(*outputs: Output, **other: Any) -> dict[str, Any]:
     return {"transaction": TRANSACTION._replace(outputs=outputs, **other)}
 
 
+def test_no_rule_is_missing() -> None:
+    of_contracts_and_changes = {11, 12, 16, 18, 19}
+    assert [rule.id for rule in RULES] == [
+        f"P{number}" for number in range(1, 29) if number not in of_contracts_and_changes
+    ]
+
+
 def test_a_movement_that_every_rule_likes_is_allowed_with_every_verdict() -> None:
     decision = decide(CASE)
     assert decision.allows, decision.reasons
