@@ -1,10 +1,9 @@
 """Anchors: where others keep the digest of a root, so that we cannot take it back.
 
 `FileAnchor` appends to a file that another machine may mount append-only; `OpenTimestampsAnchor` asks
-OpenTimestamps calendars, which put digests into Bitcoin. Both pass the same conformance check.
+OpenTimestamps calendars, which put digests into Bitcoin. Nothing submits to either yet.
 """
 
-import hashlib
 import urllib.request
 from pathlib import Path
 from typing import Protocol
@@ -66,11 +65,6 @@ class OpenTimestampsAnchor:
         if not 0 < len(receipt) <= _ANSWER_BYTES_MAX:
             raise AnchorError(f"the calendar's answer has {len(receipt)} bytes and is not kept")
         return receipt
-
-
-def sha256_of(root_digest: bytes) -> bytes:
-    """Return what a calendar is given: it must not learn the digest itself."""
-    return hashlib.sha256(root_digest).digest()
 
 
 def _check(digest: bytes) -> None:

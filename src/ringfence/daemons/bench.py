@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ringfence.assurance.halting import ChecksReport, Role, SignedChecks, read_private_key, sign
 from ringfence.commitments import Root, read_roots
-from ringfence.commitments.root import ROOT_BYTES
 from ringfence.daemons import halts
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout
 from ringfence.files import replace
@@ -63,11 +62,6 @@ class Bench:
             self._roots_read += 1
             self._last_digest = root.digest
             yield root
-
-    def skip_roots(self) -> None:
-        """Begin with the roots that are signed from now on: those before were looked at, or are too many."""
-        if self._chain.exists():
-            self._roots_read = self._chain.stat().st_size // ROOT_BYTES
 
     def root_begun(self) -> int:
         """Return the sequence of the newest root that is being made or was made, 0 if none."""

@@ -4,8 +4,6 @@ from enum import StrEnum
 
 import msgspec
 
-TEXT_BYTES_MAX = 4_000
-
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """The evidence of a halt, as it stands in the journal for everybody to read."""
