@@ -15,7 +15,7 @@ Engine and shadow, core and stranger make the same bytes; that is all that they 
 
 from ringfence.commitments.anchor import Anchor, AnchorError, FileAnchor, OpenTimestampsAnchor
 from ringfence.commitments.chain import ChainError, RootChain, latest_roots, read_roots
-from ringfence.commitments.keys import CommitmentKeys, Nonces, load_keys, load_nonces, nonce_key
+from ringfence.commitments.keys import CommitmentKeys, Nonces, load_keys, load_nonces, nonce_key, nonce_keys
 from ringfence.commitments.root import Root, RootError
 from ringfence.commitments.statement import (
     InstrumentLine,
@@ -23,9 +23,10 @@ from ringfence.commitments.statement import (
     PositionLine,
     WalletLine,
     account_statement,
+    venue_digest,
     venue_statement,
 )
-from ringfence.commitments.tree import Proof, leaf_of, proof_of, root_of
+from ringfence.commitments.tree import Proof, leaf_of, leaves_of, proof_of, root_of
 
 __all__ = [
     "Anchor",
@@ -46,11 +47,14 @@ __all__ = [
     "account_statement",
     "latest_roots",
     "leaf_of",
+    "leaves_of",
     "load_keys",
     "load_nonces",
     "nonce_key",
+    "nonce_keys",
     "proof_of",
     "read_roots",
     "root_of",
+    "venue_digest",
     "venue_statement",
 ]  # fmt: skip

@@ -44,6 +44,11 @@ def nonce_key(epoch_key: bytes, account: int) -> bytes:
     return hmac.digest(epoch_key, account.to_bytes(8, "little"), "sha256")
 
 
+def nonce_keys(epoch_key: bytes, accounts: int) -> list[bytes]:
+    """Return the nonces of accounts 1, 2, 3 ... within an epoch."""
+    return [nonce_key(epoch_key, account) for account in range(1, accounts + 1)]
+
+
 def load_keys(directory: Path) -> CommitmentKeys:
     """Return the keys of a data directory, making them once. Raises OSError, ValueError if they are damaged."""
     seed = _secret(directory / "roots" / "signing.key")

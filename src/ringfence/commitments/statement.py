@@ -10,6 +10,7 @@ An account's statement is a header and three lists in a fixed order, little endi
 The venue's is a header and its instruments. Units are those of the journal: ticks, contracts, ledger units.
 """
 
+import hashlib
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -122,3 +123,8 @@ def venue_statement(
         withdrawals_halted, signers_halted, people,
     )  # fmt: skip
     return head + b"".join(lines)
+
+
+def venue_digest(statement: bytes) -> bytes:
+    """Return the hash of a venue's statement, as it stands in a root."""
+    return hashlib.blake2b(statement, digest_size=32).digest()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ringfence.commitments.tree import HASH_BYTES, Proof, leaf_of, proof_of, root_of
+from ringfence.commitments.tree import HASH_BYTES, Proof, leaves_of, proof_of, root_of
 
 _MAGIC = b"RFSTMT01"
 _HEAD = struct.Struct("<8sQ")
@@ -38,7 +38,7 @@ def inclusion_of(path: Path, account: int) -> Inclusion:
     nonces, statements = read_statements(path)
     if not 0 < account <= len(statements):
         raise LookupError(f"account {account} is not under the root of {path.stem}")
-    leaves = [leaf_of(nonce, statement) for nonce, statement in zip(nonces, statements, strict=True)]
+    leaves = leaves_of(nonces, statements)
     return Inclusion(
         statements[account - 1], nonces[account - 1], proof_of(leaves, account - 1), root_of(leaves)
     )

@@ -18,6 +18,11 @@ def leaf_of(nonce: bytes, statement: bytes) -> bytes:
     return hashlib.blake2b(statement, digest_size=HASH_BYTES, key=nonce, person=b"ringfence leaf").digest()
 
 
+def leaves_of(nonces: Sequence[bytes], statements: Sequence[bytes]) -> list[bytes]:
+    """Return the leaves of statements, each under its account's nonce."""
+    return [leaf_of(nonce, statement) for nonce, statement in zip(nonces, statements, strict=True)]
+
+
 def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.blake2b(left + right, digest_size=HASH_BYTES, person=b"ringfence node").digest()
 

@@ -73,10 +73,7 @@ class Gatekeeper:
         row, texts = said[0], decode_data(said, 0)
         refusal = None
         if row["kind"] == _RESUME:
-            request = Request(
-                int(row["type"]), int(row["symbol"]), int(row["handle"]), int(row["qty"]), texts
-            )
-            refusal = self._authority().resume_refusal(request, self._facts())
+            refusal = self._authority().resume_refusal(Request.of(row, texts), self._facts())
         elif row["kind"] == _CONFIGURE_VENUE and row["type"] == VenueParameter.PEOPLE:
             refusal = self._authority().people_refusal(int(row["qty"]), texts, self._facts())
             if refusal is None:

@@ -8,7 +8,6 @@ by some milliseconds; a lag of five seconds is itself a halt, because nobody che
 """
 
 import asyncio
-import hashlib
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import ringfence.assurance.shadow
 from ringfence.assurance.shadow import Shadow, disagreement
 from ringfence.assurance.shadow.statements import account_statements, statement_of, venue_of
-from ringfence.commitments import Root, leaf_of, load_nonces, nonce_key, root_of
+from ringfence.commitments import Root, leaves_of, load_nonces, nonce_keys, root_of, venue_digest
 from ringfence.commitments.root import EventsHash
 from ringfence.daemons.bench import Bench, Finding
 from ringfence.daemons.judge_state import JudgeState
@@ -90,12 +89,12 @@ class ShadowDaemon(JudgeDaemon):
         accounts_root = b""
         if len(venue.accounts) <= FULL_ACCOUNTS_MAX:
             epoch = self._nonces.epoch_key(venue.timestamp_ns)
-            leaves = [leaf_of(nonce_key(epoch, n), one) for n, one in enumerate(account_statements(venue), 1)]
-            accounts_root = root_of(leaves)
+            statements = list(account_statements(venue))
+            accounts_root = root_of(leaves_of(nonce_keys(epoch, len(statements)), statements))
         since, self._since = self._since, self.shadow.next_sequence
         return Moment(
             self.shadow.next_sequence, self.shadow.event_count, accounts_root,
-            hashlib.blake2b(venue_of(venue), digest_size=32).digest(), self.head, self._hash.take(), since,
+            venue_digest(venue_of(venue)), self.head, self._hash.take(), since,
         )  # fmt: skip
 
     def look_at(self, root: Root) -> None:

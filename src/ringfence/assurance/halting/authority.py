@@ -7,6 +7,7 @@ same again: the list of people, the statement, the signatures and the judges' re
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from ringfence.assurance.halting.people import People, Person, Role, decode_people, verifies
 from ringfence.assurance.halting.statements import PeopleStatement, SignedChecks, StatementError, parse_resume
@@ -43,6 +44,11 @@ class Request(NamedTuple):
     halt: int
     funding: int
     texts: dict[int, bytes]
+
+    @classmethod
+    def of(cls, row: np.void, texts: dict[int, bytes]) -> "Request":
+        """Return the request of a RESUME record and the texts beside it."""
+        return cls(int(row["type"]), int(row["symbol"]), int(row["handle"]), int(row["qty"]), texts)
 
 
 class Authority:

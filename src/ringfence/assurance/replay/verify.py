@@ -1,6 +1,5 @@
 """From a public journal to the same roots: with the engine, or with the shadow, which shares no rule with it."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from ringfence.assurance.halting import Authority, Facts, People, decode_people
 from ringfence.assurance.halting.authority import Request
 from ringfence.assurance.replay.export import FRAME_HEAD, About
 from ringfence.assurance.replay.file import FileError, Record, Tag, read
-from ringfence.commitments import Root, leaf_of, nonce_key, root_of
+from ringfence.commitments import Root, leaves_of, nonce_keys, root_of, venue_digest
 from ringfence.commitments.keys import EPOCH_NS
 from ringfence.commitments.root import FIRST, EventsHash, decode_root
 from ringfence.exchange.engine import Engine
@@ -138,7 +137,7 @@ class Verification:
         facts = [
             ("sequence", root.sequence, self._sequence), ("events", root.event_count, self._event_count),
             ("the hash of events since the root before", root.events.hex(), self._events.take().hex()),
-            ("the venue's statement", root.venue.hex(), _blake(self._judge.venue())),
+            ("the venue's statement", root.venue.hex(), venue_digest(self._judge.venue()).hex()),
         ]  # fmt: skip
         assert self._about is not None
         is_last = root.sequence == self._about.until
@@ -158,8 +157,8 @@ class Verification:
         epoch = self._about.epoch_keys.get(str(root.timestamp_ns // EPOCH_NS))
         if epoch is None:
             raise FileError(f"the key of the nonces at sequence {root.sequence} is missing")
-        key = bytes.fromhex(epoch)
-        return root_of([leaf_of(nonce_key(key, n), one) for n, one in enumerate(statements, 1)]).hex()
+        nonces = nonce_keys(bytes.fromhex(epoch), len(statements))
+        return root_of(leaves_of(nonces, statements)).hex()
 
     def _end(self, record: Record) -> None:
         assert self._key is not None
@@ -185,10 +184,7 @@ class Verification:
                 continue
             authority, facts = Authority(self._people), self._facts(timestamp_ns)
             if row["kind"] == Command.RESUME:
-                request = Request(
-                    int(row["type"]), int(row["symbol"]), int(row["handle"]), int(row["qty"]), texts
-                )
-                why = authority.resume_refusal(request, facts)
+                why = authority.resume_refusal(Request.of(row, texts), facts)
                 self._resumed += 1
             elif row["type"] == VenueParameter.PEOPLE:
                 why = authority.people_refusal(int(row["qty"]), texts, facts)
@@ -215,10 +211,6 @@ class Verification:
             roots=len(self._roots), every_root=self._every == 1, resumed=self._resumed,
             last=self._roots[-1] if self._roots else None,
         )  # fmt: skip
-
-
-def _blake(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=32).hexdigest()
 
 
 def verify(

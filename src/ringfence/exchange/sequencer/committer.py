@@ -13,12 +13,19 @@ their sequence numbers.
     cuts/SEQUENCE.statements   the statements under that root, from which proofs of inclusion are made
 """
 
-import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ringfence.commitments import CommitmentKeys, Root, RootChain, leaf_of, nonce_key, root_of
+from ringfence.commitments import (
+    CommitmentKeys,
+    Root,
+    RootChain,
+    leaves_of,
+    nonce_keys,
+    root_of,
+    venue_digest,
+)
 from ringfence.commitments.root import EventsHash
 from ringfence.commitments.statements_file import write_statements
 from ringfence.exchange.engine import Engine
@@ -98,8 +105,8 @@ class Committer:
         engine = self._engine
         epoch = self._keys.nonces.epoch_key(engine.timestamp_ns)
         statements = list(account_statements(engine.state))
-        nonces = [nonce_key(epoch, account) for account in range(1, len(statements) + 1)]
-        leaves = [leaf_of(nonce, statement) for nonce, statement in zip(nonces, statements, strict=True)]
+        nonces = nonce_keys(epoch, len(statements))
+        leaves = leaves_of(nonces, statements)
         venue = venue_of(engine.state)
         if lays_out:
             folder = self._directory / "cuts"
@@ -111,7 +118,7 @@ class Committer:
                 file.writelines(engine.snapshot())
             levels_of(engine.state).tofile(folder / f"{name}{SUFFIX}")
             aside.rename(folder / f"{name}.snapshot")
-        os.write(writing, root_of(leaves) + hashlib.blake2b(venue, digest_size=_HASH_BYTES).digest())
+        os.write(writing, root_of(leaves) + venue_digest(venue))
 
     def collect(self, *, now_ns: int) -> Root | None:
         """Return a root that is ready to be written, None if none is. Raises OSError if its child failed."""
