@@ -215,6 +215,10 @@ def test_one_person_halts_two_go_on_and_a_stranger_replays_it_all(tmp_path: Path
             60,
             "content judges",
         )
+        trades = f"{up.url}/api/v1/trade?symbol=XBTUSD&count=1"
+        wait_for(
+            lambda: json.loads(urllib.request.urlopen(trades, timeout=10).read()), 30, "a trade to replay"
+        )
         ringfence("halt", "now", "--because", "a drill", "--operator", "anna", *there)
         halted = standing()
         assert (halted["state"], halted["halted"][0]["text"]) == ("Halted", "a drill")
@@ -245,6 +249,11 @@ def test_one_person_halts_two_go_on_and_a_stranger_replays_it_all(tmp_path: Path
 
         wait_for(lifted, 30, "resumption")
         assert standing()["state"] == "CancelOnly"
+        lifted_by = standing()["sequence"]
+        # A public journal ends at the last root: one that holds the resumption is up to a second away.
+        wait_for(
+            lambda: all(one["rootSequence"] >= lifted_by for one in judges().values()), 30, "a root after it"
+        )
 
         public = tmp_path / "public.journal"
         ringfence("journal", "export", public, *there)
