@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 from ringfence.custody.chains.bitcoin.kernel import KernelChain, Verdict
 from ringfence.custody.chains.bitcoin.regtest.journal import Journal
-from ringfence.custody.chains.bitcoin.transactions import HEADER_BYTES, Block, Output, double_sha256, parse_block, shown
+from ringfence.custody.chains.bitcoin.transactions import (
+    HEADER_BYTES,
+    Block,
+    Output,
+    double_sha256,
+    parse_block,
+    shown,
+)
 from ringfence.custody.wallets.coins import Outpoint
 
 MATURITY_BLOCKS = 100
@@ -75,6 +82,11 @@ class Chain:
     @property
     def tip(self) -> str:
         return self._digests[-1]
+
+    @property
+    def blocks_fed(self) -> int:
+        """How many blocks were ever fed, on whatever branch."""
+        return len(self._places)
 
     @property
     def tip_time_s(self) -> int:

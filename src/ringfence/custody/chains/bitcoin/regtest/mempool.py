@@ -116,6 +116,11 @@ class Mempool:
                     for txid in self.descendants([other]):
                         self._drop(txid)
 
+    def left_out(self, transactions: Iterable[Transaction]) -> None:
+        """Drop what the kernel has refused, with all that depends on it."""
+        for txid in self.descendants(transaction.txid for transaction in transactions):
+            self._drop(txid)
+
     def reorganised(self, returned: Iterable[Transaction]) -> None:
         """Begin anew with what has left the chain and what was here, as far as it still may be."""
         waiting = [*returned, *(entry.transaction for entry in self.entries.values())]

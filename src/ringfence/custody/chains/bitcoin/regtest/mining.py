@@ -55,6 +55,8 @@ def choose(mempool: Mempool) -> list[Entry]:
 
     def package_of(entry: Entry) -> list[Entry]:
         ancestors = mempool.ancestors(entry.transaction)
+        if not ancestors:
+            return [entry]
         return [e for txid, e in mempool.entries.items() if txid in ancestors] + [entry]
 
     def rate(entries: list[Entry]) -> int:
@@ -124,5 +126,3 @@ def _merkle_root(hashes: list[bytes]) -> bytes:
 
 def _inner(shown: str) -> bytes:
     return bytes.fromhex(shown)[::-1]
-
-
