@@ -16,6 +16,7 @@ from embit.networks import NETWORKS
 from embit.psbt import PSBT
 
 from ringfence.custody.chains.bitcoin.kernel import failing_input
+from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.transactions import Output, Transaction, address_of, parse_transaction
 from ringfence.custody.wallets.building import Funds
@@ -180,17 +181,63 @@ class RunningNode:
         return [str(digest) for digest in found]
 
 
-def mined_funds(rpc: BitcoinRpc, wallets: Wallets, owner: Owner, coins: int) -> list[Funds]:
-    """Mine coins to an owner's first scripts and let them mature."""
+class CoreNode:
+    """Bitcoin Core's own node, as a process: what the embedded one is held against."""
+
+    def __init__(self, directory: Path, binary: Path) -> None:
+        self._port = _free_port()
+        arguments = [
+            "-regtest", f"-datadir={directory}", f"-rpcport={self._port}", "-listen=0", "-connect=0",
+            "-checkblockindex=0", "-checkmempool=0", "-printtoconsole=0",
+        ]  # fmt: skip
+        # Some calls of Core touch the home directory.
+        self._process = subprocess.Popen(
+            [str(binary), *arguments], env={**os.environ, "HOME": str(directory)}
+        )
+        self.rpc = BitcoinRpc(Endpoint("127.0.0.1", self._port, directory / "regtest" / ".cookie"))
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                self.rpc.block_count()
+                return
+            except BitcoinError:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+
+    def stop(self) -> int:
+        self.rpc.close()
+        self._process.terminate()
+        return self._process.wait(timeout=60)
+
+    def reorganise(self, depth: int, first: Sequence[bytes] = ()) -> list[str]:
+        # The same address in the same second would make the very block that was called invalid.
+        address = str(address_of(b"\x00\x14" + os.urandom(20)))
+        height = self.rpc.block_count()
+        self.rpc.call("invalidateblock", self.rpc.block_hash(height - depth + 1))
+        made = [self.rpc.generate_block(address, first)]
+        return made + [self.rpc.generate_block(address, ()) for _ in range(depth)]
+
+
+def bitcoind() -> Path | None:
+    """Return Core's node if there is one: RINGFENCE_BITCOIND, or what `make bitcoind` has built."""
+    given = os.environ.get("RINGFENCE_BITCOIND")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = Path(given) if given else cache / "ringfence" / "bitcoind" / "bin" / "bitcoind"
+    return path if path.exists() else None
+
+
+def funded(
+    rpc: BitcoinRpc, wallets: Wallets, owner: Owner, coins: int, *, amount_sats: int = 50_000_000
+) -> list[Funds]:
+    """Return confirmed coins at an owner's first scripts, all made by one transaction."""
     deriver = wallets.derivers[owner]
-    funds = []
-    for number in range(coins):
-        script = deriver.script(Keychain.RECEIVE, number)
-        (digest,) = rpc.generate(1, deriver.address(script))
-        made = rpc.block(digest).transactions[0]
-        funds.append(Funds(Coin(Outpoint(made.txid, 0), made.outputs[0].amount_sats, script), made.raw))
-    rpc.generate(100, NOBODY)
-    return funds
+    scripts = [deriver.script(Keychain.RECEIVE, number) for number in range(coins)]
+    made = Faucet(rpc).pay([Output(amount_sats, script) for script in scripts])
+    rpc.generate(1, NOBODY)
+    return [
+        Funds(Coin(Outpoint(made.txid, vout), amount_sats, script), made.raw)
+        for vout, script in enumerate(scripts)
+    ]
 
 
 def _free_port() -> int:

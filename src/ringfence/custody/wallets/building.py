@@ -120,9 +120,13 @@ def _wallet(wallets: Wallets, owner: Owner, funds: Sequence[Funds], change_index
     wallet = bdkpython.Wallet(
         receive, change, wallets.network, bdkpython.Persister.new_in_memory(), lookahead=last + 1
     )
-    makers = {fund.coin.outpoint.txid: fund.raw for fund in funds}
+    makers = {fund.coin.outpoint.txid: bdkpython.Transaction(fund.raw) for fund in funds}
+    for txid, maker in makers.items():
+        if maker.is_coinbase():
+            # bdk is told of our coins as if they waited, and a coinbase cannot.
+            raise BuildError(f"{txid} is a miner's: such coins are not for our wallets")
     wallet.apply_unconfirmed_txs(
-        [bdkpython.UnconfirmedTx(tx=bdkpython.Transaction(raw), last_seen=0) for raw in makers.values()]
+        [bdkpython.UnconfirmedTx(tx=maker, last_seen=0) for maker in makers.values()]
     )
     # bdk gives change to the first script that is not used yet.
     wallet.reveal_addresses_to(bdkpython.KeychainKind.INTERNAL, change_index)

@@ -17,6 +17,7 @@ from ringfence.custody.chains.bitcoin.transactions import (
     Block,
     Output,
     Transaction,
+    check_block,
     parse_block,
     parse_transaction,
 )
@@ -198,6 +199,7 @@ class BitcoinRpc:
             block = parse_block(bytes.fromhex(self.call("getblock", digest, 0)))
             if block.digest != digest:
                 raise ValueError(f"asked for block {digest}, got {block.digest}")
+            check_block(block)
             return block
 
     def block_json(self, digest: str, verbosity: int) -> dict[str, Any]:

@@ -98,6 +98,8 @@ def parse_block(raw: bytes) -> Block:
         count = int(compact.read_from(stream))
     except Exception as error:
         raise TransactionError("the block ends before its transactions") from error
+    if not 0 < count <= len(raw):
+        raise TransactionError(f"a block of {count} transactions")
     transactions = tuple(_read_transaction(stream, raw) for _ in range(count))
     if stream.tell() != len(raw):
         raise TransactionError(f"{len(raw) - stream.tell()} bytes follow the block")
@@ -105,6 +107,30 @@ def parse_block(raw: bytes) -> Block:
         raw=raw, digest=shown(double_sha256(header)), previous=shown(header[4:36]),
         time_s=int.from_bytes(header[68:72], "little"), transactions=transactions,
     )  # fmt: skip
+
+
+def check_block(block: Block) -> None:
+    """Check that a block holds the transactions that its header says, and that work was done for the header.
+
+    A node that lies can leave blocks out, but it cannot put a payment into one. Raises TransactionError.
+    """
+    txids = [bytes.fromhex(transaction.txid)[::-1] for transaction in block.transactions]
+    # Twice the same would give the same root as once (CVE-2012-2459).
+    if len(set(txids)) < len(txids) or merkle_root(txids) != block.raw[36:68]:
+        raise TransactionError(f"block {block.digest} does not hold what its header says")
+    bits = int.from_bytes(block.raw[72:76], "little")
+    target = (bits & 0x7FFFFF) << (8 * max((bits >> 24) - 3, 0))
+    if int(block.digest, 16) > target:
+        raise TransactionError(f"no work was done for block {block.digest}")
+
+
+def merkle_root(hashes: list[bytes]) -> bytes:
+    """Return the root of Bitcoin's tree of hashes, as the bytes are in a header."""
+    while len(hashes) > 1:
+        if len(hashes) % 2:
+            hashes = [*hashes, hashes[-1]]
+        hashes = [double_sha256(hashes[n] + hashes[n + 1]) for n in range(0, len(hashes), 2)]
+    return hashes[0]
 
 
 def _read_transaction(stream: BytesIO, raw: bytes) -> Transaction:

@@ -11,5 +11,6 @@ coins by outpoint, fee estimates, a miner, a journal that outlives kill -9) is h
 | mining  | blocks made on request                                                  |
 | fees    | what a transaction should pay                                           |
 | node    | Bitcoin Core's calls                                                    |
+| faucet  | coins for the asking                                                    |
 | server  | the calls over HTTP with a cookie, as Core serves them                  |
 """

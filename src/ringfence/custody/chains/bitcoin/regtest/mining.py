@@ -5,7 +5,7 @@ from typing import NamedTuple
 from embit import compact
 
 from ringfence.custody.chains.bitcoin.regtest.mempool import Entry, Mempool
-from ringfence.custody.chains.bitcoin.transactions import Transaction, double_sha256
+from ringfence.custody.chains.bitcoin.transactions import Transaction, double_sha256, merkle_root
 
 BLOCK_WEIGHT_MAX = 3_996_000
 """A little below the 4,000,000 of consensus, for the header and the coinbase."""
@@ -35,11 +35,11 @@ def assemble(
     Two blocks of the same content would be one block: `tag` keeps them apart.
     """
     height = parent.height + 1
-    witness_root = _merkle_root([_NO_WITNESS, *(_inner(item.wtxid) for item in transactions)])
+    witness_root = merkle_root([_NO_WITNESS, *(_inner(item.wtxid) for item in transactions)])
     coinbase, coinbase_id = _coinbase(
         height, script, subsidy_sats(height) + fees_sats, witness_root=witness_root, tag=tag
     )
-    root = _merkle_root([coinbase_id, *(_inner(item.txid) for item in transactions)])
+    root = merkle_root([coinbase_id, *(_inner(item.txid) for item in transactions)])
     start = b"".join(
         (
             _VERSION.to_bytes(4, "little"), _inner(parent.digest), root,
@@ -114,14 +114,6 @@ def _script_number(number: int) -> bytes:
         return bytes([0x50 + number])
     digits = number.to_bytes(number.bit_length() // 8 + 1, "little")
     return bytes([len(digits)]) + digits
-
-
-def _merkle_root(hashes: list[bytes]) -> bytes:
-    while len(hashes) > 1:
-        if len(hashes) % 2:
-            hashes = [*hashes, hashes[-1]]
-        hashes = [double_sha256(hashes[n] + hashes[n + 1]) for n in range(0, len(hashes), 2)]
-    return hashes[0]
 
 
 def _inner(shown: str) -> bytes:
