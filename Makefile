@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
 
-.PHONY: up test check install warm clients clean
+.PHONY: up test check install warm clients bitcoind clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
 up: install
@@ -18,6 +18,11 @@ test: warm clients
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
 clients: install
 	@sh tests/conformance/clients/install $(UV) .venvs
+
+# Bitcoin Core's own node, to hold the embedded one against: half an hour, once; kept in the user's cache.
+bitcoind: install
+	@sh deploy/local/build-bitcoind $(RUN)/python \
+		$$($(RUN)/python -c 'from importlib.metadata import version; print(version("py-bitcoinkernel"))')
 
 check: install
 	$(RUN)/ruff check .

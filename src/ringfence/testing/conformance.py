@@ -1,9 +1,21 @@
 """What the real thing and its fake must both do, so that a test on the fake says something."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ringfence.assurance.audit.chains import ChainError, ChainReader, Tip
+from ringfence.custody.chains.bitcoin.rpc import (
+    AlreadyConfirmedError,
+    BitcoinRpc,
+    NodeRefusedError,
+    NotFoundError,
+    RejectedError,
+)
+from ringfence.custody.wallets.building import Funds, Payment, Unsigned, build
+from ringfence.custody.wallets.coins import Outpoint
+from ringfence.custody.wallets.owners import Owner
 from ringfence.exchange.disk import Disk
+from ringfence.testing.bitcoin import NOBODY, Signers, funded, wallets_of
 
 
 def check_disk(disk: Disk) -> None:
@@ -88,6 +100,119 @@ def check_chain_reader(reader: ChainReader, *, asset: int, receive: Callable[[in
     except ChainError:
         return
     raise AssertionError("a block that is not in the chain was answered for")
+
+
+class BitcoinNode(Protocol):
+    """A regtest node and how it is made to reorganise."""
+
+    rpc: BitcoinRpc
+
+    def reorganise(self, depth: int, first: Sequence[bytes] = ()) -> list[str]: ...
+
+
+def check_bitcoin_node(node: BitcoinNode) -> None:
+    """Check a regtest node, embedded or Core's own, through the calls that custody makes. Raises AssertionError."""
+    signers = Signers(77)
+    wallets = wallets_of({Owner.CLIENTS: signers})
+    rpc = node.rpc
+    funds = funded(rpc, wallets, Owner.CLIENTS, 3)
+
+    def payment(coin: Funds, *, rate: int, to: int = 0x77) -> tuple[Unsigned, bytes]:
+        script = b"\x00\x14" + bytes([to]) * 20
+        unsigned = build(
+            wallets, Owner.CLIENTS, [coin], [Payment(script, 1_000_000)], fee_rate_sats_per_kvb=rate,
+            change_index=0,
+        )  # fmt: skip
+        signed = signers.finalize(unsigned.psbt, (0, 1, 3))
+        assert signed is not None
+        return unsigned, signed.raw
+
+    # The chain answers as of a block, and for nothing that it does not have.
+    info = rpc.chain_info()
+    assert info.chain == "regtest"
+    assert rpc.block_hash(info.height) == info.tip
+    assert rpc.block_header(info.tip)["confirmations"] == 1
+    assert rpc.block(info.tip).previous == rpc.block_hash(info.height - 1)
+    assert _says(NotFoundError, lambda: rpc.block_hash(info.height + 1))
+    assert _says(NotFoundError, lambda: rpc.block("00" * 32))
+    assert _says(NotFoundError, lambda: rpc.raw_transaction("00" * 32))
+    assert _says(NotFoundError, lambda: rpc.mempool_entry("00" * 32))
+    assert _says(NodeRefusedError, lambda: rpc.call("nosuchcall"))
+    assert rpc.tx_out(Outpoint("00" * 32, 0), with_mempool=True) is None
+    scripts = [coin.coin.script for coin in funds]
+    assert rpc.scan(scripts).total_sats == sum(coin.coin.amount_sats for coin in funds)
+
+    # A payment is taken, waits, and is in the next block; sending it again changes nothing.
+    unsigned, raw = payment(funds[0], rate=2000)
+    tried = rpc.test_accept(raw)
+    assert (tried.is_accepted, tried.fee_sats) == (True, unsigned.fee_sats)
+    assert rpc.mempool() == set()
+    txid = rpc.send(raw)
+    assert rpc.send(raw) == txid
+    assert rpc.mempool() == {txid}
+    assert rpc.mempool_entry(txid).fee_sats == unsigned.fee_sats
+    assert rpc.raw_transaction(txid).raw == raw
+    spent = funds[0].coin.outpoint
+    assert rpc.spenders([spent, funds[1].coin.outpoint]) == {spent: txid}
+    assert rpc.tx_out(spent, with_mempool=True) is None
+    assert rpc.tx_out(spent, with_mempool=False) is not None
+
+    # Replacement: less, or as much, is refused; more takes its place.
+    assert _says(RejectedError, lambda: rpc.send(payment(funds[0], rate=2000, to=0x78)[1]))
+    second = rpc.send(payment(funds[0], rate=9000, to=0x78)[1])
+    assert rpc.mempool() == {second}
+
+    # What breaks a rule is refused by name and changes nothing.
+    broken = bytearray(payment(funds[1], rate=2000)[1])
+    broken[-200] ^= 1
+    assert _says(RejectedError, lambda: rpc.send(bytes(broken)))
+    assert not rpc.test_accept(bytes(broken)).is_accepted
+    assert _says(NodeRefusedError, lambda: rpc.send(b"\x00" * 20))
+    assert rpc.mempool() == {second}
+
+    # A stuck one: the miner leaves it until it is worth his while.
+    rpc.prioritise(second, -1_000_000)
+    rpc.generate(1, NOBODY)
+    assert rpc.mempool() == {second}
+    rpc.prioritise(second, 1_000_000)
+    (mined,) = rpc.generate(1, NOBODY)
+    assert rpc.mempool() == set()
+    assert second in {transaction.txid for transaction in rpc.block(mined).transactions}
+    assert rpc.raw_transaction(second, mined).txid == second
+    found = rpc.tx_out(Outpoint(second, 0), with_mempool=True)
+    assert found is not None
+    assert found.confirmations == 1
+    assert _says(AlreadyConfirmedError, lambda: rpc.send(rpc.raw_transaction(second, mined).raw))
+    assert _says(RejectedError, lambda: rpc.send(raw))
+
+    # Reorganisations: what has left the chain waits again, or is gone if another spends its coin.
+    for depth in (1, 3, 6):
+        rpc.generate(depth - 1, NOBODY)
+        height = rpc.block_count()
+        node.reorganise(depth)
+        assert rpc.block_count() == height + 1
+        assert rpc.mempool() == {second}
+        assert rpc.block_header(mined)["confirmations"] == -1
+        (mined,) = rpc.generate(1, NOBODY)
+        assert rpc.mempool() == set()
+    node.reorganise(1, [raw])
+    assert rpc.mempool() == set()
+    assert rpc.tx_out(Outpoint(second, 0), with_mempool=True) is None
+    assert rpc.tx_out(Outpoint(txid, 0), with_mempool=True) is not None
+
+    # A block that is known is told from one that is new.
+    tip = rpc.chain_info().tip
+    assert rpc.submit_block(bytes(rpc.block(tip).raw)) == "duplicate"
+    assert rpc.chain_info().tip == tip
+    assert rpc.fee_rate_sats_per_kvb(6) is None or rpc.fee_rate_sats_per_kvb(6) in range(100, 10_000_000)
+
+
+def _says(error: type[NodeRefusedError], action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except error:
+        return True
+    return False
 
 
 def _refuses(error: type[OSError], action: Callable[[], object]) -> bool:

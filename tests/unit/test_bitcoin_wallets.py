@@ -1,0 +1,334 @@
+"""Wallets: what the script allows, what is refused before anybody signs, which address is whose."""
+
+from pathlib import Path
+
+import bdkpython
+import pytest
+from embit.script import Script
+from embit.transaction import Transaction, TransactionInput, TransactionOutput
+
+from ringfence.custody.chains.bitcoin.transactions import (
+    REPLACEABLE_SEQUENCE,
+    TransactionError,
+    describe,
+    parse_transaction,
+)
+from ringfence.custody.wallets import addresses, building, descriptors, owners
+from ringfence.custody.wallets.building import BuildError, Funds, Payment, build, consolidate
+from ringfence.custody.wallets.coins import Coin, Outpoint
+from ringfence.custody.wallets.descriptors import (
+    NUMS,
+    ColdPolicy,
+    DerivationError,
+    Deriver,
+    DescriptorError,
+    Keychain,
+    parse_cold,
+)
+from ringfence.custody.wallets.owners import Owner
+from ringfence.testing.bitcoin import Signers, forced, kernel_accepts, wallets_of
+
+SIGNERS = {owner: Signers(int(owner)) for owner in Owner}
+CLIENTS = SIGNERS[Owner.CLIENTS]
+WALLETS = wallets_of(SIGNERS)
+TO = b"\x00\x14" + b"\x77" * 20
+
+
+def funds_of(owner: Owner, *amounts_sats: int, keychain: Keychain = Keychain.RECEIVE) -> list[Funds]:
+    """Return coins that one transaction from nowhere has made, at the owner's first scripts."""
+    scripts = [WALLETS.derivers[owner].script(keychain, n) for n in range(len(amounts_sats))]
+    outputs = [
+        TransactionOutput(amount, Script(script))
+        for amount, script in zip(amounts_sats, scripts, strict=True)
+    ]
+    raw = Transaction(2, [TransactionInput(b"\x11" * 32, 0)], outputs, 0).serialize()
+    made = parse_transaction(raw)
+    return [
+        Funds(Coin(Outpoint(made.txid, n), output.amount_sats, output.script), raw)
+        for n, output in enumerate(made.outputs)
+    ]
+
+
+def built(*, recovery: bool = False) -> tuple[building.Unsigned, list[Funds]]:
+    funds = funds_of(Owner.CLIENTS, 50_000_000)
+    payments = [Payment(TO, 1_000_000)]
+    unsigned = build(
+        WALLETS, Owner.CLIENTS, funds, payments, fee_rate_sats_per_kvb=5000, change_index=0, recovery=recovery
+    )
+    return unsigned, funds
+
+
+# Operations are 0, 1, 2, policy 3, 4, recovery 5 to 9.
+ALLOWED = [(a, b, p) for a, b in ((0, 1), (0, 2), (1, 2)) for p in (3, 4)]
+FORBIDDEN = [
+    (0, 1, 2), (0, 3, 4), (2, 3, 4), (0, 1), (3, 4), (0, 3), (5, 6, 7), (5, 6, 7, 8, 9), (0, 1, 5), (0, 5, 3),
+    (5, 6, 3), (0, 5, 6, 7, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ALLOWED)
+def test_two_of_operations_and_one_of_policy_spend(who: tuple[int, ...]) -> None:
+    unsigned, funds = built()
+    signed = CLIENTS.finalize(unsigned.psbt, who)
+    assert signed is not None
+    assert kernel_accepts(signed, funds)
+    assert signed.vsize == 236
+
+
+@pytest.mark.parametrize("who", FORBIDDEN)
+def test_nobody_else_does_whatever_witness_they_make(who: tuple[int, ...]) -> None:
+    """Not only does bdk not finalise it: the kernel refuses all signatures put into the witness by force."""
+    unsigned, funds = built()
+    assert CLIENTS.finalize(unsigned.psbt, who) is None
+    signed = CLIENTS.sign(unsigned.psbt, who)
+    assert not any(kernel_accepts(forced(unsigned.psbt, leaf, signed), funds) for leaf in (0, 1))
+
+
+def test_the_forced_witness_is_a_good_one_for_a_quorum() -> None:
+    """Without this the test above would pass for a witness that nothing accepts."""
+    unsigned, funds = built()
+    signed = CLIENTS.sign(unsigned.psbt, (0, 2, 4))
+    accepted = [kernel_accepts(forced(unsigned.psbt, leaf, signed), funds) for leaf in (0, 1)]
+    assert accepted.count(True) == 1
+
+
+def test_three_of_recovery_spend_when_the_coin_is_old_enough() -> None:
+    unsigned, funds = built(recovery=True)
+    for who in ((5, 6, 7), (7, 8, 9), (5, 7, 9)):
+        signed = CLIENTS.finalize(unsigned.psbt, who)
+        assert signed is not None
+        assert [item.sequence for item in signed.inputs] == [descriptors.RECOVERY_BLOCKS]
+        assert kernel_accepts(signed, funds)
+    assert CLIENTS.finalize(unsigned.psbt, (5, 6)) is None
+
+
+def test_recovery_without_the_wait_is_refused_by_the_script() -> None:
+    """The same signatures under the sequence of an ordinary spend: CSV says no."""
+    unsigned, funds = built()
+    signed = CLIENTS.sign(unsigned.psbt, (5, 6, 7))
+    assert not any(kernel_accepts(forced(unsigned.psbt, leaf, signed), funds) for leaf in (0, 1))
+
+
+def test_another_owners_signers_sign_nothing() -> None:
+    unsigned, _ = built()
+    assert SIGNERS[Owner.COMPANY].finalize(unsigned.psbt, (0, 1, 3)) is None
+
+
+def test_a_changed_byte_makes_signatures_worthless() -> None:
+    unsigned, funds = built()
+    signed = CLIENTS.finalize(unsigned.psbt, (0, 1, 3))
+    assert signed is not None
+    outputs_at = signed.raw.index(TO)
+    changed = bytearray(signed.raw)
+    changed[outputs_at + 5] ^= 1
+    assert not kernel_accepts(parse_transaction(bytes(changed)), funds)
+
+
+# ---- descriptors
+
+
+def swapped(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+def test_a_descriptor_is_read_back_as_it_was_written() -> None:
+    assert parse_cold(CLIENTS.policy.descriptor()) == CLIENTS.policy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (NUMS, "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", "NUMS"),
+        ("multi_a(2,", "multi_a(1,", "quorums"),
+        ("multi_a(3,", "multi_a(1,", "quorums"),
+        ("/<0;1>/*", "/0/*", "derive"),
+        ("older(26280)", "older(65536)", "cannot be said"),
+        ("older(26280)", "older(0)", "cannot be said"),
+        ("and_v", "or_i", "form"),
+        ("tr(", "wsh(", "form"),
+    ],
+)  # fmt: skip
+def test_a_descriptor_of_another_form_is_refused(old: str, new: str, why: str) -> None:
+    with pytest.raises(DescriptorError, match=why):
+        parse_cold(swapped(CLIENTS.policy.descriptor(), old, new))
+
+
+def test_a_key_that_is_there_twice_is_refused_under_whatever_origin() -> None:
+    policy = CLIENTS.policy
+    twice = "[00000000/48h/1h/0h/2h]" + policy.operations[0].partition("]")[2]
+    with pytest.raises(DescriptorError, match="twice"):
+        policy._replace(policy=(twice, policy.policy[1])).descriptor()
+
+
+def test_a_private_key_is_no_part_of_a_descriptor() -> None:
+    key = CLIENTS.policy.operations[0].replace("tpub", "tprv")
+    with pytest.raises(DescriptorError, match="no public key"):
+        ColdPolicy(
+            (key, *CLIENTS.policy.operations[1:]), CLIENTS.policy.policy, CLIENTS.policy.recovery
+        ).descriptor()
+
+
+def test_owners_that_share_a_key_are_refused() -> None:
+    theirs = SIGNERS[Owner.COMPANY].policy
+    shared = theirs._replace(policy=(CLIENTS.policy.policy[0], theirs.policy[1]))
+    with pytest.raises(DescriptorError, match="share"):
+        owners.Wallets(
+            {Owner.CLIENTS: CLIENTS.policy.descriptor(), Owner.COMPANY: shared.descriptor()},
+            bdkpython.Network.REGTEST, lookahead=1,
+        )  # fmt: skip
+
+
+def test_two_libraries_that_disagree_show_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Deriver, "script_again", lambda *_: b"\x51\x20" + bytes(32))
+    with pytest.raises(DerivationError):
+        WALLETS.derivers[Owner.CLIENTS].script(Keychain.RECEIVE, 0)
+
+
+# ---- whose
+
+
+def test_scripts_are_the_owners_whose_they_are_and_others_are_nobodys() -> None:
+    for owner in Owner:
+        for keychain in Keychain:
+            script = WALLETS.derivers[owner].script(keychain, 7)
+            assert WALLETS.classify(script) == owners.Mine(owner, keychain, 7)
+    assert WALLETS.classify(TO) is None
+    assert WALLETS.classify(WALLETS.derivers[Owner.CLIENTS].script(Keychain.CHANGE, 2000)) is None
+
+
+def test_an_account_keeps_its_address_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "addresses"
+    book = addresses.AddressBook(path, wallets_of(SIGNERS))
+    alice, bob = book.address_of(7), book.address_of(8)
+    assert book.address_of(7) == alice != bob
+    fresh = book.address_of(7, fresh=True)
+    book.close()
+    again = addresses.AddressBook(path, wallets_of(SIGNERS))
+    assert again.address_of(7) == fresh
+    assert [again.account_of(a.script) for a in (alice, bob, fresh)] == [alice, bob, fresh]
+    again.close()
+
+
+def test_a_line_that_a_crash_has_cut_short_was_shown_to_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "addresses"
+    book = addresses.AddressBook(path, wallets_of(SIGNERS))
+    first, second = book.address_of(7), book.address_of(8)
+    book.close()
+    path.write_bytes(path.read_bytes()[:-9])
+    again = addresses.AddressBook(path, wallets_of(SIGNERS))
+    assert again.address_of(7) == first
+    assert again.address_of(9) == second._replace(account=9)
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [(b"bcrt1p", b"bcrt1q"), (b'"index": 1', b'"index": 2'), (b"{", b"[")])
+def test_a_file_of_addresses_that_was_changed_gives_none(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    path = tmp_path / "addresses"
+    book = addresses.AddressBook(path, wallets_of(SIGNERS))
+    book.address_of(7)
+    book.address_of(8)
+    book.close()
+    path.write_bytes(path.read_bytes().replace(*damage))
+    with pytest.raises(addresses.AddressBookError):
+        addresses.AddressBook(path, wallets_of(SIGNERS))
+
+
+def test_unused_addresses_end_at_the_gap_and_go_on_when_one_is_paid(tmp_path: Path) -> None:
+    book = addresses.AddressBook(tmp_path / "addresses", wallets_of(SIGNERS), gap_max=3)
+    given = [book.address_of(n) for n in range(3)]
+    with pytest.raises(addresses.GapError):
+        book.address_of(3)
+    book.note_used(given[0].script)
+    assert book.address_of(3).number == 3
+    book.close()
+
+
+# ---- building
+
+
+def test_a_batch_pays_everyone_and_the_rest_comes_back_to_its_owner() -> None:
+    funds = funds_of(Owner.CLIENTS, 2_000_000, 3_000_000, 70_000)
+    payments = [Payment(TO, 1_500_000), Payment(b"\x51\x20" + b"\x42" * 32, 2_500_000), Payment(TO, 100_000)]
+    unsigned = build(WALLETS, Owner.CLIENTS, funds, payments, fee_rate_sats_per_kvb=7000, change_index=4)
+    signed = CLIENTS.finalize(unsigned.psbt, (0, 2, 3))
+    assert signed is not None
+    assert kernel_accepts(signed, funds)
+    paid = [Payment(output.script, output.amount_sats) for output in signed.outputs]
+    assert sorted(payments) == sorted(p for n, p in enumerate(paid) if n not in unsigned.change)
+    (change,) = unsigned.change
+    assert WALLETS.classify(paid[change].script) == owners.Mine(Owner.CLIENTS, Keychain.CHANGE, 4)
+    assert unsigned.fee_sats >= 7 * signed.vsize
+    # bdk reckons a few bytes too many for each input.
+    assert unsigned.fee_sats <= 7 * signed.vsize * 102 // 100
+    assert all(item.sequence == REPLACEABLE_SEQUENCE for item in signed.inputs)
+    assert "1500000 sats to bcrt1q" in describe(signed)
+
+
+def test_coins_of_another_owner_are_not_spent() -> None:
+    funds = [*funds_of(Owner.CLIENTS, 100_000), *funds_of(Owner.COMPANY, 5_000_000)]
+    with pytest.raises(BuildError, match="not of CLIENTS"):
+        build(
+            WALLETS, Owner.CLIENTS, funds, [Payment(TO, 50_000)], fee_rate_sats_per_kvb=1000, change_index=0
+        )
+
+
+def test_only_the_coins_that_are_given_are_spent() -> None:
+    """The maker of a coin may have made others of ours that are held for something else."""
+    one, other = funds_of(Owner.CLIENTS, 1_000_000, 9_000_000)
+    unsigned = build(
+        WALLETS, Owner.CLIENTS, [one], [Payment(TO, 500_000)], fee_rate_sats_per_kvb=1000, change_index=0
+    )
+    assert unsigned.spends == (one.coin.outpoint,)
+    with pytest.raises(BuildError, match="bdk"):
+        build(
+            WALLETS,
+            Owner.CLIENTS,
+            [one],
+            [Payment(TO, 5_000_000)],
+            fee_rate_sats_per_kvb=1000,
+            change_index=0,
+        )
+    assert other.coin.outpoint not in unsigned.spends
+
+
+def test_a_replacement_spends_a_coin_of_the_first() -> None:
+    funds = funds_of(Owner.CLIENTS, 1_000_000, 9_000_000)
+    unsigned = build(
+        WALLETS, Owner.CLIENTS, funds, [Payment(TO, 500_000)], fee_rate_sats_per_kvb=1000, change_index=0,
+        all_of=[funds[0].coin.outpoint],
+    )  # fmt: skip
+    assert funds[0].coin.outpoint in unsigned.spends
+
+
+@pytest.mark.parametrize("rate", [0, -5, building.FEE_RATE_SATS_PER_KVB_MAX + 1])
+def test_a_fee_rate_out_of_bounds_builds_nothing(rate: int) -> None:
+    with pytest.raises(BuildError, match="fee rate"):
+        build(
+            WALLETS, Owner.CLIENTS, funds_of(Owner.CLIENTS, 1_000_000), [Payment(TO, 500_000)],
+            fee_rate_sats_per_kvb=rate, change_index=0,
+        )  # fmt: skip
+
+
+def test_many_coins_become_one() -> None:
+    funds = funds_of(Owner.CLIENTS, *[50_000] * 12)
+    unsigned = consolidate(WALLETS, Owner.CLIENTS, funds, fee_rate_sats_per_kvb=1000, change_index=3)
+    signed = CLIENTS.finalize(unsigned.psbt, (1, 2, 4))
+    assert signed is not None
+    assert kernel_accepts(signed, funds)
+    (output,) = signed.outputs
+    assert WALLETS.classify(output.script) == owners.Mine(Owner.CLIENTS, Keychain.CHANGE, 3)
+    assert output.amount_sats + unsigned.fee_sats == 12 * 50_000
+
+
+# ---- transactions
+
+
+def test_bytes_that_are_no_transaction_are_refused() -> None:
+    unsigned, _ = built()
+    signed = CLIENTS.finalize(unsigned.psbt, (0, 1, 3))
+    assert signed is not None
+    assert parse_transaction(signed.raw) == signed
+    for raw in (b"", signed.raw[:-1], signed.raw + b"\0", signed.raw[:40], b"\0" * 10, b"\xff" * 100):
+        with pytest.raises(TransactionError):
+            parse_transaction(raw)
