@@ -1,0 +1,6 @@
+"""Many signers, one signature: what coordinator and co-signers say to each other, and how parts become a whole.
+
+| module   | what is in it                                                                   |
+|----------|---------------------------------------------------------------------------------|
+| messages | what the coordinator may ask of a co-signer, and every answer, with its digests |
+"""
