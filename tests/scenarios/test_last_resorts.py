@@ -61,6 +61,44 @@ def test_an_isolated_position_is_taken_over_when_its_own_margin_is_at_maintenanc
     assert before - market.wallet(1) == locked, "exactly the position's margin is lost"
 
 
+@pytest.mark.parametrize(("gain_in_ether", "is_kept"), [(520, False), (600, True)])
+def test_an_isolated_position_waits_for_nothing_while_its_account_owes_more_than_it_has_gained(
+    gain_in_ether: float, is_kept: bool
+) -> None:
+    """What closing far from the mark has lost beyond the wallet is not carried at the fund's risk (seed 2204)."""
+    market = Market()
+    for index, price in ((".BXBT", 10_000), (".BETH", 500)):
+        market.index(index, price)
+    keep(market, 1, XBT // 20)
+    market.leverage(1, "ETHUSD", 50)
+    market.trade(1, 2, "ETHUSD", 1_000, 500)
+    market.trade(1, 2, P, 20_000, 10_000)
+    market.index(".BETH", gain_in_ether)
+    market.trade(2, 1, P, 20_000, 9_550)
+    market.index(".BXBT", 10_001)
+    assert market.position(1, P)["qty"] == 0
+    assert (market.position(1, "ETHUSD")["qty"] == 1_000) == is_kept
+    assert ("COVERED" in kinds(market.history)) != is_kept
+    assert (market.wallet(1) < 0) == is_kept
+
+
+def test_the_fund_covers_no_more_than_it_has_and_the_rest_when_it_has_more() -> None:
+    market = Market(fund_xbt=10**6)
+    market.index(".BXBT", 10_000)
+    keep(market, 1, XBT // 20)
+    market.trade(1, 2, P, 20_000, 10_000)
+    market.trade(2, 1, P, 20_000, 9_550)
+    market.index(".BXBT", 10_001)
+    assert [e.amount for e in market.history if e.kind == Event.COVERED] == [10**6]
+    owed = -market.wallet(1)
+    assert owed > 0
+    assert market.wallet(market.fund) == 0
+    market.run(command(Command.DEPOSIT, account=market.fund, symbol=0, qty=XBT))
+    market.index(".BXBT", 10_002)
+    assert market.wallet(1) == 0
+    assert market.wallet(market.fund) == XBT - owed
+
+
 def test_cross_positions_go_together_and_leave_nothing() -> None:
     market = Market()
     for index, price in ((".BXBT", 10_000), (".BETH", 500)):

@@ -251,6 +251,19 @@ def test_what_is_cut_off_at_the_end_is_rot_if_somebody_was_told_and_a_torn_tail_
     assert Journal(disk).torn_tail is None
 
 
+def test_a_torn_tail_may_hold_a_copy_of_an_earlier_frame() -> None:
+    """A sector that was being written shows old bytes of the file; that nothing newer follows counts (seed 8974)."""
+    disk, sequence = written(batches=10)
+    *_, (earlier, old, _), (segment, begin, _) = places(disk)
+    assert earlier == segment
+    stale = disk.read(segment)[old:begin]
+    disk.overwrite(segment, begin, b"\1" * 64 + stale)
+    journal = Journal(disk, acknowledged=0)
+    assert journal.torn_tail is not None
+    assert journal.torn_tail.offset == begin
+    assert journal.next_sequence < sequence
+
+
 def test_each_missing_segment_is_missed() -> None:
     for gone in range(len(written()[0].names(".journal"))):
         disk, sequence = written()

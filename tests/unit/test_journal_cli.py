@@ -50,7 +50,7 @@ async def write(directory: Path) -> None:
     for index, batch in enumerate(story()):
         await sequencer.apply(batch.tobytes(), timestamp_ns=START_NS + index * 10**9)
         if index in (3, 6):
-            write_snapshot(sequencer.engine, directory)
+            write_snapshot(sequencer.engine, directory, is_feed_suspect=True)
     sequencer.close(snapshot=False)
 
 

@@ -68,6 +68,7 @@ def run(directory: Path, *, batches: int) -> int:
         recovered = recover(disks)
         cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
         say(cycle)
+        is_feed_suspect = True
         for _ in range(batches):
             number = number_at(cycle.next_sequence)
             under_way = cycle.begin(batch(number), now_ns=START_NS + number * NS_PER_MS)
@@ -76,7 +77,8 @@ def run(directory: Path, *, batches: int) -> int:
             cycle.publish(under_way)
             say(cycle)
             if number % _SNAPSHOT_EVERY == _SNAPSHOT_EVERY - 1:
-                write_snapshot(cycle.engine, disks)
+                write_snapshot(cycle.engine, disks, is_feed_suspect=is_feed_suspect)
+                is_feed_suspect = False
                 remove_old_snapshots(disks)
     except (OSError, JournalReadError, JournalWriteError, FeedWriteError) as error:
         print(error, file=sys.stderr)

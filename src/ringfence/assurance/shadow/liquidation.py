@@ -41,15 +41,19 @@ class Shortage(NamedTuple):
 
     cross: bool
     isolated: bool
+    bankrupt: bool
+    """Nothing but isolated positions is left, and the account owes more than they have gained: all of them go."""
 
     def __bool__(self) -> bool:
-        return self.cross or self.isolated
+        return self.cross or self.isolated or self.bankrupt
 
     def concerns(self, venue: Venue, position: Position) -> bool:
         """Return whether it is this position's: an isolated one's own, or that of all cross ones."""
         if not position.is_isolated:
             return self.cross
-        return bool(position.qty) and is_live(venue, position.instrument) and isolated_is_short(position)
+        if self.bankrupt or not position.qty:
+            return bool(position.qty)
+        return is_live(venue, position.instrument) and isolated_is_short(position)
 
 
 def is_live(venue: Venue, instrument: Instrument) -> bool:
@@ -70,7 +74,15 @@ def shortage(venue: Venue, account: Account, holdings: Holdings) -> Shortage:
     isolated_short = any(
         is_live(venue, position.instrument) and isolated_is_short(position) for position in isolated
     )
-    return Shortage(cross_is_short, isolated_short)
+    bankrupt = (
+        needed <= 0
+        and all(is_live(venue, position.instrument) for position in held)
+        and holdings.wallet
+        + sum(_counted_profit(account, position) for position in cross)
+        + sum(max(profit_at_mark(position), -own_margin(position)) for position in isolated)
+        < 0
+    )
+    return Shortage(cross_is_short, isolated_short, bankrupt)
 
 
 def _counted_profit(account: Account, position: Position) -> int:

@@ -70,7 +70,8 @@ FILLS_MAX = 500
 EVENTS_PER_POSITION = 10
 _AHEAD = 16
 _SUM_LIMIT = 2**62
-CROSS, ISOLATED = 1, 2
+_ISOLATED_LIMIT = 2**60
+CROSS, ISOLATED, BANKRUPT = 1, 2, 4
 
 
 # ---- who is short of margin
@@ -89,12 +90,19 @@ def is_live(h: Record, ins: Record) -> bool:
 
 @compiled
 def shortage(h: Record, m: Record) -> Any:
-    """Return what of an account and asset has to be liquidated, as far as marks are fresh: CROSS, ISOLATED bits."""
+    """Return what of an account and asset has to be liquidated, as far as marks are fresh: CROSS, ISOLATED bits.
+
+    BANKRUPT: nothing but isolated positions is left, and the account owes more than they have gained: their
+    margins are not there, so all of them go. To let them wait for better marks would be an option at the fund's
+    expense.
+    """
     free: Any = m.wallet
     made: Any = np.int64(0)
     needed: Any = np.int64(0)
+    isolated: Any = np.int64(0)
     found = 0
     fresh = True
+    may_be_bankrupt = True
     held = m.held
     while held != U(0):
         k = np.int64(trailing_zeros(held))
@@ -105,7 +113,10 @@ def shortage(h: Record, m: Record) -> Any:
         if p.leverage != 0:
             if live and isolated_is_short(h, ins, p):
                 found |= ISOLATED
-            free -= own_margin(ins, p)
+            may_be_bankrupt = may_be_bankrupt and live
+            own = own_margin(ins, p)
+            free -= own
+            isolated = min(isolated + max(own + profit_at_mark(ins, p), 0), _ISOLATED_LIMIT)
         else:
             fresh = fresh and live
             profit = profit_at_mark(ins, p)
@@ -113,8 +124,11 @@ def shortage(h: Record, m: Record) -> Any:
                 profit = min(profit, 0)
             made = min(max(made + profit, -_SUM_LIMIT), _SUM_LIMIT)
             needed += maintenance(ins, p)
-    if not fresh or needed <= 0:
+    if not fresh:
         return found
+    if needed <= 0:
+        is_bankrupt = may_be_bankrupt and free + made + isolated < 0
+        return found | ISOLATED | BANKRUPT if is_bankrupt else found
     return found | CROSS if without_coins_for_sale(h, m, free) + made < needed else found
 
 
@@ -263,8 +277,10 @@ def concerns(h: Record, p: Record, short: int) -> bool:
     """Return whether a shortage is this position's: an isolated one's own, or that of all cross ones."""
     if p.leverage == 0:
         return bool(short & CROSS)
+    if not short & ISOLATED or p.qty == 0:
+        return False
     ins = instruments(h, p.symbol)
-    return bool(short & ISOLATED and p.qty != 0 and is_live(h, ins) and isolated_is_short(h, ins, p))
+    return bool(short & BANKRUPT or (is_live(h, ins) and isolated_is_short(h, ins, p)))
 
 
 @compiled

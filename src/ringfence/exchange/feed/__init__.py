@@ -13,9 +13,9 @@ a few bytes. The folder can be deleted while the core is stopped: it is written 
 
 from ringfence.exchange.feed.client import CoreClient, encode_status
 from ringfence.exchange.feed.reader import FeedReader, published_below
-from ringfence.exchange.feed.writer import FILE_BYTES, FeedWriteError, FeedWriter, sync_feed
+from ringfence.exchange.feed.writer import FILE_BYTES, FeedWriteError, FeedWriter, rewrite_feed, sync_feed
 
 __all__ = [
     "FILE_BYTES", "CoreClient", "FeedReader", "FeedWriteError", "FeedWriter", "encode_status", "published_below",
-    "sync_feed",
+    "rewrite_feed", "sync_feed",
 ]  # fmt: skip

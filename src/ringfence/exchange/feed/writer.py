@@ -113,6 +113,31 @@ class FeedWriter:
             self._file = None
 
 
+def rewrite_feed(place: Path | Disk, *, first_sequence: int, next_sequence: int) -> None:
+    """Write batches of the feed again where they are, byte for byte, so that the next sync writes them. Raises OSError.
+
+    After a sync has failed, the system takes the pages for clean: the next sync succeeds and writes
+    nothing, reads give what was written, and a power cut takes it away. So what an earlier sync may have failed
+    on is written again first: from the file that holds `first_sequence` up to `next_sequence`, which readers and the
+    writer of later batches do not notice.
+    """
+    disk = disk_at(place)
+    names = segment.names(disk)
+    earlier = [name for name in names if segment.first_sequence_of(name) <= first_sequence]
+    for name in names[max(len(earlier) - 1, 0) :]:
+        if segment.first_sequence_of(name) >= next_sequence:
+            return
+        raw = disk.read(name)
+        end, sequence = 0, segment.first_sequence_of(name)
+        while sequence < next_sequence and (batch := segment.decode_at(raw, end)) is not None:
+            end, sequence = end + segment.size_of(batch), batch.next_sequence
+        file = disk.open(name)
+        try:
+            file.write_at(0, raw[:end])
+        finally:
+            file.close()
+
+
 def sync_feed(place: Path | Disk) -> None:
     """Return when every batch that was published before is durable. Raises OSError."""
     disk = disk_at(place)

@@ -105,10 +105,16 @@ def frame_bytes(header: bytes) -> int:
     return HEADER_BYTES + int(_HEADER.unpack_from(header)[2]) * RECORD_BYTES
 
 
-def find_frame(raw: bytes, offset: int) -> int | None:
-    """Return the offset of the next whole frame at or after one, None if there is none."""
+def find_frame(raw: bytes, offset: int, *, first_sequence: int) -> int | None:
+    """Return the offset of the next whole frame at or after one, None if there is none.
+
+    Frames below `first_sequence` are passed over: a sector that was being written may show old bytes of the
+    file, and in them a copy of an earlier frame.
+    """
     while (found := raw.find(MAGIC, offset)) >= 0:
-        if found % RECORD_BYTES == 0 and isinstance(decode(raw, found), Frame):
-            return found
+        if found % RECORD_BYTES == 0:
+            frame = decode(raw, found)
+            if isinstance(frame, Frame) and frame.first_sequence >= first_sequence:
+                return found
         offset = found + 1
     return None

@@ -137,7 +137,7 @@ class JournalReader:
             return False
         if self.segment != self.segments[-1].name:
             raise self.corrupt(f"{self.damage.what}, and later segments follow")
-        later = find_frame(self.raw, self.offset + 1)
+        later = find_frame(self.raw, self.offset + 1, first_sequence=self.next_sequence)
         # A reader beside the core may have passed here before a frame was written and have come to the
         # place of the next one after that. What is before a whole frame is whole, so look again.
         if later is not None and isinstance(decode(self._read(self.segment), self.offset), Damage):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ringfence.exchange.disk import ASIDE, Disk, RealDisk
 from ringfence.exchange.engine import Engine
-from ringfence.exchange.feed import FILE_BYTES, FeedWriter, published_below, sync_feed
+from ringfence.exchange.feed import FILE_BYTES, FeedWriter, published_below, rewrite_feed, sync_feed
 from ringfence.exchange.journal import SEGMENT_BYTES, Frame, Journal, read_frames
 from ringfence.messages.batch import Batch
 from ringfence.messages.records import COMMAND
@@ -138,11 +138,15 @@ def apply(engine: Engine, frame: Frame) -> Batch:
     return Batch(frame.first_sequence, frame.timestamp_ns, first_event, commands, events)
 
 
-def write_snapshot(engine: Engine, place: Path | Disks) -> None:
-    """Write a snapshot aside, sync it and rename it into place.
+def write_snapshot(engine: Engine, place: Path | Disks, *, is_feed_suspect: bool) -> None:
+    """Write a snapshot aside, sync it and rename it into place. Raises OSError.
 
-    The feed is synced first, so that recovery need not look for holes before the newest snapshot.
+    The feed is synced first, so that recovery need not look for holes before the newest snapshot. It is suspect
+    unless this process has written a snapshot and the last one succeeded: a sync of it may have failed since then.
     """
     disks = Disks.of(place, make=True)
+    if is_feed_suspect:
+        durable = max(_sequences(disks.snapshots), default=0)
+        rewrite_feed(disks.feed, first_sequence=durable, next_sequence=engine.next_sequence)
     sync_feed(disks.feed)
     disks.snapshots.put(_name_of(engine.next_sequence), *engine.snapshot())

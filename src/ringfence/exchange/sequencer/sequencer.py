@@ -25,6 +25,7 @@ class Sequencer:
         self._directory = directory
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._snapshot_child = 0
+        self._is_feed_suspect = True
         self.snapshot_sequence = recovered.engine.next_sequence - recovered.replayed
 
     @property
@@ -56,7 +57,7 @@ class Sequencer:
         """Fork a child that writes a snapshot of this moment; the parent goes on at once."""
         if self._snapshot_child or self.engine.next_sequence == self.snapshot_sequence:
             return
-        self._snapshot_child = in_forked_child(lambda: write_snapshot(self.engine, self._directory))
+        self._snapshot_child = in_forked_child(self._write_snapshot)
         self.snapshot_sequence = self.engine.next_sequence
 
     def collect_snapshot(self) -> bool | None:
@@ -67,17 +68,21 @@ class Sequencer:
         if not child:
             return None
         self._snapshot_child = 0
+        self._is_feed_suspect = status != 0
         if status == 0:
             remove_old_snapshots(self._directory)
         return status == 0
+
+    def _write_snapshot(self) -> None:
+        write_snapshot(self.engine, self._directory, is_feed_suspect=self._is_feed_suspect)
 
     def close(self, *, snapshot: bool) -> None:
         """Finish, with a last snapshot for a quick start if it is wanted."""
         self._writer.shutdown()
         if self._snapshot_child:
-            os.waitpid(self._snapshot_child, 0)
+            self._is_feed_suspect |= os.waitpid(self._snapshot_child, 0)[1] != 0
         if snapshot and not has_snapshot(self._directory, self.engine.next_sequence):
-            write_snapshot(self.engine, self._directory)
+            self._write_snapshot()
             remove_old_snapshots(self._directory)
         self._cycle.journal.close()
         self._cycle.feed.close()

@@ -167,6 +167,11 @@ ABLATIONS = (
         "    sync_feed(disks.feed)\n", "",
     ),
     Ablation(
+        "a feed whose sync has failed is not written again", _E + "sequencer.recovery",
+        "        rewrite_feed(disks.feed, first_sequence=durable, next_sequence=engine.next_sequence)\n",
+        "        assert durable >= 0\n", catcher="tests/simulation/test_snapshot_faults.py",
+    ),
+    Ablation(
         "no checksum of the feed", _E + "feed.segment",
         "    if len(body) != (n_commands + n_events) * RECORD_BYTES or crc32c.crc32c(body) != checksum:\n",
         "    if len(body) != (n_commands + n_events) * RECORD_BYTES:\n",

@@ -130,7 +130,7 @@ class Core(Node):
             world.reach("core started again")
         self.cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
         self._inbox, self._alarm = Inbox(), Alarm()
-        self._is_busy = False
+        self._is_busy, self._is_feed_suspect = False, True
         self._note_snapshot(recovered.engine.next_sequence - recovered.replayed)
         world.judge.check_engine(recovered.engine)
         world.loop.after_ms(_WATCH_MS, self, self._watch)
@@ -247,12 +247,14 @@ class Core(Node):
         """Write a snapshot as the forked child does; False if the machine stopped meanwhile."""
         assert self.cycle is not None
         try:
-            write_snapshot(self.cycle.engine, self._machine.disks)
+            write_snapshot(self.cycle.engine, self._machine.disks, is_feed_suspect=self._is_feed_suspect)
+            self._is_feed_suspect = False
             remove_old_snapshots(self._machine.disks)
         except PowerCutError:
             self._world.reach("crash inside a snapshot")
             self._world.stopped_inside()
             return False
         except OSError:
+            self._is_feed_suspect = True
             self._world.reach("snapshot failed")
         return True

@@ -74,8 +74,9 @@ class LiquidationWhenShort(Law):
 
 
 def is_short(books: Books, account: int, asset: int) -> bool:
-    """Return whether an isolated position, or all cross ones together, lack margin at fresh marks."""
+    """Return whether an isolated position, all cross ones together or the whole account lack margin at fresh marks."""
     free, made, needed, fresh = books.wallets[asset][account], 0, 0, True
+    isolated, isolated_fresh = 0, True
     for slot in books.held(account, asset):
         of, qty, cost = books.contracts[books.symbol_of[slot]], books.qty[slot], books.cost[slot]
         if not qty or of.is_spot:
@@ -88,10 +89,15 @@ def is_short(books: Books, account: int, asset: int) -> bool:
             if not stale and own + books.profit_of(slot) < upkeep:
                 return True
             free -= own
+            isolated += max(own + books.profit_of(slot), 0)
+            isolated_fresh = isolated_fresh and not stale
         else:
             fresh = fresh and not stale
             made += books.counted(account, slot)
             needed += upkeep
+    if needed <= 0:
+        # The account owes more than its isolated positions have gained.
+        return fresh and isolated_fresh and free + made + isolated < 0
     # Coins that a spot order may sell at any moment carry no position.
     free -= min(books.base_locked[asset][account], max(free, 0))
-    return fresh and needed > 0 and free + made < needed
+    return fresh and free + made < needed
