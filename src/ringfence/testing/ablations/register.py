@@ -60,6 +60,7 @@ ABLATIONS = (
         "            self._file.write_at(self._offset, raw)\n"
         "            try:\n                self._file.sync()\n"
         "            except OSError:\n                self._file.sync()\n",
+        catcher="tests/simulation/test_journal_faults.py",
     ),
     Ablation(
         "published before it is written", _E + "sequencer.cycle",
