@@ -36,7 +36,8 @@ install: .venv/.installed
 warm: install
 	@$(RUN)/ringfence warm
 
-.venv/.installed: pyproject.toml uv.lock | $(UV)
+.venv/.installed: pyproject.toml uv.lock deploy/local/packages | $(UV)
+	@sh deploy/local/install-packages || echo "Going on without them."
 	$(UV) sync --frozen
 	@$(RUN)/ringfence warm
 	@touch $@
