@@ -47,9 +47,6 @@ class Flow:
         self._count += 1
         if trader.account in self._open_links:
             return self._second_of_link(trader)
-        if trader.account in venue.SPOT_TRADERS:
-            spot = (self._order, self._order, self._stop, self._amend, self._cancel)
-            return self._dice.choice(spot)(trader)
         return self._dice.choice(self._kinds)(trader)
 
     # ---- orders
@@ -60,9 +57,9 @@ class Flow:
 
     def _market(self, trader: Trader) -> tuple[int, str, int]:
         """Return an instrument, its symbol and about where it trades, in ticks."""
-        number = self._dice.choice((venue.INVERSE, venue.INVERSE, venue.LINEAR, venue.LINEAR, venue.FUTURE))
-        if trader.account in venue.SPOT_TRADERS:
-            number = venue.SPOT
+        number = self._dice.choice(
+            (venue.INVERSE, venue.INVERSE, venue.LINEAR, venue.LINEAR, venue.FUTURE, venue.SPOT)
+        )
         return number, self._symbols[number], max(self.units // venue.UNITS_PER_TICK[number], 20)
 
     def _qty(self, number: int) -> int:

@@ -29,12 +29,6 @@ _PX_TICKS_MAX = 8_191
 UNITS_PER_TICK = {INVERSE: 1_000, LINEAR: 1_000, FUTURE: 5_000, SPOT: 1_000}
 LOTS = {INVERSE: 100, LINEAR: 100, FUTURE: 100, SPOT: 1_000}
 EXPIRY_NS = START_NS + 5 * NS_PER_HOUR // 2
-SPOT_TRADERS = (3, 4)
-"""They trade spot and nothing else, and nobody else trades spot.
-
-Coins that a spot order has locked still carry the positions of their asset: see the test that is expected to
-fail in tests/scenarios/test_spot_and_margin.py.
-"""
 CANCEL_ONLY_NS = 60 * NS_PER_MS
 SUB_OF = 1
 """The last trader is a sub-account of this one."""
