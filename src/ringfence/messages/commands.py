@@ -29,11 +29,15 @@ class Command(IntEnum):
     CONFIGURE_ACCOUNT = 10
     """account; type = AccountParameter, qty = value."""
     DEPOSIT = 11
-    """account, symbol = asset number, qty > 0; flag DEMO marks coins that no chain backs."""
+    """account, symbol = asset number, qty > 0; flag DEMO marks coins that no chain backs. Of a chain: px =
+    custody's instruction number, DATA says which output."""
     WITHDRAW = 12
-    """account, symbol = asset number, qty > 0; flag DEMO: nothing leaves on a chain."""
+    """account, symbol = asset number, qty > 0; flag DEMO: nothing leaves on a chain. Otherwise, once there is
+    custody, the account is custody's and the coins have left on a chain: px and DATA as in DEPOSIT."""
     TRANSFER = 13
-    """account = from, handle = to, symbol = asset number, qty > 0: within one family of sub-accounts."""
+    """account = from, handle = to, symbol = asset number, qty > 0: within one family of sub-accounts, or from
+    anybody to the custody account, which asks for a withdrawal (DATA says where to; its number is this command's
+    sequence) and locks the coins, or back from there: px and DATA as in DEPOSIT."""
     MARK = 20
     """symbol; qty = mark price in subticks (1/100 tick), instead of the one that follows from the index."""
     TICK = 21
@@ -289,6 +293,9 @@ class VenueParameter(IntEnum):
     """How long cancels only are taken after a halt was lifted, before trading goes on."""
     PEOPLE = 4
     """Who may lift a halt: first 63 bits of the digest of the list, which is the DATA of the command."""
+    CUSTODY_ACCOUNT = 5
+    """The account whose wallets are the coins of withdrawals under way. From then on custody's instructions are
+    numbered 1, 2, 3 and so on, and only the next number is taken: sent twice, it is done once."""
     FEE_DISCOUNT_1 = 11
     """Per cent off the fees of tier 1; tiers 2 to 6 follow as 12 to 16. Rebates are left alone."""
     FEE_DISCOUNT_2 = 12

@@ -48,6 +48,8 @@ class Reject(IntEnum):
     CANCEL_ONLY = 38
     FUNDS_HALTED = 39
     NOT_THAT_HALT = 40
+    INSTRUCTION_OUT_OF_ORDER = 41
+    CUSTODY_ONLY = 42
 
 
 TEXTS: dict[Reject, str] = {
@@ -91,6 +93,8 @@ TEXTS: dict[Reject, str] = {
     Reject.CANCEL_ONLY: "Trading is halted: only cancels are accepted",
     Reject.FUNDS_HALTED: "Transfers of this asset are halted",
     Reject.NOT_THAT_HALT: "Not halted, or not by that halt: the last one is of sequence {amount}",
+    Reject.INSTRUCTION_OUT_OF_ORDER: "Not custody's next instruction, which is number {amount}",
+    Reject.CUSTODY_ONLY: "Coins leave on a chain through custody alone",
 }
 
 assert set(TEXTS) == set(Reject)

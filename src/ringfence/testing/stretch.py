@@ -12,7 +12,7 @@ from ringfence.exchange.engine.state import State
 from ringfence.exchange.journal import Journal, read_frames
 from ringfence.exchange.projections import Views
 from ringfence.exchange.projections.history import HistoryWriter
-from ringfence.messages.batch import CONSTITUENTS, Batch, Records, encode_data
+from ringfence.messages.batch import CONSTITUENTS, FUNDS, Batch, Records, encode_data
 from ringfence.messages.commands import (
     AccountParameter,
     AdlMethod,
@@ -24,6 +24,7 @@ from ringfence.messages.commands import (
     VenueParameter,
 )
 from ringfence.messages.constituents import Said, encode_constituents
+from ringfence.messages.funds import Closed, Credit, Wish, encode
 from ringfence.messages.records import COMMAND
 from ringfence.testing.chains import RecordedChain
 from ringfence.testing.disk import SimulatedDisk
@@ -33,6 +34,7 @@ from ringfence.units.time import NS_PER_HOUR, NS_PER_SECOND
 
 TRADERS = 8
 FUND = TRADERS + 1
+CUSTODY = FUND + 1
 _POOR = (3_000_000, 30_000_000)
 """A few times the margin of one order: a wallet does not last long."""
 _AT_ONCE = 30
@@ -80,7 +82,7 @@ class Stretch:
             shutil.copyfile(self._database, database)
         evidence = Evidence(
             self.batches, cuts=self.state_at, cut_at=self.cut_at, place=place, database=database,
-            disk=self.disk(), chain=RecordedChain({0: 10**6, 1: 10**7}),
+            disk=self.disk(), chain=RecordedChain({0: 10**6 + 700, 1: 3 * 10**7}),
         )  # fmt: skip
         evidence.frames = list(read_frames(self._disk))
         return evidence
@@ -105,6 +107,7 @@ class Stretch:
         commands = turmoil(seed, count=count, accounts=TRADERS)
         leaves = commands["kind"] == Command.WITHDRAW
         commands["flags"] = np.where(leaves, OrderFlag.DEMO, commands["flags"])
+        self._step(withdrawals(self._engine.next_sequence))
         for begin in range(0, len(commands), _AT_ONCE):
             number = begin // _AT_ONCE
             self._now_ns += 5 * NS_PER_SECOND if number % 15 else 8 * NS_PER_HOUR
@@ -161,9 +164,7 @@ def _founding(fund: int, adl_method: AdlMethod) -> Records:
             rows.append(
                 command(Command.DEPOSIT, account=account, symbol=asset, qty=amount, flags=OrderFlag.DEMO)
             )
-    # Two coins that a chain has to hold, and a transfer within a family.
-    rows.append(command(Command.DEPOSIT, account=2, symbol=0, qty=10**6))
-    rows.append(command(Command.DEPOSIT, account=3, symbol=1, qty=10**7))
+    rows += _of_chains()
     rows.append(command(Command.TRANSFER, account=1, handle=TRADERS, symbol=0, qty=10**6))
     rows.append(command(Command.CONFIGURE_VENUE, type=VenueParameter.FEE_DISCOUNT_1, qty=10))
     rows.append(command(Command.CONFIGURE_ACCOUNT, account=2, type=AccountParameter.FEE_TIER, qty=1))
@@ -175,3 +176,40 @@ def _founding(fund: int, adl_method: AdlMethod) -> Records:
         fee = InstrumentParameter.SETTLEMENT_FEE_PPM
         rows.append(command(Command.CONFIGURE, symbol=symbol, type=fee, qty=500))
     return np.concatenate(rows)
+
+
+def _of_chains() -> list[Records]:
+    """Coins that chains have to hold, and withdrawals of them: one paid with some change back, one given up."""
+    rows = [
+        command(Command.OPEN_ACCOUNT, account=CUSTODY),
+        command(Command.CONFIGURE_VENUE, type=VenueParameter.CUSTODY_ACCOUNT, qty=CUSTODY),
+    ]
+    for number, (account, asset, amount) in enumerate(((2, 0, 3 * 10**6), (3, 1, 3 * 10**7)), 1):
+        credit = command(Command.DEPOSIT, account=account, symbol=asset, qty=amount, px=number)
+        rows.append(_with_text(credit, Credit("regtest", f"{number:064x}", 0)))
+    return rows
+
+
+def withdrawals(sequence: int) -> Records:
+    """Return two withdrawals, the first of which is asked for at a sequence, and how custody closes them."""
+    rows: list[Records] = []
+    wish = Wish("bcrt1q", 10**6, 10**6, is_confirmed=True)
+    for account, asset in ((2, 0), (3, 1)):
+        asked = command(Command.TRANSFER, account=account, handle=CUSTODY, symbol=asset, qty=2 * 10**6)
+        rows.append(_with_text(asked, wish))
+    second = sequence + len(rows[0])
+    left = Closed(sequence, txid=f"{9:064x}")
+    for number, (kind, to, asset, amount, closed) in enumerate(
+        (
+            (Command.WITHDRAW, 0, 0, 2 * 10**6 - 700, left), (Command.TRANSFER, 2, 0, 700, left),
+            (Command.TRANSFER, 3, 1, 2 * 10**6, Closed(second, because="given up")),
+        ), 3,
+    ):  # fmt: skip
+        row = command(kind, account=CUSTODY, handle=to, symbol=asset, qty=amount, px=number)
+        rows.append(_with_text(row, closed))
+    return np.concatenate(rows)
+
+
+def _with_text(row: Records, said: Wish | Credit | Closed) -> Records:
+    raw = row.tobytes() + encode_data([(FUNDS, encode(said))])
+    return np.frombuffer(raw, COMMAND).copy()

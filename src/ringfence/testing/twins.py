@@ -111,7 +111,7 @@ def _of_venue(header: Any) -> dict[str, int]:
     same = (
         "sequence", "event_count", "timestamp_ns", "risk_tiers_max", "halted", "halt_sequence", "cancel_only_ns",
         "deposits_halted", "withdrawals_halted", "signers_halted", "people", "next_reopen_ns", "next_timer_ns",
-        "day_ends_ns", "next_due_ns", "sampled_ns",
+        "day_ends_ns", "next_due_ns", "sampled_ns", "custody_account", "instruction_next",
     )  # fmt: skip
     return {
         **{name: int(header[name]) for name in same},

@@ -194,6 +194,8 @@ class Books:
         """Coins of `deposited` less `withdrawn` that are no demo coins: chains have to hold them."""
         self.residue = [0] * ASSETS_MAX
         """Coins that the events of this moment have made (or, negative, lost): 0 between commands."""
+        self.custody = self.instruction_next = 0
+        """The account that holds the coins of withdrawals under way, and the number of custody's next instruction."""
         self.fund = 0
         self.fund_paid = [0] * ASSETS_MAX
         """What the insurance account's listed gains and losses come to."""
@@ -548,11 +550,17 @@ class Books:
         self.tier[slot] = (event.amount - of.risk_base) // of.risk_step if of.risk_step else 0
         self.transferred[slot] = event.maker_amount
 
+    def _count_instruction(self, is_custodys: bool) -> None:
+        if self.custody and is_custodys:
+            self.instruction_next += 1
+
     def _deposited(self, event: Said) -> None:
+        self._count_instruction(not event.flags & DEMO)
         self._flow(event, event.amount)
         self.deposited[event.symbol] += event.amount
 
     def _withdrawn(self, event: Said) -> None:
+        self._count_instruction(event.account == self.custody)
         self._flow(event, -event.amount)
         self.withdrawn[event.symbol] += event.amount
 
@@ -565,6 +573,7 @@ class Books:
             self.fund_paid[event.symbol] += amount
 
     def _transferred(self, event: Said) -> None:
+        self._count_instruction(event.account == self.custody)
         self.pay(event.symbol, event.account, -event.amount)
         self.pay(event.symbol, event.maker_account, event.amount)
         for account, amount in ((event.account, -event.amount), (event.maker_account, event.amount)):
@@ -660,6 +669,9 @@ class Books:
             self.accounts[self.fund].fee_tier = FEE_EXEMPT
             self.accounts[self.fund].disabled = True
             self.fund_paid = [wallet[self.fund] for wallet in self.wallets]
+        elif event.px == VenueParameter.CUSTODY_ACCOUNT:
+            self.custody, self.instruction_next = event.qty, 1
+            self.accounts[self.custody].disabled = True
         elif event.px >= VenueParameter.FEE_DISCOUNT_1:
             self.discounts[event.px - VenueParameter.FEE_DISCOUNT_1 + 1] = event.qty
 

@@ -51,6 +51,8 @@ def _of_venue(venue: Venue) -> dict[str, int]:
         "timestamp_ns": venue.timestamp_ns,
         "insurance_account": venue.fund.number if venue.fund else 0,
         "risk_tiers_max": venue.risk_tiers_max,
+        "custody_account": venue.custody.number if venue.custody else 0,
+        "instruction_next": venue.instruction_next,
         **{f"fee_discount_{tier}": venue.fee_discounts.get(tier, 0) for tier in range(1, 7)},
         "halted": venue.halted,
         "halt_sequence": venue.halt_sequence,

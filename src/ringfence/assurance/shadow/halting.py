@@ -58,10 +58,18 @@ def refusal_of_halt(venue: Venue, asked: Asked) -> Reject | None:
 
 
 def _refusal_of_funds(venue: Venue, asked: Asked) -> Reject | None:
-    """Coins may still come in while cancels only are taken; nothing goes out or across."""
+    """Coins may still come in while cancels only are taken; nothing goes out or across.
+
+    What custody says has happened on a chain already.
+    """
+    custody = venue.custody.number if venue.custody is not None else None
+    if asked.account == custody:
+        return None
     if venue.halted and asked.kind != Command.DEPOSIT:
         return Reject.CANCEL_ONLY
     halted = {Command.DEPOSIT: venue.deposits_halted, Command.WITHDRAW: venue.withdrawals_halted}
+    if asked.kind == Command.TRANSFER and asked.handle == custody:
+        return Reject.FUNDS_HALTED if asked.symbol in venue.withdrawals_halted else None
     return Reject.FUNDS_HALTED if asked.symbol in halted.get(Command(asked.kind), ()) else None
 
 

@@ -162,7 +162,10 @@ def configure_venue(venue: Venue, asked: Asked) -> None:
     parameter, value = asked.type, asked.qty
     if parameter == VenueParameter.RISK_TIERS_MAX and 0 <= value <= _TIERS_MAX and not venue.instruments:
         venue.risk_tiers_max = value
-    elif parameter == VenueParameter.INSURANCE_ACCOUNT and _may_be_fund(venue, value):
+    elif parameter == VenueParameter.CUSTODY_ACCOUNT and venue.custody is None and _is_unused(venue, value):
+        venue.custody, venue.instruction_next = venue.accounts[value], 1
+        venue.custody.disabled = True
+    elif parameter == VenueParameter.INSURANCE_ACCOUNT and venue.fund is None and _is_unused(venue, value):
         fund = venue.fund = venue.accounts[value]
         # Nobody but the engine trades for it.
         fund.fee_tier, fund.disabled = FEE_EXEMPT, True
@@ -177,8 +180,9 @@ def configure_venue(venue: Venue, asked: Asked) -> None:
     return venue.say(Event.VENUE_SET, px=parameter, qty=value)
 
 
-def _may_be_fund(venue: Venue, number: int) -> bool:
-    """Return whether an account may become the insurance account: it never had an order or a position."""
+def _is_unused(venue: Venue, number: int) -> bool:
+    """Return whether an account may become the venue's own: it never had an order or a position."""
     account: Account | None = venue.account(number)
-    unused = account is not None and not any(holdings.positions for holdings in account.assets.values())
-    return venue.fund is None and unused
+    if account is None or account is venue.fund or account is venue.custody:
+        return False
+    return not any(holdings.positions for holdings in account.assets.values())

@@ -133,7 +133,11 @@ def configure_account(venue: Venue, asked: Asked) -> None:
     is_fund = venue.is_fund(account)
     if parameter == AccountParameter.SELF_TRADE and 0 <= value <= SelfTrade.ALLOW:
         account.self_trade = value
-    elif parameter == AccountParameter.TRADING_DISABLED and 0 <= value <= 1 and not is_fund:
+    elif (
+        parameter == AccountParameter.TRADING_DISABLED
+        and 0 <= value <= 1
+        and not (is_fund or account is venue.custody)
+    ):
         account.disabled = bool(value)
     elif parameter == AccountParameter.FEE_TIER and 0 <= value < FEE_EXEMPT and not is_fund:
         account.fee_tier = value

@@ -70,6 +70,10 @@ class Venue:
     risk_tiers_max: int = 0
     fund: Account | None = None
     """The insurance account; without one nothing is liquidated."""
+    custody: Account | None = None
+    """The account that holds the coins of withdrawals under way; without one coins come and go by command."""
+    instruction_next: int = 0
+    """Number of custody's next instruction."""
     fee_discounts: dict[int, int] = field(default_factory=dict)
     """Per cent, by fee tier."""
     # Halts.

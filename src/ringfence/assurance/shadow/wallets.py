@@ -14,11 +14,15 @@ def deposit(venue: Venue, asked: Asked) -> None:
     account = _account_of(venue, asked)
     if account is None:
         return None
+    numbered = venue.custody is not None and not asked.flags & OrderBit.DEMO
+    if numbered and asked.px != venue.instruction_next:
+        return venue.refuse(asked, Reject.INSTRUCTION_OUT_OF_ORDER, venue.instruction_next)
     holdings = account.in_asset(asked.symbol)
     room = WALLET_MAX - holdings.wallet
     if not 0 < asked.qty <= WALLET_MAX or asked.qty > room:
         return venue.refuse(asked, Reject.INVALID_AMOUNT, room)
     holdings.wallet += asked.qty
+    venue.instruction_next += numbered
     return _say(venue, asked, Event.DEPOSITED)
 
 
@@ -26,11 +30,17 @@ def withdraw(venue: Venue, asked: Asked) -> None:
     account = _account_of(venue, asked)
     if account is None:
         return None
+    numbered = venue.custody is not None and not asked.flags & OrderBit.DEMO
+    if venue.custody is not None and numbered != (account is venue.custody):
+        return venue.refuse(asked, Reject.CUSTODY_ONLY)
+    if numbered and asked.px != venue.instruction_next:
+        return venue.refuse(asked, Reject.INSTRUCTION_OUT_OF_ORDER, venue.instruction_next)
     if not 0 < asked.qty <= WALLET_MAX:
         return venue.refuse(asked, Reject.INVALID_AMOUNT)
     if withdrawable(account, asked.symbol) < asked.qty:
         return venue.refuse(asked, Reject.INSUFFICIENT_BALANCE, asked.qty)
     account.in_asset(asked.symbol).wallet -= asked.qty
+    venue.instruction_next += numbered
     return _say(venue, asked, Event.WITHDRAWN)
 
 
@@ -57,8 +67,12 @@ def transfer(venue: Venue, asked: Asked) -> None:
         return venue.refuse(asked, Reject.INVALID_ACCOUNT, asked.handle)
     if asked.symbol >= len(ASSETS):
         return venue.refuse(asked, Reject.INVALID_SYMBOL)
-    if account is other or _family_of(account) != _family_of(other):
+    with_custody = venue.custody is not None and venue.custody in (account, other)
+    if account is other or not (with_custody or _family_of(account) == _family_of(other)):
         return venue.refuse(asked, Reject.NOT_ONE_FAMILY)
+    numbered = venue.custody is not None and account is venue.custody
+    if numbered and asked.px != venue.instruction_next:
+        return venue.refuse(asked, Reject.INSTRUCTION_OUT_OF_ORDER, venue.instruction_next)
     to = other.in_asset(asked.symbol)
     if not 0 < asked.qty <= WALLET_MAX or to.wallet > WALLET_MAX - asked.qty:
         return venue.refuse(asked, Reject.INVALID_AMOUNT)
@@ -66,6 +80,7 @@ def transfer(venue: Venue, asked: Asked) -> None:
         return venue.refuse(asked, Reject.INSUFFICIENT_BALANCE, asked.qty)
     account.in_asset(asked.symbol).wallet -= asked.qty
     to.wallet += asked.qty
+    venue.instruction_next += numbered
     return venue.say(
         Event.TRANSFERRED, account=account.number, symbol=asked.symbol, amount=asked.qty,
         maker_account=other.number,

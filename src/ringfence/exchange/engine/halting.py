@@ -70,7 +70,7 @@ def refusal_of_halt(h: Record, cmd: Record) -> Any:
     if h.halted == _HALTED:
         return _R_HALTED
     if kind == _DEPOSIT or kind == _WITHDRAW or kind == _TRANSFER:
-        return refusal_of_funds(h, kind, np.int64(cmd.symbol))
+        return refusal_of_funds(h, cmd, kind, np.int64(cmd.symbol))
     adds_margin = kind == _TRANSFER_MARGIN and cmd.qty > 0
     if kind == _SET_LEVERAGE or kind == _SET_RISK_LIMIT or kind == _TRANSFER_MARGIN or kind == _SETTLE:
         if h.halted != 0 and not adds_margin:
@@ -85,12 +85,18 @@ def refusal_of_halt(h: Record, cmd: Record) -> Any:
 
 
 @compiled
-def refusal_of_funds(h: Record, kind: int, asset: int) -> Any:
-    """Coins may still come in while cancels only are taken; nothing goes out or across."""
+def refusal_of_funds(h: Record, cmd: Record, kind: int, asset: int) -> Any:
+    """Coins may still come in while cancels only are taken; nothing goes out or across.
+
+    What custody says of coins that have left a chain, or that come back from it, is what has happened already.
+    """
+    if h.custody_account != 0 and cmd.account == h.custody_account:
+        return 0
     if h.halted != 0 and kind != _DEPOSIT:
         return _R_CANCEL_ONLY
     halted = np.int64(h.deposits_halted) if kind == _DEPOSIT else np.int64(h.withdrawals_halted)
-    if kind != _TRANSFER and asset < _N_ASSETS and (halted >> asset) & 1:
+    leaves = kind != _TRANSFER or (h.custody_account != 0 and cmd.handle == U(h.custody_account))
+    if leaves and asset < _N_ASSETS and (halted >> asset) & 1:
         return _R_FUNDS
     return 0
 

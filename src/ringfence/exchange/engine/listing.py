@@ -71,6 +71,7 @@ _STOPS_MAX, _BAND = int(InstrumentParameter.STOPS_PER_ACCOUNT_MAX), int(Instrume
 _MARK_METHOD_LAST, _ADL_METHOD_LAST = int(MarkMethod.LAST_PROTECTED), int(AdlMethod.RANKED)
 _RISK_TIERS, _FUND = int(VenueParameter.RISK_TIERS_MAX), int(VenueParameter.INSURANCE_ACCOUNT)
 _CANCEL_ONLY_NS, _PEOPLE = int(VenueParameter.CANCEL_ONLY_NS), int(VenueParameter.PEOPLE)
+_CUSTODY = int(VenueParameter.CUSTODY_ACCOUNT)
 _CANCEL_ONLY, _HALTED = int(TradingState.CANCEL_ONLY), int(TradingState.HALTED)
 _STATE_CANCEL_ONLY, _STATE_HALTED = int(InstrumentState.CANCEL_ONLY), int(InstrumentState.HALTED)
 _CLOSED = int(InstrumentState.CLOSED)
@@ -387,6 +388,12 @@ def configure_venue(h: Record, cmd: Record) -> bool:
             m = margin_of(h, asset, cmd.qty)
             # Nobody but the engine trades for it.
             m.flags = np.int64(m.flags) | (FEE_EXEMPT << MARGIN_FEE_TIER_SHIFT) | MARGIN_DISABLED
+    elif cmd.type == _CUSTODY:
+        h.custody_account = cmd.qty
+        h.instruction_next = 1
+        for asset in range(_N_ASSETS):
+            m = margin_of(h, asset, cmd.qty)
+            m.flags = np.int64(m.flags) | MARGIN_DISABLED
     elif cmd.type == _CANCEL_ONLY_NS:
         h.cancel_only_ns = cmd.qty
     elif cmd.type == _PEOPLE:
@@ -400,7 +407,9 @@ def configure_venue(h: Record, cmd: Record) -> bool:
 
 @compiled
 def is_unused(h: Record, account: int) -> bool:
-    """Return whether an account never had an order or a position."""
+    """Return whether an account never had an order or a position, and is neither the fund's nor custody's."""
+    if account == h.fund_account or account == h.custody_account:
+        return False
     for asset in range(_N_ASSETS):
         if margin_of(h, asset, account).slots != 0:
             return False
@@ -413,6 +422,9 @@ def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
         return bool(0 <= value and value <= _TIERS_LIMIT and h.n_instruments == 0)
     if parameter == _FUND:
         return bool(h.fund_account == 0 and 0 < value and value <= h.n_accounts and is_unused(h, value))
+    if parameter == _CUSTODY:
+        is_first = h.custody_account == 0
+        return bool(is_first and 0 < value and value <= h.n_accounts and is_unused(h, value))
     if parameter == _CANCEL_ONLY_NS:
         return bool(0 <= value and value <= NS_PER_DAY)
     if parameter == _PEOPLE:

@@ -49,6 +49,9 @@ HEADER = record(
     ("signers_halted", "u4"),
     ("skip_funding", "u4"),  # MissedFunding of the RESUME that reopens the venue
     ("people", "i8"),
+    ("instruction_next", "i8"),  # number of custody's next instruction
+    ("custody_account", "u4"),  # 0 = there is no custody: coins come and go by command
+    ("spare", "u4"),
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),
     ("p_margins", "i8"),

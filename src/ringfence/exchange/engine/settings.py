@@ -56,6 +56,7 @@ _R_RISK_LIMIT, _R_CROSS = int(Reject.INVALID_RISK_LIMIT), int(Reject.POSITION_IS
 _R_ISOLATED = int(Reject.INSUFFICIENT_ISOLATED_MARGIN)
 _R_AMOUNT, _R_BALANCE = int(Reject.INVALID_AMOUNT), int(Reject.INSUFFICIENT_BALANCE)
 _R_LIQUIDATION = int(Reject.IMMEDIATE_LIQUIDATION)
+_R_INSTRUCTION, _R_CUSTODY = int(Reject.INSTRUCTION_OUT_OF_ORDER), int(Reject.CUSTODY_ONLY)
 _R_PARAMETER, _R_FAMILY = int(Reject.INVALID_PARAMETER), int(Reject.NOT_ONE_FAMILY)
 
 
@@ -200,14 +201,17 @@ def family_of(h: Record, account: int) -> Any:
 
 @compiled
 def transfer(h: Record, cmd: Record) -> bool:
-    """Move coins between two accounts of one family."""
+    """Move coins between two accounts of one family, or between an account and custody's."""
     account, other = np.int64(cmd.account), np.int64(cmd.handle)
     if account == 0 or account > h.n_accounts or other <= 0 or other > h.n_accounts:
         return refuse(h, cmd, _R_ACCOUNT, other)
     if cmd.symbol >= _N_ASSETS:
         return refuse(h, cmd, _R_SYMBOL, 0)
-    if account == other or family_of(h, account) != family_of(h, other):
+    is_custody = h.custody_account != 0 and (account == h.custody_account or other == h.custody_account)
+    if account == other or not (is_custody or family_of(h, account) == family_of(h, other)):
         return refuse(h, cmd, _R_FAMILY, 0)
+    if account == h.custody_account and out_of_order(h, cmd):
+        return refuse(h, cmd, _R_INSTRUCTION, np.int64(h.instruction_next))
     m, to = margin_of(h, cmd.symbol, account), margin_of(h, cmd.symbol, other)
     if cmd.qty <= 0 or cmd.qty > WALLET_MAX or to.wallet > WALLET_MAX - cmd.qty:
         return refuse(h, cmd, _R_AMOUNT, 0)
@@ -215,9 +219,22 @@ def transfer(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_BALANCE, cmd.qty)
     m.wallet -= cmd.qty
     to.wallet += cmd.qty
+    if account == h.custody_account:
+        h.instruction_next += 1
     e = emit(h, _TRANSFERRED, 0, U(0), account, cmd.symbol, 0, 0, cmd.qty)
     e.maker_account = other
     return True
+
+
+@compiled
+def is_of_venue(h: Record, account: int) -> bool:
+    return bool(account == h.fund_account or account == h.custody_account)
+
+
+@compiled
+def out_of_order(h: Record, cmd: Record) -> bool:
+    """Return whether this is not custody's next instruction: sent again after a crash, it has been done."""
+    return bool(np.int64(cmd.px) != h.instruction_next)
 
 
 @compiled
@@ -230,7 +247,7 @@ def configure_account(h: Record, cmd: Record) -> bool:
         flags = np.int64(m.flags)
         if cmd.type == _SELF_TRADE and cmd.qty >= 0 and cmd.qty <= _SELF_TRADE_LAST:
             m.flags = (flags & ~MARGIN_SELF_TRADE_MASK) | (cmd.qty << MARGIN_SELF_TRADE_SHIFT)
-        elif cmd.type == _DISABLED and (cmd.qty == 0 or cmd.qty == 1) and account != h.fund_account:
+        elif cmd.type == _DISABLED and (cmd.qty == 0 or cmd.qty == 1) and not is_of_venue(h, account):
             m.flags = (flags & ~MARGIN_DISABLED) | cmd.qty
         elif cmd.type == _FEE_TIER and cmd.qty >= 0 and cmd.qty < FEE_EXEMPT and account != h.fund_account:
             m.flags = (flags & ~MARGIN_FEE_TIER_MASK) | (cmd.qty << MARGIN_FEE_TIER_SHIFT)
@@ -249,10 +266,15 @@ def deposit(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_ACCOUNT, 0)
     if cmd.symbol >= _N_ASSETS:
         return refuse(h, cmd, _R_SYMBOL, 0)
+    is_of_chain = h.custody_account != 0 and not cmd.flags & _DEMO
+    if is_of_chain and out_of_order(h, cmd):
+        return refuse(h, cmd, _R_INSTRUCTION, np.int64(h.instruction_next))
     m = margin_of(h, cmd.symbol, cmd.account)
     if cmd.qty <= 0 or cmd.qty > WALLET_MAX or m.wallet > WALLET_MAX - cmd.qty:
         return refuse(h, cmd, _R_AMOUNT, WALLET_MAX - m.wallet)
     m.wallet += cmd.qty
+    if is_of_chain:
+        h.instruction_next += 1
     flags = _DEMO_EVENT if cmd.flags & _DEMO else 0
     emit(h, _DEPOSITED, flags, U(0), cmd.account, cmd.symbol, 0, 0, cmd.qty)
     return True
@@ -264,12 +286,19 @@ def withdraw(h: Record, cmd: Record) -> bool:
         return refuse(h, cmd, _R_ACCOUNT, 0)
     if cmd.symbol >= _N_ASSETS:
         return refuse(h, cmd, _R_SYMBOL, 0)
+    is_of_chain = h.custody_account != 0 and not cmd.flags & _DEMO
+    if h.custody_account != 0 and is_of_chain != (cmd.account == h.custody_account):
+        return refuse(h, cmd, _R_CUSTODY, 0)
+    if is_of_chain and out_of_order(h, cmd):
+        return refuse(h, cmd, _R_INSTRUCTION, np.int64(h.instruction_next))
     m = margin_of(h, cmd.symbol, cmd.account)
     if cmd.qty <= 0 or cmd.qty > WALLET_MAX:
         return refuse(h, cmd, _R_AMOUNT, 0)
     if withdrawable(h, m) < cmd.qty:
         return refuse(h, cmd, _R_BALANCE, cmd.qty)
     m.wallet -= cmd.qty
+    if is_of_chain:
+        h.instruction_next += 1
     flags = _DEMO_EVENT if cmd.flags & _DEMO else 0
     emit(h, _WITHDRAWN, flags, U(0), cmd.account, cmd.symbol, 0, 0, cmd.qty)
     return True

@@ -103,6 +103,7 @@ class Configuration(Law):
         for name, expected in (
             ("halted", books.halted), ("signers_halted", books.signers_halted), ("deposits_halted", deposits),
             ("withdrawals_halted", withdrawals), ("epoch", books.epoch), ("n_timers", len(books.timers)),
+            ("custody_account", books.custody), ("instruction_next", books.instruction_next),
         ):  # fmt: skip
             if int(header[name]) != expected:
                 yield self.broken(cut.sequence, f"{name} of the venue", expected, int(header[name]))

@@ -60,9 +60,12 @@ class NothingWhileHalted(Law):
         return self._say(event, "COVERED") if books.halted else ()
 
     def of_coins(self, books: Books, event: Said) -> Findings:
+        if books.custody and event.account == books.custody and books.halted != TradingState.HALTED:
+            return ()  # it has happened on a chain already
         scope = HaltScope.DEPOSITS if event.kind == Event.DEPOSITED else HaltScope.WITHDRAWALS
         halted = books.halted == TradingState.HALTED or (books.halted and scope == HaltScope.WITHDRAWALS)
-        of_asset = event.kind != Event.TRANSFERRED and event.symbol in books.halted_assets[scope]
+        leaves = event.kind != Event.TRANSFERRED or event.maker_account == books.custody
+        of_asset = leaves and event.symbol in books.halted_assets[scope]
         if not halted and not of_asset:
             return ()
         return self._say(
