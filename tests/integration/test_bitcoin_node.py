@@ -46,8 +46,8 @@ from ringfence.testing.bitcoin import (
 )
 from ringfence.testing.conformance import check_bitcoin_node
 
-THEIRS = Signers(50)
-OURS = Signers(51, recovery_blocks=8)
+THEIRS = Signers(Owner.COMPANY, 50)
+OURS = Signers(seed=51, recovery_blocks=8)
 BOTH = wallets_of({Owner.COMPANY: THEIRS, Owner.CLIENTS: OURS})
 """The company plays the customer: it pays to the clients' wallet."""
 DEPOSIT = BOTH.derivers[Owner.CLIENTS].script(Keychain.RECEIVE, 0)
@@ -64,9 +64,7 @@ def paid(coin: Funds, *, rate: int = 2000, to: bytes = DEPOSIT, amount_sats: int
     unsigned = build(
         BOTH, Owner.COMPANY, [coin], [Payment(to, amount_sats)], fee_rate_sats_per_kvb=rate, change_index=0
     )
-    signed = THEIRS.finalize(unsigned.psbt, (0, 1, 3))
-    assert signed is not None
-    return signed
+    return THEIRS.spend(BOTH, unsigned.psbt, [coin], (0, 1, 3))
 
 
 def deposit_of(transaction: Transaction) -> Coin:
@@ -294,8 +292,7 @@ def test_our_own_payment_is_followed_from_the_mempool_into_a_block_and_out_of_it
         BOTH, Owner.CLIENTS, [coin], [Payment(b"\x00\x14" + b"\x88" * 20, 1_000_000)],
         fee_rate_sats_per_kvb=3000, change_index=0,
     )  # fmt: skip
-    signed = OURS.finalize(unsigned.psbt, (0, 2, 4))
-    assert signed is not None
+    signed = OURS.spend(BOTH, unsigned.psbt, [coin], (0, 2, 4))
     node.rpc.send(signed.raw)
     events = watch.poll()
     change = next(event for event in events if isinstance(event, Seen)).coin
@@ -357,8 +354,7 @@ def test_recovery_waits_for_its_blocks_in_the_chain(node: RunningNode) -> None:
         BOTH, Owner.CLIENTS, [deposit], [Payment(b"\x00\x14" + b"\x88" * 20, 1_000_000)],
         fee_rate_sats_per_kvb=3000, change_index=0, recovery=True,
     )  # fmt: skip
-    signed = OURS.finalize(unsigned.psbt, (5, 7, 9))
-    assert signed is not None
+    signed = OURS.spend(BOTH, unsigned.psbt, [deposit], (5, 7, 9), recovery=True)
     for _ in range(7):
         with pytest.raises(RejectedError, match="non-BIP68-final"):
             node.rpc.send(signed.raw)

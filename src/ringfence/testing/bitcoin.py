@@ -1,5 +1,6 @@
 """What tests about Bitcoin need: an embedded node as a process, software signers with one key each, coins."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -8,17 +9,15 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import bdkpython
+from coincurve import PrivateKey
 from embit import bip32
 from embit.networks import NETWORKS
-from embit.psbt import PSBT
 
-from ringfence.custody.chains.bitcoin.kernel import failing_input
 from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
-from ringfence.custody.chains.bitcoin.transactions import Output, Transaction, address_of, parse_transaction
+from ringfence.custody.chains.bitcoin.transactions import Output, Transaction, address_of
+from ringfence.custody.quorum.multisig import digests, network_accepts, put_together, read_unsigned
 from ringfence.custody.wallets.building import Funds
 from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.descriptors import (
@@ -26,114 +25,105 @@ from ringfence.custody.wallets.descriptors import (
     POLICY,
     RECOVERY,
     RECOVERY_BLOCKS,
-    ColdPolicy,
     Keychain,
+    Pool,
+    Vault,
 )
 from ringfence.custody.wallets.owners import Owner, Wallets
 
 NOBODY = str(address_of(b"\x00\x14" + b"\x22" * 20))
 """An address that nobody has the key of."""
-_PATH = "m/48h/1h/0h/2h"
 _START_S = 20.0
 
 
 class Signers:
-    """The ten key holders of a cold wallet, each with one private key: ops 0-2, policy 3-4, recovery 5-9."""
+    """The ten key holders of a vault, in software: operations 0-2, policy 3-4, recovery 5-9."""
 
-    def __init__(self, seed: int = 0, *, recovery_blocks: int = RECOVERY_BLOCKS) -> None:
-        version = NETWORKS["regtest"]
-        count = OPERATIONS + POLICY + RECOVERY
-        roots = [
-            bip32.HDKey.from_seed(bytes([seed, number]) * 16, version=version["xprv"])
-            for number in range(count)
+    def __init__(
+        self,
+        owner: Owner = Owner.CLIENTS,
+        seed: int = 0,
+        *,
+        keys: int = 24,
+        recovery_blocks: int = RECOVERY_BLOCKS,
+    ) -> None:
+        self._private: list[dict[bytes, PrivateKey]] = []
+        pools = []
+        for number in range(OPERATIONS + POLICY):
+            made = [
+                [
+                    PrivateKey(hashlib.sha256(b"%d %d %d %d" % (seed, number, chain, k)).digest())
+                    for k in range(keys)
+                ]
+                for chain in Keychain
+            ]
+            public = [tuple(key.public_key.format().hex() for key in chain) for chain in made]
+            pools.append(Pool(f"signer-{number}", public[0], public[1]))
+            self._private.append({key.public_key.format(): key for chain in made for key in chain})
+        version = NETWORKS["regtest"]["xprv"]
+        self._recovery = [
+            bip32.HDKey.from_seed(bytes([seed, number]) * 16, version=version) for number in range(RECOVERY)
         ]
-        self._private: dict[str, str] = {}
-        public = []
-        for root in roots:
-            account = root.derive(_PATH)
-            origin = f"[{root.my_fingerprint.hex()}{_PATH.removeprefix('m')}]"
-            public.append(origin + account.to_public().to_base58())
-            self._private[public[-1]] = origin + account.to_base58()
-        # Numbers follow the descriptor, where keys stand in their order.
-        self.operations = sorted(public[:OPERATIONS])
-        self.policy_keys = sorted(public[OPERATIONS : OPERATIONS + POLICY])
-        self.recovery = sorted(public[OPERATIONS + POLICY :])
-        self.policy = ColdPolicy(
-            tuple(self.operations), tuple(self.policy_keys), tuple(self.recovery), recovery_blocks
-        )
-
-    def sign(self, psbt: str, who: Iterable[int]) -> str:
-        """Return what the signers make of a transaction, put together; whether it is enough is not looked at."""
-        everyone = [*self.operations, *self.policy_keys, *self.recovery]
-        parts = [self._partial(psbt, everyone[number]) for number in who]
-        combined = parts[0]
-        for part in parts[1:]:
-            combined = combined.combine(part)
-        return str(combined.serialize())
-
-    def finalize(self, psbt: str, who: Iterable[int]) -> Transaction | None:
-        """Return the signed transaction, None if these signers are no quorum."""
-        result = bdkpython.Psbt(self.sign(psbt, who)).finalize()
-        return (
-            parse_transaction(bytes(result.psbt.extract_tx().serialize())) if result.could_finalize else None
-        )
-
-    def _partial(self, psbt: str, key: str) -> Any:
-        descriptor = self.policy.descriptor().replace(key, self._private[key])
-        # bdk reads no private key with two paths.
-        receive, change = (
-            bdkpython.Descriptor(descriptor.replace("<0;1>", str(keychain.value)), bdkpython.NetworkKind.TEST)
-            for keychain in Keychain
-        )
-        persister = bdkpython.Persister.new_in_memory()
-        wallet = bdkpython.Wallet(receive, change, bdkpython.Network.REGTEST, persister)
-        options = bdkpython.SignOptions(
-            trust_witness_utxo=False, assume_height=None, allow_all_sighashes=False, try_finalize=False,
-            sign_with_tap_internal_key=False, allow_grinding=True,
+        self.vault = Vault(
+            owner.text, "regtest", tuple(pools[:OPERATIONS]), tuple(pools[OPERATIONS:]),
+            tuple(key.to_public().to_base58() for key in self._recovery), recovery_blocks,
         )  # fmt: skip
-        part = bdkpython.Psbt(psbt)
-        wallet.sign(part, options)
-        return part
+
+    def sign(
+        self, wallets: Wallets, psbt: str, funds: Sequence[Funds], who: Iterable[int]
+    ) -> list[dict[bytes, bytes]]:
+        """Return the signatures of some holders by input and public key; whether they are enough is not looked at."""
+        parts, coins = read_unsigned(psbt), coins_of(psbt, funds)
+        mine = [wallets.classify(coin.script) for coin in coins]
+        scripts, found = [], []
+        for one in mine:
+            assert one is not None
+            scripts.append(wallets.derivers[one.owner].witness_script(one.keychain, one.number))
+        chosen = set(who)
+        for one, digest in zip(mine, digests(parts, coins, scripts), strict=True):
+            assert one is not None
+            keys = wallets.derivers[one.owner].keys(one.keychain, one.number)
+            signed = {}
+            for number, private in enumerate(self._private):
+                for key in (*keys.operations, *keys.policy):
+                    if number in chosen and key in private:
+                        signed[key] = private[key].sign(digest, hasher=None) + b"\1"
+            for number, root in enumerate(self._recovery, OPERATIONS + POLICY):
+                key = PrivateKey(root.derive([int(one.keychain), one.number]).key.secret)
+                if number in chosen:
+                    signed[key.public_key.format()] = key.sign(digest, hasher=None) + b"\1"
+            found.append(signed)
+        return found
+
+    def spend(
+        self,
+        wallets: Wallets,
+        psbt: str,
+        funds: Sequence[Funds],
+        who: Iterable[int],
+        *,
+        recovery: bool = False,
+    ) -> Transaction:
+        """Return the transaction with the witness that these holders make, good or not."""
+        signed = self.sign(wallets, psbt, funds, who)
+        return put_together(read_unsigned(psbt), wallets, coins_of(psbt, funds), signed, recovery=recovery)
+
+
+def coins_of(psbt: str, funds: Sequence[Funds]) -> list[Coin]:
+    """Return the coins that a transaction spends, in the order of its inputs."""
+    coins = {fund.coin.outpoint: fund.coin for fund in funds}
+    return [coins[item.outpoint] for item in read_unsigned(psbt).transaction.inputs]
 
 
 def wallets_of(signers: dict[Owner, Signers], *, lookahead: int = 20) -> Wallets:
     """Return the wallets of some owners, in which few scripts are known ahead."""
-    descriptors = {owner: group.policy.descriptor() for owner, group in signers.items()}
-    return Wallets(descriptors, bdkpython.Network.REGTEST, lookahead=lookahead)
+    return Wallets({owner: group.vault for owner, group in signers.items()}, lookahead=lookahead)
 
 
 def kernel_accepts(transaction: Transaction, funds: Sequence[Funds]) -> bool:
     """Return whether Bitcoin Core's own verifier lets a transaction spend its coins."""
-    coins = {fund.coin.outpoint: Output(fund.coin.amount_sats, fund.coin.script) for fund in funds}
-    return failing_input(transaction.raw, [coins[item.outpoint] for item in transaction.inputs]) is None
-
-
-def forced(psbt: str, leaf: int, signed: str) -> Transaction:
-    """Return a transaction with the witness that a dishonest finaliser would make: every signature that there is.
-
-    bdk does not finalise what a script refuses; the kernel is asked what the network would say to it.
-    """
-    unsigned, parts = PSBT.from_string(psbt), PSBT.from_string(signed)
-    transaction = unsigned.tx
-    for entry, part in zip(transaction.vin, parts.inputs, strict=True):
-        block, script = sorted(part.taproot_scripts.items(), key=lambda item: len(item[1]))[leaf]
-        signatures = {key.xonly(): value for (key, _), value in part.taproot_sigs.items()}
-        keys = _keys_of(bytes(script[:-1]))
-        entry.witness.items = [
-            *(signatures.get(key, b"") for key in reversed(keys)), bytes(script[:-1]), bytes(block),
-        ]  # fmt: skip
-    return parse_transaction(bytes(transaction.serialize()))
-
-
-def _keys_of(script: bytes) -> list[bytes]:
-    """Return the keys that a script of `multi_a` pushes, in order."""
-    keys, place = [], 0
-    while place < len(script):
-        size = script[place] if script[place] <= 75 else 0
-        if size == 32:
-            keys.append(script[place + 1 : place + 33])
-        place += 1 + size
-    return keys
+    coins = {fund.coin.outpoint: fund.coin for fund in funds}
+    return network_accepts(transaction, [coins[item.outpoint] for item in transaction.inputs])
 
 
 class RunningNode:

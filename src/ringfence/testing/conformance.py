@@ -112,7 +112,7 @@ class BitcoinNode(Protocol):
 
 def check_bitcoin_node(node: BitcoinNode) -> None:
     """Check a regtest node, embedded or Core's own, through the calls that custody makes. Raises AssertionError."""
-    signers = Signers(77)
+    signers = Signers(seed=77)
     wallets = wallets_of({Owner.CLIENTS: signers})
     rpc = node.rpc
     funds = funded(rpc, wallets, Owner.CLIENTS, 3)
@@ -123,9 +123,7 @@ def check_bitcoin_node(node: BitcoinNode) -> None:
             wallets, Owner.CLIENTS, [coin], [Payment(script, 1_000_000)], fee_rate_sats_per_kvb=rate,
             change_index=0,
         )  # fmt: skip
-        signed = signers.finalize(unsigned.psbt, (0, 1, 3))
-        assert signed is not None
-        return unsigned, signed.raw
+        return unsigned, signers.spend(wallets, unsigned.psbt, [coin], (0, 1, 3)).raw
 
     # The chain answers as of a block, and for nothing that it does not have.
     info = rpc.chain_info()

@@ -3,4 +3,5 @@
 | module   | what is in it                                                                   |
 |----------|---------------------------------------------------------------------------------|
 | messages | what the coordinator may ask of a co-signer, and every answer, with its digests |
+| multisig | the digests that are signed, the witness that parts make, the network's verdict |
 """

@@ -3,7 +3,7 @@
 | module      | what is in it                                                              |
 |-------------|----------------------------------------------------------------------------|
 | coins       | `Outpoint`, by which everything on a chain is named, and `Coin`            |
-| descriptors | `ColdPolicy`: who may spend, as a descriptor; what is wrong with a given one |
+| descriptors | `Vault`: whose keys, out of which HSMs; `Deriver`: the scripts that they make  |
 | addresses   | `AddressBook`: which account has which address, derived twice before it is shown |
 | owners      | `Wallets`: whose is a script: clients', the insurance fund's, the company's |
 | building    | `build`, `consolidate`: transactions for the signers to look at            |

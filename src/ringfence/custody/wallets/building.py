@@ -1,27 +1,38 @@
-"""Transactions for the signers to look at, of the coins of one owner. bdk chooses the coins and the change.
+"""Transactions for the signers to look at, of the coins of one owner.
 
-Each is built by a wallet that is made for it and knows exactly the coins that it is given: what bdk remembered of
-a reorganised chain cannot be spent by mistake. Signers believe nothing that is said here; they take the bytes
-apart themselves.
+What is chosen depends on what is given and on nothing else: the largest coins first, as few as will do, change to one
+script of the owner's own. Signers believe nothing that is said here; they take the bytes apart themselves.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import bdkpython
 from embit.psbt import PSBT
+from embit.script import Script
+from embit.transaction import Transaction as EmbitTransaction
+from embit.transaction import TransactionInput, TransactionOutput
 
 from ringfence.custody.wallets.coins import Coin, Outpoint
-from ringfence.custody.wallets.descriptors import Keychain
-from ringfence.custody.wallets.owners import Owner, Wallets
+from ringfence.custody.wallets.descriptors import WITNESS_SCRIPT_BYTES, Keychain
+from ringfence.custody.wallets.owners import Mine, Owner, Wallets
+from ringfence.units.rounding import ceil_div
 
 FEE_RATE_SATS_PER_KVB_MAX = 500_000
 """No transaction of ours pays more, whatever an estimate says."""
-INPUTS_MAX = 200
+FEE_RATE_SATS_PER_KVB_MIN = 1_000
+"""Nodes relay nothing that pays less."""
+INPUTS_MAX = 100
 """A transaction with more is too large for its signers to look at in time."""
-_KWU_PER_KVB = 4
-_MAIN_LEAF, _RECOVERY_LEAF = 1, 2
-"""How bdk numbers the ways to spend; 0 is the internal key, which nobody has."""
+CHANGE_SATS_MIN = 1_000
+"""Less is left to the miner: to spend it would cost more."""
+REPLACEABLE = 0xFFFFFFFD
+_SIGNATURE_BYTES_MAX = 72
+_WITNESS_BYTES = (
+    1 + 1 + (1 + _SIGNATURE_BYTES_MAX) + 1 + 2 * (1 + _SIGNATURE_BYTES_MAX) + 2 + 3 + WITNESS_SCRIPT_BYTES
+)
+"""Count, dummy, one of policy, dummy, two of operations, the branch, the script with its length."""
+_INPUT_BYTES = 41
+_FACTOR = 4
 
 
 class BuildError(Exception):
@@ -52,6 +63,14 @@ class Unsigned(NamedTuple):
     """Which outputs come back to the owner."""
 
 
+def vsize_max(inputs: int, scripts: Sequence[bytes]) -> int:
+    """Return the most virtual bytes that a transaction of our inputs and these outputs has."""
+    outputs = sum(8 + _length_bytes(len(script)) + len(script) for script in scripts)
+    counts = _length_bytes(inputs) + _length_bytes(len(scripts))
+    plain = 8 + counts + inputs * _INPUT_BYTES + outputs
+    return ceil_div(plain * _FACTOR + 2 + inputs * _WITNESS_BYTES, _FACTOR)
+
+
 def build(
     wallets: Wallets,
     owner: Owner,
@@ -63,29 +82,44 @@ def build(
     all_of: Sequence[Outpoint] = (),
     recovery: bool = False,
 ) -> Unsigned:
-    """Return a transaction that pays, with what is left over going to the owner's own change script.
+    """Return a transaction that pays all of `payments` with coins out of `funds`.
 
-    `change_index` is the next free one; whoever calls writes it down before anybody signs. `all_of` are coins that
-    have to be among the spent: a payment that replaces another spends one of its coins, so that never both count.
-    Raises BuildError.
+    Change goes to the owner's own change script at `change_index`. `all_of` are coins that have to be among the
+    spent: a payment that replaces another spends one of its coins, so that never both count. The fee is the rate times
+    the largest size that the transaction can have, rounded up. Raises BuildError.
     """
     if not payments or not funds:
         raise BuildError("nothing to pay, or nothing to pay with")
-    wallet = _wallet(wallets, owner, funds, change_index)
-    builder = bdkpython.TxBuilder().set_recipients(
-        [
-            bdkpython.ScriptAmount(
-                script=bdkpython.Script(payment.script), amount=bdkpython.Amount.from_sat(payment.amount_sats)
-            )
-            for payment in payments
-        ]
+    if any(payment.amount_sats <= 0 for payment in payments):
+        raise BuildError("a payment of nothing")
+    _check(wallets, owner, funds, fee_rate_sats_per_kvb)
+    change = wallets.derivers[owner].script(Keychain.CHANGE, change_index)
+    scripts = [payment.script for payment in payments]
+    wanted = sum(payment.amount_sats for payment in payments)
+    first = [fund for fund in funds if fund.coin.outpoint in all_of]
+    if len(first) != len(set(all_of)):
+        raise BuildError("a coin that has to be spent is not among those that there are")
+    rest = sorted(
+        (fund for fund in funds if fund.coin.outpoint not in all_of),
+        key=lambda fund: (-fund.coin.amount_sats, fund.coin.outpoint),
     )
-    if all_of:
-        builder = builder.add_utxos([_outpoint(outpoint) for outpoint in all_of])
-    return _finished(
-        wallets, owner, wallet, builder, funds, payments, fee_rate_sats_per_kvb=fee_rate_sats_per_kvb,
-        recovery=recovery,
-    )  # fmt: skip
+    chosen = list(first)
+    while True:
+        held = sum(fund.coin.amount_sats for fund in chosen)
+        fee = _fee(len(chosen), [*scripts, change], fee_rate_sats_per_kvb)
+        if chosen and held - wanted - fee >= CHANGE_SATS_MIN:
+            back = held - wanted - fee
+            return _unsigned(
+                wallets, owner, chosen, [*payments, Payment(change, back)], (len(payments),), recovery
+            )
+        fee = _fee(len(chosen), scripts, fee_rate_sats_per_kvb)
+        if chosen and held - wanted >= fee and (not rest or held - wanted - fee < CHANGE_SATS_MIN):
+            return _unsigned(wallets, owner, chosen, payments, (), recovery)
+        if not rest:
+            raise BuildError(f"{wanted} sats and a fee of {fee} are wanted, {held} are there")
+        if len(chosen) == INPUTS_MAX:
+            raise BuildError(f"more than {INPUTS_MAX} coins in one transaction; consolidate first")
+        chosen.append(rest.pop(0))
 
 
 def consolidate(
@@ -98,103 +132,64 @@ def consolidate(
     recovery: bool = False,
 ) -> Unsigned:
     """Return a transaction that makes one coin of many, at the owner's own change script. Raises BuildError."""
-    if not funds:
-        raise BuildError("no coins")
-    wallet = _wallet(wallets, owner, funds, change_index)
-    target = wallets.derivers[owner].script(Keychain.CHANGE, change_index)
-    builder = bdkpython.TxBuilder().drain_wallet().drain_to(bdkpython.Script(target))
-    return _finished(
-        wallets, owner, wallet, builder, funds, (), fee_rate_sats_per_kvb=fee_rate_sats_per_kvb,
-        recovery=recovery,
-    )  # fmt: skip
+    if not funds or len(funds) > INPUTS_MAX:
+        raise BuildError(f"{len(funds)} coins, of 1 to {INPUTS_MAX}")
+    _check(wallets, owner, funds, fee_rate_sats_per_kvb)
+    change = wallets.derivers[owner].script(Keychain.CHANGE, change_index)
+    held = sum(fund.coin.amount_sats for fund in funds)
+    left = held - _fee(len(funds), [change], fee_rate_sats_per_kvb)
+    if left < CHANGE_SATS_MIN:
+        raise BuildError(f"{held} sats are not worth their fee")
+    return _unsigned(wallets, owner, list(funds), [Payment(change, left)], (0,), recovery)
 
 
-def _wallet(wallets: Wallets, owner: Owner, funds: Sequence[Funds], change_index: int) -> Any:
-    """Return a wallet of bdk that knows these coins and gives this change."""
+def _fee(inputs: int, scripts: Sequence[bytes], rate_sats_per_kvb: int) -> int:
+    return ceil_div(vsize_max(inputs, scripts) * rate_sats_per_kvb, 1_000)
+
+
+def _check(wallets: Wallets, owner: Owner, funds: Sequence[Funds], rate_sats_per_kvb: int) -> None:
+    if not FEE_RATE_SATS_PER_KVB_MIN <= rate_sats_per_kvb <= FEE_RATE_SATS_PER_KVB_MAX:
+        raise BuildError(f"a fee rate of {rate_sats_per_kvb} sats/kvB is not one that we pay")
+    if len({fund.coin.outpoint for fund in funds}) < len(funds):
+        raise BuildError("a coin is there twice")
     for fund in funds:
-        mine = wallets.classify(fund.coin.script)
-        if mine is None or mine.owner != owner:
-            raise BuildError(f"{fund.coin.outpoint} is not of {owner.name}")
-    receive, change = wallets.derivers[owner].by_keychain
-    last = max([change_index, *(_index(wallets, fund.coin.script) for fund in funds)])
-    wallet = bdkpython.Wallet(
-        receive, change, wallets.network, bdkpython.Persister.new_in_memory(), lookahead=last + 1
-    )
-    makers = {fund.coin.outpoint.txid: bdkpython.Transaction(fund.raw) for fund in funds}
-    for txid, maker in makers.items():
-        if maker.is_coinbase():
-            # bdk is told of our coins as if they waited, and a coinbase cannot.
-            raise BuildError(f"{txid} is a miner's: such coins are not for our wallets")
-    wallet.apply_unconfirmed_txs(
-        [bdkpython.UnconfirmedTx(tx=maker, last_seen=0) for maker in makers.values()]
-    )
-    # bdk gives change to the first script that is not used yet.
-    wallet.reveal_addresses_to(bdkpython.KeychainKind.INTERNAL, change_index)
-    for index in range(change_index):
-        wallet.mark_used(bdkpython.KeychainKind.INTERNAL, index)
-    return wallet
+        if _mine(wallets, fund).owner != owner:
+            raise BuildError(f"{fund.coin.outpoint} is not of {owner.text}")
 
 
-def _finished(
-    wallets: Wallets, owner: Owner, wallet: Any, builder: Any, funds: Sequence[Funds],
-    payments: Sequence[Payment], *, fee_rate_sats_per_kvb: int, recovery: bool,
-) -> Unsigned:  # fmt: skip
-    if not 0 < fee_rate_sats_per_kvb <= FEE_RATE_SATS_PER_KVB_MAX:
-        raise BuildError(f"a fee rate of {fee_rate_sats_per_kvb} sats/kvB is not one that we pay")
-    given = {fund.coin.outpoint for fund in funds}
-    # A maker's other outputs may be ours too, but spent already or held for another transaction.
-    others = [
-        output.outpoint for output in wallet.list_unspent() if _shown(output.outpoint) not in given
-    ]  # fmt: skip
-    leaf = _RECOVERY_LEAF if recovery else _MAIN_LEAF
-    rate = bdkpython.FeeRate.from_sat_per_kwu(-(-fee_rate_sats_per_kvb // _KWU_PER_KVB))
-    builder = builder.unspendable(others).fee_rate(rate).only_witness_utxo()
-    # bdk complains of a missing path unless both keychains have one.
-    for keychain in (bdkpython.KeychainKind.EXTERNAL, bdkpython.KeychainKind.INTERNAL):
-        builder = builder.policy_path({wallet.policies(keychain).id(): [leaf]}, keychain)
-    try:
-        psbt = builder.finish(wallet)
-    except bdkpython.CreateTxError as error:
-        raise BuildError(f"bdk builds no transaction: {error}") from error
-    return _checked(wallets, owner, str(psbt.serialize()), funds, payments)
+def _mine(wallets: Wallets, fund: Funds) -> Mine:
+    mine = wallets.classify(fund.coin.script)
+    if mine is None:
+        raise BuildError(f"{fund.coin.outpoint} is nobody's of ours")
+    return mine
 
 
-def _checked(
-    wallets: Wallets, owner: Owner, psbt: str, funds: Sequence[Funds], payments: Sequence[Payment]
+def _unsigned(
+    wallets: Wallets,
+    owner: Owner,
+    funds: Sequence[Funds],
+    payments: Sequence[Payment],
+    change: tuple[int, ...],
+    recovery: bool,
 ) -> Unsigned:
-    """Read what was built with the other library: it pays what was asked, the rest is ours, or it is not built."""
-    transaction = PSBT.from_string(psbt).tx
-    amounts = {fund.coin.outpoint: fund.coin.amount_sats for fund in funds}
-    spends = tuple(Outpoint(item.txid.hex(), item.vout) for item in transaction.vin)
-    if len(spends) > INPUTS_MAX:
-        raise BuildError(f"{len(spends)} coins in one transaction; consolidate first")
-    unpaid = list(payments)
-    change = []
-    for index, output in enumerate(transaction.vout):
-        payment = Payment(bytes(output.script_pubkey.data), output.value)
-        if payment in unpaid:
-            unpaid.remove(payment)
-            continue
-        mine = wallets.classify(payment.script)
-        if mine is None or mine.owner != owner or mine.keychain != Keychain.CHANGE:
-            raise BuildError(f"output {index} is neither a payment nor the change of {owner.name}")
-        change.append(index)
-    if unpaid:
-        raise BuildError(f"{len(unpaid)} payments are missing")
-    fee_sats = sum(amounts[outpoint] for outpoint in spends) - sum(out.value for out in transaction.vout)
-    assert fee_sats >= 0
-    return Unsigned(psbt, fee_sats, spends, tuple(change))
+    deriver = wallets.derivers[owner]
+    sequence = deriver.vault.recovery_blocks if recovery else REPLACEABLE
+    inputs = [
+        TransactionInput(bytes.fromhex(fund.coin.outpoint.txid), fund.coin.outpoint.vout, sequence=sequence)
+        for fund in funds
+    ]
+    outputs = [TransactionOutput(payment.amount_sats, Script(payment.script)) for payment in payments]
+    psbt = PSBT(EmbitTransaction(2, inputs, outputs, 0))
+    for entry, fund in zip(psbt.inputs, funds, strict=True):
+        mine = _mine(wallets, fund)
+        entry.witness_utxo = TransactionOutput(fund.coin.amount_sats, Script(fund.coin.script))
+        entry.non_witness_utxo = EmbitTransaction.parse(fund.raw)
+        entry.witness_script = Script(deriver.witness_script(mine.keychain, mine.number))
+        entry.sighash_type = 1
+    fee = sum(fund.coin.amount_sats for fund in funds) - sum(payment.amount_sats for payment in payments)
+    assert fee >= 0
+    return Unsigned(psbt.to_string(), fee, tuple(fund.coin.outpoint for fund in funds), change)
 
 
-def _index(wallets: Wallets, script: bytes) -> int:
-    mine = wallets.classify(script)
-    assert mine is not None
-    return mine.number
-
-
-def _outpoint(outpoint: Outpoint) -> Any:
-    return bdkpython.OutPoint(txid=bdkpython.Txid.from_string(outpoint.txid), vout=outpoint.vout)
-
-
-def _shown(outpoint: Any) -> Outpoint:
-    return Outpoint(str(outpoint.txid), int(outpoint.vout))
+def _length_bytes(count: int) -> int:
+    return 1 if count < 0xFD else 3

@@ -264,6 +264,8 @@ class BitcoinRpc:
 
     def spenders(self, outpoints: Sequence[Outpoint]) -> dict[Outpoint, str]:
         """Return which transactions of the mempool spend these outputs."""
+        if not outpoints:
+            return {}  # Core refuses to be asked for nothing
         asked = [{"txid": outpoint.txid, "vout": outpoint.vout} for outpoint in outpoints]
         with _reading("gettxspendingprevout"):
             return {

@@ -248,6 +248,8 @@ class Node:
         }  # fmt: skip
 
     def _call_gettxspendingprevout(self, outpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not outpoints:
+            raise CallError(INVALID, "Invalid parameter, outputs are missing")
         told = []
         for asked in outpoints:
             spender = self.mempool.spenders.get(Outpoint(asked["txid"], asked["vout"]))
