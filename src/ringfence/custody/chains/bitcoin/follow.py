@@ -144,13 +144,16 @@ class Follower:
             if output.height is not None and output.height <= newest and not output.spent_by
         ]
 
-    def confirmed_sats(self) -> int:
+    def confirmed_coins(self) -> list[Coin]:
         """Return what the chain says that our scripts hold, whatever waits in the mempool."""
-        return sum(
-            output.coin.amount_sats
+        return [
+            output.coin
             for output in self._outputs.values()
             if output.height is not None and output.spent_height is None
-        )
+        ]
+
+    def confirmed_sats(self) -> int:
+        return sum(coin.amount_sats for coin in self.confirmed_coins())
 
     def waiting(self) -> dict[str, tuple[Outpoint, ...]]:
         """Return transactions that should be in the mempool, and what they are known to spend."""

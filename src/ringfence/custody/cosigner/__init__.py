@@ -1,0 +1,11 @@
+"""A co-signer: it checks everything again from its own facts, then signs or refuses by name.
+
+| module   | what is in it                                                                   |
+|----------|---------------------------------------------------------------------------------|
+| cosigner | `Cosigner`: one answer for each question of `quorum.messages`                   |
+| checks   | the chain of checks; each takes the proof of the one before                     |
+| config   | `Charter`: members, people, vaults, policies; what is believed                  |
+| facts    | what it knows by itself: node, ledger, memory                                   |
+| log      | hash-chained, signed by the HSM, durable before anything is told                |
+| memory   | a fold over the log: once for ever                                              |
+"""

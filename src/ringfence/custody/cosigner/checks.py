@@ -1,0 +1,381 @@
+"""The chain of checks before a signature. Each takes what the one before has proved, so that none can be left out.
+
+authenticated -> nominated -> evident -> decoded -> decided. What comes out at the end is what the HSM signs.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ringfence.custody.chains.bitcoin.rpc import BitcoinError
+from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.cosigner.config import Charter
+from ringfence.custody.cosigner.facts import Node
+from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.hsm import EvidenceError, check_evidence
+from ringfence.custody.hsm.token import verifies
+from ringfence.custody.intents import Intent, Kind
+from ringfence.custody.nomination import Nomination, NominationError, Sealed, nominate, substitute
+from ringfence.custody.policy import Case, Decision, DecodedTransaction, Facts, Output, Policy, Signed, decide
+from ringfence.custody.quorum.messages import (
+    Batch,
+    Consider,
+    SealedRecord,
+    TimedOut,
+    VerdictRow,
+    Witnessed,
+    statement,
+    subject_of,
+)
+from ringfence.custody.quorum.multisig import MultisigError, Parts, digests, read_unsigned
+from ringfence.custody.wallets.building import INPUTS_MAX, REPLACEABLE, vsize_max
+from ringfence.custody.wallets.coins import Coin, Outpoint
+from ringfence.custody.wallets.descriptors import Keychain, key_label
+from ringfence.custody.wallets.owners import Mine, Wallets
+
+WITNESSES_NEEDED = 2
+INTENTS_MAX = 50
+EMBIT_NETWORKS = {"main": "main", "testnet": "test", "signet": "signet", "regtest": "regtest"}
+
+
+class RefusalError(Exception):
+    """A check refuses. Nothing was signed."""
+
+    def __init__(
+        self, step: str, reason: str, *, verdicts: tuple[VerdictRow, ...] = (), is_for_now: bool = False
+    ) -> None:
+        super().__init__(f"{step}: {reason}")
+        self.step, self.reason, self.verdicts, self.is_for_now = step, reason, verdicts, is_for_now
+
+
+class Authenticated(NamedTuple):
+    """The question came over a connection whose certificate is the coordinator's."""
+
+    question: Consider
+
+
+class Nominated(NamedTuple):
+    """This co-signer was drawn for this batch, from what nobody knew when it was sealed."""
+
+    before: Authenticated
+    sealed: Sealed
+    nomination: Nomination
+    quorum: tuple[str, ...]
+
+
+class Evident(NamedTuple):
+    """The HSMs of the other nominees have shown that nobody has touched them."""
+
+    before: Nominated
+    age_ns: int
+    counters: dict[str, int]
+
+
+class Decoded(NamedTuple):
+    """What the very bytes say, with every coin looked up at the co-signer's own node."""
+
+    before: Evident
+    parts: Parts
+    coins: tuple[Coin, ...]
+    mine: tuple[Mine, ...]
+    transaction: DecodedTransaction
+    digests: tuple[bytes, ...]
+
+    @property
+    def subject(self) -> str:
+        return subject_of(self.parts.unsigned)
+
+
+class Decided(NamedTuple):
+    """Every rule of the policy allows every movement of the batch."""
+
+    before: Decoded
+    decisions: tuple[Decision, ...]
+    verdicts: tuple[VerdictRow, ...]
+
+    @property
+    def digest(self) -> str:
+        lines = "\n".join(f"{one.rule} {one.intent} {one.allows}" for one in self.verdicts)
+        return hashlib.sha256(b"ringfence decision\n" + lines.encode()).hexdigest()
+
+
+# ---- sealed records
+
+
+def sealed_of(record: SealedRecord) -> Sealed:
+    """Raises RefusalError."""
+    try:
+        commitments = tuple((name, bytes.fromhex(value)) for name, value in record.commitments)
+        return Sealed(
+            bytes.fromhex(record.batch), bytes.fromhex(record.roster), record.sealed_height, record.height,
+            record.beacon_round, commitments,
+        )  # fmt: skip
+    except (ValueError, OverflowError) as error:
+        raise RefusalError("sealed", f"the record cannot be read: {error}") from error
+
+
+def record_of(sealed: Sealed) -> SealedRecord:
+    commitments = tuple((name, value.hex()) for name, value in sealed.commitments)
+    return SealedRecord(
+        sealed.batch.hex(),
+        sealed.roster.hex(),
+        sealed.sealed_height,
+        sealed.height,
+        sealed.beacon_round,
+        commitments,
+    )
+
+
+def sealed_digest(sealed: Sealed) -> str:
+    """Raises RefusalError for numbers that are none."""
+    try:
+        return sealed.digest.hex()
+    except OverflowError as error:
+        raise RefusalError("sealed", "a height or a round is no number of a chain") from error
+
+
+def check_batch(batch: Batch) -> None:
+    """Raises RefusalError unless the movements belong together, and can be told apart in one transaction."""
+    ids = [intent.id for intent in batch.intents]
+    if not 0 < len(ids) <= INTENTS_MAX or sorted(set(ids)) != ids:
+        raise RefusalError("batch", f"{len(ids)} movements, of 1 to {INTENTS_MAX}, each once and in order")
+    if {intent.owner for intent in batch.intents} != {batch.owner}:
+        raise RefusalError("batch", "movements of several owners are never in one transaction")
+    if len({intent.destination for intent in batch.intents}) < len(ids):
+        raise RefusalError(
+            "batch", "two movements to one destination cannot be told apart in one transaction"
+        )
+
+
+def check_witnesses(charter: Charter, sealed: str, witnesses: tuple[Witnessed, ...]) -> None:
+    seen = set()
+    digest = statement(b"witnessed", sealed)
+    for one in witnesses:
+        if one.sealed == sealed and _is_signed(charter, one.signer, digest, one.signature):
+            seen.add(one.signer)
+    if len(seen) < WITNESSES_NEEDED:
+        raise RefusalError(
+            "nominated", f"{len(seen)} co-signers saw the seal in time, {WITNESSES_NEEDED} are needed"
+        )
+
+
+def _is_signed(charter: Charter, signer: str, digest: bytes, signature: str) -> bool:
+    try:
+        return verifies(bytes.fromhex(charter.member(signer).identity), digest, bytes.fromhex(signature))
+    except (KeyError, ValueError):
+        return False
+
+
+# ---- the chain
+
+
+def authenticate(question: Consider, *, is_coordinator: bool) -> Authenticated:
+    if not is_coordinator:
+        raise RefusalError("authenticated", "this connection is not the coordinator's")
+    return Authenticated(question)
+
+
+def check_nomination(
+    before: Authenticated, charter: Charter, memory: Memory, node: Node, *, me: str
+) -> Nominated:
+    question = before.question
+    check_batch(question.batch)
+    sealed = sealed_of(question.sealed)
+    digest = sealed_digest(sealed)
+    if sealed.batch != question.batch.digest:
+        raise RefusalError("nominated", "the seal is of another batch")
+    if memory.sealed.get(question.batch.id, digest) != digest:
+        raise RefusalError("nominated", "this batch was sealed before: it is nominated once, for ever")
+    for intent in question.batch.intents:
+        if memory.batch_of.get(intent.id, question.batch.id) != question.batch.id:
+            raise RefusalError("nominated", f"movement {intent.id} is of another batch, for ever")
+    contribution = memory.contributions.get(question.batch.digest.hex())
+    mine = dict(sealed.commitments).get(me)
+    if contribution is None or mine is None:
+        raise RefusalError("nominated", "this co-signer has not committed to this batch")
+    check_witnesses(charter, digest, question.witnesses)
+    block = _deciding_block(charter, memory, node, sealed, digest)
+    try:
+        revealed = {one.signer: bytes.fromhex(one.contribution) for one in question.contributions}
+        nomination = nominate(
+            charter.roster(), sealed, block_hash=bytes.fromhex(block), beacon=bytes.fromhex(question.beacon),
+            revealed=revealed,
+        )  # fmt: skip
+        _check_late(charter, question, digest)
+        quorum = substitute(charter.roster(), nomination, question.late)
+    except (NominationError, ValueError) as error:
+        raise RefusalError("nominated", str(error)) from error
+    if me not in quorum:
+        raise RefusalError("nominated", f"{me} is not nominated; {', '.join(quorum)} are")
+    return Nominated(before, sealed, nomination, quorum)
+
+
+def _deciding_block(charter: Charter, memory: Memory, node: Node, sealed: Sealed, digest: str) -> str:
+    """Return the hash of the block that decides, from the co-signer's own node."""
+    try:
+        height = node.block_count()
+        if height + 1 - sealed.height < charter.confirmations:
+            raise RefusalError("nominated", f"block {sealed.height} is not there yet", is_for_now=True)
+        block = node.block_hash(sealed.height)
+    except BitcoinError as error:
+        raise RefusalError("nominated", f"the node does not answer: {error}", is_for_now=True) from error
+    if memory.blocks.get(digest, block) != block:
+        raise RefusalError("nominated", "another block decides now than the one that this co-signer acted on")
+    return block
+
+
+def _check_late(charter: Charter, question: Consider, sealed: str) -> None:
+    for late in question.late:
+        others = set()
+        for one in question.timeouts:
+            if one.who == late and one.sealed == sealed and one.signer != late:
+                digest = timed_out_digest(one)
+                if _is_signed(charter, one.signer, digest, one.signature):
+                    others.add(one.signer)
+        if len(others) < WITNESSES_NEEDED:
+            raise NominationError(
+                f"{len(others)} co-signers waited for {late} in vain, {WITNESSES_NEEDED} are needed"
+            )
+
+
+def timed_out_digest(one: TimedOut) -> bytes:
+    return statement(b"timed out", one.sealed, one.who)
+
+
+def check_others(
+    before: Nominated, charter: Charter, memory: Memory, nonces: Mapping[str, str], *, me: str, now_ns: int
+) -> Evident:
+    question = before.before.question
+    subject = _subject(question)
+    nonce = nonces.get(subject)
+    if nonce is None:
+        raise RefusalError("evidence", "no nonce was given for this transaction", is_for_now=True)
+    shown = {one.signer: one for one in question.evidence}
+    oldest, counters = 0, {}
+    for name in before.quorum:
+        if name == me:
+            continue
+        if name not in shown:
+            raise RefusalError("evidence", f"{name} has shown nothing", is_for_now=True)
+        evidence = shown[name]
+        try:
+            check_evidence(
+                evidence, charter.member(name).baseline, nonce=nonce, subject=subject,
+                highest_counter=memory.counters.get(name, 0), now_ns=now_ns,
+            )  # fmt: skip
+        except EvidenceError as error:
+            raise RefusalError("evidence", str(error)) from error
+        oldest = max(oldest, now_ns - evidence.at_ns)
+        counters[name] = evidence.counter
+    return Evident(before, max(oldest, 0), counters)
+
+
+def _subject(question: Consider) -> str:
+    try:
+        return subject_of(read_unsigned(question.psbt).unsigned)
+    except MultisigError as error:
+        raise RefusalError("decoded", str(error)) from error
+
+
+def decode(before: Evident, charter: Charter, wallets: Wallets, node: Node) -> Decoded:
+    """Take the bytes apart. What a PSBT says beside the transaction is not looked at: the own node is asked."""
+    question = before.before.before.question
+    try:
+        parts = read_unsigned(question.psbt)
+    except MultisigError as error:
+        raise RefusalError("decoded", str(error)) from error
+    transaction = parts.transaction
+    if not 0 < len(transaction.inputs) <= INPUTS_MAX or not transaction.outputs:
+        raise RefusalError("decoded", f"{len(transaction.inputs)} inputs, {len(transaction.outputs)} outputs")
+    if any(item.sequence != REPLACEABLE for item in transaction.inputs):
+        raise RefusalError("decoded", "an input has another sequence than a replaceable one")
+    if parts.unsigned[:4] != b"\2\0\0\0" or parts.unsigned[-4:] != bytes(4):
+        raise RefusalError("decoded", "another version or lock time than ours")
+    coins, mine = [], []
+    for item in transaction.inputs:
+        coin, whose = _coin(item.outpoint, wallets, node)
+        coins.append(coin)
+        mine.append(whose)
+    if len(set(coins)) < len(coins):
+        raise RefusalError("decoded", "a coin is spent twice")
+    scripts = [
+        wallets.derivers[one.owner].witness_script(one.keychain, one.number) for one in mine
+    ]  # fmt: skip
+    try:
+        to_sign = digests(parts, coins, scripts)
+    except MultisigError as error:
+        raise RefusalError("decoded", str(error)) from error
+    network = EMBIT_NETWORKS[wallets.network_name]
+    outputs = tuple(
+        Output(address_of(one.script, network) or "", one.amount_sats, _change_of(wallets, one.script))
+        for one in transaction.outputs
+    )
+    decoded = DecodedTransaction(
+        inputs=tuple(str(coin.outpoint) for coin in coins),
+        input_owners=tuple(one.owner.text for one in mine),
+        input_sats=sum(coin.amount_sats for coin in coins),
+        outputs=outputs,
+        vsize=vsize_max(len(coins), [one.script for one in transaction.outputs]),
+        sighash_types=(1,),
+        is_replaceable=True,
+    )
+    return Decoded(before, parts, tuple(coins), tuple(mine), decoded, tuple(to_sign))
+
+
+def _coin(outpoint: Outpoint, wallets: Wallets, node: Node) -> tuple[Coin, Mine]:
+    try:
+        found = node.tx_out(outpoint, with_mempool=False)
+    except BitcoinError as error:
+        raise RefusalError("decoded", f"the node does not answer: {error}", is_for_now=True) from error
+    if found is None:
+        raise RefusalError("decoded", f"{outpoint} is spent, or never was", is_for_now=True)
+    whose = wallets.classify(found.output.script)
+    if whose is None:
+        raise RefusalError("decoded", f"{outpoint} is not ours")
+    return Coin(outpoint, found.output.amount_sats, found.output.script), whose
+
+
+def _change_of(wallets: Wallets, script: bytes) -> str:
+    """Return whose change a script is. A deposit address is nobody's: to pay one would credit its account."""
+    mine = wallets.classify(script)
+    return mine.owner.text if mine is not None and mine.keychain == Keychain.CHANGE else ""
+
+
+def decide_all(before: Decoded, charter: Charter, policy: Policy, facts: Facts) -> Decided:
+    question = before.before.before.before.question
+    approvals = charter.approvals(question.approvals)
+    paid = frozenset(intent.destination for intent in question.batch.intents)
+    decisions, rows = [], []
+    for intent in question.batch.intents:
+        theirs = tuple(one for one in approvals if one.digest == intent.digest)
+        decision = decide(Case(intent, theirs, facts, policy, paid))
+        # What this very batch moves counts in the windows of the movements after it.
+        if facts.signed is not None:
+            facts = facts._replace(signed=(*facts.signed, _as_signed(intent, facts.now_ns, before)))
+        decisions.append(decision)
+        rows += [VerdictRow(one.rule, intent.id, one.allows, one.reason) for one in decision.verdicts]
+    leaving = [intent for intent in question.batch.intents if intent.kind == Kind.WITHDRAWAL]
+    asked = sum(intent.amount_sats for intent in leaving)
+    back = sum(one.amount_sats for one in before.transaction.outputs if one.owner)
+    whole = sum(one.amount_sats for one in before.transaction.outputs)
+    if whole - back != asked:
+        raise RefusalError(
+            "policy", f"{whole - back} sats leave, {asked} were asked for", verdicts=tuple(rows)
+        )
+    denied = [row for row in rows if not row.allows]
+    if denied:
+        why = "; ".join(f"{row.rule} on {row.intent}: {row.reason}" for row in denied[:5])
+        waits = all(row.rule in ("P6", "P7", "P8", "P25", "P26") for row in denied)
+        raise RefusalError("policy", why, verdicts=tuple(rows), is_for_now=waits)
+    return Decided(before, tuple(decisions), tuple(rows))
+
+
+def _as_signed(intent: Intent, now_ns: int, before: Decoded) -> Signed:
+    return Signed(
+        now_ns, intent.digest, intent.id, intent.account, intent.destination, intent.amount_sats,
+        before.transaction.inputs,
+    )  # fmt: skip
+
+
+def my_label(mine: Mine) -> str:
+    return key_label(mine.owner.text, mine.keychain, mine.number)

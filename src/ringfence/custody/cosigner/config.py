@@ -1,0 +1,176 @@
+"""What a co-signer is told once, under the eyes of two people, and believes afterwards."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ringfence.custody.hsm import Baseline
+from ringfence.custody.nomination import Role, Roster, Signer
+from ringfence.custody.policy import Policy, PolicyError, SignedPolicy, check_change
+from ringfence.custody.quorum.messages import SignedApproval, statement
+from ringfence.custody.wallets.descriptors import Vault
+from ringfence.custody.wallets.owners import Owner, Wallets, owner_of
+
+ASSET = "XBt"
+
+
+class ConfigurationError(ValueError):
+    """The configuration is not one that a co-signer works with. It does not start."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One co-signer as the others know it."""
+
+    name: str
+    role: str
+    identity: str
+    """Public key of its HSM's identity, hexadecimal."""
+    organisation: str
+    site: str
+    serial: str
+    model: str
+    token_digest: str
+    keys_digest: str
+
+    @property
+    def baseline(self) -> Baseline:
+        return Baseline(
+            self.name,
+            bytes.fromhex(self.identity),
+            self.serial,
+            self.model,
+            self.token_digest,
+            self.keys_digest,
+        )
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody who approves movements or changes of the policy."""
+
+    name: str
+    group: str
+    public_key: str
+    """Ed25519, hexadecimal."""
+
+
+class PolicyDocument(msgspec.Struct, frozen=True):
+    """A version of the policy with the signatures that put it in force."""
+
+    policy: Policy
+    announced_ns: int
+    signatures: tuple[tuple[str, str], ...]
+    """(person, signature), hexadecimal, of `statement("policy", digest, announced_ns)`."""
+
+
+class Charter(msgspec.Struct, frozen=True):
+    """Everything that all co-signers agree on; its digest is the same in each."""
+
+    chain: str
+    members: tuple[Member, ...]
+    people: tuple[Person, ...]
+    vaults: tuple[Vault, ...]
+    policies: tuple[PolicyDocument, ...]
+    """All versions, oldest first: each has to follow from the one before."""
+    follow_from_height: int
+    follow_from_block: str
+    timeout_s: int = 120
+    """After so long a nominee that has not signed is replaced by a substitute."""
+    confirmations: int = 1
+    """How deep the block that decides a nomination has to lie."""
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(b"ringfence charter" + msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    def roster(self) -> Roster:
+        return Roster(
+            tuple(
+                Signer(one.name, Role(one.role), one.identity, one.organisation, one.site)
+                for one in self.members
+            )
+        )
+
+    def member(self, name: str) -> Member:
+        """Raises KeyError."""
+        for one in self.members:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+    def wallets(self, *, lookahead: int = 200) -> Wallets:
+        """Raises DescriptorError, ValueError."""
+        vaults: dict[Owner, Vault] = {owner_of(vault.owner): vault for vault in self.vaults}
+        return Wallets(vaults, lookahead=lookahead)
+
+    def policy(self, *, now_ns: int) -> Policy:
+        """Return the version in force. Raises ConfigurationError if one of them does not follow."""
+        if not self.policies:
+            raise ConfigurationError("there is no policy: nothing may be signed")
+        before: Policy | None = None
+        for document in self.policies:
+            signed = self._signed(document)
+            try:
+                if before is None:
+                    _check_first(signed)
+                else:
+                    check_change(before, signed, now_ns=now_ns)
+            except PolicyError as error:
+                raise ConfigurationError(
+                    f"version {document.policy.version} of the policy: {error}"
+                ) from error
+            before = document.policy
+        assert before is not None
+        return before
+
+    def _signed(self, document: PolicyDocument) -> SignedPolicy:
+        digest = statement(b"policy", document.policy.digest, document.announced_ns)
+        signers = []
+        for name, signature in document.signatures:
+            person = self.person(name)
+            if person is None or not signed_by(person, digest, signature):
+                raise ConfigurationError(f"the signature of {name} under the policy is none")
+            signers.append((person.name, person.group))
+        return SignedPolicy(document.policy, tuple(signers), document.announced_ns)
+
+    def person(self, name: str) -> Person | None:
+        return next((one for one in self.people if one.name == name), None)
+
+    def approvals(self, signed: tuple[SignedApproval, ...]) -> tuple[Any, ...]:
+        """Return the approvals that their people have signed; others do not count."""
+        found = []
+        for one in signed:
+            person = self.person(one.approval.person)
+            if person is None or person.group != one.approval.group:
+                continue
+            if signed_by(person, approval_digest(one), one.signature):
+                found.append(one.approval)
+        return tuple(found)
+
+
+def approval_digest(signed: SignedApproval) -> bytes:
+    """Return what a person signs who approves a movement."""
+    approval = signed.approval
+    return statement(b"approval", approval.person, approval.group, approval.digest, approval.at_ns)
+
+
+def signed_by(person: Person, digest: bytes, signature: str) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key)).verify(
+            bytes.fromhex(signature), digest
+        )
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _check_first(signed: SignedPolicy) -> None:
+    people, groups = {name for name, _ in signed.signers}, {group for _, group in signed.signers}
+    if signed.policy.version != 1 or len(people) < 2 or len(groups) < 2:
+        raise PolicyError(
+            "the first version has the number 1 and is signed by two people of different groups"
+        )
+    if not signed.policy.tiers or signed.policy.tiers[0].from_sats != 0:
+        raise PolicyError("the first tier must begin at 0")

@@ -1,0 +1,49 @@
+"""What a co-signer remembers of its own log: whom it is committed to, what it has seen sealed, what it has signed."""
+
+from typing import Any
+
+from ringfence.custody.cosigner.log import Entry
+from ringfence.custody.policy import Signed
+
+
+class Memory:
+    """A fold over the log."""
+
+    def __init__(self) -> None:
+        self.contributions: dict[str, bytes] = {}
+        """By batch digest, hexadecimal: what this co-signer gives to the nomination."""
+        self.sealed: dict[str, str] = {}
+        """By batch id: digest of the one sealed record that there will ever be."""
+        self.batch_of: dict[str, str] = {}
+        """By intent id: the one batch that it will ever be in."""
+        self.blocks: dict[str, str] = {}
+        """By sealed digest: the block that decided, once this co-signer has acted on it."""
+        self.counters: dict[str, int] = {}
+        """The highest counter that was seen of each other co-signer's HSM."""
+        self.signed: list[Signed] = []
+        self.is_frozen = False
+        self.frozen_because = ""
+
+    def take(self, entry: Entry) -> None:
+        body: dict[str, Any] = entry.body
+        if entry.kind == "committed":
+            self.contributions[body["batch"]] = bytes.fromhex(body["contribution"])
+        elif entry.kind == "witnessed":
+            self.sealed[body["id"]] = body["sealed"]
+            self.batch_of |= dict.fromkeys(body["intents"], body["id"])
+        elif entry.kind == "revealed":
+            self.blocks[body["sealed"]] = body["block"]
+        elif entry.kind == "seen":
+            self.counters |= body["counters"]
+        elif entry.kind == "signed":
+            self.signed += [
+                Signed(
+                    entry.at_ns, one["digest"], one["id"], one["account"], one["destination"], one["amount_sats"],
+                    tuple(body["inputs"]),
+                )
+                for one in body["intents"]
+            ]  # fmt: skip
+        elif entry.kind == "frozen":
+            self.is_frozen, self.frozen_because = True, body["because"]
+        elif entry.kind == "thawed":
+            self.is_frozen, self.frozen_because = False, ""
