@@ -263,10 +263,10 @@ class Cosigner:
         batch = decoded.before.before.before.question.batch
         owner = owner_of(batch.owner)
         held = held_sats(follower, self._wallets, owner)
-        leaving = decoded.transaction.input_sats - sum(
-            one.amount_sats for one in decoded.transaction.outputs if one.owner
-        )
-        owed = ledger.backed.get(XBT.number, 0) if owner == Owner.CLIENTS else 0
+        transaction = decoded.transaction
+        leaving = transaction.input_sats - sum(one.amount_sats for one in transaction.outputs if one.owner)
+        here = {intent.id for intent in batch.intents}
+        owed = ledger.backed.get(XBT.number, 0) - self._may_have_left(here) if owner == Owner.CLIENTS else 0
         network = EMBIT_NETWORKS[self._wallets.network_name]
         own = frozenset(
             address_of(script, network) or ""
@@ -276,7 +276,7 @@ class Cosigner:
         entries = ledger_entries(ledger)
         return Facts(
             now_ns=now_ns,
-            transaction=decoded.transaction,
+            transaction=transaction,
             ledger=entries,
             liabilities_sats=max(owed - leaving, 0),
             assets_sats=held - leaving,
@@ -305,11 +305,14 @@ class Cosigner:
 
     def _reconciles(self) -> bool:
         """Return whether the chain holds what the ledger says, less what this co-signer knows may have left."""
-        ledger, memory = self._sources.ledger, self._memory
-        under_way = {one.id for one in memory.signed}
-        may_have_left = sum(one.locked for number, one in ledger.open().items() if str(number) in under_way)
         held = held_sats(self._sources.follower, self._wallets, Owner.CLIENTS)
-        return held >= ledger.backed.get(XBT.number, 0) - may_have_left
+        return bool(held >= self._sources.ledger.backed.get(XBT.number, 0) - self._may_have_left(set()))
+
+    def _may_have_left(self, but: set[str]) -> int:
+        """Return what is put aside for movements that this co-signer has signed, but for some."""
+        signed = {one.id for one in self._memory.signed} - but
+        open_ones = self._sources.ledger.open()
+        return sum(one.locked for number, one in open_ones.items() if str(number) in signed)
 
     def _is_frozen(self) -> bool:
         ledger = self._sources.ledger
@@ -319,7 +322,7 @@ class Cosigner:
         )  # fmt: skip
 
     def _check_token(self, decoded: Decoded) -> list[tuple[str, bytes, bytes]]:
-        """Return label, public key and digest for each input, once the token is the enrolled one. Raises RefusalError."""
+        """Return label, public key and digest for each input, if the token is the enrolled one."""
         found: Baseline = self._witness.enrol()
         if found != self._me.baseline:
             wrong = [
