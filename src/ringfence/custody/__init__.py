@@ -11,4 +11,6 @@
 | chains     | addresses, transactions, fees, confirmations, reorgs                            |
 | cosigner   | checks everything again from its own facts, then signs or refuses by name       |
 | coordinator| deposits and withdrawals as state machines; it holds no key                     |
+| ledger     | custody's own replica of the exchange's ledger                                  |
+| chained_log| what was decided, promised or signed: durable before anybody is told            |
 """

@@ -6,6 +6,5 @@
 | checks   | the chain of checks; each takes the proof of the one before                     |
 | config   | `Charter`: members, people, vaults, policies; what is believed                  |
 | facts    | what it knows by itself: node, ledger, memory                                   |
-| log      | hash-chained, signed by the HSM, durable before anything is told                |
 | memory   | a fold over the log: once for ever                                              |
 """

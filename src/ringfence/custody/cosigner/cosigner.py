@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ringfence.custody.chained_log import Log
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
 from ringfence.custody.chains.bitcoin.transactions import address_of
@@ -26,7 +27,6 @@ from ringfence.custody.cosigner.checks import (
 )
 from ringfence.custody.cosigner.config import Charter, ConfigurationError
 from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats, ledger_entries
-from ringfence.custody.cosigner.log import Log
 from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witness, protects
 from ringfence.custody.hsm.token import IDENTITY, der

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ringfence.custody.cosigner.log import Entry
+from ringfence.custody.chained_log import Entry
 from ringfence.custody.policy import Signed
 
 

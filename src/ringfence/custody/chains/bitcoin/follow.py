@@ -152,6 +152,14 @@ class Follower:
             if output.height is not None and output.spent_height is None
         ]
 
+    def found(self) -> list[tuple[Coin, int]]:
+        """Return our outputs that nothing has spent in a block, with their confirmations; 0 in the mempool."""
+        return [
+            (output.coin, 0 if output.height is None else self.height + 1 - output.height)
+            for output in self._outputs.values()
+            if output.spent_height is None and (output.height is not None or output.is_waiting)
+        ]
+
     def confirmed_sats(self) -> int:
         return sum(coin.amount_sats for coin in self.confirmed_coins())
 

@@ -1,7 +1,8 @@
-"""What a co-signer has promised and signed: hash-chained lines, signed by its HSM, durable before it speaks.
+"""What a part of custody has decided, promised or signed: hash-chained lines, durable before anybody is told.
 
-The log is the co-signer's memory. It is read whole at the start: a line that a crash has cut short was told to nobody
-and is dropped; any other line that does not check means that somebody was here, and nothing is signed.
+The log is its memory. It is read whole at the start: a line that a crash has cut short was told to nobody and is
+dropped; any other line that does not check means that somebody was here. A co-signer's lines are signed by its HSM;
+the coordinator, which holds no key, only chains them.
 """
 
 import hashlib
@@ -17,8 +18,16 @@ Sign = Callable[[bytes], bytes]
 Verify = Callable[[bytes, bytes], bool]
 
 
+def unsigned(digest: bytes) -> bytes:
+    return b""
+
+
+def chained(digest: bytes, signature: bytes) -> bool:
+    return signature == b""
+
+
 class LogError(Exception):
-    """The log is not what was written. Nothing is signed: two officers look at it first."""
+    """The log is not what was written. Nothing is signed: people look at it first."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -32,13 +41,20 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> bytes:
         body = msgspec.json.encode(msgspec.structs.replace(self, signature=""), order="sorted")
-        return hashlib.sha256(b"ringfence cosigner log" + body).digest()
+        return hashlib.sha256(b"ringfence custody log" + body).digest()
 
 
 class Log:
     """Append-only. `on_entry` is told of every line, those that were there at the start included."""
 
-    def __init__(self, path: Path, *, sign: Sign, verify: Verify, on_entry: Callable[[Entry], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_entry: Callable[[Entry], None],
+        sign: Sign = unsigned,
+        verify: Verify = chained,
+    ) -> None:
         """Raises LogError, OSError."""
         self._sign, self._on_entry = sign, on_entry
         self.head, self.count = GENESIS, 0
@@ -53,8 +69,8 @@ class Log:
 
     def append(self, kind: str, body: dict[str, Any], *, now_ns: int) -> Entry:
         """Write a line and return when it is durable. Raises OSError, HsmError: then nothing may be told."""
-        unsigned = Entry(self.count, now_ns, kind, body, self.head)
-        entry = msgspec.structs.replace(unsigned, signature=self._sign(unsigned.digest).hex())
+        bare = Entry(self.count, now_ns, kind, body, self.head)
+        entry = msgspec.structs.replace(bare, signature=self._sign(bare.digest).hex())
         os.write(self._file, msgspec.json.encode(entry, order="sorted") + b"\n")
         os.fdatasync(self._file)
         self._keep(entry)
@@ -72,7 +88,7 @@ class Log:
         if entry.number != self.count or entry.previous != self.head:
             raise LogError(f"line {self.count + 1} of the log does not follow the one before it")
         if not verify(entry.digest, signature):
-            raise LogError(f"line {self.count + 1} of the log is not signed by this HSM")
+            raise LogError(f"line {self.count + 1} of the log is not signed as it must be")
         self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:

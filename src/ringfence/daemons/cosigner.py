@@ -1,0 +1,217 @@
+"""The co-signer daemon: one process for one place of the roster, with everything that it believes in its own folder.
+
+    python -m ringfence.daemons.cosigner DIRECTORY NAME [--port N]
+
+It answers the questions of `custody/quorum/messages.py`, one a line, over mutual TLS with pinned certificates; follows
+the exchange's feed and its own Bitcoin node by itself; and signs with its own token. In production DIRECTORY/feed is
+a copy that is replicated to the co-signer's machine, and the node is its own.
+
+Exit status: 0 asked to stop, 65 the log, the charter or the policy is not to be trusted, 66 the folder is not
+complete, 69 the port cannot be had, 77 the token is missing, locked, or not the one that was enrolled.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import ssl
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from ringfence.custody.chained_log import Log, LogError
+from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
+from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
+from ringfence.custody.cosigner.config import Charter, ConfigurationError
+from ringfence.custody.cosigner.cosigner import Cosigner, Sources
+from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.hsm import (
+    CounterError,
+    FileCounter,
+    HsmError,
+    Lockout,
+    Token,
+    TokenLockedError,
+    Witness,
+    protects,
+    softhsm_module,
+)
+from ringfence.custody.hsm.token import IDENTITY, verifies
+from ringfence.custody.ledger import LedgerGapError
+from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Answer, Question, Refusal
+from ringfence.custody.wallets.descriptors import DescriptorError
+from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
+from ringfence.daemons.token_founding import configure
+
+log = logging.getLogger("ringfence.cosigner")
+
+PORTS = {"ops-1": 8141, "ops-2": 8142, "ops-3": 8143, "policy-1": 8144, "policy-2": 8145}
+HOST = "127.0.0.1"
+_POLL_SECONDS = 0.25
+_QUESTION_SECONDS = 30.0
+EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS, EXIT_TOKEN = 65, 66, 69, 77
+
+
+class CosignerDaemon:
+    """Holds token, log, feed and node of one co-signer, and its door."""
+
+    def __init__(self, directory: Path, name: str, *, node: Endpoint) -> None:
+        """Raises ConfigurationError, LogError, HsmError, TokenLockedError, DescriptorError, OSError, KeyError."""
+        home = directory / "custody" / "cosigners" / name
+        self._home, self.name = home, name
+        charter = read_charter(home)
+        module = softhsm_module()
+        if module is None:
+            raise HsmError("SoftHSM is not installed: Debian package softhsm2")
+        tokens = configure(home)
+        self._token = Token(module, name, (home / "pin").read_text(), Lockout(home / "lockout"))
+        witness = Witness(name, self._token, FileCounter(home / "counter"), files=tokens)
+        found, enrolled = witness.enrol(), charter.member(name).baseline
+        if found != enrolled:
+            wrong = [what for what in enrolled._fields if getattr(found, what) != getattr(enrolled, what)]
+            raise HsmError(
+                f"the token's {', '.join(wrong)} are not what was enrolled: it was changed or swapped"
+            )
+        memory = Memory()
+        self._log = Log(
+            home / "log.jsonl", on_entry=memory.take,
+            sign=lambda digest: self._token.sign(IDENTITY, digest),
+            verify=lambda digest, signature: verifies(enrolled.identity, digest, signature),
+        )  # fmt: skip
+        wallets = charter.wallets()
+        self.feed = FundsFeed(directory)
+        self._rpc = BitcoinRpc(node)
+        follower = Follower(
+            lambda script: wallets.classify(script) is not None,
+            height=charter.follow_from_height, digest=charter.follow_from_block,
+        )  # fmt: skip
+        self._watch = Watch(self._rpc, follower, chain=charter.chain)
+        self.cosigner = Cosigner(
+            name, charter, wallets=wallets, token=self._token, witness=witness, log=self._log, memory=memory,
+            sources=Sources(self._rpc, follower, self.feed.ledger), now_ns=time.time_ns,
+        )  # fmt: skip
+        self._coordinator = fingerprint_of(directory / "custody" / "coordinator" / "tls.crt")
+        self._context = server_context(home, [directory / "custody" / "coordinator" / "tls.crt"])
+        self._told = ""
+        log.warning("%s", protects(self._token.info))
+
+    # ---- its own view of the world
+
+    def look(self) -> None:
+        """Follow the feed and the chain as far as they are; what cannot be followed is said once."""
+        try:
+            self.feed.catch_up()
+            self._watch.poll()
+            self._tell("")
+        except (
+            BitcoinError,
+            NodeBehindError,
+            WrongChainError,
+            TooDeepError,
+            LedgerGapError,
+            OSError,
+        ) as error:
+            self._tell(f"{type(error).__name__}: {error}")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._told and trouble:
+            log.warning("the world cannot be followed: %s", trouble)
+        self._told = trouble
+
+    # ---- the door
+
+    async def serve(self, port: int, stop: asyncio.Event) -> None:
+        """Answer until asked to stop. Raises OSError if the port cannot be had."""
+        server = await asyncio.start_server(
+            self._hear, HOST, port, ssl=self._context, limit=MESSAGE_BYTES_MAX
+        )
+        log.info("%s answers on %s:%d", self.name, HOST, port)
+        async with server:
+            while not stop.is_set():
+                self.look()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
+            is_coordinator = peer_fingerprint(connection) == self._coordinator
+            while line := await asyncio.wait_for(reader.readline(), _QUESTION_SECONDS):
+                writer.write(msgspec.json.encode(self.answer(line, is_coordinator=is_coordinator)) + b"\n")
+                await asyncio.wait_for(writer.drain(), _QUESTION_SECONDS)
+        except (PinError, ValueError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            log.info("a connection ended: %s", type(error).__name__)
+        finally:
+            writer.close()
+
+    def answer(self, line: bytes, *, is_coordinator: bool) -> Answer:
+        """Answer one line; one that is no question is refused by name."""
+        try:
+            question = msgspec.json.decode(line, type=Question)
+        except msgspec.MsgspecError as error:
+            return Refusal(self.name, "question", f"this is no question: {error}")
+        self.look()
+        answer = self.cosigner.answer(question, is_coordinator=is_coordinator)
+        if isinstance(answer, Refusal):
+            log.info("refused %s: %s", answer.step, answer.reason)
+        return answer
+
+    def close(self) -> None:
+        self.feed.close()
+        self._log.close()
+        self._rpc.close()
+        self._token.close()
+
+
+def read_charter(home: Path) -> Charter:
+    """Return a co-signer's own copy of the charter. Raises ConfigurationError, OSError."""
+    try:
+        return msgspec.json.decode((home / "charter.json").read_bytes(), type=Charter)
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"charter.json cannot be read: {error}") from error
+
+
+async def run(daemon: CosignerDaemon, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await daemon.serve(port, stop)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-cosigner", description="one co-signer of the custody")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--node-port", type=int, default=18443)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given.name} %(levelname)s %(message)s")
+    directory: Path = given.directory.absolute()
+    endpoint = Endpoint(HOST, given.node_port, directory / "bitcoin" / ".cookie")
+    try:
+        daemon = CosignerDaemon(directory, given.name, node=endpoint)
+    except (HsmError, TokenLockedError, CounterError) as error:
+        log.critical("%s; nothing will be signed", error)
+        sys.exit(EXIT_TOKEN)
+    except (ConfigurationError, LogError, DescriptorError) as error:
+        log.critical("%s; nothing will be signed", error)
+        sys.exit(EXIT_REFUSED)
+    except (OSError, KeyError, ValueError) as error:
+        log.critical("the folder of %s is not complete: %s", given.name, error)
+        sys.exit(EXIT_INPUT)
+    try:
+        asyncio.run(run(daemon, given.port or PORTS[given.name]))
+    except OSError as error:
+        log.critical("cannot listen: %s", error)
+        sys.exit(EXIT_ADDRESS)
+    finally:
+        daemon.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Founds custody on one machine, for development: five tokens, certificates, people, recovery keys, vaults, a policy.
+
+In production each of these is made where it belongs: tokens by their holders, recovery keys on paper, the charter in a
+ceremony. Here they all lie under DIRECTORY/custody, which is said at every start.
+
+| in DIRECTORY/custody      |                                                                    |
+|---------------------------|--------------------------------------------------------------------|
+| charter.json              | what all co-signers agree on                                       |
+| cosigners/NAME/           | token, PIN, log, counter, certificate, own copy of the charter     |
+| coordinator/              | its certificate and its journal                                    |
+| people/, recovery/        | private keys that nobody would keep here                           |
+"""
+
+import asyncio
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
+from embit import bip32
+from embit.networks import NETWORKS
+
+from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc
+from ringfence.custody.cosigner.config import Charter, Member, Person, PolicyDocument
+from ringfence.custody.intents import Kind
+from ringfence.custody.nomination import Role
+from ringfence.custody.policy import Policy
+from ringfence.custody.policy.policy import Tier, Window
+from ringfence.custody.quorum.messages import statement
+from ringfence.custody.wallets.descriptors import RECOVERY, Pool, Vault
+from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.token_founding import Public
+from ringfence.files import replace
+
+XBT = 10**8
+PLACES = {
+    "ops-1": (Role.OPERATIONS, "alpha", "zurich"), "ops-2": (Role.OPERATIONS, "beta", "singapore"),
+    "ops-3": (Role.OPERATIONS, "gamma", "toronto"), "policy-1": (Role.POLICY, "delta", "oslo"),
+    "policy-2": (Role.POLICY, "epsilon", "lisbon"),
+}  # fmt: skip
+PEOPLE = {"custody-anna": "operations", "custody-bert": "risk"}
+SIZES = {Owner.CLIENTS: (48, 48), Owner.INSURANCE: (4, 4), Owner.COMPANY: (4, 4)}
+FIRST_POLICY = Policy(
+    version=1, chain="regtest", kinds=(Kind.WITHDRAWAL,), assets=("XBt",), cap_sats=100 * XBT,
+    per_account=(Window(24, 200 * XBT, 100),), per_destination=(Window(24, 200 * XBT, 100),),
+    whole_exchange=(Window(1, 500 * XBT, 500), Window(24, 2_000 * XBT, 5_000)), wallet_share_ppm=900_000,
+    allow_list_delay_hours=0, first_use_cap_sats=10 * XBT,
+    tiers=(Tier(0, 0, 0, 0), Tier(20 * XBT, 1, 1, 0), Tier(50 * XBT, 2, 2, 0)),
+    closed_hours_utc=(), fee_sats_max=2_000_000, fee_ppm_max=100_000, fee_rate_times_max=20, hot_sats_max=0,
+    approval_minutes_max=60, evidence_seconds_max=60, cool_down_hours=0, reconciled_minutes_max=10,
+    change_delay_hours=24,
+)  # fmt: skip
+"""For coins that are worth nothing: wide, without delays."""
+_YEARS = 10
+
+
+class FoundingError(Exception):
+    """Custody was not founded, or not wholly; the next start goes on where this one stopped."""
+
+
+async def found(
+    directory: Path, rpc: BitcoinRpc, *, on_progress: Callable[[str], None] = lambda text: None
+) -> Charter:
+    """Return the charter, founding custody first where there is none. Raises FoundingError, BitcoinError, OSError."""
+    home = directory / "custody"
+    path = home / "charter.json"
+    if path.exists():
+        return read_charter(directory)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    on_progress("making five tokens with their keys")
+    publics = await _tokens(home)
+    for name in (*PLACES, "coordinator"):
+        _certificate(home / ("coordinator" if name == "coordinator" else f"cosigners/{name}"), name)
+    people = tuple(_person(home / "people", name, group) for name, group in PEOPLE.items())
+    vaults = tuple(_vault(home, owner, publics) for owner in Owner)
+    info = rpc.chain_info()
+    members = tuple(_member(publics[name], *place) for name, place in PLACES.items())
+    policies = (_first_policy(home, time.time_ns()),)
+    charter = Charter(
+        chain=info.chain, members=members, people=people, vaults=vaults, policies=policies,
+        follow_from_height=info.height, follow_from_block=info.tip,
+    )  # fmt: skip
+    charter.roster().check()
+    charter.wallets(lookahead=1)
+    raw = msgspec.json.format(msgspec.json.encode(charter))
+    for name in PLACES:
+        replace(home / "cosigners" / name / "charter.json", raw)
+    replace(path, raw)
+    return charter
+
+
+def read_charter(directory: Path) -> Charter:
+    """Raises FoundingError."""
+    path = directory / "custody" / "charter.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Charter)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise FoundingError(f"{path.name} cannot be read: {error}") from error
+
+
+async def _tokens(home: Path) -> dict[str, Public]:
+    sizes = json.dumps({owner.text: counts for owner, counts in SIZES.items()})
+
+    async def one(name: str) -> Public:
+        folder = home / "cosigners" / name
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ringfence.daemons.token_founding", str(folder), name, sizes,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await process.communicate()
+        if process.returncode:
+            raise FoundingError(said.decode(errors="replace").strip()[-500:])
+        return msgspec.json.decode((folder / "public.json").read_bytes(), type=Public)
+
+    made = await asyncio.gather(*(one(name) for name in PLACES))
+    return {public.name: public for public in made}
+
+
+def _member(public: Public, role: Role, organisation: str, site: str) -> Member:
+    return Member(
+        public.name, role.value, public.identity, organisation, site, public.serial, public.model,
+        public.token_digest, public.keys_digest,
+    )  # fmt: skip
+
+
+def _vault(home: Path, owner: Owner, publics: dict[str, Public]) -> Vault:
+    def pools(role: Role) -> tuple[Pool, ...]:
+        return tuple(publics[name].pools[owner.text] for name, place in PLACES.items() if place[0] == role)
+
+    return Vault(
+        owner.text, "regtest", pools(Role.OPERATIONS), pools(Role.POLICY),
+        tuple(_recovery(home / "recovery", owner, number) for number in range(RECOVERY)),
+    )  # fmt: skip
+
+
+def _recovery(folder: Path, owner: Owner, number: int) -> str:
+    """Return an extended public key; its private half is made if there is none."""
+    path = folder / f"{owner.text}-{number}.key"
+    if not path.exists():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        root = bip32.HDKey.from_seed(secrets.token_bytes(64), version=NETWORKS["regtest"]["xprv"])
+        replace(path, root.to_base58().encode())
+    return str(bip32.HDKey.from_string(path.read_text()).to_public().to_base58())
+
+
+def _person(folder: Path, name: str, group: str) -> Person:
+    return Person(name, group, person_key(folder, name).public_key().public_bytes_raw().hex())
+
+
+def person_key(folder: Path, name: str) -> Ed25519PrivateKey:
+    """Return a person's private key, making it if there is none. Raises OSError, ValueError."""
+    path = folder / f"{name}.key"
+    if not path.exists():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        replace(path, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode())
+    return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text()))
+
+
+def _first_policy(home: Path, announced_ns: int) -> PolicyDocument:
+    digest = statement(b"policy", FIRST_POLICY.digest, announced_ns)
+    signatures = tuple((name, person_key(home / "people", name).sign(digest).hex()) for name in PEOPLE)
+    return PolicyDocument(FIRST_POLICY, announced_ns, signatures)
+
+
+def _certificate(folder: Path, name: str) -> None:
+    """Make a key and a certificate that it signs itself: peers pin it, no authority is asked."""
+    if (folder / "tls.crt").exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=365 * _YEARS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    replace(folder / "tls.key", private)
+    replace(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))
