@@ -47,10 +47,10 @@ class Payment(NamedTuple):
 
 
 class Funds(NamedTuple):
-    """A coin to spend, with the transaction that made it: signers want to see what they spend."""
+    """A coin to spend, with the transaction that made it, or none: our signers look coins up at their own nodes."""
 
     coin: Coin
-    raw: bytes
+    raw: bytes = b""
 
 
 class Unsigned(NamedTuple):
@@ -183,7 +183,8 @@ def _unsigned(
     for entry, fund in zip(psbt.inputs, funds, strict=True):
         mine = _mine(wallets, fund)
         entry.witness_utxo = TransactionOutput(fund.coin.amount_sats, Script(fund.coin.script))
-        entry.non_witness_utxo = EmbitTransaction.parse(fund.raw)
+        if fund.raw:
+            entry.non_witness_utxo = EmbitTransaction.parse(fund.raw)
         entry.witness_script = Script(deriver.witness_script(mine.keychain, mine.number))
         entry.sighash_type = 1
     fee = sum(fund.coin.amount_sats for fund in funds) - sum(payment.amount_sats for payment in payments)

@@ -160,6 +160,12 @@ class Follower:
             if output.spent_height is None and (output.height is not None or output.is_waiting)
         ]
 
+    def confirmations_of(self, txid: str) -> int:
+        """Return how deep a transaction lies that spends outputs of ours, 0 if no block holds it."""
+        heights = [one.spent_height for one in self._outputs.values() if one.spent_by == txid]
+        deep = [height for height in heights if height is not None]
+        return self.height + 1 - min(deep) if deep else 0
+
     def confirmed_sats(self) -> int:
         return sum(coin.amount_sats for coin in self.confirmed_coins())
 

@@ -1,0 +1,358 @@
+"""Moves batches along: asks, writes down, asks on. Each step is written before what depends on it is done.
+
+A crash between two steps loses nothing: what was asked is asked again, and a co-signer answers the same.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from ringfence.custody.chained_log import Log
+from ringfence.custody.chains.bitcoin.follow import Follower
+from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, BitcoinError, RejectedError
+from ringfence.custody.coordinator.batches import Batches, Flow, bumped_rate, fee_cap_sats
+from ringfence.custody.hsm.evidence import Evidence
+from ringfence.custody.nomination import NominationError, Roster, Sealed, nominate, seal, substitute
+from ringfence.custody.quorum.messages import (
+    Answer,
+    Challenge,
+    Commit,
+    Commitment,
+    Consider,
+    Contribution,
+    Countersign,
+    Nonce,
+    Part,
+    Question,
+    Refusal,
+    Reveal,
+    SealedRecord,
+    Show,
+    Shown,
+    SignedApproval,
+    TimedOut,
+    Waited,
+    Witnessed,
+    subject_of,
+)
+from ringfence.custody.quorum.multisig import MultisigError, network_accepts, put_together, read_unsigned
+from ringfence.custody.wallets.building import BuildError, Funds, Payment, Unsigned, build
+from ringfence.custody.wallets.coins import Coin, Outpoint
+from ringfence.custody.wallets.owners import Wallets, owner_of
+
+WITNESSES_NEEDED = 2
+BUMP_AFTER_BLOCKS = 6
+Ask = Callable[[str, Question], Awaitable[Answer | None]]
+"""Put a question to a co-signer by name; None if it does not answer."""
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+
+class Node(Protocol):
+    def block_count(self) -> int: ...
+
+    def block_hash(self, height: int) -> str: ...
+
+    def fee_rate_sats_per_kvb(self, target_blocks: int) -> int | None: ...
+
+    def send(self, raw: bytes) -> str: ...
+
+    def mempool(self) -> set[str]: ...
+
+
+class Driver:
+    """One step at a time for each batch. Raises BitcoinError, OSError: the rest is done in the next turn."""
+
+    def __init__(
+        self, *, roster: Roster, wallets: Wallets, log: Log, batches: Batches, follower: Follower, node: Node,
+        ask: Ask, script_of: Callable[[str], bytes | None], now_ns: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._roster, self._wallets, self._log, self.batches = roster, wallets, log, batches
+        self._follower, self._node, self._ask, self._script_of = follower, node, ask, script_of
+        self._now_ns = now_ns
+        self.approvals: dict[str, tuple[SignedApproval, ...]] = {}
+        """By intent digest."""
+        self._sent_at: dict[str, int] = {}
+        """By txid: the height at which it was first sent by this process."""
+
+    async def turn(self) -> None:
+        """Move every batch on as far as it goes now."""
+        for flow in list(self.batches.flows.values()):
+            if not flow.given_up:
+                await self._step(flow)
+
+    async def _step(self, flow: Flow) -> None:
+        if flow.sealed is None:
+            await self._seal(flow)
+        if flow.sealed is not None and len(flow.witnesses) < WITNESSES_NEEDED:
+            await self._witness(flow)
+        if len(flow.witnesses) >= WITNESSES_NEEDED and not flow.quorum:
+            await self._draw(flow)
+        if flow.quorum and not flow.psbt:
+            self._build(flow)
+        if flow.psbt and not self._is_collected(flow):
+            await self._collect(flow)
+        if flow.attempts:
+            self._send(flow)
+
+    def _write(self, kind: str, body: dict[str, Any]) -> None:
+        self._log.append(kind, body, now_ns=self._now_ns())
+
+    # ---- sealing
+
+    async def _everybody(self, question: Question, kind: type[Kind]) -> list[Kind]:
+        names = [signer.name for signer in self._roster.signers]
+        answers = await asyncio.gather(*(self._ask(name, question) for name in names))
+        return [answer for answer in answers if isinstance(answer, kind)]
+
+    async def _seal(self, flow: Flow) -> None:
+        answers = await self._everybody(Commit(flow.batch), Commitment)
+        commitments = {one.signer: bytes.fromhex(one.commitment) for one in answers}
+        try:
+            sealed = seal(
+                self._roster,
+                flow.batch.digest,
+                tip=self._node.block_count(),
+                beacon_round=0,
+                commitments=commitments,
+            )
+        except NominationError as error:
+            flow.waiting_for = str(error)
+            return
+        record = msgspec.to_builtins(_record_of(sealed))
+        self._write("sealed", {"id": flow.batch.id, "sealed": record, "witnesses": []})
+
+    async def _witness(self, flow: Flow) -> None:
+        assert flow.sealed is not None
+        witnesses = await self._everybody(Countersign(flow.batch, flow.sealed), Witnessed)
+        if len(witnesses) >= WITNESSES_NEEDED:
+            body = {
+                "id": flow.batch.id, "sealed": msgspec.to_builtins(flow.sealed),
+                "witnesses": msgspec.to_builtins(witnesses),
+            }  # fmt: skip
+            self._write("sealed", body)
+        elif self._node.block_count() >= flow.sealed.height:
+            self._give_up(flow, "the block that decides came before two co-signers had witnessed the seal")
+
+    async def _draw(self, flow: Flow) -> None:
+        assert flow.sealed is not None
+        if self._node.block_count() < flow.sealed.height:
+            flow.waiting_for = f"block {flow.sealed.height}"
+            return
+        contributions = await self._everybody(Reveal(flow.sealed), Contribution)
+        if len(contributions) < len(self._roster.signers) - 1:
+            flow.waiting_for = f"{len(contributions)} of {len(self._roster.signers)} contributions"
+            return
+        nomination = nominate(
+            self._roster, _sealed_of(flow.sealed), beacon=b"",
+            block_hash=bytes.fromhex(self._node.block_hash(flow.sealed.height)),
+            revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
+        )  # fmt: skip
+        body = {
+            "id": flow.batch.id, "contributions": msgspec.to_builtins(contributions),
+            "quorum": list(nomination.quorum), "substitutes": list(nomination.substitutes),
+            "block": self._node.block_hash(flow.sealed.height),
+        }  # fmt: skip
+        self._write("drawn", body)
+
+    # ---- the transaction
+
+    def _coins(self, flow: Flow) -> list[Coin]:
+        """Return the coins that a batch may spend: confirmed, of its owner, and not spent by another batch."""
+        owner, held = owner_of(flow.batch.owner), self.batches.held() - set(flow.spends)
+        found = []
+        for coin in self._follower.confirmed_coins():
+            mine = self._wallets.classify(coin.script)
+            if mine is not None and mine.owner == owner and str(coin.outpoint) not in held:
+                found.append(coin)
+        return found
+
+    def _build(self, flow: Flow, *, rate: int | None = None) -> None:
+        owner = owner_of(flow.batch.owner)
+        payments = []
+        for intent in flow.batch.intents:
+            script = self._script_of(intent.destination)
+            if script is None:
+                self._give_up(flow, f"{intent.destination} is no address of this network")
+                return
+            payments.append(Payment(script, intent.amount_sats))
+        is_replacement = bool(flow.attempts)
+        change = flow.change_index if is_replacement else self.batches.change_next
+        all_of = [_outpoint(text) for text in flow.spends] if is_replacement else []
+        coins = [coin for coin in self._coins(flow) if not is_replacement or coin.outpoint in all_of]
+        wanted = rate if rate is not None else max(self._node.fee_rate_sats_per_kvb(6) or 0, 2_000)
+        try:
+            unsigned = build(
+                self._wallets, owner, [Funds(coin) for coin in coins], payments, fee_rate_sats_per_kvb=wanted,
+                change_index=change, all_of=all_of,
+            )  # fmt: skip
+        except (BuildError, LookupError) as error:
+            flow.waiting_for = str(error)
+            return
+        if unsigned.fee_sats > fee_cap_sats(flow.batch):
+            flow.waiting_for = f"a fee of {unsigned.fee_sats} sats, {fee_cap_sats(flow.batch)} are allowed"
+            return
+        self._write_built(flow, unsigned, change)
+
+    def _write_built(self, flow: Flow, unsigned: Unsigned, change: int) -> None:
+        body = {
+            "id": flow.batch.id, "psbt": unsigned.psbt, "fee_sats": unsigned.fee_sats,
+            "spends": [str(one) for one in unsigned.spends], "change_index": change,
+        }  # fmt: skip
+        self._write("built", body)
+
+    # ---- collecting
+
+    def _is_collected(self, flow: Flow) -> bool:
+        unsigned = read_unsigned(flow.psbt).transaction.txid
+        return any(attempt.transaction.txid == unsigned for attempt in flow.attempts)
+
+    async def _collect(self, flow: Flow) -> None:
+        subject = subject_of(read_unsigned(flow.psbt).unsigned)
+        nonces = await self._of_quorum(flow, {name: Challenge(subject) for name in flow.quorum}, Nonce)
+        if nonces is None:
+            return
+        evidence: dict[str, list[Evidence]] = {}
+        for name in flow.quorum:
+            others = [other for other in flow.quorum if other != name]
+            shown = await self._of_quorum(
+                flow, {other: Show(name, nonces[name].nonce, subject) for other in others}, Shown
+            )
+            if shown is None:
+                return
+            evidence[name] = [one.evidence for one in shown.values()]
+        questions = {name: self._question(flow, evidence[name]) for name in flow.quorum}
+        parts = await self._of_quorum(flow, questions, Part)
+        if parts is not None:
+            self._put_together(flow, list(parts.values()))
+
+    def _question(self, flow: Flow, evidence: list[Evidence]) -> Consider:
+        assert flow.sealed is not None
+        approvals = [one for intent in flow.batch.intents for one in self.approvals.get(intent.digest, ())]
+        return Consider(
+            batch=flow.batch, approvals=tuple(approvals), sealed=flow.sealed, witnesses=flow.witnesses,
+            contributions=flow.contributions, beacon="", late=flow.late, timeouts=flow.timeouts, psbt=flow.psbt,
+            replaces=flow.attempts[-1].transaction.txid if flow.attempts else "", evidence=tuple(evidence),
+        )  # fmt: skip
+
+    async def _of_quorum(
+        self, flow: Flow, questions: dict[str, Any], kind: type[Kind]
+    ) -> dict[str, Kind] | None:
+        """Ask each its question; None if one is not answered as hoped: then the batch waits, or is given up."""
+        answers = await asyncio.gather(*(self._ask(name, question) for name, question in questions.items()))
+        found: dict[str, Kind] = {}
+        for name, answer in zip(questions, answers, strict=True):
+            if isinstance(answer, kind):
+                found[name] = answer
+            elif isinstance(answer, Refusal):
+                flow.waiting_for = f"{name} refuses ({answer.step}): {answer.reason}"
+                if not answer.is_for_now and not flow.attempts:
+                    self._give_up(flow, flow.waiting_for)
+                return None
+            else:
+                flow.waiting_for = f"{name} does not answer"
+                await self._substitute(flow, name)
+                return None
+        return found
+
+    async def _substitute(self, flow: Flow, name: str) -> None:
+        """Put a substitute in the place of who lets time pass, once two others have waited long enough."""
+        assert flow.sealed is not None
+        others = [signer.name for signer in self._roster.signers if signer.name != name]
+        answers = await asyncio.gather(*(self._ask(other, Waited(flow.sealed, name)) for other in others))
+        timeouts = [answer for answer in answers if isinstance(answer, TimedOut)]
+        if len(timeouts) < WITNESSES_NEEDED:
+            return
+        nomination = nominate(
+            self._roster, _sealed_of(flow.sealed), beacon=b"",
+            block_hash=bytes.fromhex(self._node.block_hash(flow.sealed.height)),
+            revealed={one.signer: bytes.fromhex(one.contribution) for one in flow.contributions},
+        )  # fmt: skip
+        late = (*flow.late, name)
+        try:
+            quorum = substitute(self._roster, nomination, late)
+        except NominationError as error:
+            flow.waiting_for = str(error)
+            return
+        told = [*flow.timeouts, *timeouts]
+        body = {
+            "id": flow.batch.id, "quorum": list(quorum), "late": list(late), "timeouts": msgspec.to_builtins(told),
+        }  # fmt: skip
+        self._write("substituted", body)
+
+    def _put_together(self, flow: Flow, parts: list[Part]) -> None:
+        unsigned = read_unsigned(flow.psbt)
+        by_outpoint = {coin.outpoint: coin for coin in self._follower.confirmed_coins()}
+        coins = [by_outpoint[item.outpoint] for item in unsigned.transaction.inputs]
+        signatures: list[dict[bytes, bytes]] = [{} for _ in coins]
+        for part in parts:
+            for place, (public, signature) in enumerate(part.signatures):
+                signatures[place][bytes.fromhex(public)] = bytes.fromhex(signature)
+        try:
+            transaction = put_together(unsigned, self._wallets, coins, signatures)
+        except MultisigError as error:
+            flow.waiting_for = str(error)
+            return
+        if not network_accepts(transaction, coins):
+            flow.waiting_for = "the network would refuse what these parts make; nothing is sent"
+            return
+        verdicts = {part.signer: msgspec.to_builtins(part.verdicts) for part in parts}
+        body = {
+            "id": flow.batch.id, "raw": transaction.raw.hex(), "txid": transaction.txid, "fee_sats": flow.fee_sats,
+            "signers": [part.signer for part in parts], "verdicts": verdicts,
+        }  # fmt: skip
+        self._write("signed", body)
+
+    # ---- sending
+
+    def _send(self, flow: Flow) -> None:
+        """Send the newest transaction unless the chain or the mempool has it; bump its fee if it is stuck."""
+        newest = flow.attempts[-1].transaction
+        if any(self._follower.confirmations_of(one.transaction.txid) for one in flow.attempts):
+            return
+        if newest.txid not in self._node.mempool():
+            try:
+                self._node.send(newest.raw)
+            except AlreadyConfirmedError:
+                return
+            except RejectedError as error:
+                flow.waiting_for = f"the node does not take it: {error}"
+                return
+        height = self._node.block_count()
+        since = self._sent_at.setdefault(newest.txid, height)
+        if height - since >= BUMP_AFTER_BLOCKS and self._is_collected(flow):
+            rate = bumped_rate(flow.fee_sats, newest.vsize, self._node.fee_rate_sats_per_kvb(2) or 0)
+            self._build(flow, rate=rate)
+
+    def _give_up(self, flow: Flow, because: str) -> None:
+        assert not flow.attempts
+        self._write("given up", {"id": flow.batch.id, "because": because[:300]})
+
+
+def _record_of(sealed: Sealed) -> SealedRecord:
+    commitments = tuple((name, value.hex()) for name, value in sealed.commitments)
+    return SealedRecord(
+        sealed.batch.hex(),
+        sealed.roster.hex(),
+        sealed.sealed_height,
+        sealed.height,
+        sealed.beacon_round,
+        commitments,
+    )
+
+
+def _sealed_of(record: SealedRecord) -> Sealed:
+    commitments = tuple((name, bytes.fromhex(value)) for name, value in record.commitments)
+    return Sealed(
+        bytes.fromhex(record.batch), bytes.fromhex(record.roster), record.sealed_height, record.height,
+        record.beacon_round, commitments,
+    )  # fmt: skip
+
+
+def _outpoint(text: str) -> Outpoint:
+    txid, _, vout = text.partition(":")
+    return Outpoint(txid, int(vout))
+
+
+__all__ = ["BUMP_AFTER_BLOCKS", "Ask", "BitcoinError", "Driver", "Node"]

@@ -1,0 +1,120 @@
+"""The address verifier: an independent process that derives every deposit address again before it is shown.
+
+    python -m ringfence.daemons.addresses DIRECTORY
+
+It has the public keys, a key of its own, and nothing to do with who gives addresses out. It makes the script by hand
+where the coordinator asks bdk; a gateway shows no address that is not signed by it. Over `custody/verifier.sock`, one
+line a question: {"account", "asset", "number", "address"} -> {"signature"} or {"error"}.
+
+Exit status: 0 asked to stop, 66 the charter or the key cannot be read.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from coincurve import PrivateKey
+
+from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
+from ringfence.custody.wallets.descriptors import Keychain
+from ringfence.custody.wallets.owners import Owner, Wallets
+from ringfence.daemons.custody_founding import FoundingError, read_charter
+from ringfence.files import replace
+
+log = logging.getLogger("ringfence.addresses")
+EXIT_INPUT = 66
+_LINE_BYTES_MAX = 1_024
+
+
+def address_digest(account: int, asset: str, address: str) -> bytes:
+    """Return what the verifier signs."""
+    return hashlib.sha256(b"ringfence address" + f"{account}|{asset}|{address}".encode()).digest()
+
+
+class Question(msgspec.Struct, frozen=True):
+    account: int
+    asset: str
+    number: int
+    address: str
+
+
+class Verifier:
+    def __init__(self, wallets: Wallets, key: PrivateKey) -> None:
+        self._wallets, self._key = wallets, key
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Sign an address that the vault gives at this number, and no other."""
+        try:
+            asked = msgspec.json.decode(line, type=Question)
+            script = self._wallets.derivers[Owner.CLIENTS].script_again(Keychain.RECEIVE, asked.number)
+        except (msgspec.MsgspecError, LookupError) as error:
+            return {"error": f"no such address: {error}"}
+        if address_of(script, EMBIT_NETWORKS[self._wallets.network_name]) != asked.address:
+            log.critical("address %d is not what the vault gives: it is not to be shown", asked.number)
+            return {"error": "the address is not the one that the vault gives: show it to nobody"}
+        signature = self._key.sign_recoverable(
+            address_digest(asked.account, asked.asset, asked.address), hasher=None
+        )
+        return {"signature": signature[:64].hex()}
+
+
+def own_key(home: Path) -> PrivateKey:
+    """Return the verifier's key, making it if there is none; its public half is for everybody. Raises OSError."""
+    path = home / "verifier" / "key"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        replace(path, PrivateKey().secret.hex().encode())
+    key = PrivateKey(bytes.fromhex(path.read_text()))
+    replace(home / "verifier.pub", key.public_key.format().hex().encode())
+    return key
+
+
+async def serve(home: Path, verifier: Verifier) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(msgspec.json.encode(verifier.answer(line)) + b"\n")
+                await writer.drain()
+        except (ValueError, OSError):
+            pass  # whoever sends no lines is not answered
+        finally:
+            writer.close()
+
+    path = home / "verifier.sock"
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(hear, path, limit=_LINE_BYTES_MAX)
+    os.chmod(path, 0o600)
+    async with server:
+        await stop.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="ringfence-addresses", description="derives deposit addresses again"
+    )
+    parser.add_argument("directory", type=Path)
+    directory: Path = parser.parse_args().directory.absolute()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s addresses %(levelname)s %(message)s")
+    home = directory / "custody"
+    try:
+        verifier = Verifier(read_charter(directory).wallets(lookahead=0), own_key(home))
+    except (FoundingError, OSError, ValueError) as error:
+        log.critical("%s; no address will be verified", error)
+        sys.exit(EXIT_INPUT)
+    asyncio.run(serve(home, verifier))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,464 @@
+"""The coordinator daemon: deposits and withdrawals of one venue. It holds no key; what it asks others check.
+
+    python -m ringfence.daemons.coordinator DIRECTORY [--node-port N] [--block-seconds S]
+
+It follows the feed and the Bitcoin node, gives out deposit addresses that the verifier has signed, tells the core what
+has come and gone, collects signatures for withdrawals, and holds chain against ledger at every block and every ten
+minutes. `--block-seconds` mines a block so often: for the embedded regtest chain alone.
+
+Exit status: 0 asked to stop, 65 its log is damaged, 66 custody was not founded, 70 chain and ledger make no sense.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from embit.script import address_to_scriptpubkey
+
+from ringfence.custody.chained_log import Log, LogError
+from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
+from ringfence.custody.chains.bitcoin.regtest.faucet import ADDRESS
+from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
+from ringfence.custody.coordinator.batches import Batches, Flow, gather, intent_of
+from ringfence.custody.coordinator.deposits import Deposits
+from ringfence.custody.coordinator.driver import Driver
+from ringfence.custody.coordinator.instructions import Instruction, next_instruction
+from ringfence.custody.coordinator.reconcile import Report, reconcile
+from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
+from ringfence.custody.cosigner.config import Charter
+from ringfence.custody.ledger import LedgerGapError, Withdrawal
+from ringfence.custody.policy.policy import tier_of
+from ringfence.custody.quorum.messages import SignedApproval
+from ringfence.custody.wallets.addresses import AddressBook, GapError
+from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
+from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout, command
+from ringfence.daemons.cosigner import HOST, PORTS
+from ringfence.daemons.cosigner_client import CosignerClient
+from ringfence.daemons.custody_founding import FoundingError, read_charter
+from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.files import replace
+from ringfence.messages.batch import FUNDS, HALT_REASON, Records, encode_data
+from ringfence.messages.commands import Command, HaltScope, TradingState
+from ringfence.messages.funds import encode
+from ringfence.messages.records import COMMAND
+from ringfence.units.assets import XBT
+from ringfence.units.time import NS_PER_SECOND
+
+log = logging.getLogger("ringfence.coordinator")
+
+OPERATOR = "ringfence custody"
+PAYMENT_CONFIRMATIONS = 1
+WITHDRAWAL_SATS_MIN = 1_000
+RECONCILE_EVERY_NS = 600 * NS_PER_SECOND
+REPORTS_KEPT = 200
+_TURN_SECONDS = 0.25
+_ASKING_SECONDS = 10.0
+_LINE_BYTES_MAX = 64 << 10
+EXIT_REFUSED, EXIT_INPUT, EXIT_BUG = 65, 66, 70
+
+
+class Coordinator:
+    """Everything that the coordinator knows and does. `turn` is called again and again."""
+
+    def __init__(self, directory: Path, charter: Charter, *, node: Endpoint, ports: dict[str, int]) -> None:
+        """Raises LogError, DescriptorError, OSError."""
+        self._directory, self.home, self.charter = directory, directory / "custody", charter
+        self.wallets = charter.wallets()
+        self.feed = FundsFeed(directory)
+        self.ledger = self.feed.ledger
+        self.rpc = BitcoinRpc(node)
+        self.follower = Follower(
+            lambda script: self.wallets.classify(script) is not None,
+            height=charter.follow_from_height, digest=charter.follow_from_block,
+        )  # fmt: skip
+        self._watch = Watch(self.rpc, self.follower, chain=charter.chain)
+        self.book = AddressBook(self.home / "coordinator" / "addresses.jsonl", self.wallets)
+        self.deposits = Deposits(self.wallets, self.book)
+        self.batches = Batches()
+        self._log = Log(self.home / "coordinator" / "log.jsonl", on_entry=self.batches.take)
+        self._client = CosignerClient(self.home, {name: (HOST, port) for name, port in ports.items()})
+        self._network = EMBIT_NETWORKS[self.wallets.network_name]
+        self.driver = Driver(
+            roster=charter.roster(), wallets=self.wallets, log=self._log, batches=self.batches,
+            follower=self.follower, node=self.rpc, ask=self._client.ask, script_of=self.script_of, now_ns=time.time_ns,
+        )  # fmt: skip
+        self.reports: list[Report] = []
+        self._unexplained = 0
+        self._halted_for: set[str] = set()
+        self._told = ""
+
+    def script_of(self, address: str) -> bytes | None:
+        """Return the script of an address of this network, None if it is none."""
+        try:
+            script = bytes(address_to_scriptpubkey(address).data)
+        except Exception:  # embit's errors are bare ones: whatever it is, it is no address
+            return None
+        return script if address_of(script, self._network) == address else None
+
+    # ---- a turn
+
+    async def turn(self) -> None:
+        """Look at feed and chain, and do what follows. Trouble is said once and tried again."""
+        try:
+            self.feed.catch_up()
+            events = self._watch.poll()
+            alarms = self.deposits.chain(events, self.ledger)
+            for outpoint in alarms:
+                await self._halt(
+                    HaltScope.WITHDRAWALS, f"deposit {outpoint} was credited and has left the chain"
+                )
+            if self.ledger.custody_account:
+                await self._instruct()
+                self._refuse_what_cannot_be()
+                self._gather()
+                await self.driver.turn()
+                await self._reconcile()
+            self._tell("")
+        except (
+            BitcoinError, NodeBehindError, WrongChainError, TooDeepError, AdminRefused, AdminTimeout, OSError,
+        ) as error:  # fmt: skip
+            self._tell(f"{type(error).__name__}: {error}")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self._told:
+            log.warning("%s", trouble)
+        self._told = trouble
+
+    def confirmed(self) -> dict[str, int]:
+        """Return how deep our transactions lie, by txid."""
+        return {
+            attempt.transaction.txid: self.follower.confirmations_of(attempt.transaction.txid)
+            for flow in self.batches.flows.values()
+            for attempt in flow.attempts
+        }
+
+    @property
+    def waits_for_a_block(self) -> bool:
+        flows = self.batches.flows.values()
+        deposits = self.deposits.all(self.follower, self.ledger)
+        return any(not one.given_up and not one.attempts for one in flows) or any(
+            one.state == "seen" for one in deposits
+        )
+
+    # ---- telling the exchange
+
+    async def _instruct(self) -> None:
+        """Tell the core everything that it has to be told, one instruction at a time."""
+        while (instruction := self._next()) is not None:
+            await self._send(_as_command(instruction, self.ledger.custody_account))
+            self.feed.catch_up()
+
+    def _next(self) -> Instruction | None:
+        return next_instruction(
+            self.ledger, self.deposits.all(self.follower, self.ledger), self.batches, chain=self.charter.chain,
+            confirmed=self.confirmed(), needed=PAYMENT_CONFIRMATIONS,
+        )  # fmt: skip
+
+    async def _send(self, records: Records) -> None:
+        admin = Admin(self._directory)
+        await admin.connect()
+        try:
+            await admin.ask(records, operator=OPERATOR, seconds=_ASKING_SECONDS)
+        finally:
+            admin.close()
+
+    async def _halt(self, scope: HaltScope, why: str) -> None:
+        if why in self._halted_for:
+            return
+        log.critical("%s is halted: %s", scope.name, why)
+        symbol = XBT.number if scope == HaltScope.WITHDRAWALS else 0
+        row = command(Command.HALT, type=scope, symbol=symbol, qty=TradingState.HALTED)
+        reason = HaltReason(
+            invariant="I02", expected="", found="", sequence=self.ledger.next_sequence, text=why
+        )
+        raw = row.tobytes() + encode_data([(HALT_REASON, msgspec.json.encode(reason))])
+        await self._send(np.frombuffer(raw, COMMAND))
+        self._halted_for.add(why)
+
+    # ---- withdrawals
+
+    def _waiting(self) -> list[Withdrawal]:
+        return [
+            one for number, one in self.ledger.open().items()
+            if one.asset == XBT.number and str(number) not in self.batches.batch_of
+            and str(number) not in self.batches.refused
+        ]  # fmt: skip
+
+    def _refuse_what_cannot_be(self) -> None:
+        """Give back at once what no co-signer could ever sign."""
+        cap = self.charter.policy(now_ns=time.time_ns()).cap_sats
+        for one in self._waiting():
+            why = ""
+            if one.wish is None:
+                why = "this is no request for a withdrawal"
+            elif str(one.number) in self.batches.cancelled:
+                why = "canceled by its owner"
+            elif one.wish.amount + one.wish.fee_max != one.asked:
+                why = "amount and fee are not what was put aside"
+            elif not WITHDRAWAL_SATS_MIN <= one.wish.amount <= cap:
+                why = f"at least {WITHDRAWAL_SATS_MIN} and at most {cap} sats go at once"
+            elif (script := self.script_of(one.wish.address)) is None:
+                why = "the address is none of this network"
+            elif self.wallets.classify(script) is not None:
+                why = "the address is the venue's own: transfer inside instead"
+            if why:
+                self._log.append(
+                    "refused", {"withdrawal": str(one.number), "because": why}, now_ns=time.time_ns()
+                )
+
+    def _gather(self) -> None:
+        """Make the next batch, if none is on its way. What people must approve goes alone."""
+        if any(not flow.given_up and not flow.attempts for flow in self.batches.flows.values()):
+            return
+        policy = self.charter.policy(now_ns=time.time_ns())
+        waiting = self._waiting()
+        freely = [one for one in waiting if one.wish and not tier_of(policy.tiers, one.wish.amount).approvers]
+        batch = gather(freely or waiting[:1], chain=self.charter.chain)
+        if batch is not None:
+            body = {"batch": msgspec.to_builtins(batch)}
+            self._log.append("gathered", body, now_ns=time.time_ns())
+
+    # ---- reconciliation
+
+    async def _reconcile(self) -> None:
+        """Hold chain against ledger at every block and every ten minutes; what does not agree halts."""
+        now = time.time_ns()
+        last = self.reports[-1] if self.reports else None
+        if (
+            last is not None
+            and last.block == self.follower.tip
+            and now - last.timestamp_ns < RECONCILE_EVERY_NS
+        ):
+            return
+        report = reconcile(
+            self.follower, self.wallets, self.ledger, self.deposits, self.batches, confirmed=self.confirmed(),
+            now_ns=now,
+        )  # fmt: skip
+        self.reports = [*self.reports[-REPORTS_KEPT:], report]
+        replace(
+            self.home / "reconciliation.json", msgspec.json.format(msgspec.json.encode(self.reports[::-1]))
+        )
+        if report.agrees:
+            self._unexplained = 0
+            return
+        self._unexplained += 1
+        why = f"chain and ledger differ by {report.difference} sats at block {report.height}"
+        await self._halt(HaltScope.WITHDRAWALS, why)
+        if self._unexplained > 1:
+            await self._halt(HaltScope.VENUE, f"unexplained on a second look: {why}")
+
+    # ---- the desk
+
+    async def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer one question of the desk; the gateway has authenticated who asks."""
+        ask = asked.get("ask")
+        if ask == "depositAddress":
+            return await self._address(int(asked["account"]), str(asked["asset"]))
+        if ask == "deposits":
+            return {"deposits": self._deposits_of(int(asked["account"]))}
+        if ask == "withdrawals":
+            return {"withdrawals": self.shown()}
+        if ask == "cancel":
+            return self._cancel(int(asked["account"]), int(asked["withdrawal"]))
+        if ask == "approve":
+            return self._approve(msgspec.convert(asked["approval"], SignedApproval))
+        if ask == "status":
+            last = self.reports[-1] if self.reports else None
+            return {
+                "height": self.follower.height, "ledger": self.ledger.next_sequence, "trouble": self._told,
+                "reconciled": msgspec.to_builtins(last) if last else None, "charter": self.charter.digest,
+            }  # fmt: skip
+        return {"error": f"{ask!r} is not asked here"}
+
+    async def _address(self, account: int, asset: str) -> dict[str, Any]:
+        if asset != XBT.currency:
+            return {"error": f"no chain of {asset} is connected"}
+        try:
+            address = self.book.address_of(account)
+        except (GapError, PoolEndError, DerivationError) as error:
+            return {"error": str(error)}
+        question = {"account": account, "asset": asset, "number": address.number, "address": address.text}
+        try:
+            async with asyncio.timeout(_ASKING_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(self.home / "verifier.sock")
+                writer.write(msgspec.json.encode(question) + b"\n")
+                said = msgspec.json.decode(await reader.readline(), type=dict[str, str])
+                writer.close()
+        except (OSError, TimeoutError, msgspec.MsgspecError) as error:
+            return {"error": f"the address verifier does not answer: {error}"}
+        if "signature" not in said:
+            return {"error": said.get("error", "the verifier refuses")}
+        return {"address": address.text, "signature": said["signature"]}
+
+    def _deposits_of(self, account: int) -> list[dict[str, Any]]:
+        return [
+            {"outpoint": str(one.coin.outpoint), "amountSats": one.coin.amount_sats, "state": one.state,
+             "confirmations": one.confirmations, "needed": one.needed}
+            for one in self.deposits.all(self.follower, self.ledger) if one.account == account
+        ]  # fmt: skip
+
+    def _cancel(self, account: int, number: int) -> dict[str, Any]:
+        entry = self.ledger.entry(number)
+        if entry is None or entry.account != account or not entry.locked:
+            return {"error": "no such withdrawal"}
+        if str(number) in self.batches.batch_of:
+            return {"error": "it is in a batch that is sealed, and cannot be called back"}
+        self._log.append("cancelled", {"withdrawal": str(number)}, now_ns=time.time_ns())
+        return {"canceled": number}
+
+    def _approve(self, signed: SignedApproval) -> dict[str, Any]:
+        if not self.charter.approvals((signed,)):
+            return {"error": "the approval is not signed by somebody who may"}
+        known = self.driver.approvals.get(signed.approval.digest, ())
+        others = tuple(one for one in known if one.approval.person != signed.approval.person)
+        self.driver.approvals[signed.approval.digest] = (*others, signed)
+        return {"approved": signed.approval.digest}
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return every withdrawal and how far it is, newest first: what a page or a terminal shows."""
+        found = []
+        confirmed = self.confirmed()
+        for number, one in sorted(self.ledger.withdrawals.items(), reverse=True):
+            if one.asset != XBT.number:
+                continue
+            flow = self.batches.flow_of(number)
+            found.append(
+                _shown(one, flow, self.batches.refused.get(str(number), ""), confirmed, self.charter.chain)
+            )
+        return found
+
+    def close(self) -> None:
+        self.feed.close()
+        self.book.close()
+        self._log.close()
+        self.rpc.close()
+
+
+def _shown(
+    one: Withdrawal, flow: Flow | None, refused: str, confirmed: dict[str, int], chain: str
+) -> dict[str, Any]:
+    attempt = flow.attempts[-1] if flow is not None and flow.attempts else None
+    txid = attempt.transaction.txid if attempt else one.txid
+    return {
+        "withdrawal": one.number, "account": one.account, "state": one.state,
+        "address": one.wish.address if one.wish else "", "amountSats": one.wish.amount if one.wish else 0,
+        "leftSats": one.left, "returnedSats": one.returned, "because": refused or (flow.given_up if flow else ""),
+        "digest": intent_of(one, chain=chain).digest if one.wish else "",
+        "batch": flow.batch.id if flow else "", "step": flow.state if flow else "waiting",
+        "nominated": list(flow.quorum) if flow else [], "late": list(flow.late) if flow else [],
+        "waitingFor": flow.waiting_for if flow and not attempt else "", "txid": txid,
+        "feeSats": attempt.fee_sats if attempt else 0, "signers": list(attempt.signers) if attempt else [],
+        "confirmations": confirmed.get(txid, 0),
+    }  # fmt: skip
+
+
+def _as_command(instruction: Instruction, custody: int) -> Records:
+    """Return the command that tells the core."""
+    fields: dict[str, Any] = {
+        "symbol": instruction.asset,
+        "qty": instruction.amount,
+        "px": instruction.number,
+    }
+    if instruction.kind == "deposit":
+        row = command(Command.DEPOSIT, account=instruction.account, **fields)
+    elif instruction.kind == "left":
+        row = command(Command.WITHDRAW, account=custody, **fields)
+    else:
+        row = command(Command.TRANSFER, account=custody, handle=instruction.account, **fields)
+    raw = row.tobytes() + encode_data([(FUNDS, encode(instruction.text))])
+    return np.frombuffer(raw, COMMAND)
+
+
+# ---- the process
+
+
+async def _hear(coordinator: Coordinator, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while line := await reader.readline():
+            asked: Any = None
+            try:
+                asked = msgspec.json.decode(line)
+                said = await coordinator.answer(asked)
+            except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
+                said = {"error": f"this is no question: {error}"}
+            number = asked.get("id") if isinstance(asked, dict) else None
+            writer.write(msgspec.json.encode({"id": number, **said}) + b"\n")
+            await writer.drain()
+    except (OSError, ValueError):
+        pass  # it hung up, or sent no lines
+    finally:
+        writer.close()
+
+
+async def run(coordinator: Coordinator, *, block_seconds: float) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    path = coordinator.home / "desk.sock"
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(
+        lambda reader, writer: _hear(coordinator, reader, writer), path, limit=_LINE_BYTES_MAX
+    )
+    os.chmod(path, 0o600)
+    log.info("coordinator of charter %s", coordinator.charter.digest[:16])
+    mined_at = time.monotonic()
+    async with server:
+        while not stop.is_set():
+            await coordinator.turn()
+            if block_seconds and time.monotonic() - mined_at >= block_seconds:
+                mined_at = time.monotonic()
+                _mine(coordinator)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _TURN_SECONDS)
+
+
+def _mine(coordinator: Coordinator) -> None:
+    """Make a block if something waits for one; regtest has no other miners."""
+    with suppress(BitcoinError):
+        if coordinator.waits_for_a_block or coordinator.rpc.mempool():
+            coordinator.rpc.generate(1, ADDRESS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-coordinator", description="deposits and withdrawals")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--node-port", type=int, default=18443)
+    parser.add_argument("--cosigner-port", type=int, default=0, help="of the first; the others follow")
+    parser.add_argument("--block-seconds", type=float, default=0.0)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s coordinator %(levelname)s %(message)s")
+    directory: Path = given.directory.absolute()
+    first = given.cosigner_port
+    ports = {name: first + place if first else port for place, (name, port) in enumerate(PORTS.items())}
+    try:
+        charter = read_charter(directory)
+        endpoint = Endpoint(HOST, given.node_port, directory / "bitcoin" / ".cookie")
+        coordinator = Coordinator(directory, charter, node=endpoint, ports=ports)
+    except LogError as error:
+        log.critical("%s", error)
+        sys.exit(EXIT_REFUSED)
+    except (FoundingError, OSError, ValueError) as error:
+        log.critical("%s", error)
+        sys.exit(EXIT_INPUT)
+    try:
+        asyncio.run(run(coordinator, block_seconds=given.block_seconds))
+    except (LedgerGapError, AssertionError) as error:
+        log.critical("chain and ledger make no sense: %s", error)
+        sys.exit(EXIT_BUG)
+    finally:
+        coordinator.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The coordinator's line to a co-signer: one question, one answer, over TLS with the co-signer's certificate pinned."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+
+from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Answer, Question
+from ringfence.daemons.pinned_tls import client_context
+
+log = logging.getLogger("ringfence.coordinator")
+_SECONDS = 10.0
+
+
+class CosignerClient:
+    """Asks the co-signers of one venue, each at its address."""
+
+    def __init__(self, home: Path, addresses: dict[str, tuple[str, int]]) -> None:
+        """`home` is the custody folder. Raises OSError."""
+        self._addresses = addresses
+        self._contexts = {
+            name: client_context(home / "coordinator", home / "cosigners" / name / "tls.crt")
+            for name in addresses
+        }
+        self._away: set[str] = set()
+
+    async def ask(self, name: str, question: Question) -> Answer | None:
+        """Return the answer, None if there is none in time or if who answers is not who was pinned."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                answer = await self._ask(name, question)
+        except (
+            OSError,
+            TimeoutError,
+            ValueError,
+            msgspec.MsgspecError,
+            asyncio.IncompleteReadError,
+        ) as error:
+            if name not in self._away:
+                log.warning("%s does not answer: %s: %s", name, type(error).__name__, error)
+            self._away.add(name)
+            return None
+        self._away.discard(name)
+        return answer
+
+    async def _ask(self, name: str, question: Question) -> Answer:
+        host, port = self._addresses[name]
+        reader, writer = await asyncio.open_connection(
+            host, port, ssl=self._contexts[name], limit=MESSAGE_BYTES_MAX
+        )
+        try:
+            writer.write(msgspec.json.encode(question) + b"\n")
+            await writer.drain()
+            line = await reader.readline()
+            if not line.endswith(b"\n"):
+                raise OSError("the connection ended within an answer")
+            answer: Answer = msgspec.json.decode(line, type=Answer)
+            return answer
+        finally:
+            writer.close()
