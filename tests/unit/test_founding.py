@@ -26,13 +26,14 @@ from ringfence.testing.play import START_NS
 TRADERS = {"demo-1": 1, "demo-2": 2}
 BOT_ACCOUNTS = {name: 3 + index for index, name in enumerate(BOTS)}
 FUND = 5
+CUSTODY = 6
 
 
 PEOPLE = People((person_of("anna", Role.RISK, new_private_key(Scheme.ED25519)),))
 
 
 def all_steps() -> list[Step]:
-    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS, FUND, PEOPLE))
+    return list(founding.steps(start_instruments(START_NS), TRADERS, BOT_ACCOUNTS, FUND, PEOPLE, CUSTODY))
 
 
 def commands_of(steps: Sequence[Step]) -> Records:

@@ -14,6 +14,7 @@ def up(
     *,
     port: int | None = None,
     bots: bool = True,
+    custody: bool = True,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
     """Start every process of an exchange on this machine.
@@ -26,9 +27,11 @@ def up(
         The one port of REST and WebSocket; 8040 for a new exchange.
     bots
         Run the market makers and takers.
+    custody
+        Run Bitcoin custody on a regtest chain of its own: node, five co-signers, coordinator, address verifier.
     """
     from ringfence.daemons.supervisor import Options, up
 
     if not 0 <= accounts <= 100_000:
         sys.exit("--accounts is a number from 0 to 100000")
-    sys.exit(up(Options(directory=directory, port=port, bots=bots, accounts=accounts)))
+    sys.exit(up(Options(directory=directory, port=port, bots=bots, accounts=accounts, custody=custody)))

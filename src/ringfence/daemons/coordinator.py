@@ -1,6 +1,6 @@
 """The coordinator daemon: deposits and withdrawals of one venue. It holds no key; what it asks others check.
 
-    python -m ringfence.daemons.coordinator DIRECTORY [--node-port N] [--block-seconds S]
+    python -m ringfence.daemons.coordinator DIRECTORY [--block-seconds S]
 
 It follows the feed and the Bitcoin node, gives out deposit addresses that the verifier has signed, tells the core what
 has come and gone, collects signatures for withdrawals, and holds chain against ledger at every block and every ten
@@ -43,14 +43,15 @@ from ringfence.custody.quorum.messages import SignedApproval
 from ringfence.custody.wallets.addresses import AddressBook, GapError
 from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout, command
-from ringfence.daemons.cosigner import HOST, PORTS
 from ringfence.daemons.cosigner_client import CosignerClient
 from ringfence.daemons.custody_founding import FoundingError, read_charter
+from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.files import replace
 from ringfence.messages.batch import FUNDS, HALT_REASON, Records, encode_data
 from ringfence.messages.commands import Command, HaltScope, TradingState
 from ringfence.messages.funds import encode
+from ringfence.messages.halts import Reason, encode_reason
 from ringfence.messages.records import COMMAND
 from ringfence.units.assets import XBT
 from ringfence.units.time import NS_PER_SECOND
@@ -179,10 +180,8 @@ class Coordinator:
         log.critical("%s is halted: %s", scope.name, why)
         symbol = XBT.number if scope == HaltScope.WITHDRAWALS else 0
         row = command(Command.HALT, type=scope, symbol=symbol, qty=TradingState.HALTED)
-        reason = HaltReason(
-            invariant="I02", expected="", found="", sequence=self.ledger.next_sequence, text=why
-        )
-        raw = row.tobytes() + encode_data([(HALT_REASON, msgspec.json.encode(reason))])
+        reason = Reason(by=OPERATOR, what=why, law="I02", cut=self.ledger.next_sequence)
+        raw = row.tobytes() + encode_data([(HALT_REASON, encode_reason(reason))])
         await self._send(np.frombuffer(raw, COMMAND))
         self._halted_for.add(why)
 
@@ -433,18 +432,14 @@ def _mine(coordinator: Coordinator) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-coordinator", description="deposits and withdrawals")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--node-port", type=int, default=18443)
-    parser.add_argument("--cosigner-port", type=int, default=0, help="of the first; the others follow")
     parser.add_argument("--block-seconds", type=float, default=0.0)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s coordinator %(levelname)s %(message)s")
     directory: Path = given.directory.absolute()
-    first = given.cosigner_port
-    ports = {name: first + place if first else port for place, (name, port) in enumerate(PORTS.items())}
     try:
-        charter = read_charter(directory)
-        endpoint = Endpoint(HOST, given.node_port, directory / "bitcoin" / ".cookie")
-        coordinator = Coordinator(directory, charter, node=endpoint, ports=ports)
+        charter, ports = read_charter(directory), read_ports(directory)
+        endpoint = Endpoint(HOST, ports.node, directory / "bitcoin" / ".cookie")
+        coordinator = Coordinator(directory, charter, node=endpoint, ports=ports.cosigners)
     except LogError as error:
         log.critical("%s", error)
         sys.exit(EXIT_REFUSED)

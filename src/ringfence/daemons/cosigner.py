@@ -1,6 +1,6 @@
 """The co-signer daemon: one process for one place of the roster, with everything that it believes in its own folder.
 
-    python -m ringfence.daemons.cosigner DIRECTORY NAME [--port N]
+    python -m ringfence.daemons.cosigner DIRECTORY NAME
 
 It answers the questions of `custody/quorum/messages.py`, one a line, over mutual TLS with pinned certificates; follows
 the exchange's feed and its own Bitcoin node by itself; and signs with its own token. In production DIRECTORY/feed is
@@ -44,14 +44,13 @@ from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Answer, Question, Refusal
 from ringfence.custody.wallets.descriptors import DescriptorError
+from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
 from ringfence.daemons.token_founding import configure
 
 log = logging.getLogger("ringfence.cosigner")
 
-PORTS = {"ops-1": 8141, "ops-2": 8142, "ops-3": 8143, "policy-1": 8144, "policy-2": 8145}
-HOST = "127.0.0.1"
 _POLL_SECONDS = 0.25
 _QUESTION_SECONDS = 30.0
 EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS, EXIT_TOKEN = 65, 66, 69, 77
@@ -187,13 +186,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-cosigner", description="one co-signer of the custody")
     parser.add_argument("directory", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--node-port", type=int, default=18443)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given.name} %(levelname)s %(message)s")
     directory: Path = given.directory.absolute()
-    endpoint = Endpoint(HOST, given.node_port, directory / "bitcoin" / ".cookie")
     try:
+        ports = read_ports(directory)
+        endpoint = Endpoint(HOST, ports.node, directory / "bitcoin" / ".cookie")
         daemon = CosignerDaemon(directory, given.name, node=endpoint)
     except (HsmError, TokenLockedError, CounterError) as error:
         log.critical("%s; nothing will be signed", error)
@@ -205,7 +203,7 @@ def main() -> None:
         log.critical("the folder of %s is not complete: %s", given.name, error)
         sys.exit(EXIT_INPUT)
     try:
-        asyncio.run(run(daemon, given.port or PORTS[given.name]))
+        asyncio.run(run(daemon, ports.cosigners[given.name]))
     except OSError as error:
         log.critical("cannot listen: %s", error)
         sys.exit(EXIT_ADDRESS)

@@ -21,7 +21,7 @@ from ringfence.assurance.halting import (
     write_private_key,
 )
 from ringfence.daemons.admin import Admin, command
-from ringfence.daemons.venue import BOTS, INSURANCE, JUDGES, Venue
+from ringfence.daemons.venue import BOTS, CUSTODY, INSURANCE, JUDGES, Venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.gateway.keys import (
     KeyLimits,
@@ -88,6 +88,7 @@ def steps(
     bots: dict[str, int],
     insurance: int,
     people: People,
+    custody: int,
 ) -> Iterator[Step]:
     """Yield every step of founding in order, each with the event that shows it was taken."""
     tiers = VenueParameter.RISK_TIERS_MAX
@@ -110,6 +111,10 @@ def steps(
     # From here on accounts that are short of margin are liquidated.
     fund = VenueParameter.INSURANCE_ACCOUNT
     yield Step((Event.VENUE_SET, 0, 0, fund), command(Command.CONFIGURE_VENUE, type=fund, qty=insurance))
+    if custody:
+        yield Step((Event.ACCOUNT_OPENED, custody, 0, 0), open_account(custody, CUSTODY))
+        own = VenueParameter.CUSTODY_ACCOUNT
+        yield Step((Event.VENUE_SET, 0, 0, own), command(Command.CONFIGURE_VENUE, type=own, qty=custody))
 
 
 def _listing_steps(instrument: Instrument) -> Iterator[Step]:
@@ -229,7 +234,7 @@ def look_back(directory: Path, *, below: int) -> Past:
     return Past(done, accounts, opened, instruments)
 
 
-async def found(directory: Path, *, accounts: int) -> Venue:
+async def found(directory: Path, *, accounts: int, custody: bool) -> Venue:
     """Found the venue in a directory whose core is running, or finish what was begun.
 
     Raises AdminRefused if the exchange does not take a step, AdminTimeout, OSError.
@@ -238,7 +243,7 @@ async def found(directory: Path, *, accounts: int) -> Venue:
     await admin.connect()
     try:
         past = look_back(directory, below=admin.next_sequence)
-        wanted = [*names(accounts), *BOTS, INSURANCE]
+        wanted = [*names(accounts), *BOTS, INSURANCE, *((CUSTODY,) if custody else ())]
         number = past.accounts_opened
         numbers: dict[str, int] = {}
         for name in wanted:
@@ -250,12 +255,17 @@ async def found(directory: Path, *, accounts: int) -> Venue:
         venue = Venue(
             founded_ns=now, instruments=listed,
             traders={name: numbers[name] for name in names(accounts)}, bots={name: numbers[name] for name in BOTS},
-            insurance=numbers[INSURANCE],
+            insurance=numbers[INSURANCE], custody=numbers.get(CUSTODY, 0),
         )  # fmt: skip
         missing = [
             step.commands
             for step in steps(
-                list(venue.instruments), venue.traders, venue.bots, venue.insurance, ensure_people(directory)
+                list(venue.instruments),
+                venue.traders,
+                venue.bots,
+                venue.insurance,
+                ensure_people(directory),
+                venue.custody,
             )
             if step.done not in past.done
         ]

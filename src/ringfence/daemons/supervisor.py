@@ -21,8 +21,10 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from rich.console import Console
 
-from ringfence.daemons import founding, welcome
+from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+from ringfence.daemons import custody_founding, founding, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
+from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
@@ -49,6 +51,9 @@ _FINAL_OF_CORE = (65, 70, 74, 75)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
 _FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = (66,)
+_FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
+_BLOCK_SECONDS = "2"
+"""How soon the embedded chain has a block for who waits for one."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -59,6 +64,7 @@ class Options(NamedTuple):
     port: int | None
     bots: bool
     accounts: int
+    custody: bool
 
 
 class StartError(Exception):
@@ -123,8 +129,9 @@ class Child:
     """One process: how it is started and what its exit statuses mean."""
 
     def __init__(
-        self, directory: Path, name: str, *arguments: str, final: tuple[int, ...] = (), is_vital: bool = False
-    ) -> None:
+        self, directory: Path, name: str, *arguments: str, final: tuple[int, ...] = (), is_vital: bool = False,
+        module: str = "",
+    ) -> None:  # fmt: skip
         self.state = ProcessState(name)
         self.final = final
         """Exit statuses after which it is not started again."""
@@ -132,8 +139,8 @@ class Child:
         """Everything stops when it ends for good."""
         self.log = directory / "logs" / f"{name}.log"
         self.process: asyncio.subprocess.Process | None = None
-        module = f"ringfence.daemons.{name.replace('-', '_')}"
-        self._arguments = (sys.executable, "-m", module, str(directory), *arguments)
+        runs = f"ringfence.daemons.{module or name.replace('-', '_')}"
+        self._arguments = (sys.executable, "-m", runs, str(directory), *arguments)
 
     @property
     def name(self) -> str:
@@ -158,6 +165,13 @@ class Child:
         return (grave or lines or ["it said nothing"])[-1]
 
 
+def _node_answers(rpc: BitcoinRpc) -> bool:
+    try:
+        return rpc.block_count() >= 0
+    except BitcoinError:
+        return False
+
+
 def _end_with_parent() -> None:
     """Ask Linux to stop a child whose supervisor is gone; elsewhere it goes on by itself."""
     if sys.platform == "linux":
@@ -177,6 +191,7 @@ class Supervisor:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started_ns = time.time_ns()
         self.url = ""
+        self._ports = Ports(0, {})
         self._source = ""
         """Where index prices come from."""
 
@@ -188,6 +203,8 @@ class Supervisor:
         config = self._configure()
         is_new = self._read_venue() is None
         core = self._run("core", final=_FINAL_OF_CORE, is_vital=True)
+        if self._options.custody:
+            self._run_node()
         if not is_new:
             # Nothing depends on the order any more: they load while the core does.
             self._run_readers(config.port)
@@ -199,6 +216,8 @@ class Supervisor:
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
         for judge in JUDGES:
             self._run(judge, final=_FINAL_OF_JUDGES)
+        if self._options.custody:
+            await self._step("custody", self._begin_custody())
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
@@ -235,6 +254,31 @@ class Supervisor:
         self._run("history", final=_FINAL_OF_HISTORY)
         self._run("gateway", "--port", str(port), final=_FINAL_OF_GATEWAY)
 
+    # ---- custody
+
+    def _run_node(self) -> None:
+        try:
+            self._ports = ensure_ports(self._directory, tuple(custody_founding.PLACES))
+        except (OSError, ValueError) as error:
+            raise StartError(f"custody/ports.json: {error}", EXIT_INPUT) from error
+        self._run("bitcoin", "--port", str(self._ports.node), final=_FINAL_OF_NODE)
+
+    async def _begin_custody(self) -> None:
+        """Found custody the first time, then run co-signers, verifier and coordinator."""
+        rpc = BitcoinRpc(Endpoint(HOST, self._ports.node, self._directory / "bitcoin" / ".cookie"))
+        try:
+            await self._until(lambda: _node_answers(rpc))
+            await custody_founding.found(self._directory, rpc)
+        except (custody_founding.FoundingError, BitcoinError, OSError, ValueError) as error:
+            raise StartError(f"custody was not founded: {error}", EXIT_BUG) from error
+        finally:
+            rpc.close()
+        for name in custody_founding.PLACES:
+            self._run(f"cosigner-{name}", name, final=_FINAL_OF_COSIGNER, module="cosigner")
+        self._run("addresses", final=(EXIT_INPUT,))
+        self._run("coordinator", "--block-seconds", _BLOCK_SECONDS, final=_FINAL_OF_COORDINATOR)
+        await self._until(lambda: (self._directory / "custody" / "desk.sock").exists())
+
     def _read_venue(self) -> Venue | None:
         try:
             return read_venue(self._directory)
@@ -246,7 +290,7 @@ class Supervisor:
         venue = self._read_venue()
         if venue is not None and len(venue.traders) >= self._options.accounts:
             return venue
-        work = founding.found(self._directory, accounts=self._options.accounts)
+        work = founding.found(self._directory, accounts=self._options.accounts, custody=self._options.custody)
         try:
             venue = await self._step("founding the venue", work)
         except (AdminRefused, AdminTimeout, OSError) as error:
@@ -297,8 +341,15 @@ class Supervisor:
 
     # ---- children
 
-    def _run(self, name: str, *arguments: str, final: tuple[int, ...] = (), is_vital: bool = False) -> Child:
-        child = Child(self._directory, name, *arguments, final=final, is_vital=is_vital)
+    def _run(
+        self,
+        name: str,
+        *arguments: str,
+        final: tuple[int, ...] = (),
+        is_vital: bool = False,
+        module: str = "",
+    ) -> Child:
+        child = Child(self._directory, name, *arguments, final=final, is_vital=is_vital, module=module)
         self._children.append(child)
         self._keepers.append(asyncio.create_task(self._keep(child)))
         return child
@@ -356,7 +407,11 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop every process, those that depend on others first, and wait for each."""
         self._stopping = True
-        names = ("bots", "price-feed", *JUDGES, "gateway", "history", "core")
+        cosigners = (f"cosigner-{name}" for name in custody_founding.PLACES)
+        names = (
+            "bots", "price-feed", "coordinator", *cosigners, "addresses", *JUDGES, "gateway", "history", "core",
+            "bitcoin",
+        )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):
             process = child.process

@@ -15,6 +15,10 @@ INSURANCE = "insurance fund"
 """The name of the account whose wallets are the insurance funds. It has no key: the engine trades for it."""
 
 
+CUSTODY = "custody"
+"""The name of the account that holds the coins of withdrawals under way. It has no key."""
+
+
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts by name, and the instruments as they were listed."""
 
@@ -24,6 +28,8 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     bots: dict[str, int]
     insurance: int
     """Account number of the insurance fund."""
+    custody: int = 0
+    """Account number of custody, 0 if there is none: then coins are for demonstration alone."""
 
 
 def read_venue(directory: Path) -> Venue | None:
