@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from ringfence.cli import audit, halt, journal, key, operator, simulate, status, up, verify, warm
+from ringfence.cli import audit, custody, halt, journal, key, operator, simulate, status, up, verify, warm
 
 app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
@@ -11,6 +11,7 @@ app.command(status.status)
 app.command(key.app)
 app.command(operator.app)
 app.command(halt.app)
+app.command(custody.app)
 app.command(journal.app)
 app.command(audit.app)
 app.command(simulate.app)

@@ -14,11 +14,13 @@ from picows.api import WSProtocol
 
 from ringfence.exchange.gateway import swagger
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, require
+from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.keys import ApiKey, KeyStore
 from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.gateway.one_time import OneTimePasswords
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
@@ -67,6 +69,8 @@ class Gateway:
         self.limits = config.limits
         self.directory = directory
         self.keys = KeyStore(directory / "keys.json")
+        self.custody = CustodyDesk(directory)
+        self.one_time = OneTimePasswords()
         self.limiter = Limiter(config.limits)
         self.desk = Desk(directory, self._changed, pending_max=config.pending_max)
         self.publisher: Publisher

@@ -47,6 +47,8 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     enabled: bool = True
     created_ns: int = 0
     limits: KeyLimits = KeyLimits()
+    otp_secret: str = ""
+    """Of the second factor that withdrawals by this key need, base 32; empty = none is asked for."""
 
 
 class ApiKey:

@@ -55,3 +55,7 @@ class Transaction(NamedTuple):
     address: str | None
     line: int = 0
     """Tells lines that have the same number apart: 0 for an event's own, 1.. at the end of a session."""
+    status: str = "Completed"
+    tx: str | None = None
+    withdrawal: int = 0
+    """Its number, if this line asks for one: what has become of it is known under that."""

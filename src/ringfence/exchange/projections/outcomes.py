@@ -3,6 +3,7 @@
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
+from ringfence.exchange.projections.coins import Coins
 from ringfence.exchange.projections.halts import Halts
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt, Share
 from ringfence.exchange.projections.ledger import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _SELL = int(EventFlag.SELL)
 _TAKEN_OVER = int(LiquidationStep.TAKEN_OVER)
 _FUND = int(VenueParameter.INSURANCE_ACCOUNT)
-_PEOPLE = int(VenueParameter.PEOPLE)
+_PEOPLE, _CUSTODY = int(VenueParameter.PEOPLE), int(VenueParameter.CUSTODY_ACCOUNT)
 _DISCOUNTS = range(int(VenueParameter.FEE_DISCOUNT_1), int(VenueParameter.FEE_DISCOUNT_6) + 1)
 _FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
 _COVERED_TEXT = "Deficit covered by the insurance fund"
@@ -44,6 +45,7 @@ class Outcomes:
     accounts: dict[int, Account]
     timestamp_ns: int
     halts: Halts
+    coins: Coins
     fund_account: int
     """The insurance account, 0 = none."""
     _changes: "Changes"
@@ -114,6 +116,8 @@ class Outcomes:
                     source=client(value),
                 )  # fmt: skip
             self.fund_account = value
+        elif parameter == _CUSTODY:
+            self.coins.custody_account = value
         elif parameter == _PEOPLE:
             self.halts.people = (value, self._texts(event[0]).get(PEOPLE_LIST, b""))
         elif parameter in _DISCOUNTS:

@@ -1,10 +1,11 @@
 """The fold: a batch in, the views move, and what changed comes out in the order of the wire."""
 
 from collections.abc import Callable, Container
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from ringfence.exchange.projections.coins import Coins
 from ringfence.exchange.projections.halts import Halts, HaltView
 from ringfence.exchange.projections.last_resort import FundView, Notice, Receipt
 from ringfence.exchange.projections.ledger import FEES, RECEIVING_LINE, Line, Transaction, clearing, entry
@@ -29,6 +30,7 @@ from ringfence.messages.batch import (
     CLORDID,
     CLORDLINKID,
     CONSTITUENTS,
+    FUNDS,
     HALT_REASON,
     SIGNATURES,
     SPECIFICATION,
@@ -45,6 +47,8 @@ from ringfence.messages.commands import (
     TradingState,
 )
 from ringfence.messages.events import CancelReason, Event, EventFlag
+from ringfence.messages.funds import Closed, Credit, FundsError, Wish
+from ringfence.messages.funds import decode as decode_funds
 from ringfence.messages.halts import decode_reason, decode_signatures
 from ringfence.messages.layouts import COMMAND_NAMES, COMMAND_STRUCT, DISPLAY_ALL, EVENT_STRUCT
 from ringfence.messages.rejects import Reject
@@ -137,6 +141,9 @@ class Changes:
         self.refused: list[RefusedOrder] = []
 
 
+Text = TypeVar("Text", Wish, Credit, Closed)
+
+
 class Views(Outcomes):
     """Everything that can be asked for without looking into history."""
 
@@ -149,6 +156,7 @@ class Views(Outcomes):
         self.accounts: dict[int, Account] = {}
         self.orders: dict[int, Order] = {}
         self.halts = Halts()
+        self.coins = Coins()
         self.fund_account = 0
         self._receipt = None
         self._discounts = {}
@@ -585,14 +593,18 @@ class Views(Outcomes):
             margin.deposited += amount
         else:
             margin.withdrawn -= amount
+        if account == self.coins.custody_account and account:
+            self._closed(event, has_left=True)
         counterpart = "demo" if is_demo else "outside"
         self._changes.lines += entry(
             self._number, kind, asset, amount, to=self._purse(account), source=counterpart
         )
         text = "Demo coins: no chain moved." if is_demo else kind
+        credit = self._funds_text(event[0], Credit)
         transaction = Transaction(
-            self._number, account, asset, kind, amount, self.timestamp_ns, margin.wallet, text, None
-        )
+            self._number, account, asset, kind, amount, self.timestamp_ns, margin.wallet, text, None,
+            tx=credit.txid if credit else None,
+        )  # fmt: skip
         self._changes.transactions.append(transaction)
         if self._result is not None:
             self._result.transaction = transaction
@@ -608,6 +620,9 @@ class Views(Outcomes):
         self._changes.lines += entry(
             self._number, "Transfer", asset, amount, to=self._purse(other), source=self._purse(account)
         )
+        if self.coins.custody_account in (account, other) and self.coins.custody_account:
+            self._withdrawal(event, paying, paid)
+            return
         sides = [
             Transaction(
                 self._number, margin.account, asset, "Transfer", signed, self.timestamp_ns, margin.wallet, text,
@@ -621,6 +636,43 @@ class Views(Outcomes):
         self._changes.transactions += sides
         if self._result is not None:
             self._result.transaction = sides[0]
+
+    def _withdrawal(self, event: tuple[Any, ...], paying: Margin, paid: Margin) -> None:
+        """Coins are put aside for a withdrawal, or come back from one: a line of wallet history for their owner."""
+        amount, account, other, asset = event[4], event[7], event[8], event[9]
+        if other == self.coins.custody_account:
+            wish = self._funds_text(event[0], Wish)
+            view = self.coins.asked(event[0], account, asset, amount, wish, self.timestamp_ns)
+            line = Transaction(
+                self._number, account, asset, "Withdrawal", -amount, self.timestamp_ns, paying.wallet, view.text,
+                view.address, status="Pending", withdrawal=view.number,
+            )  # fmt: skip
+        else:
+            self._closed(event, has_left=False)
+            closed = self._funds_text(event[0], Closed)
+            text = closed.because if closed and closed.because else "Network fee that was not used"
+            line = Transaction(
+                self._number, other, asset, "Withdrawal", amount, self.timestamp_ns, paid.wallet, text, None,
+                tx=closed.txid or None if closed else None,
+            )  # fmt: skip
+        self._changes.transactions.append(line)
+        if self._result is not None:
+            self._result.transaction = line
+
+    def _closed(self, event: tuple[Any, ...], *, has_left: bool) -> None:
+        closed = self._funds_text(event[0], Closed)
+        if closed is not None:
+            self.coins.closed(
+                closed.withdrawal, event[4], self.timestamp_ns, tx=closed.txid, because=closed.because,
+                has_left=has_left,
+            )  # fmt: skip
+
+    def _funds_text(self, sequence: int, kind: type[Text]) -> Text | None:
+        raw = self._texts(sequence).get(FUNDS)
+        try:
+            return decode_funds(raw, kind) if raw is not None else None
+        except FundsError:
+            return None
 
     def _timer_set(self, event: tuple[Any, ...]) -> None:
         self.accounts[event[7]].cancel_all_at_ns = event[4]

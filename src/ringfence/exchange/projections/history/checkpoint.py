@@ -32,7 +32,8 @@ _SUFFIX = ".views"
 _KEEP = 2
 _MODULES = frozenset(
     (
-        "ringfence.exchange.projections.market", "ringfence.exchange.projections.orders",
+        "ringfence.exchange.projections.market", "ringfence.exchange.projections.coins",
+        "ringfence.exchange.projections.orders",
         "ringfence.exchange.projections.positions", "ringfence.exchange.projections.ranking",
         "ringfence.exchange.projections.last_resort", "ringfence.exchange.projections.halts",
         "ringfence.instruments.specification", "ringfence.messages.commands", "ringfence.messages.halts",

@@ -10,6 +10,7 @@ from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 
+from ringfence.exchange.projections.coins import wire_number
 from ringfence.exchange.projections.history.schema import (
     BALANCE,
     HISTORY_TABLES,
@@ -231,16 +232,20 @@ def transaction_row(transaction: Transaction) -> Row:
     asset = ASSETS[transaction.asset]
     stamp = iso(transaction.timestamp_ns)
     return {
-        "transactID": wire_id(TRANSACTION, transaction.number, transaction.line),
+        "transactID": (
+            wire_number(transaction.withdrawal)
+            if transaction.withdrawal
+            else wire_id(TRANSACTION, transaction.number, transaction.line)
+        ),
         "account": transaction.account,
         "currency": asset.currency,
         "network": asset.network if transaction.kind in ("Deposit", "Withdrawal") else None,
         "transactType": transaction.kind,
         "amount": transaction.amount,
         "fee": 0,
-        "transactStatus": "Completed",
+        "transactStatus": transaction.status,
         "address": transaction.address,
-        "tx": None,
+        "tx": transaction.tx,
         "text": transaction.text or None,
         "transactTime": stamp,
         "walletBalance": transaction.wallet,

@@ -1,0 +1,244 @@
+"""`ringfence custody`: what operators, signers and anybody who has the files see of the coins."""
+
+import asyncio
+import json as encoder
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from ringfence.cli.up import DIRECTORY
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = App(
+    name="custody",
+    help="Coins: `status`, `withdrawals`, `signers`, `reconciliation`, `nominations`; `faucet` on regtest; `approve`, "
+    "`freeze`.",
+)
+Json = Annotated[bool, Parameter(help="For machines.")]
+
+
+@app.command
+def status(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Say how far custody is and whether chain and ledger agree."""
+    said = _ask(directory, ask="status")
+    if json:
+        print(encoder.dumps(said))
+        return
+    last = said["reconciled"]
+    print(f"block {said['height']}, ledger at {said['ledger']}, charter {said['charter'][:16]}")
+    if last is None:
+        print("chain and ledger were not compared yet")
+    else:
+        print(
+            f"chain and ledger {'agree' if last[-1] == 0 else f'DIFFER by {last[-1]} sats'} at block {last[0]}"
+        )
+    if said["trouble"]:
+        print(f"trouble: {said['trouble']}")
+
+
+@app.command
+def withdrawals(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Show every withdrawal: its signers, its transaction, how far it is."""
+    rows = _ask(directory, ask="withdrawals")["withdrawals"]
+    if json:
+        print(encoder.dumps(rows))
+        return
+    from rich.console import Console
+
+    table = _table(
+        "number", "account", "sats", "to", "state", "step", "nominated", "signed by", "fee", "transaction"
+    )
+    for row in rows:
+        step = row["because"] or row["waitingFor"] or f"{row['step']}, {row['confirmations']} confirmations"
+        table.add_row(
+            str(row["withdrawal"]), str(row["account"]), f"{row['amountSats']:,}", row["address"], row["state"], step,
+            ", ".join(row["nominated"]), ", ".join(row["signers"]), f"{row['feeSats']:,}", row["txid"],
+        )  # fmt: skip
+    Console().print(table)
+
+
+@app.command
+def reconciliation(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Show the last comparisons of chain and ledger, newest first, with every item in flight."""
+    path = directory / "custody" / "reconciliation.json"
+    try:
+        reports = encoder.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        sys.exit(f"there are no reports: {error}")
+    if json:
+        print(encoder.dumps(reports))
+        return
+    from rich.console import Console
+
+    table = _table("block", "ledger", "clients on chain", "owed to chains", "in flight", "difference")
+    for height, _, sequence, _, chain, backed, _, items, difference in reports[:20]:
+        flight = "; ".join(f"{what} {name}: {sats:,}" for what, name, sats in items)
+        table.add_row(
+            str(height), str(sequence), f"{chain['clients']:,}", f"{backed:,}", flight,
+            "0, agrees" if difference == 0 else f"[bold red]{difference:,}[/]",
+        )  # fmt: skip
+    Console().print(table)
+
+
+@app.command
+def signers(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Ask every co-signer how it stands: policy, log, node, token."""
+    import msgspec
+
+    from ringfence.custody.quorum.messages import Status
+
+    found = _ask_signers(directory, Status())
+    if json:
+        print(encoder.dumps({name: msgspec.to_builtins(one) for name, one in found.items()}))
+        return
+    from rich.console import Console
+
+    table = _table("signer", "role", "policy", "frozen", "block", "ledger", "log", "token")
+    for name, one in found.items():
+        if one is None or not hasattr(one, "role"):
+            table.add_row(name, "[bold red]does not answer[/]")
+            continue
+        table.add_row(
+            name, one.role, one.policy[:12], "yes" if one.is_frozen else "no", str(one.height),
+            str(one.ledger_sequence), f"{one.log_entries} entries, {one.log_head[:12]}", one.token,
+        )  # fmt: skip
+    Console().print(table)
+
+
+@app.command
+def freeze(*, because: str, directory: Path = DIRECTORY) -> None:
+    """Have every co-signer sign nothing any more. Anybody may; to go on takes people at each of them."""
+    from ringfence.custody.quorum.messages import Freeze
+
+    found = _ask_signers(directory, Freeze(because))
+    away = [name for name, one in found.items() if one is None]
+    print(f"{len(found) - len(away)} of {len(found)} co-signers are frozen")
+    if away:
+        sys.exit(f"no answer from {', '.join(away)}: stop these by hand")
+
+
+@app.command
+def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECTORY) -> None:
+    """Approve one withdrawal, as somebody whom the charter names; its digest is what is signed."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from ringfence.custody.cosigner.config import approval_digest
+    from ringfence.custody.intents import Approval
+    from ringfence.custody.quorum.messages import SignedApproval
+    from ringfence.daemons.custody_founding import read_charter
+
+    rows = [
+        row for row in _ask(directory, ask="withdrawals")["withdrawals"] if row["withdrawal"] == withdrawal
+    ]
+    if not rows or rows[0]["state"] != "locked":
+        sys.exit(f"no withdrawal {withdrawal} waits; nothing was approved")
+    known = read_charter(directory).person(person)
+    if known is None:
+        sys.exit(f"the charter names no {person}; nothing was approved")
+    try:
+        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text()))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{key} cannot be read: {error}; nothing was approved")
+    bare = SignedApproval(Approval(person, known.group, rows[0]["digest"], time.time_ns()), "")
+    signature = private.sign(approval_digest(bare)).hex()
+    approval = {"approval": _builtins(bare.approval), "signature": signature}
+    _ask(directory, ask="approve", approval=approval)
+    print(f"{person} approves {rows[0]['amountSats']:,} sats to {rows[0]['address']}")
+
+
+@app.command
+def faucet(sats: int, *, account: int = 1, directory: Path = DIRECTORY) -> None:
+    """Pay regtest coins, which are worth nothing, to an account's deposit address."""
+    from embit.script import address_to_scriptpubkey
+
+    from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
+    from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+    from ringfence.custody.chains.bitcoin.transactions import Output
+    from ringfence.daemons.custody_ports import HOST, read_ports
+
+    address = _ask(directory, ask="depositAddress", account=account, asset="XBt")["address"]
+    try:
+        rpc = BitcoinRpc(Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie"))
+        paid = Faucet(rpc).pay([Output(sats, bytes(address_to_scriptpubkey(address).data))])
+    except (BitcoinError, OSError, ValueError, AssertionError) as error:
+        sys.exit(f"nothing was paid: {error}")
+    print(f"{sats:,} sats to {address}, the address of account {account}, in {paid.txid}")
+
+
+@app.command
+def nominations(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Draw every quorum of the coordinator's log again, from the blocks and contributions in it."""
+    from ringfence.daemons.nominations import drawn_again
+
+    rows = drawn_again(directory)
+    if json:
+        print(encoder.dumps(rows))
+    else:
+        from rich.console import Console
+
+        table = _table("batch", "sealed at", "block that decided", "drawn", "drawn again")
+        for row in rows:
+            agrees = "the same" if row["agrees"] else "[bold red]" + ", ".join(row["again"]) + "[/]"
+            table.add_row(
+                row["batch"], str(row["sealedAt"]), row["block"][:24], ", ".join(row["quorum"]), agrees
+            )
+        Console().print(table)
+    if not all(row["agrees"] for row in rows):
+        sys.exit("a quorum was not drawn as it is said")
+
+
+# ---- helpers
+
+
+def _table(*columns: str) -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _builtins(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def _ask(directory: Path, **question: Any) -> dict[str, Any]:
+    """Ask the coordinator's desk, or leave with what it says."""
+    import socket
+
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(15)
+            line.connect(str(directory / "custody" / "desk.sock"))
+            line.sendall(encoder.dumps({"id": 1, **question}).encode() + b"\n")
+            with line.makefile("rb") as file:
+                said: dict[str, Any] = encoder.loads(file.readline())
+    except (OSError, ValueError) as error:
+        sys.exit(f"custody does not answer: {error}. Is `ringfence up` running here?")
+    if "error" in said:
+        sys.exit(str(said["error"]))
+    return said
+
+
+def _ask_signers(directory: Path, question: Any) -> dict[str, Any]:
+    from ringfence.daemons.cosigner_client import CosignerClient
+    from ringfence.daemons.custody_ports import HOST, read_ports
+
+    async def all_of_them() -> dict[str, Any]:
+        ports = read_ports(directory).cosigners
+        client = CosignerClient(directory / "custody", {name: (HOST, port) for name, port in ports.items()})
+        answers = await asyncio.gather(*(client.ask(name, question) for name in ports))
+        return dict(zip(ports, answers, strict=True))
+
+    try:
+        return asyncio.run(all_of_them())
+    except (OSError, ValueError) as error:
+        sys.exit(f"custody was not founded here: {error}")

@@ -1,0 +1,118 @@
+"""Coins in and out of `ringfence up`, as a trader, an operator and a stranger see it; processes die on the way."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
+from ringfence.custody.hsm import softhsm_module
+from ringfence.custody.wallets.coins import Outpoint
+from ringfence.daemons.custody_ports import read_ports
+from ringfence.daemons.supervisor import read_run_state
+from ringfence.testing.bitcoin import NOBODY
+from ringfence.testing.up import RINGFENCE, Up, wait_for
+from tests.e2e.test_up import Trader
+
+pytestmark = pytest.mark.skipif(
+    softhsm_module() is None or shutil.which("softhsm2-util") is None,
+    reason="SoftHSM is not installed: Debian package softhsm2",
+)
+XBT = 10**8
+
+
+def ringfence(*arguments: object) -> str:
+    done = subprocess.run(
+        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return done.stdout
+
+
+def kill(up: Up, name: str) -> None:
+    state = read_run_state(up.directory)
+    assert state is not None
+    os.kill(next(process.pid for process in state.processes if process.name == name), signal.SIGKILL)
+
+
+def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Path) -> None:
+    directory = tmp_path / "exchange"
+    with Up(directory, custody=True) as up:
+        there = ("--directory", directory)
+        trader = Trader(up.url, up.key("demo-2"))
+        where = "currency=XBt&network=btc"
+        status, address = trader.call("GET", f"/api/v1/user/depositAddress?{where}")
+        assert (status, address[:6]) == (200, "bcrt1q")
+        before = trader.call("GET", "/api/v1/user/wallet?currency=XBt")[1]
+
+        ringfence("custody", "faucet", 3 * XBT // 2, "--account", trader_account(trader), *there)
+        wait_for(lambda: wallet(trader)["amount"] == before["amount"] + 3 * XBT // 2, 30, "credit")
+        history = trader.call("GET", "/api/v1/user/walletHistory?currency=XBt&count=1")[1]
+        assert (history[0]["transactType"], history[0]["amount"]) == ("Deposit", 3 * XBT // 2)
+        assert len(history[0]["tx"]) == 64
+
+        order = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "ordType": "Market"}
+        assert trader.call("POST", "/api/v1/order", order)[1]["ordStatus"] == "Filled"
+
+        ask = {"currency": "XBt", "network": "btc", "amount": XBT // 2, "address": NOBODY, "fee": 300_000}
+        assert (
+            trader.call("POST", "/api/v1/user/requestWithdrawal", {**ask, "address": "nonsense!"})[0] == 400
+        )
+        status, asked = trader.call("POST", "/api/v1/user/requestWithdrawal", ask)
+        assert (status, asked["transactStatus"], asked["amount"]) == (200, "Pending", -(XBT // 2 + 300_000))
+        assert wallet(trader)["pendingDebit"] == XBT // 2 + 300_000
+
+        # Everybody who has a part in it dies once; nothing is lost and nothing is done twice.
+        for name in ("coordinator", "cosigner-ops-1", "cosigner-policy-1", "addresses", "bitcoin"):
+            kill(up, name)
+
+        def done() -> Any:
+            rows = trader.call("GET", "/api/v1/user/walletHistory?currency=XBt&count=20")[1]
+            row = next(one for one in rows if one["transactID"] == asked["transactID"])
+            return row if row["transactStatus"] == "Completed" else None
+
+        paid = wait_for(done, 90, "payment")
+        wait_for(lambda: wallet(trader)["pendingDebit"] == 0, 10, "rest of the fee")
+        rpc = BitcoinRpc(Endpoint("127.0.0.1", read_ports(directory).node, directory / "bitcoin" / ".cookie"))
+        outputs = [rpc.tx_out(Outpoint(paid["tx"], n), with_mempool=False) for n in (0, 1)]
+        assert XBT // 2 in [one.output.amount_sats for one in outputs if one is not None]
+        assert 0 < paid["fee"] < 300_000
+
+        row = json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]
+        assert (row["state"], row["txid"], row["leftSats"]) == ("paid", paid["tx"], XBT // 2 + paid["fee"])
+        assert sorted(row["signers"]) == sorted(row["nominated"])
+        assert sum(name.startswith("ops") for name in row["signers"]) == 2
+        drawn = json.loads(ringfence("custody", "nominations", *there, "--json"))
+        assert [(one["agrees"], one["quorum"]) for one in drawn] == [(True, row["nominated"])]
+
+        def agrees() -> Any:
+            last = json.loads(ringfence("custody", "status", *there, "--json"))["reconciled"]
+            return last if last and last[-1] == 0 and not last[-2] else None
+
+        report = wait_for(agrees, 20, "reconciliation")
+        assert report[4]["clients"] == report[5] == 3 * XBT // 2 - row["leftSats"]
+        assert json.loads(ringfence("custody", "signers", *there, "--json"))["ops-2"]["is_frozen"] is False
+
+        # A freeze is everybody's right; then nothing is signed.
+        ringfence("custody", "freeze", "--because", "a drill", *there)
+        trader.call("POST", "/api/v1/user/requestWithdrawal", ask)
+        wait_for(
+            lambda: "a drill" in json.dumps(json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0])
+            or not json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"],
+            10, "refusal",
+        )  # fmt: skip
+        assert json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"] == ""
+
+
+def wallet(trader: Trader) -> dict[str, Any]:
+    found: dict[str, Any] = trader.call("GET", "/api/v1/user/wallet?currency=XBt")[1]
+    return found
+
+
+def trader_account(trader: Trader) -> int:
+    return int(trader.call("GET", "/api/v1/user")[1]["id"])
