@@ -140,3 +140,11 @@ def test_nothing_is_sealed_before_every_signer_has_committed() -> None:
 def test_a_roster_by_which_one_hand_could_sign_is_refused(signers: tuple[Signer, ...], why: str) -> None:
     with pytest.raises(NominationError, match=why):
         Roster(signers).check()
+
+
+def test_the_order_in_which_commitments_are_listed_draws_nobody_else() -> None:
+    """The digest of the seal does not tell it apart, so a coordinator could have drawn again and again."""
+    sealed = _sealed()
+    turned = sealed._replace(commitments=sealed.commitments[::-1])
+    assert turned.digest == sealed.digest
+    assert _drawn(turned) == _drawn(sealed)

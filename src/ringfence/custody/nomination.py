@@ -146,7 +146,8 @@ def nominate(
     if len(block_hash) != DIGEST_BYTES or bool(beacon) != bool(sealed.beacon_round):
         raise NominationError("the randomness is not of the block and round that were announced")
     contributions, withheld = [], []
-    for name, commitment in sealed.commitments:
+    # In the order of the digest: else who lists them in another order would draw again.
+    for name, commitment in sorted(sealed.commitments):
         contribution = revealed.get(name)
         if contribution is None:
             contribution = commitment

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ringfence.custody.chained_log import Log
+from ringfence.custody.chained_log import Entry
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, BitcoinError, RejectedError
 from ringfence.custody.coordinator.batches import Batches, Flow, bumped_rate, fee_cap_sats
@@ -61,11 +61,17 @@ class Node(Protocol):
     def mempool(self) -> set[str]: ...
 
 
+class Record(Protocol):
+    """Where decisions are written down; durable on return."""
+
+    def append(self, kind: str, body: dict[str, Any], *, now_ns: int) -> Entry: ...
+
+
 class Driver:
     """One step at a time for each batch. Raises BitcoinError, OSError: the rest is done in the next turn."""
 
     def __init__(
-        self, *, roster: Roster, wallets: Wallets, log: Log, batches: Batches, follower: Follower, node: Node,
+        self, *, roster: Roster, wallets: Wallets, log: Record, batches: Batches, follower: Follower, node: Node,
         ask: Ask, script_of: Callable[[str], bytes | None], now_ns: Callable[[], int],
     ) -> None:  # fmt: skip
         self._roster, self._wallets, self._log, self.batches = roster, wallets, log, batches

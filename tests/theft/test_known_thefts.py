@@ -1,0 +1,441 @@
+"""Every known theft that could be tried on cold Bitcoin, by the name of who suffered it, and what stops it here.
+
+Source: the failure list of the custody specification. Each test has a real quorum of five tokens behind it; what is
+stolen would have to pass Bitcoin Core's own verifier.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from embit.transaction import Transaction as EmbitTransaction
+
+from ringfence.custody.chained_log import LogError
+from ringfence.custody.cosigner.config import ConfigurationError
+from ringfence.custody.ledger import LedgerGapError, Moved
+from ringfence.custody.nomination import NominationError, Role
+from ringfence.custody.policy.policy import Window
+from ringfence.custody.quorum.messages import (
+    Batch,
+    Commit,
+    Consider,
+    Countersign,
+    Part,
+    Refusal,
+    Reveal,
+    Show,
+    Shown,
+)
+from ringfence.custody.wallets.descriptors import Keychain
+from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.custody_founding import FIRST_POLICY, PLACES
+from ringfence.messages.funds import Wish
+from ringfence.testing import thieves
+from ringfence.testing.custody import TO, Custody, Hardware
+from ringfence.testing.thieves import THIEF, XBT, Heist
+from ringfence.units.assets import XBT as ASSET
+
+
+@pytest.fixture
+def heist(custody: Custody) -> Heist:
+    return Heist(custody)
+
+
+def refused(answer: object, step: str, words: str = "") -> Refusal:
+    assert isinstance(answer, Refusal), answer
+    assert answer.step == step, answer
+    assert words in answer.reason, answer
+    return answer
+
+
+def test_the_honest_way_works(heist: Heist) -> None:
+    """Without this every test below could pass for a custody that signs nothing."""
+    assert isinstance(heist.consider(heist.signer, heist.honest), Part)
+    heist.custody.go_on()
+    assert heist.custody.exchange.locked[heist.number] == 0
+    assert heist.custody.report().agrees
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        (thieves.pay_thief, "policy"), (thieves.add_thief, "policy"), (thieves.swap_change, "policy"),
+        (thieves.pay_more, "policy"), (thieves.burn, "policy"), (thieves.foreign_input, "decoded"),
+    ],
+)  # fmt: skip
+def test_bybit_2025_wazirx_2024_radiant_2024_the_payload_is_not_what_was_shown(
+    heist: Heist, change: Callable[[EmbitTransaction], None], step: str
+) -> None:
+    """A co-signer signs what it has decoded itself; whatever somebody's screen says has no part in it."""
+    refused(heist.consider(heist.signer, heist.changed(change)), step)
+    assert not heist.is_stolen()
+
+
+@pytest.mark.parametrize("changes", [{"destination": THIEF}, {"amount_sats": XBT // 4 + 1}, {"account": 2}])
+def test_dmm_bitcoin_2024_a_legitimate_request_is_altered_on_the_way(
+    heist: Heist, changes: dict[str, object]
+) -> None:
+    """The batch was sealed with its very movements; another one has another digest, and nobody has committed to it."""
+    refused(heist.consider(heist.signer, heist.with_intent(**changes)), "nominated", "another batch")
+
+
+def test_dmm_bitcoin_2024_a_request_that_was_never_made(custody: Custody) -> None:
+    """A coordinator that seals a batch of its own making gets no signature: the ledger knows no such withdrawal."""
+    heist = Heist(custody)
+    intent = msgspec.structs.replace(
+        heist.honest.batch.intents[0], id="999999", destination=THIEF, amount_sats=XBT // 10
+    )
+    forged = Batch("batch-forged", Owner.CLIENTS.text, (intent,))
+    custody.driver._write("gathered", {"batch": msgspec.to_builtins(forged)})
+    for _ in range(8):
+        custody.turn()
+        custody.mine()
+    flow = custody.batches.flows["batch-forged"]
+    assert "the ledger knows no withdrawal 999999" in flow.given_up
+    assert not flow.attempts
+
+
+def test_bitfinex_2016_one_of_the_quorum_signs_without_looking(heist: Heist) -> None:
+    """One dishonest co-signer has one signature: the network wants two of operations and one of policy."""
+    stolen = heist.changed(thieves.pay_thief)
+    for name in heist.flow.quorum:
+        if name != heist.signer:
+            refused(heist.consider(name, stolen), "policy")
+    # Its own token it may ask as it likes.
+    place = heist.custody.hardware.places[heist.signer]
+    assert len(place.token.sign("clients.change.0", bytes(32))) == 64
+    assert not heist.is_stolen()
+
+
+def test_bitfinex_2016_ronin_2022_multichain_2023_a_quorum_under_one_roof(hardware: Hardware) -> None:
+    """A roster in which one organisation or one site could make up a quorum is no roster."""
+    roster = hardware.charter.roster()
+    for field in ("organisation", "site"):
+        signers = tuple(
+            signer._replace(**{field: "one roof"})
+            if signer.role == Role.POLICY or signer.name != "ops-3"
+            else signer
+            for signer in roster.signers
+        )
+        with pytest.raises(NominationError, match="alone could make up a quorum"):
+            roster._replace(signers=signers).check()
+
+
+def test_binance_2019_many_small_withdrawals_of_many_accounts(custody: Custody, hardware: Hardware) -> None:
+    """The windows of the whole exchange hold whatever each account may do."""
+    small = msgspec.structs.replace(FIRST_POLICY, whole_exchange=(Window(1, XBT // 4, 3),))
+    custody.charter = msgspec.structs.replace(hardware.charter, policies=(hardware.signed(small),))
+    for process in custody.cosigners.values():
+        process.restart()
+    for account in range(1, 5):
+        custody.deposit(account, XBT // 2)
+    numbers = [
+        custody.exchange.ask(account, XBT // 10, 100_000, thief_address(account), now_ns=custody.now_ns)
+        for account in range(1, 5)
+    ]
+    custody.go_on(turns=30)
+    paid = [number for number in numbers if custody.view.ledger.withdrawals[number].left]
+    assert sum(custody.view.ledger.withdrawals[number].left for number in paid) <= XBT // 4 + 1_000_000
+
+
+def thief_address(number: int) -> str:
+    from ringfence.custody.chains.bitcoin.transactions import address_of
+
+    return str(address_of(b"\x00\x14" + bytes([number]) * 20))
+
+
+def test_crypto_com_2022_a_withdrawal_without_the_second_factor(custody: Custody) -> None:
+    custody.deposit(1, XBT // 2)
+    number = custody.exchange._next()
+    wish = Wish(TO, 10_000_000, 100_000, is_confirmed=False)
+    custody.exchange.wallets[1] -= 10_100_000
+    custody.exchange.locked[number] = 10_100_000
+    custody.exchange.said.append(
+        Moved(number, custody.now_ns, "wish", 1, ASSET.number, 10_100_000, wish=wish)
+    )
+    for _ in range(8):
+        custody.turn()
+        custody.mine()
+    (flow,) = custody.batches.flows.values()
+    assert not flow.attempts
+    assert "the ledger knows no withdrawal" in flow.given_up
+
+
+def test_mt_gox_2011_bitgrail_2018_paid_twice(heist: Heist) -> None:
+    """Another transaction for the same request, from other coins, could confirm beside the first: it is not signed."""
+    assert isinstance(heist.consider(heist.signer, heist.honest), Part)
+    spent = {str(item.outpoint) for item in custody_inputs(heist.honest)}
+    other = next(coin for name, coin in heist.coins.items() if name not in spent)
+
+    def elsewhere(transaction: EmbitTransaction) -> None:
+        transaction.vin[0].txid, transaction.vin[0].vout = (
+            bytes.fromhex(other.outpoint.txid),
+            other.outpoint.vout,
+        )
+
+    refused(heist.consider(heist.signer, heist.changed(elsewhere)), "policy", "it would be paid twice")
+
+
+def custody_inputs(question: Consider) -> object:
+    from ringfence.custody.quorum.multisig import read_unsigned
+
+    return read_unsigned(question.psbt).transaction.inputs
+
+
+def test_mt_gox_2014_a_transaction_whose_name_changes(heist: Heist) -> None:
+    """Nothing is keyed by the name of an unconfirmed transaction, and ours have their signatures outside of it."""
+    custody = heist.custody
+    custody.go_on()
+    flow = heist.flow
+    assert len(flow.attempts) == 1
+    from ringfence.custody.quorum.multisig import read_unsigned
+
+    assert flow.attempts[0].transaction.txid == read_unsigned(flow.psbt).transaction.txid
+
+
+def test_a_question_is_replayed(heist: Heist) -> None:
+    """The nonce of the evidence is used up: the very same question again signs nothing."""
+    question = msgspec.structs.replace(heist.honest, evidence=heist.evidence(heist.signer, heist.honest))
+    assert isinstance(heist.ask(heist.signer, question), Part)
+    refused(heist.ask(heist.signer, question), "evidence", "no nonce")
+
+
+def test_evidence_of_another_transaction_or_another_day(heist: Heist) -> None:
+    other = heist.evidence(heist.signer, heist.changed(thieves.pay_more))
+    heist.evidence(heist.signer, heist.honest)
+    refused(
+        heist.ask(heist.signer, msgspec.structs.replace(heist.honest, evidence=other)), "evidence", "replay"
+    )
+    fresh = heist.evidence(heist.signer, heist.honest)
+    heist.custody.now_ns += 120 * 10**9
+    refused(
+        heist.ask(heist.signer, msgspec.structs.replace(heist.honest, evidence=fresh)), "evidence", "fresh"
+    )
+
+
+def test_a_cosigners_machine_is_brought_back_from_an_old_copy(heist: Heist) -> None:
+    """Its counter has been seen higher: the others want nothing to do with it."""
+    custody = heist.custody
+    assert isinstance(heist.consider(heist.signer, heist.honest), Part)
+    other = next(name for name in heist.flow.quorum if name != heist.signer)
+    counter = custody.hardware.folder / f"{other}.counter"
+    kept = counter.read_text()
+    counter.write_text("1")
+    try:
+        refused(heist.consider(heist.signer, heist.honest), "evidence", "an old copy was brought back")
+    finally:
+        counter.write_text(str(int(kept) + 1_000))
+
+
+def test_softhsm_files_are_touched(heist: Heist) -> None:
+    """Attributes prove nothing there; the measurement of the files does."""
+    tokens = heist.custody.hardware.tokens
+    victim = next(path for path in sorted(tokens.rglob("*.object")) if path.name != "token.object")
+    kept = victim.read_bytes()
+    victim.write_bytes(kept[:-1] + bytes((kept[-1] ^ 1,)))
+    try:
+        answer = heist.consider(heist.signer, heist.honest)
+        assert isinstance(answer, Refusal)
+        assert "not those that were enrolled" in answer.reason or "not what was enrolled" in answer.reason
+    finally:
+        victim.write_bytes(kept)
+
+
+def test_upbit_2025_android_2013_no_nonce_is_used_twice(heist: Heist) -> None:
+    """The first half of an ECDSA signature names its nonce."""
+    token = heist.custody.hardware.places["ops-1"].token
+    seen = {token.sign("clients.receive.0", bytes([n]) * 32)[:32] for n in range(200)}
+    assert len(seen) == 200
+    # A biased nonce would show in the high bits of many.
+    assert len({one[0] for one in seen}) > 80
+
+
+@pytest.mark.parametrize("is_policy", [False, True])
+def test_quadriga_2019_drift_2026_one_person_changes_the_policy(hardware: Hardware, is_policy: bool) -> None:
+    loose = msgspec.structs.replace(FIRST_POLICY, version=2, cap_sats=10**15)
+    alone = hardware.signed(loose, by=("custody-anna",))
+    charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, alone))
+    with pytest.raises(ConfigurationError, match="two people"):
+        charter.policy(now_ns=10**19)
+    both = hardware.signed(loose, announced_ns=10**18)
+    charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, both))
+    with pytest.raises(ConfigurationError, match="comes into force"):
+        charter.policy(now_ns=10**18 + 10**9)
+    forged = msgspec.structs.replace(both, policy=msgspec.structs.replace(loose, cap_sats=10**16))
+    charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, forged))
+    with pytest.raises(ConfigurationError, match="is none"):
+        charter.policy(now_ns=10**19)
+
+
+def test_mt_gox_2011_linode_2012_an_insider_edits_the_ledger(custody: Custody) -> None:
+    """A credit without coins: what is owed is more than what the chain holds, and nobody signs."""
+    custody.deposit(1, XBT // 2)
+    exchange = custody.exchange
+    exchange.wallets[7] = 5 * XBT
+    exchange.said.append(
+        Moved(exchange._next(), custody.now_ns, "credit", 7, ASSET.number, 5 * XBT, outpoint="ab" * 32 + ":0")
+    )
+    exchange.instruction_next += 1
+    assert not custody.report().agrees
+    number = exchange.ask(7, XBT // 4, 100_000, THIEF, now_ns=custody.now_ns)
+    for _ in range(8):
+        custody.turn()
+        custody.mine()
+    (flow,) = custody.batches.flows.values()
+    assert not flow.attempts
+    assert exchange.locked[number] in (0, XBT // 4 + 100_000)
+
+
+def test_upbit_2019_coins_vanish_from_the_chain(custody: Custody, hardware: Hardware) -> None:
+    """Whoever takes coins past us, by whatever way: the next look says so, to the satoshi."""
+    custody.deposit(1, XBT // 2)
+    report = custody.report()
+    assert report.agrees
+    coin = custody.view.follower.confirmed_coins()[0]
+    custody.view.follower._outputs[coin.outpoint].spent_by = "ff" * 32
+    custody.view.follower._outputs[coin.outpoint].spent_height = custody.view.follower.height
+    assert custody.report().difference == -coin.amount_sats
+
+
+def test_exlly_2019_an_output_is_credited_twice(custody: Custody) -> None:
+    custody.deposit(1, XBT // 2)
+    replica = custody.replica()
+    replica.look()
+    again = next(one for one in custody.exchange.said if one.kind == "credit")
+    with pytest.raises(LedgerGapError, match="credited twice"):
+        replica.ledger.fold(again)
+
+
+def test_a_deposit_address_is_swapped(custody: Custody, hardware: Hardware) -> None:
+    """The verifier derives it again, and the book of addresses is held against the vault at every start."""
+    custody.book.address_of(1)
+    custody.book.address_of(2)
+    path = custody.folder / "addresses"
+    path.write_text(path.read_text().replace(custody.book.address_of(1).text, THIEF))
+    from ringfence.custody.wallets.addresses import AddressBook, AddressBookError
+
+    with pytest.raises(AddressBookError, match="does not derive"):
+        AddressBook(path, hardware.wallets)
+
+
+def test_change_goes_to_the_deposit_address_of_an_accomplice(heist: Heist) -> None:
+    """It would come back to our own wallet, and be credited to somebody."""
+    script = heist.custody.hardware.wallets.derivers[Owner.CLIENTS].script(Keychain.RECEIVE, 1)
+
+    def to_accomplice(transaction: EmbitTransaction) -> None:
+        from embit.script import Script
+
+        transaction.vout[-1].script_pubkey = Script(script)
+
+    refused(heist.consider(heist.signer, heist.changed(to_accomplice)), "policy")
+
+
+def test_coins_of_another_owner_pay_for_clients(heist: Heist) -> None:
+    refused(
+        heist.consider(heist.signer, heist.with_intent(owner=Owner.COMPANY.text)), "batch", "several owners"
+    )
+
+
+def test_the_quorum_is_drawn_again_until_it_suits(heist: Heist) -> None:
+    """A batch is sealed once, and its movements are in no other, for ever."""
+    custody, batch = heist.custody, heist.honest.batch
+    assert heist.flow.sealed is not None
+    later = msgspec.structs.replace(
+        heist.flow.sealed,
+        sealed_height=custody.node.rpc.block_count(),
+        height=custody.node.rpc.block_count() + 2,
+    )
+    refused(heist.ask("ops-1", Countersign(batch, later)), "sealed", "once, for ever")
+    twin = msgspec.structs.replace(batch, id="batch-twin")
+    for name in PLACES:
+        heist.ask(name, Commit(twin))
+    sealed = msgspec.structs.replace(later, batch=twin.digest.hex())
+    refused(heist.ask("ops-1", Countersign(twin, sealed)), "sealed", "was in a batch already")
+
+
+def test_who_was_not_drawn_does_not_sign(heist: Heist) -> None:
+    outsider = next(name for name in PLACES if name not in heist.flow.quorum)
+    answer = heist.ask(outsider, heist.honest)
+    refused(answer, "nominated", "is not nominated")
+
+
+def test_a_nominee_is_said_to_be_late_by_nobody(heist: Heist) -> None:
+    late = msgspec.structs.replace(heist.honest, late=(heist.signer,))
+    other = next(name for name in heist.flow.quorum if name != heist.signer)
+    refused(heist.consider(other, late), "nominated", "waited for")
+
+
+def test_a_contribution_is_another_than_was_promised(heist: Heist) -> None:
+    first, *rest = heist.honest.contributions
+    other = msgspec.structs.replace(first, contribution="00" * 32)
+    question = msgspec.structs.replace(heist.honest, contributions=(other, *rest))
+    refused(heist.consider(heist.signer, question), "nominated", "something else than it was committed to")
+
+
+def test_nobody_reveals_before_the_block_is_there(custody: Custody) -> None:
+    """Who knew the contributions in time could choose the batch by them."""
+    custody.deposit(1, XBT // 2)
+    custody.exchange.ask(1, XBT // 10, 100_000, TO, now_ns=custody.now_ns)
+    custody.turn()
+    (flow,) = custody.batches.flows.values()
+    assert flow.sealed is not None
+    for name in PLACES:
+        refused(custody.cosigners[name].answer(Reveal(flow.sealed)), "reveal", "is not there yet")
+
+
+def test_a_stranger_asks(heist: Heist) -> None:
+    """Only over the coordinator's certificate; anybody may ask for a stop."""
+    for question in (heist.honest, Commit(heist.honest.batch), Show("ops-1", "00", "00")):
+        refused(heist.ask(heist.signer, question, is_coordinator=False), "authenticated")
+
+
+def test_a_frozen_cosigner_signs_nothing_whoever_asks(heist: Heist) -> None:
+    from ringfence.custody.quorum.messages import Freeze
+
+    for name in heist.flow.quorum:
+        heist.ask(name, Freeze("something is wrong"), is_coordinator=False)
+        heist.custody.cosigners[name].restart()
+    shown = heist.ask(heist.signer, Show("ops-1", "00", "00"))
+    assert not isinstance(shown, Shown)
+    answer = heist.consider(heist.signer, heist.honest)
+    assert isinstance(answer, Refusal)
+    assert not heist.parts
+
+
+def test_a_line_of_a_cosigners_log_is_taken_out_or_changed(heist: Heist) -> None:
+    """Its memory is what stops it from paying twice: it does not start without it."""
+    process = heist.custody.cosigners[heist.signer]
+    assert isinstance(heist.consider(heist.signer, heist.honest), Part)
+    lines = process.path.read_bytes().splitlines(keepends=True)
+    for damaged in (lines[:-2] + lines[-1:], [*lines[:-1], lines[-1].replace(b'"signed"', b'"signet"')]):
+        process.path.write_bytes(b"".join(damaged))
+        with pytest.raises(LogError):
+            process.restart()
+        process.path.write_bytes(b"".join(lines))
+    process.restart()
+    refused(heist.ask(heist.signer, heist.honest), "evidence")
+
+
+def test_a_log_of_another_cosigner_is_put_in_its_place(heist: Heist) -> None:
+    process, other = heist.custody.cosigners["ops-1"], heist.custody.cosigners["ops-2"]
+    kept = process.path.read_bytes()
+    shutil.copyfile(other.path, process.path)
+    with pytest.raises(LogError, match="not signed"):
+        process.restart()
+    process.path.write_bytes(kept)
+    process.restart()
+
+
+def test_slope_2022_secrets_are_in_no_log_and_no_message(heist: Heist, hardware: Hardware) -> None:
+    from ringfence.testing.tokens import PIN
+
+    heist.custody.go_on()
+    said = b"".join(path.read_bytes() for path in Path(heist.custody.folder).iterdir() if path.is_file())
+    said += json.dumps([str(one) for one in heist.custody.heard]).encode()
+    assert len(said) > 10_000
+    assert PIN.encode() not in said
+    for key in hardware.people.values():
+        assert key.private_bytes_raw().hex().encode() not in said
