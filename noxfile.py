@@ -53,6 +53,14 @@ def power_cuts(session: nox.Session) -> None:
 
 
 @nox.session
+def thefts(session: nox.Session) -> None:
+    """5,000 mutated questions to the co-signers, and a death at every step of a withdrawal with every trouble."""
+    session.run(
+        "pytest", "-q", "-s", "tests/custody", env={"RINGFENCE_MUTATIONS": "5000", "RINGFENCE_CRASHES": "all"}
+    )
+
+
+@nox.session
 def syscalls(session: nox.Session) -> None:
     """Killed and failed at every system call that writes; needs strace."""
     session.run("pytest", "-q", "-s", "tests/integration/test_syscalls.py", env={"RINGFENCE_SYSCALLS": "1"})

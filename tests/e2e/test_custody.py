@@ -1,5 +1,6 @@
 """Coins in and out of `ringfence up`, as a trader, an operator and a stranger see it; processes die on the way."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,13 +9,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.wallets.coins import Outpoint
+from ringfence.daemons.admin import Admin, AdminRefused, command
 from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.supervisor import read_run_state
+from ringfence.messages.batch import FUNDS, encode_data
+from ringfence.messages.commands import Command
+from ringfence.messages.funds import Credit, encode
+from ringfence.messages.records import COMMAND
 from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from tests.e2e.test_up import Trader
@@ -107,6 +114,31 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             10, "refusal",
         )  # fmt: skip
         assert json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"] == ""
+
+        # Somebody who owns the exchange's servers credits coins that never came: both scopes are halted at once.
+        asyncio.run(credit_nothing(directory))
+
+        def halted() -> Any:
+            rows = trader.call("GET", "/api/v1/halt/status")[1]["halted"]
+            return {row["scope"] for row in rows} >= {"Withdrawals", "Venue"}
+
+        wait_for(halted, 20, "halt of withdrawals, then of the venue")
+        assert json.loads(ringfence("custody", "status", *there, "--json"))["reconciled"][-1] == -XBT
+
+
+async def credit_nothing(directory: Path) -> None:
+    """Send custody's next instruction, as an intruder could: numbers are tried until one is the next."""
+    admin = Admin(directory)
+    await admin.connect()
+    text = encode_data([(FUNDS, encode(Credit("regtest", "ab" * 32, 0)))])
+    for number in range(1, 100):
+        row = command(Command.DEPOSIT, account=1, symbol=0, qty=XBT, px=number).tobytes() + text
+        try:
+            await admin.ask(np.frombuffer(row, COMMAND), operator="mallory")
+        except AdminRefused:
+            continue
+        break
+    admin.close()
 
 
 def wallet(trader: Trader) -> dict[str, Any]:

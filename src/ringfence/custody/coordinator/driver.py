@@ -147,9 +147,15 @@ class Driver:
             flow.waiting_for = f"block {flow.sealed.height}"
             return
         contributions = await self._everybody(Reveal(flow.sealed), Contribution)
-        if len(contributions) < len(self._roster.signers) - 1:
-            flow.waiting_for = f"{len(contributions)} of {len(self._roster.signers)} contributions"
-            return
+        timeouts: list[TimedOut] = []
+        for name in sorted(
+            {signer.name for signer in self._roster.signers} - {one.signer for one in contributions}
+        ):
+            waited = await self._everybody(Waited(flow.sealed, name), TimedOut)
+            timeouts += [one for one in waited if one.signer != name]
+            if len(waited) < WITNESSES_NEEDED:
+                flow.waiting_for = f"the contribution of {name}"
+                return
         nomination = nominate(
             self._roster, _sealed_of(flow.sealed), beacon=b"",
             block_hash=bytes.fromhex(self._node.block_hash(flow.sealed.height)),
@@ -158,7 +164,7 @@ class Driver:
         body = {
             "id": flow.batch.id, "contributions": msgspec.to_builtins(contributions),
             "quorum": list(nomination.quorum), "substitutes": list(nomination.substitutes),
-            "block": self._node.block_hash(flow.sealed.height),
+            "block": self._node.block_hash(flow.sealed.height), "timeouts": msgspec.to_builtins(timeouts),
         }  # fmt: skip
         self._write("drawn", body)
 

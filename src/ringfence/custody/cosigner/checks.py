@@ -201,10 +201,13 @@ def check_nomination(
             charter.roster(), sealed, block_hash=bytes.fromhex(block), beacon=bytes.fromhex(question.beacon),
             revealed=revealed,
         )  # fmt: skip
-        _check_late(charter, question, digest)
+        # Who leaves a contribution out draws again; so nobody is left out whom two others have not waited for.
+        _check_late(charter, question, digest, (*question.late, *nomination.withheld))
         quorum = substitute(charter.roster(), nomination, question.late)
     except (NominationError, ValueError) as error:
         raise RefusalError("nominated", str(error)) from error
+    if set(quorum) & set(nomination.withheld):
+        raise RefusalError("nominated", "the contribution of a nominee was left out")
     if me not in quorum:
         raise RefusalError("nominated", f"{me} is not nominated; {', '.join(quorum)} are")
     return Nominated(before, sealed, nomination, quorum)
@@ -224,8 +227,9 @@ def _deciding_block(charter: Charter, memory: Memory, node: Node, sealed: Sealed
     return block
 
 
-def _check_late(charter: Charter, question: Consider, sealed: str) -> None:
-    for late in question.late:
+def _check_late(charter: Charter, question: Consider, sealed: str, names: tuple[str, ...]) -> None:
+    """Raises NominationError unless two others have waited in vain for each of these."""
+    for late in names:
         others = set()
         for one in question.timeouts:
             if one.who == late and one.sealed == sealed and one.signer != late:

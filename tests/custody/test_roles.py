@@ -23,7 +23,7 @@ from ringfence.testing import thieves
 from ringfence.testing.custody import TO, Custody
 from ringfence.testing.thieves import THIEF, THIEF_SCRIPT, XBT, Heist
 from ringfence.units.assets import XBT as ASSET
-from tests.theft import test_mutations as mutations
+from tests.custody import test_mutations as mutations
 
 ATTACKS = 30
 

@@ -439,3 +439,14 @@ def test_slope_2022_secrets_are_in_no_log_and_no_message(heist: Heist, hardware:
     assert PIN.encode() not in said
     for key in hardware.people.values():
         assert key.private_bytes_raw().hex().encode() not in said
+
+
+def test_contributions_are_left_out_until_the_quorum_suits(heist: Heist) -> None:
+    """Whoever is not waited for by two others is in the draw, and a nominee's contribution is never left out."""
+    for contribution in heist.honest.contributions:
+        fewer = tuple(one for one in heist.honest.contributions if one != contribution)
+        question = msgspec.structs.replace(heist.honest, contributions=fewer)
+        for name in PLACES:
+            answer = heist.consider(name, question)
+            refused(answer, "nominated")
+    assert not heist.parts
