@@ -235,11 +235,11 @@ def test_softhsm_files_are_touched(heist: Heist) -> None:
     tokens = heist.custody.hardware.tokens
     victim = next(path for path in sorted(tokens.rglob("*.object")) if path.name != "token.object")
     kept = victim.read_bytes()
+    shown_before = msgspec.structs.replace(heist.honest, evidence=heist.evidence(heist.signer, heist.honest))
     victim.write_bytes(kept[:-1] + bytes((kept[-1] ^ 1,)))
     try:
-        answer = heist.consider(heist.signer, heist.honest)
-        assert isinstance(answer, Refusal)
-        assert "not those that were enrolled" in answer.reason or "not what was enrolled" in answer.reason
+        refused(heist.ask(heist.signer, shown_before), "hsm", "not what was enrolled")
+        refused(heist.consider(heist.signer, heist.honest), "evidence", "not those that were enrolled")
     finally:
         victim.write_bytes(kept)
 

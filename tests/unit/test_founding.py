@@ -59,7 +59,7 @@ def test_the_engine_takes_every_step_and_each_is_known_by_its_event(tmp_path: Pa
     past = founding.look_back(tmp_path, below=len(commands))
     assert past.done == {step.done for step in steps}
     assert len(past.done) == len(steps)
-    assert past.accounts == {**TRADERS, **BOT_ACCOUNTS, INSURANCE: FUND}
+    assert past.accounts == {**TRADERS, **BOT_ACCOUNTS, INSURANCE: FUND, "custody": CUSTODY}
     assert list(past.instruments.values()) == start_instruments(START_NS)
 
 

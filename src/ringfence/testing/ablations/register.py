@@ -33,6 +33,7 @@ _SHADOW = " ".join(
     )
 )  # fmt: skip
 _ANYTHING = f"{_SHADOW.split()[0]} tests/differential/test_shadow.py::test_everything_that_a_client_can_send"
+_THEFT = "tests/custody/test_known_thefts.py"
 _RESORTS = (
     "tests/scenarios/test_last_resorts.py tests/scenarios/test_prices_and_funding.py "
     "tests/properties/test_derivative_laws.py"
@@ -312,16 +313,61 @@ ABLATIONS = (
     Ablation(
         "more may be withdrawn than there is", _K + "settings",
         "        return refuse(h, cmd, _R_AMOUNT, 0)\n    if withdrawable(h, m) < cmd.qty:\n"
-        "        return refuse(h, cmd, _R_BALANCE, cmd.qty)\n    m.wallet -= cmd.qty\n    flags",
-        "        return refuse(h, cmd, _R_AMOUNT, 0)\n    m.wallet -= cmd.qty\n    flags",
+        "        return refuse(h, cmd, _R_BALANCE, cmd.qty)\n    m.wallet -= cmd.qty\n    if is_of_chain",
+        "        return refuse(h, cmd, _R_AMOUNT, 0)\n    m.wallet -= cmd.qty\n    if is_of_chain",
         catcher=_ANYTHING,
     ),
     Ablation(
         "coins move between families", _K + "settings",
-        "    if account == other or family_of(h, account) != family_of(h, other):\n", "    if account == other:\n",
+        "    if account == other or not (is_custody or family_of(h, account) == family_of(h, other)):\n",
+        "    if account == other:\n",
     ),
     Ablation(
         "a transfer does not arrive", _K + "settings", "    to.wallet += cmd.qty\n", "",
+    ),
+    Ablation(
+        "custody's instructions are taken in any order", _K + "settings",
+        "    return bool(np.int64(cmd.px) != h.instruction_next)\n", "    return False\n",
+        catcher="tests/scenarios/test_custody_funds.py",
+    ),
+    # ---- custody
+    Ablation(
+        "a co-signer signs what it was not drawn for", "ringfence.custody.cosigner.checks",
+        "    if me not in quorum:\n", "    if not quorum:\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "the evidence of the other HSMs is not looked at", "ringfence.custody.cosigner.checks",
+        "        try:\n            check_evidence(\n", "        try:\n            (lambda *a, **k: None)(\n",
+        catcher=_THEFT,
+    ),
+    Ablation(
+        "the policy's verdicts are not heeded", "ringfence.custody.cosigner.checks",
+        "    denied = [row for row in rows if not row.allows]\n", "    denied = rows[:0]\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "a deposit address counts as change", "ringfence.custody.cosigner.checks",
+        "    return mine.owner.text if mine is not None and mine.keychain == Keychain.CHANGE else \"\"\n",
+        "    return mine.owner.text if mine is not None else \"\"\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "the token is not held against what was enrolled", "ringfence.custody.cosigner.cosigner",
+        "        if found != self._me.baseline:\n", "        if found is None:\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "a batch is sealed as often as one likes", "ringfence.custody.cosigner.cosigner",
+        "        elif known != digest:\n", "        elif not known:\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "a contribution may be left out", "ringfence.custody.cosigner.checks",
+        "(*question.late, *nomination.withheld))\n", "question.late)\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "what is signed is not written down first", "ringfence.custody.cosigner.cosigner",
+        "        self._write(\"signed\", body)\n", "        assert body\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "anybody may ask a co-signer", "ringfence.custody.cosigner.cosigner",
+        "        if not is_coordinator:\n", "        if is_coordinator is None:\n", catcher=_THEFT,
     ),
     # ---- the engine: what the rules do to holders
     Ablation(
