@@ -24,6 +24,7 @@ from ringfence.messages.funds import Credit, encode
 from ringfence.messages.records import COMMAND
 from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.up import RINGFENCE, Up, wait_for
+from tests.conformance.conftest import CLIENTS, tell
 from tests.e2e.test_up import Trader
 
 pytestmark = pytest.mark.skipif(
@@ -104,6 +105,10 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         report = wait_for(agrees, 20, "reconciliation")
         assert report[4]["clients"] == report[5] == 3 * XBT // 2 - row["leftSats"]
         assert json.loads(ringfence("custody", "signers", *there, "--json"))["ops-2"]["is_frozen"] is False
+
+        if (CLIENTS / "ccxt").exists():
+            os.environ["TO"] = NOBODY
+            assert "withdrawn in" in tell(up, "ccxt", "ccxt_coins.py", key="demo-2")
 
         # A freeze is everybody's right; then nothing is signed.
         ringfence("custody", "freeze", "--because", "a drill", *there)
