@@ -450,3 +450,42 @@ def test_contributions_are_left_out_until_the_quorum_suits(heist: Heist) -> None
             answer = heist.consider(name, question)
             refused(answer, "nominated")
     assert not heist.parts
+
+
+@pytest.mark.parametrize(
+    ("who", "is_enough"),
+    [
+        ((), False),
+        (("custody-anna",), False),
+        (("custody-anna", "custody-anna"), False),
+        (("custody-anna", "custody-bert"), True),
+    ],
+)
+def test_one_person_alone_does_not_lift_a_freeze(
+    custody: Custody, who: tuple[str, ...], is_enough: bool
+) -> None:
+    """Nor do two signatures for another co-signer, or for a freeze before."""
+    from ringfence.custody.quorum.messages import Freeze, Standing, Status, Thaw, statement
+
+    process, people = custody.cosigners["ops-1"], custody.hardware.people
+    process.answer(Freeze("a drill"), is_coordinator=False)
+    process.restart()
+    standing = process.answer(Status())
+    assert isinstance(standing, Standing)
+    assert standing.is_frozen
+    for signer, line in (("ops-2", standing.frozen), ("ops-1", "00" * 32)):
+        digest = statement(b"thaw", signer, line)
+        both = tuple((name, people[name].sign(digest).hex()) for name in people)
+        refused(process.answer(Thaw(line, both)), "thaw")
+    digest = statement(b"thaw", "ops-1", standing.frozen)
+    answer = process.answer(
+        Thaw(standing.frozen, tuple((name, people[name].sign(digest).hex()) for name in who))
+    )
+    if is_enough:
+        assert isinstance(answer, Standing)
+        process.restart()
+    else:
+        refused(answer, "thaw", "2 people")
+    after = process.answer(Status())
+    assert isinstance(after, Standing)
+    assert after.is_frozen != is_enough

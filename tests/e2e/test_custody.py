@@ -16,6 +16,7 @@ from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.daemons.admin import Admin, AdminRefused, command
+from ringfence.daemons.custody_founding import PEOPLE
 from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.messages.batch import FUNDS, encode_data
@@ -119,6 +120,16 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             10, "refusal",
         )  # fmt: skip
         assert json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"] == ""
+
+        people = [
+            ("--person", name, "--key", directory / "custody" / "people" / f"{name}.key") for name in PEOPLE
+        ]
+        ringfence("custody", "thaw", *people[0], *people[1], *there)
+        wait_for(
+            lambda: json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"],
+            30,
+            "payment",
+        )
 
         # Somebody who owns the exchange's servers credits coins that never came: both scopes are halted at once.
         asyncio.run(credit_nothing(directory))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = App(
     name="custody",
     help="Coins: `status`, `withdrawals`, `signers`, `reconciliation`, `nominations`; `faucet` on regtest; `approve`, "
-    "`freeze`.",
+    "`freeze`, `thaw`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
@@ -120,6 +120,35 @@ def freeze(*, because: str, directory: Path = DIRECTORY) -> None:
     print(f"{len(found) - len(away)} of {len(found)} co-signers are frozen")
     if away:
         sys.exit(f"no answer from {', '.join(away)}: stop these by hand")
+
+
+@app.command
+def thaw(*, person: list[str], key: list[Path], directory: Path = DIRECTORY) -> None:
+    """Let every frozen co-signer go on: two people of different groups sign, each for each co-signer."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from ringfence.custody.quorum.messages import Standing, Status, Thaw, statement
+
+    if len(person) != len(key):
+        sys.exit("give one --key for each --person, in the same order; nothing was signed")
+    try:
+        private = [Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text())) for path in key]
+    except (OSError, ValueError) as error:
+        sys.exit(f"a key cannot be read: {error}; nothing was signed")
+    frozen = {
+        name: one.frozen for name, one in _ask_signers(directory, Status()).items()
+        if isinstance(one, Standing) and one.frozen
+    }  # fmt: skip
+    refused = []
+    for name, line in frozen.items():
+        digest = statement(b"thaw", name, line)
+        signatures = tuple((who, one.sign(digest).hex()) for who, one in zip(person, private, strict=True))
+        answer = _ask_signers(directory, Thaw(line, signatures), only=name)[name]
+        if not isinstance(answer, Standing):
+            refused.append(f"{name}: {getattr(answer, 'reason', 'no answer')}")
+    if refused:
+        sys.exit("; ".join(refused))
+    print(f"{len(frozen)} co-signers go on")
 
 
 @app.command
@@ -228,12 +257,12 @@ def _ask(directory: Path, **question: Any) -> dict[str, Any]:
     return said
 
 
-def _ask_signers(directory: Path, question: Any) -> dict[str, Any]:
+def _ask_signers(directory: Path, question: Any, *, only: str = "") -> dict[str, Any]:
     from ringfence.daemons.cosigner_client import CosignerClient
     from ringfence.daemons.custody_ports import HOST, read_ports
 
     async def all_of_them() -> dict[str, Any]:
-        ports = read_ports(directory).cosigners
+        ports = {name: port for name, port in read_ports(directory).cosigners.items() if only in ("", name)}
         client = CosignerClient(directory / "custody", {name: (HOST, port) for name, port in ports.items()})
         answers = await asyncio.gather(*(client.ask(name, question) for name in ports))
         return dict(zip(ports, answers, strict=True))

@@ -25,6 +25,9 @@ DIGEST_BYTES = 32
 HEIGHTS_AHEAD = 2
 """The block that decides is at least so many above the tip at which a batch is sealed."""
 BEACON_SECONDS_AHEAD = 60
+ABSENT_MAX = 1
+"""So many signers may not have committed when a batch is sealed: a machine that is down must not hold up all coins. It
+is in the draw all the same; if it is nominated, a substitute steps in after its time has passed."""
 _DOMAIN = b"ringfence nomination 1"
 
 
@@ -116,14 +119,11 @@ def commitment_of(contribution: bytes) -> bytes:
 def seal(
     roster: Roster, batch: bytes, *, tip: int, beacon_round: int, commitments: Mapping[str, bytes]
 ) -> Sealed:
-    """Seal a batch at a tip of the chain. Raises NominationError if not every signer has committed."""
+    """Seal a batch at a tip of the chain. Raises NominationError if too few have committed, or a stranger has."""
     roster.check()
     if len(batch) != DIGEST_BYTES:
         raise NominationError(f"a batch's digest has {DIGEST_BYTES} bytes, not {len(batch)}")
-    names = {signer.name for signer in roster.signers}
-    if set(commitments) != names:
-        missing = ", ".join(sorted(names - set(commitments))) or "nobody"
-        raise NominationError(f"not sealed: {missing} has not committed, or a stranger has")
+    _check_committed(roster, set(commitments))
     return Sealed(
         batch, roster.digest, tip, tip + HEIGHTS_AHEAD, beacon_round, tuple(sorted(commitments.items()))
     )
@@ -141,8 +141,9 @@ def nominate(
         raise NominationError("the batch was sealed for another roster")
     if sealed.height < sealed.sealed_height + HEIGHTS_AHEAD:
         raise NominationError("the block that decides was known when the batch was sealed")
-    if {name for name, _ in sealed.commitments} != {signer.name for signer in roster.signers}:
-        raise NominationError("the commitments are not those of the roster")
+    if len(dict(sealed.commitments)) < len(sealed.commitments):
+        raise NominationError("somebody has committed twice")
+    _check_committed(roster, set(dict(sealed.commitments)))
     if len(block_hash) != DIGEST_BYTES or bool(beacon) != bool(sealed.beacon_round):
         raise NominationError("the randomness is not of the block and round that were announced")
     contributions, withheld = [], []
@@ -163,6 +164,15 @@ def nominate(
         quorum += [name for name in order if roles[name] == role][:needed]
     substitutes = tuple(name for name in order if name not in quorum)
     return Nomination(seed, tuple(quorum), substitutes, tuple(withheld))
+
+
+def _check_committed(roster: Roster, names: set[str]) -> None:
+    known = {signer.name for signer in roster.signers}
+    if names - known:
+        raise NominationError(f"a stranger has committed: {', '.join(sorted(names - known))}")
+    if len(known - names) > ABSENT_MAX:
+        missing = ", ".join(sorted(known - names))
+        raise NominationError(f"{missing} have not committed; at most {ABSENT_MAX} may be absent")
 
 
 def substitute(roster: Roster, nomination: Nomination, late: Sequence[str]) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ log = logging.getLogger("ringfence.coordinator")
 OPERATOR = "ringfence custody"
 PAYMENT_CONFIRMATIONS = 1
 WITHDRAWAL_SATS_MIN = 1_000
-RECONCILE_EVERY_NS = 600 * NS_PER_SECOND
+RECONCILE_EVERY_NS, SECOND_LOOK_NS = 600 * NS_PER_SECOND, 2 * NS_PER_SECOND
 REPORTS_KEPT = 200
 _TURN_SECONDS = 0.25
 _ASKING_SECONDS = 10.0
@@ -96,6 +96,7 @@ class Coordinator:
         )  # fmt: skip
         self.reports: list[Report] = []
         self._unexplained = 0
+        self._reconciled: tuple[str, int] = ("", 0)
         self._halted_for: set[str] = set()
         self._told = ""
 
@@ -231,15 +232,17 @@ class Coordinator:
     # ---- reconciliation
 
     async def _reconcile(self) -> None:
-        """Hold chain against ledger at every block and every ten minutes; what does not agree halts."""
+        """Hold chain against ledger at every block, after every instruction and every ten minutes.
+
+        What does not agree halts withdrawals; what a second look does not explain halts the venue.
+        """
         now = time.time_ns()
         last = self.reports[-1] if self.reports else None
-        if (
-            last is not None
-            and last.block == self.follower.tip
-            and now - last.timestamp_ns < RECONCILE_EVERY_NS
-        ):
+        seen = (self.follower.tip, self.ledger.instruction_next)
+        wait_ns = RECONCILE_EVERY_NS if last is None or last.agrees else SECOND_LOOK_NS
+        if last is not None and seen == self._reconciled and now - last.timestamp_ns < wait_ns:
             return
+        self._reconciled = seen
         report = reconcile(
             self.follower, self.wallets, self.ledger, self.deposits, self.batches, confirmed=self.confirmed(),
             now_ns=now,

@@ -60,6 +60,7 @@ FIRST_POLICY = Policy(
     change_delay_hours=24,
 )  # fmt: skip
 """For coins that are worth nothing: wide, without delays."""
+TIMEOUT_S = 20
 _YEARS = 10
 
 
@@ -87,7 +88,7 @@ async def found(
     policies = (_first_policy(home, time.time_ns()),)
     charter = Charter(
         chain=info.chain, members=members, people=people, vaults=vaults, policies=policies,
-        follow_from_height=info.height, follow_from_block=info.tip,
+        follow_from_height=info.height, follow_from_block=info.tip, timeout_s=TIMEOUT_S,
     )  # fmt: skip
     charter.roster().check()
     charter.wallets(lookahead=1)

@@ -148,9 +148,8 @@ class Driver:
             return
         contributions = await self._everybody(Reveal(flow.sealed), Contribution)
         timeouts: list[TimedOut] = []
-        for name in sorted(
-            {signer.name for signer in self._roster.signers} - {one.signer for one in contributions}
-        ):
+        committed = {name for name, _ in flow.sealed.commitments}
+        for name in sorted(committed - {one.signer for one in contributions}):
             waited = await self._everybody(Waited(flow.sealed, name), TimedOut)
             timeouts += [one for one in waited if one.signer != name]
             if len(waited) < WITNESSES_NEEDED:

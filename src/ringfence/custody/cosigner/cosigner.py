@@ -25,7 +25,7 @@ from ringfence.custody.cosigner.checks import (
     sealed_of,
     timed_out_digest,
 )
-from ringfence.custody.cosigner.config import Charter, ConfigurationError
+from ringfence.custody.cosigner.config import Charter, ConfigurationError, signed_by
 from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats, ledger_entries
 from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witness, protects
@@ -53,6 +53,7 @@ from ringfence.custody.quorum.messages import (
     Shown,
     Standing,
     Status,
+    Thaw,
     TimedOut,
     Waited,
     Witnessed,
@@ -64,6 +65,7 @@ from ringfence.units.time import NS_PER_SECOND
 
 _NONCES_MAX = 1_000
 _CONTRIBUTION_BYTES = 32
+PEOPLE_NEEDED = 2
 
 
 @dataclass
@@ -118,6 +120,8 @@ class Cosigner:
             return self.standing()
         if isinstance(question, Freeze):
             return self._freeze(question.because)
+        if isinstance(question, Thaw):
+            return self._thaw(question)
         if not is_coordinator:
             raise RefusalError("authenticated", "this connection is not the coordinator's")
         if isinstance(question, Commit):
@@ -317,7 +321,7 @@ class Cosigner:
     def _is_frozen(self) -> bool:
         ledger = self._sources.ledger
         return (
-            self._memory.is_frozen or ledger.signers_halted or ledger.is_venue_halted
+            bool(self._memory.frozen) or ledger.signers_halted or ledger.is_venue_halted
             or XBT.number in ledger.halted_assets
         )  # fmt: skip
 
@@ -373,14 +377,32 @@ class Cosigner:
         info = self._token.info
         return Standing(
             signer=self.name, role=self._me.role, policy=self.policy.digest, is_frozen=self._is_frozen(),
-            height=height, ledger_sequence=self._sources.ledger.next_sequence, log_head=self._log.head,
-            log_entries=self._log.count, token=f"{info.manufacturer} {info.model} {info.serial}",
-            protects=protects(info),
+            frozen=self._memory.frozen, height=height, ledger_sequence=self._sources.ledger.next_sequence,
+            log_head=self._log.head, log_entries=self._log.count, protects=protects(info),
+            token=f"{info.manufacturer} {info.model} {info.serial}",
         )  # fmt: skip
 
     def _freeze(self, because: str) -> Standing:
-        if not self._memory.is_frozen:
+        if not self._memory.frozen:
             self._write("frozen", {"because": because[:500]})
+        return self.standing()
+
+    def _thaw(self, question: Thaw) -> Standing:
+        """Go on, if two people of different groups want it; whoever brings their signatures."""
+        if not self._memory.frozen or question.frozen != self._memory.frozen:
+            raise RefusalError("thaw", "this co-signer is not frozen, or not by that line of its log")
+        digest = statement(b"thaw", self.name, question.frozen)
+        signers = [
+            person
+            for name, signature in question.signatures
+            if (person := self.charter.person(name)) is not None and signed_by(person, digest, signature)
+        ]
+        if (
+            len({one.name for one in signers}) < PEOPLE_NEEDED
+            or len({one.group for one in signers}) < PEOPLE_NEEDED
+        ):
+            raise RefusalError("thaw", f"{PEOPLE_NEEDED} people of different groups must sign")
+        self._write("thawed", {"frozen": question.frozen, "people": sorted(one.name for one in signers)})
         return self.standing()
 
     def _check_not_frozen(self) -> None:

@@ -21,7 +21,8 @@ class Memory:
         self.counters: dict[str, int] = {}
         """The highest counter that was seen of each other co-signer's HSM."""
         self.signed: list[Signed] = []
-        self.is_frozen = False
+        self.frozen = ""
+        """Digest of the line by which it froze; empty if it has not, or went on since."""
         self.frozen_because = ""
 
     def take(self, entry: Entry) -> None:
@@ -44,6 +45,6 @@ class Memory:
                 for one in body["intents"]
             ]  # fmt: skip
         elif entry.kind == "frozen":
-            self.is_frozen, self.frozen_because = True, body["because"]
+            self.frozen, self.frozen_because = entry.digest.hex(), body["because"]
         elif entry.kind == "thawed":
-            self.is_frozen, self.frozen_because = False, ""
+            self.frozen = self.frozen_because = ""

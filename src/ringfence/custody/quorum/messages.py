@@ -128,7 +128,16 @@ class Freeze(msgspec.Struct, frozen=True, tag="freeze"):
     because: str
 
 
-Question = Commit | Countersign | Reveal | Challenge | Show | Consider | Waited | Status | Freeze
+class Thaw(msgspec.Struct, frozen=True, tag="thaw"):
+    """Go on after a freeze: two people of different groups have signed for this very freeze of this co-signer."""
+
+    frozen: str
+    """Digest of the line of the co-signer's log by which it froze, hexadecimal; its standing says it."""
+    signatures: tuple[tuple[str, str], ...]
+    """(person, signature of `statement(b"thaw", signer, frozen)`), hexadecimal."""
+
+
+Question = Commit | Countersign | Reveal | Challenge | Show | Consider | Waited | Status | Freeze | Thaw
 
 
 # ---- what is answered
@@ -212,6 +221,8 @@ class Standing(msgspec.Struct, frozen=True, tag="standing", kw_only=True):
     role: str
     policy: str
     is_frozen: bool
+    frozen: str
+    """By which line of its log it has frozen itself; empty if it has not, or if a halt of the exchange stops it."""
     height: int
     ledger_sequence: int
     log_head: str
