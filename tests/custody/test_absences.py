@@ -2,8 +2,8 @@
 
 import pytest
 
+from ringfence.custody.demonstration import PLACES
 from ringfence.custody.quorum.messages import Part
-from ringfence.daemons.custody_founding import PLACES
 from ringfence.testing.custody import TO, Custody
 from ringfence.testing.thieves import XBT
 

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from ringfence.custody.cosigner.config import ConfigurationError
+from ringfence.custody.demonstration import FIRST_POLICY, PLACES
 from ringfence.custody.ledger import LedgerGapError, Moved
 from ringfence.custody.policy.policy import PolicyError
 from ringfence.custody.quorum.messages import Batch, Part, SignedApproval
 from ringfence.custody.wallets.addresses import AddressBook, AddressBookError
 from ringfence.custody.wallets.descriptors import key_label
 from ringfence.custody.wallets.owners import Owner
-from ringfence.daemons.custody_founding import FIRST_POLICY, PLACES
 from ringfence.testing import thieves
 from ringfence.testing.custody import TO, Custody
 from ringfence.testing.thieves import THIEF, THIEF_SCRIPT, XBT, Heist

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
+from ringfence.custody.demonstration import PEOPLE
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.daemons.admin import Admin, AdminRefused, command
-from ringfence.daemons.custody_founding import PEOPLE
 from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.messages.batch import FUNDS, encode_data

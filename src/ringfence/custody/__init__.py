@@ -12,5 +12,6 @@
 | cosigner   | checks everything again from its own facts, then signs or refuses by name       |
 | coordinator| deposits and withdrawals as state machines; it holds no key                     |
 | ledger     | custody's own replica of the exchange's ledger                                  |
+| demonstration | who is who in the custody of `ringfence up`                                  |
 | chained_log| what was decided, promised or signed: durable before anybody is told            |
 """

@@ -27,10 +27,16 @@ class FundsFeed:
         self.ledger = Ledger()
         self._reader = FeedReader(directory / "feed")
 
-    def catch_up(self) -> bool:
-        """Fold everything that is there; return whether anything was. Raises LedgerGapError, OSError."""
+    def catch_up(self, *, below: int | None = None) -> bool:
+        """Fold what is there, or what is below a sequence; return whether anything was.
+
+        Raises LedgerGapError, OSError.
+        """
         some = False
-        while (batch := self._reader.read()) is not None:
+        while below is None or self._reader.next_sequence < below:
+            batch = self._reader.read()
+            if batch is None:
+                break
             fold_batch(self.ledger, batch)
             some = True
         return some

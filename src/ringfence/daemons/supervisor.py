@@ -22,6 +22,7 @@ import msgspec
 from rich.console import Console
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+from ringfence.custody.demonstration import PLACES
 from ringfence.daemons import custody_founding, founding, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports
@@ -258,7 +259,7 @@ class Supervisor:
 
     def _run_node(self) -> None:
         try:
-            self._ports = ensure_ports(self._directory, tuple(custody_founding.PLACES))
+            self._ports = ensure_ports(self._directory, tuple(PLACES))
         except (OSError, ValueError) as error:
             raise StartError(f"custody/ports.json: {error}", EXIT_INPUT) from error
         self._run("bitcoin", "--port", str(self._ports.node), final=_FINAL_OF_NODE)
@@ -273,7 +274,7 @@ class Supervisor:
             raise StartError(f"custody was not founded: {error}", EXIT_BUG) from error
         finally:
             rpc.close()
-        for name in custody_founding.PLACES:
+        for name in PLACES:
             self._run(f"cosigner-{name}", name, final=_FINAL_OF_COSIGNER, module="cosigner")
         self._run("addresses", final=(EXIT_INPUT,))
         self._run("coordinator", "--block-seconds", _BLOCK_SECONDS, final=_FINAL_OF_COORDINATOR)
@@ -407,7 +408,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop every process, those that depend on others first, and wait for each."""
         self._stopping = True
-        cosigners = (f"cosigner-{name}" for name in custody_founding.PLACES)
+        cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
             "bots", "price-feed", "coordinator", *cosigners, "addresses", *JUDGES, "gateway", "history", "core",
             "bitcoin",

@@ -25,6 +25,9 @@ class RecordedChain:
         self._held.pop()
         self._forks += 1
 
+    def follow(self, sequence: int) -> None:
+        """What is pending here is what was written down, whatever the ledger says."""
+
     def tip(self) -> Tip:
         self._answer()
         height = len(self._held) - 1

@@ -1,7 +1,7 @@
 """What the auditor has to know of a chain, whoever reads it.
 
-The readers of real chains come with custody, each over the auditor's own node; `testing/chains.py` has one in
-memory, and `testing/conformance.py` says what all of them must do.
+`daemons/bitcoin_reader.py` reads Bitcoin over the auditor's own node; `testing/chains.py` has a chain in memory, and
+`testing/conformance.py` says what all of them must do.
 """
 
 from typing import NamedTuple, Protocol
@@ -16,6 +16,10 @@ class Tip(NamedTuple):
 
 class ChainReader(Protocol):
     """One chain, seen from the auditor's own node."""
+
+    def follow(self, sequence: int) -> None:
+        """Know the ledger as it is below a sequence: what is not credited or closed yet depends on it."""
+        ...
 
     def tip(self) -> Tip:
         """Return the newest block that counts as confirmed. Raises ChainError."""

@@ -32,6 +32,7 @@ class ChainsHoldWhatIsOwed(Law):
         Demo coins are on no chain, so they are left out of both sides.
         """
         try:
+            reader.follow(books.next_sequence)
             tip = reader.tip()
             held = {asset: self._held(reader, asset, tip) for asset in range(ASSETS_MAX)}
         except ChainError:

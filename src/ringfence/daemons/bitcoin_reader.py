@@ -1,0 +1,164 @@
+"""What the auditor sees of Bitcoin: its own node, its own replica of the ledger, public keys, and no right to sign.
+
+It asks nobody of custody's. A transaction that spends our coins is explained if each of its outputs is our change or
+pays a withdrawal that the ledger has, exactly and once, and if its fee is within what those withdrawals allow; any
+other is coins that are gone.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from ringfence.assurance.audit.chains import ChainError, Tip
+from ringfence.custody.chains.bitcoin.follow import BlockCame, BlockLeft, Follower, TooDeepError
+from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+from ringfence.custody.chains.bitcoin.transactions import Transaction, address_of
+from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
+from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
+from ringfence.custody.cosigner.config import Charter
+from ringfence.custody.wallets.coins import Outpoint
+from ringfence.custody.wallets.descriptors import Keychain
+from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.custody_founding import read_charter
+from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.units.assets import XBT
+
+_ANSWERS_KEPT = 16
+
+
+class Answer(NamedTuple):
+    """What was found at a block, in satoshis."""
+
+    tip: Tip
+    confirmed: int
+    uncredited: int
+    paid_ahead: int
+
+
+class Spend(NamedTuple):
+    """A transaction of the chain that spends coins of clients."""
+
+    transaction: Transaction
+    left_sats: int
+    """What went out with it, the fee included."""
+
+
+class BitcoinReader:
+    """A `ChainReader` over the clients' wallet of one venue."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises FoundingError, OSError, ValueError."""
+        charter: Charter = read_charter(directory)
+        self._wallets = charter.wallets()
+        self._network = EMBIT_NETWORKS[self._wallets.network_name]
+        self._rpc = BitcoinRpc(Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie"))
+        self._follower = Follower(
+            self._is_clients, height=charter.follow_from_height, digest=charter.follow_from_block
+        )
+        self._watch = Watch(self._rpc, self._follower, chain=charter.chain)
+        self._feed = FundsFeed(directory)
+        self._coins: dict[Outpoint, int] = {}
+        """Every coin of clients that a block ever held, with its amount."""
+        self._spends: dict[str, list[Spend]] = {}
+        """By block."""
+        self._answers: dict[str, Answer] = {}
+
+    def _is_clients(self, script: bytes) -> bool:
+        mine = self._wallets.classify(script)
+        return mine is not None and mine.owner == Owner.CLIENTS
+
+    def follow(self, sequence: int) -> None:
+        self._feed.catch_up(below=sequence)
+
+    def tip(self) -> Tip:
+        try:
+            for event in self._watch.poll():
+                if isinstance(event, BlockCame):
+                    self._take(event.digest)
+                elif isinstance(event, BlockLeft):
+                    self._spends.pop(event.digest, None)
+        except (BitcoinError, NodeBehindError, WrongChainError, TooDeepError) as error:
+            raise ChainError(str(error)) from error
+        tip = Tip(self._follower.height, self._follower.tip)
+        held = sum(coin.amount_sats for coin in self._follower.confirmed_coins())
+        self._answers[tip.digest] = Answer(tip, held, self._uncredited(), self._paid_ahead())
+        for old in list(self._answers)[:-_ANSWERS_KEPT]:
+            del self._answers[old]
+        return tip
+
+    def _take(self, digest: str) -> None:
+        """Note the coins that a block makes for clients, and who spends any."""
+        spends = []
+        for transaction in self._rpc.block(digest).transactions:
+            spent = sum(self._coins.get(item.outpoint, 0) for item in transaction.inputs)
+            kept = 0
+            for number, output in enumerate(transaction.outputs):
+                if self._is_clients(output.script):
+                    self._coins[Outpoint(transaction.txid, number)] = output.amount_sats
+                    kept += output.amount_sats
+            if spent:
+                spends.append(Spend(transaction, spent - kept))
+        if spends:
+            self._spends[digest] = spends
+
+    def _uncredited(self) -> int:
+        credited = self._feed.ledger.credited
+        total = 0
+        for coin in self._follower.confirmed_coins():
+            mine = self._wallets.classify(coin.script)
+            is_deposit = mine is not None and mine.keychain == Keychain.RECEIVE
+            if is_deposit and str(coin.outpoint) not in credited:
+                total += coin.amount_sats
+        return total
+
+    def _paid_ahead(self) -> int:
+        """Return what explained payments have taken out of the chain, less what the ledger has closed for them."""
+        withdrawals = self._feed.ledger.withdrawals.values()
+        wished = Counter((one.wish.address, one.wish.amount) for one in withdrawals if one.wish is not None)
+        left = sum(
+            spend.left_sats
+            for spends in self._spends.values()
+            for spend in spends
+            if self._explains(spend, wished)
+        )
+        return left - sum(one.left for one in withdrawals if one.asset == XBT.number)
+
+    def _explains(self, spend: Spend, wished: Counter[tuple[str, int]]) -> bool:
+        """Return whether withdrawals explain a transaction; each explains one payment."""
+        paid = [
+            (address_of(output.script, self._network) or "", output.amount_sats)
+            for output in spend.transaction.outputs
+            if not self._is_clients(output.script)
+        ]
+        fee = spend.left_sats - sum(amount for _, amount in paid)
+        fees = [
+            one.wish.fee_max for one in self._feed.ledger.withdrawals.values()
+            if one.wish is not None and (one.wish.address, one.wish.amount) in paid
+        ]  # fmt: skip
+        if not paid or Counter(paid) - wished or not 0 <= fee <= min(fees):
+            return False
+        wished.subtract(paid)
+        return True
+
+    # ---- what the law asks
+
+    def confirmed(self, asset: int, at: Tip) -> int:
+        return self._answer(at).confirmed if asset == XBT.number else 0
+
+    def change_in_flight(self, asset: int, at: Tip) -> int:
+        """Coins count as held until a block has spent them, so no change is missing meanwhile."""
+        self._answer(at)
+        return 0
+
+    def uncredited(self, asset: int, at: Tip) -> int:
+        return self._answer(at).uncredited if asset == XBT.number else 0
+
+    def paid_ahead(self, asset: int, at: Tip) -> int:
+        return self._answer(at).paid_ahead if asset == XBT.number else 0
+
+    def _answer(self, at: Tip) -> Answer:
+        found = self._answers.get(at.digest)
+        if found is None or found.tip != at:
+            raise ChainError(f"nothing is known of block {at.height}, or it has left the chain")
+        return found
