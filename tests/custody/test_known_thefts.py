@@ -5,22 +5,26 @@ stolen would have to pass Bitcoin Core's own verifier.
 """
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from embit.transaction import Transaction as EmbitTransaction
 
-from ringfence.custody.chained_log import LogError
+from ringfence.custody.chained_log import Entry, Log, LogError
 from ringfence.custody.cosigner.config import ConfigurationError
+from ringfence.custody.demonstration import FIRST_POLICY, PLACES
 from ringfence.custody.ledger import LedgerGapError, Moved
 from ringfence.custody.nomination import NominationError, Role
 from ringfence.custody.policy.policy import Window
 from ringfence.custody.quorum.messages import (
     Batch,
     Commit,
+    Commitment,
     Consider,
     Countersign,
     Part,
@@ -28,10 +32,10 @@ from ringfence.custody.quorum.messages import (
     Reveal,
     Show,
     Shown,
+    Witnessed,
 )
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
-from ringfence.daemons.custody_founding import FIRST_POLICY, PLACES
 from ringfence.messages.funds import Wish
 from ringfence.testing import thieves
 from ringfence.testing.custody import TO, Custody, Hardware
@@ -356,6 +360,67 @@ def test_the_quorum_is_drawn_again_until_it_suits(heist: Heist) -> None:
     refused(heist.ask("ops-1", Countersign(twin, sealed)), "sealed", "was in a batch already")
 
 
+def test_one_batch_has_two_seals_with_witnesses_for_each(heist: Heist) -> None:
+    """Each co-signer witnesses one seal of a batch, and more than half are needed: two seals never have enough."""
+    custody = heist.custody
+    batch = msgspec.structs.replace(
+        heist.honest.batch, id="batch-split",
+        intents=tuple(msgspec.structs.replace(one, id="777") for one in heist.honest.batch.intents),
+    )  # fmt: skip
+    commitments = {}
+    for name in PLACES:
+        committed = heist.ask(name, Commit(batch))
+        assert isinstance(committed, Commitment)
+        commitments[name] = committed.commitment
+    tip = custody.node.rpc.block_count()
+    assert heist.flow.sealed is not None
+    one = msgspec.structs.replace(
+        heist.flow.sealed, batch=batch.digest.hex(), sealed_height=tip, height=tip + 2,
+        commitments=tuple(sorted(commitments.items())),
+    )  # fmt: skip
+    other = msgspec.structs.replace(one, height=tip + 3)
+    witnesses: dict[int, list[Witnessed]] = {one.height: [], other.height: []}
+    for turn in ((one, other), (other, one)):
+        for place, name in enumerate(PLACES):
+            seal = turn[place % 2]
+            if isinstance(answer := heist.ask(name, Countersign(batch, seal)), Witnessed):
+                witnesses[seal.height].append(answer)
+    assert sorted(len(found) for found in witnesses.values()) == [2, 3]
+    fewer = one if len(witnesses[one.height]) == 2 else other
+    custody.mine(3)
+    question = msgspec.structs.replace(
+        heist.honest, batch=batch, sealed=fewer, witnesses=tuple(witnesses[fewer.height])
+    )
+    for name in PLACES:
+        assert isinstance(heist.consider(name, question), Refusal)
+
+
+def test_a_dishonest_coordinator_brings_the_randomness(heist: Heist) -> None:
+    """No beacon is verified yet, so none is announced: else who brings it would grind it until the quorum suits."""
+    assert heist.flow.sealed is not None
+    announced = msgspec.structs.replace(heist.flow.sealed, beacon_round=1)
+    refused(heist.ask("ops-1", Countersign(heist.honest.batch, announced)), "sealed", "beacon")
+    question = msgspec.structs.replace(heist.honest, sealed=announced, beacon="ab" * 32)
+    refused(heist.consider(heist.signer, question), "sealed", "beacon")
+    beside = msgspec.structs.replace(heist.honest, beacon="ab" * 32)
+    refused(heist.consider(heist.signer, beside), "nominated", "not of the block and round")
+
+
+def test_a_cosigner_is_kept_blind_to_a_halt(heist: Heist) -> None:
+    """What it cannot follow it does not guess."""
+    heist.custody.cosigners[heist.signer].sources.trouble = lambda: "a line of the feed is missing"
+    assert refused(heist.consider(heist.signer, heist.honest), "sources", "is missing").is_for_now
+    refused(heist.ask(heist.signer, Commit(heist.honest.batch)), "sources")
+
+
+def test_a_movement_of_nobodys(heist: Heist) -> None:
+    batch = heist.honest.batch
+    nobody = tuple(msgspec.structs.replace(one, owner="nobody") for one in batch.intents)
+    bad = msgspec.structs.replace(batch, owner="nobody", intents=nobody)
+    refused(heist.ask(heist.signer, Commit(bad)), "batch", "nobody is called")
+    refused(heist.consider(heist.signer, msgspec.structs.replace(heist.honest, batch=bad)), "batch")
+
+
 def test_who_was_not_drawn_does_not_sign(heist: Heist) -> None:
     outsider = next(name for name in PLACES if name not in heist.flow.quorum)
     answer = heist.ask(outsider, heist.honest)
@@ -417,6 +482,50 @@ def test_a_line_of_a_cosigners_log_is_taken_out_or_changed(heist: Heist) -> None
         process.path.write_bytes(b"".join(lines))
     process.restart()
     refused(heist.ask(heist.signer, heist.honest), "evidence")
+
+
+@pytest.mark.parametrize("kept", ["all but the last line", "all but the last byte", "nothing"])
+def test_the_end_of_a_cosigners_log_is_cut_off(heist: Heist, kept: str) -> None:
+    """A torn line at the end was told to nobody; one that was told is counted, and it does not start without it."""
+    process = heist.custody.cosigners[heist.signer]
+    assert isinstance(heist.consider(heist.signer, heist.honest), Part)
+    raw = process.path.read_bytes()
+    lines = raw.splitlines(keepends=True)
+    cut = {"all but the last line": b"".join(lines[:-1]), "all but the last byte": raw[:-1], "nothing": b""}[
+        kept
+    ]
+    process.path.write_bytes(cut)
+    with pytest.raises(LogError, match="cut off the end"):
+        process.restart()
+    process.path.write_bytes(raw + raw[:20])
+    process.restart()
+    assert process.path.read_bytes() == raw
+    assert process.memory.signed
+
+
+def test_the_disk_is_full_in_the_middle_of_a_line(heist: Heist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signature leaves whose line is not on the disk, nor any after it before the log was read anew."""
+    process = heist.custody.cosigners[heist.signer]
+    evidence = heist.evidence(heist.signer, heist.honest)
+    question = msgspec.structs.replace(heist.honest, evidence=evidence)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    append = Log.append
+
+    def with_little_room(log: Log, kind: str, body: dict[str, Any], *, now_ns: int) -> Entry:
+        if kind == "signed":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (process.path.stat().st_size + 50, limits[1]))
+        return append(log, kind, body, now_ns=now_ns)
+
+    monkeypatch.setattr(Log, "append", with_little_room)
+    try:
+        refused(heist.ask(heist.signer, question), "log")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    monkeypatch.undo()
+    refused(heist.consider(heist.signer, heist.honest), "log", "start again")
+    process.restart()
+    assert not process.memory.signed
+    assert isinstance(heist.consider(heist.signer, heist.honest), Part)
 
 
 def test_a_log_of_another_cosigner_is_put_in_its_place(heist: Heist) -> None:

@@ -1,10 +1,12 @@
 """What a part of custody has decided, promised or signed: hash-chained lines, durable before anybody is told.
 
 The log is its memory. It is read whole at the start: a line that a crash has cut short was told to nobody and is
-dropped; any other line that does not check means that somebody was here. A co-signer's lines are signed by its HSM;
-the coordinator, which holds no key, only chains them.
+dropped; any other line that does not check means that somebody was here. A co-signer's lines are signed by its HSM,
+and a counter that only grows knows how many there are: whoever cuts off the end makes it forget nothing. The
+coordinator, which holds no key, only chains its lines.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from ringfence.custody.hsm.counter import Counter
 
 GENESIS = "0" * 64
 Sign = Callable[[bytes], bytes]
@@ -45,7 +49,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """Append-only. `on_entry` is told of every line, those that were there at the start included."""
+    """Append-only. `on_entry` is told of every line, those that were there at the start included.
+
+    After a line that may not be on the disk nothing is appended any more (`is_broken`): what is true is read anew by
+    the next start.
+    """
 
     def __init__(
         self,
@@ -54,30 +62,56 @@ class Log:
         on_entry: Callable[[Entry], None],
         sign: Sign = unsigned,
         verify: Verify = chained,
+        counter: Counter | None = None,
     ) -> None:
-        """Raises LogError, OSError."""
-        self._sign, self._on_entry = sign, on_entry
-        self.head, self.count = GENESIS, 0
+        """Raises LogError, CounterError, OSError."""
+        self._sign, self._on_entry, self._counter = sign, on_entry, counter
+        self.head, self.count, self.is_broken = GENESIS, 0, False
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        _sync_names(path.parent)
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         for line in whole.splitlines():
             self._read(line, verify)
+        self._check_count()
         if len(whole) < len(content):
             os.ftruncate(self._file, len(whole))
             os.fdatasync(self._file)
 
     def append(self, kind: str, body: dict[str, Any], *, now_ns: int) -> Entry:
-        """Write a line and return when it is durable. Raises OSError, HsmError: then nothing may be told."""
+        """Write a line and return when it is durable and counted.
+
+        Raises OSError, HsmError, CounterError: then nothing may be told.
+        """
+        if self.is_broken:
+            raise OSError(errno.EIO, "an earlier line may not be on the disk; start again")
         bare = Entry(self.count, now_ns, kind, body, self.head)
         entry = msgspec.structs.replace(bare, signature=self._sign(bare.digest).hex())
-        os.write(self._file, msgspec.json.encode(entry, order="sorted") + b"\n")
+        self.is_broken = True
+        line = memoryview(msgspec.json.encode(entry, order="sorted") + b"\n")
+        while line:
+            line = line[os.write(self._file, line) :]
         os.fdatasync(self._file)
+        if self._counter is not None:
+            self._counter.increment()
+        self.is_broken = False
         self._keep(entry)
         return entry
 
     def close(self) -> None:
         os.close(self._file)
+
+    def _check_count(self) -> None:
+        """Raises LogError if lines are gone that were told of; a line that was not counted yet is counted now."""
+        if self._counter is None:
+            return
+        counted = self._counter.value()
+        if counted > self.count:
+            raise LogError(
+                f"{counted} lines were written and {self.count} are there: somebody cut off the end"
+            )
+        while counted < self.count:
+            counted = self._counter.increment()
 
     def _read(self, line: bytes, verify: Verify) -> None:
         try:
@@ -94,3 +128,12 @@ class Log:
     def _keep(self, entry: Entry) -> None:
         self.head, self.count = entry.digest.hex(), self.count + 1
         self._on_entry(entry)
+
+
+def _sync_names(folder: Path) -> None:
+    """A new file is there after a power cut only if its folder was synced."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -28,6 +28,8 @@ BEACON_SECONDS_AHEAD = 60
 ABSENT_MAX = 1
 """So many signers may not have committed when a batch is sealed: a machine that is down must not hold up all coins. It
 is in the draw all the same; if it is nominated, a substitute steps in after its time has passed."""
+TIMEOUTS_NEEDED = 2
+"""So many others must have waited for a signer in vain before a substitute steps in."""
 _DOMAIN = b"ringfence nomination 1"
 
 
@@ -61,6 +63,11 @@ class Roster(NamedTuple):
     def digest(self) -> bytes:
         lines = sorted("|".join(signer) for signer in self.signers)
         return hashlib.sha256(b"\n".join(line.encode() for line in lines)).digest()
+
+    @property
+    def witnesses_needed(self) -> int:
+        """More than half: each witnesses one seal of a batch, so two seals can never have enough."""
+        return len(self.signers) // 2 + 1
 
     def check(self) -> None:
         """Raises NominationError if somebody is in it twice, or if one hand could make up a quorum."""

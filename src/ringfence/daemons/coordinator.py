@@ -6,7 +6,8 @@ It follows the feed and the Bitcoin node, gives out deposit addresses that the v
 has come and gone, collects signatures for withdrawals, and holds chain against ledger at every block and every ten
 minutes. `--block-seconds` mines a block so often: for the embedded regtest chain alone.
 
-Exit status: 0 asked to stop, 65 its log is damaged, 66 custody was not founded, 70 chain and ledger make no sense.
+Exit status: 0 asked to stop, 65 its log is damaged, 66 custody was not founded, 70 chain and ledger make no sense, 74
+the disk fails (the next start reads the log anew).
 """
 
 import argparse
@@ -66,7 +67,7 @@ REPORTS_KEPT = 200
 _TURN_SECONDS = 0.25
 _ASKING_SECONDS = 10.0
 _LINE_BYTES_MAX = 64 << 10
-EXIT_REFUSED, EXIT_INPUT, EXIT_BUG = 65, 66, 70
+EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK = 65, 66, 70, 74
 
 
 class Coordinator:
@@ -149,9 +150,15 @@ class Coordinator:
     def waits_for_a_block(self) -> bool:
         flows = self.batches.flows.values()
         deposits = self.deposits.all(self.follower, self.ledger)
-        return any(not one.given_up and not one.attempts for one in flows) or any(
-            one.state == "seen" for one in deposits
+        is_next_to_be_drawn = any(
+            not flow.given_up and not flow.quorum and self.driver.is_witnessed(flow) for flow in flows
         )
+        return is_next_to_be_drawn or any(one.state == "seen" for one in deposits)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its log may not be on the disk: nothing goes on before it was read anew."""
+        return self._log.is_broken
 
     # ---- telling the exchange
 
@@ -416,7 +423,7 @@ async def run(coordinator: Coordinator, *, block_seconds: float) -> None:
     log.info("coordinator of charter %s", coordinator.charter.digest[:16])
     mined_at = time.monotonic()
     async with server:
-        while not stop.is_set():
+        while not stop.is_set() and not coordinator.is_broken:
             await coordinator.turn()
             if block_seconds and time.monotonic() - mined_at >= block_seconds:
                 mined_at = time.monotonic()
@@ -451,6 +458,9 @@ def main() -> None:
         sys.exit(EXIT_INPUT)
     try:
         asyncio.run(run(coordinator, block_seconds=given.block_seconds))
+        if coordinator.is_broken:
+            log.critical("a line of the log may not be on the disk; it is read anew before anything goes on")
+            sys.exit(EXIT_DISK)
     except (LedgerGapError, AssertionError) as error:
         log.critical("chain and ledger make no sense: %s", error)
         sys.exit(EXIT_BUG)

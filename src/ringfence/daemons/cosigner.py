@@ -7,7 +7,8 @@ the exchange's feed and its own Bitcoin node by itself; and signs with its own t
 a copy that is replicated to the co-signer's machine, and the node is its own.
 
 Exit status: 0 asked to stop, 65 the log, the charter or the policy is not to be trusted, 66 the folder is not
-complete, 69 the port cannot be had, 77 the token is missing, locked, or not the one that was enrolled.
+complete, 69 the port cannot be had, 74 the disk fails (the next start reads the log anew), 77 the token is missing,
+locked, or not the one that was enrolled.
 """
 
 import argparse
@@ -48,12 +49,14 @@ from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
 from ringfence.daemons.token_founding import configure
+from ringfence.units.time import NS_PER_SECOND
 
 log = logging.getLogger("ringfence.cosigner")
 
 _POLL_SECONDS = 0.25
 _QUESTION_SECONDS = 30.0
-EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS, EXIT_TOKEN = 65, 66, 69, 77
+_FEED_SECONDS_MAX = 30
+EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS, EXIT_DISK, EXIT_TOKEN = 65, 66, 69, 74, 77
 
 
 class CosignerDaemon:
@@ -77,10 +80,13 @@ class CosignerDaemon:
                 f"the token's {', '.join(wrong)} are not what was enrolled: it was changed or swapped"
             )
         memory = Memory()
+        if not (home / "log.jsonl").exists():
+            raise LogError("log.jsonl, which founding has begun, is gone")
         self._log = Log(
             home / "log.jsonl", on_entry=memory.take,
             sign=lambda digest: self._token.sign(IDENTITY, digest),
             verify=lambda digest, signature: verifies(enrolled.identity, digest, signature),
+            counter=FileCounter(home / "log.counter"),
         )  # fmt: skip
         wallets = charter.wallets()
         self.feed = FundsFeed(directory)
@@ -92,10 +98,10 @@ class CosignerDaemon:
         self._watch = Watch(self._rpc, follower, chain=charter.chain)
         self.cosigner = Cosigner(
             name, charter, wallets=wallets, token=self._token, witness=witness, log=self._log, memory=memory,
-            sources=Sources(self._rpc, follower, self.feed.ledger), now_ns=time.time_ns,
+            sources=Sources(self._rpc, follower, self.feed.ledger, trouble=self.trouble), now_ns=time.time_ns,
         )  # fmt: skip
-        self._coordinator = fingerprint_of(directory / "custody" / "coordinator" / "tls.crt")
-        self._context = server_context(home, [directory / "custody" / "coordinator" / "tls.crt"])
+        self._coordinator = fingerprint_of(home / "coordinator.crt")
+        self._context = server_context(home, [home / "coordinator.crt"])
         self._told = ""
         log.warning("%s", protects(self._token.info))
 
@@ -117,6 +123,16 @@ class CosignerDaemon:
         ) as error:
             self._tell(f"{type(error).__name__}: {error}")
 
+    def trouble(self) -> str:
+        """Return why this co-signer cannot know what it has to know, empty if it can.
+
+        The feed has a root every second; blocks come when they come, so the chain's age says nothing.
+        """
+        if self._told:
+            return f"the world cannot be followed: {self._told}"
+        age_s = (time.time_ns() - self.feed.ledger.timestamp_ns) // NS_PER_SECOND
+        return f"the feed has said nothing for {age_s} s" if age_s > _FEED_SECONDS_MAX else ""
+
     def _tell(self, trouble: str) -> None:
         if trouble != self._told and trouble:
             log.warning("the world cannot be followed: %s", trouble)
@@ -131,7 +147,7 @@ class CosignerDaemon:
         )
         log.info("%s answers on %s:%d", self.name, HOST, port)
         async with server:
-            while not stop.is_set():
+            while not stop.is_set() and not self.is_broken:
                 self.look()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
@@ -159,6 +175,11 @@ class CosignerDaemon:
         if isinstance(answer, Refusal):
             log.info("refused %s: %s", answer.step, answer.reason)
         return answer
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its log may not be on the disk: it signs nothing before it has read it anew."""
+        return self._log.is_broken
 
     def close(self) -> None:
         self.feed.close()
@@ -204,6 +225,11 @@ def main() -> None:
         sys.exit(EXIT_INPUT)
     try:
         asyncio.run(run(daemon, ports.cosigners[given.name]))
+        if daemon.is_broken:
+            log.critical(
+                "a line of the log may not be on the disk; it is read anew before anything is signed"
+            )
+            sys.exit(EXIT_DISK)
     except OSError as error:
         log.critical("cannot listen: %s", error)
         sys.exit(EXIT_ADDRESS)

@@ -30,6 +30,7 @@ from ringfence.custody.coordinator.reconcile import Report, reconcile
 from ringfence.custody.cosigner.config import Charter, Member, Person, PolicyDocument, approval_digest
 from ringfence.custody.cosigner.cosigner import Cosigner, Sources
 from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.demonstration import FIRST_POLICY, PEOPLE, PLACES
 from ringfence.custody.hsm import FileCounter, Lockout, Token, Witness, softhsm_module
 from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.intents import Approval, Intent
@@ -39,7 +40,6 @@ from ringfence.custody.quorum.messages import Answer, Question, Refusal, SignedA
 from ringfence.custody.wallets.addresses import AddressBook
 from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vault, key_label
 from ringfence.custody.wallets.owners import Owner
-from ringfence.daemons.custody_founding import FIRST_POLICY, PEOPLE, PLACES
 from ringfence.messages.funds import Closed, Credit, Wish
 from ringfence.testing.bitcoin import NOBODY, RunningNode, Signers
 from ringfence.testing.tokens import OFFICER_PIN, PIN
@@ -236,6 +236,7 @@ class CosignerProcess:
         self.log = Log(
             self.path, on_entry=memory.take, sign=lambda digest: place.token.sign(IDENTITY, digest),
             verify=lambda digest, signature: verifies(identity, digest, signature),
+            counter=FileCounter(custody.folder / f"{self.name}.log-counter"),
         )  # fmt: skip
         self.memory = memory
         self.replica = custody.replica()

@@ -14,7 +14,15 @@ from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, BitcoinError, RejectedError
 from ringfence.custody.coordinator.batches import Batches, Flow, bumped_rate, fee_cap_sats
 from ringfence.custody.hsm.evidence import Evidence
-from ringfence.custody.nomination import NominationError, Roster, Sealed, nominate, seal, substitute
+from ringfence.custody.nomination import (
+    TIMEOUTS_NEEDED,
+    NominationError,
+    Roster,
+    Sealed,
+    nominate,
+    seal,
+    substitute,
+)
 from ringfence.custody.quorum.messages import (
     Answer,
     Challenge,
@@ -42,7 +50,6 @@ from ringfence.custody.wallets.building import BuildError, Funds, Payment, Unsig
 from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.owners import Wallets, owner_of
 
-WITNESSES_NEEDED = 2
 BUMP_AFTER_BLOCKS = 6
 Ask = Callable[[str, Question], Awaitable[Answer | None]]
 """Put a question to a co-signer by name; None if it does not answer."""
@@ -91,9 +98,9 @@ class Driver:
     async def _step(self, flow: Flow) -> None:
         if flow.sealed is None:
             await self._seal(flow)
-        if flow.sealed is not None and len(flow.witnesses) < WITNESSES_NEEDED:
+        if flow.sealed is not None and not self.is_witnessed(flow):
             await self._witness(flow)
-        if len(flow.witnesses) >= WITNESSES_NEEDED and not flow.quorum:
+        if self.is_witnessed(flow) and not flow.quorum:
             await self._draw(flow)
         if flow.quorum and not flow.psbt:
             self._build(flow)
@@ -101,6 +108,9 @@ class Driver:
             await self._collect(flow)
         if flow.attempts:
             self._send(flow)
+
+    def is_witnessed(self, flow: Flow) -> bool:
+        return len(flow.witnesses) >= self._roster.witnesses_needed
 
     def _write(self, kind: str, body: dict[str, Any]) -> None:
         self._log.append(kind, body, now_ns=self._now_ns())
@@ -132,14 +142,14 @@ class Driver:
     async def _witness(self, flow: Flow) -> None:
         assert flow.sealed is not None
         witnesses = await self._everybody(Countersign(flow.batch, flow.sealed), Witnessed)
-        if len(witnesses) >= WITNESSES_NEEDED:
+        if len(witnesses) >= self._roster.witnesses_needed:
             body = {
                 "id": flow.batch.id, "sealed": msgspec.to_builtins(flow.sealed),
                 "witnesses": msgspec.to_builtins(witnesses),
             }  # fmt: skip
             self._write("sealed", body)
         elif self._node.block_count() >= flow.sealed.height:
-            self._give_up(flow, "the block that decides came before two co-signers had witnessed the seal")
+            self._give_up(flow, "the block that decides came before most co-signers had witnessed the seal")
 
     async def _draw(self, flow: Flow) -> None:
         assert flow.sealed is not None
@@ -152,7 +162,7 @@ class Driver:
         for name in sorted(committed - {one.signer for one in contributions}):
             waited = await self._everybody(Waited(flow.sealed, name), TimedOut)
             timeouts += [one for one in waited if one.signer != name]
-            if len(waited) < WITNESSES_NEEDED:
+            if len(waited) < TIMEOUTS_NEEDED:
                 flow.waiting_for = f"the contribution of {name}"
                 return
         nomination = nominate(
@@ -273,7 +283,7 @@ class Driver:
         others = [signer.name for signer in self._roster.signers if signer.name != name]
         answers = await asyncio.gather(*(self._ask(other, Waited(flow.sealed, name)) for other in others))
         timeouts = [answer for answer in answers if isinstance(answer, TimedOut)]
-        if len(timeouts) < WITNESSES_NEEDED:
+        if len(timeouts) < TIMEOUTS_NEEDED:
             return
         nomination = nominate(
             self._roster, _sealed_of(flow.sealed), beacon=b"",

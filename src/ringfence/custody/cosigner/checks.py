@@ -15,7 +15,14 @@ from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.hsm import EvidenceError, check_evidence
 from ringfence.custody.hsm.token import verifies
 from ringfence.custody.intents import Intent, Kind
-from ringfence.custody.nomination import Nomination, NominationError, Sealed, nominate, substitute
+from ringfence.custody.nomination import (
+    TIMEOUTS_NEEDED,
+    Nomination,
+    NominationError,
+    Sealed,
+    nominate,
+    substitute,
+)
 from ringfence.custody.policy import Case, Decision, DecodedTransaction, Facts, Output, Policy, Signed, decide
 from ringfence.custody.quorum.messages import (
     Batch,
@@ -31,9 +38,8 @@ from ringfence.custody.quorum.multisig import MultisigError, Parts, digests, rea
 from ringfence.custody.wallets.building import INPUTS_MAX, REPLACEABLE, vsize_max
 from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.descriptors import Keychain, key_label
-from ringfence.custody.wallets.owners import Mine, Wallets
+from ringfence.custody.wallets.owners import Mine, Owner, Wallets
 
-WITNESSES_NEEDED = 2
 INTENTS_MAX = 50
 EMBIT_NETWORKS = {"main": "main", "testnet": "test", "signet": "signet", "regtest": "regtest"}
 
@@ -104,6 +110,9 @@ class Decided(NamedTuple):
 
 def sealed_of(record: SealedRecord) -> Sealed:
     """Raises RefusalError."""
+    if record.beacon_round:
+        # Randomness that no co-signer verifies would be chosen by who brings it.
+        raise RefusalError("sealed", "a beacon is announced, and none is verified here")
     try:
         commitments = tuple((name, bytes.fromhex(value)) for name, value in record.commitments)
         return Sealed(
@@ -139,6 +148,8 @@ def check_batch(batch: Batch) -> None:
     ids = [intent.id for intent in batch.intents]
     if not 0 < len(ids) <= INTENTS_MAX or sorted(set(ids)) != ids:
         raise RefusalError("batch", f"{len(ids)} movements, of 1 to {INTENTS_MAX}, each once and in order")
+    if batch.owner not in {owner.text for owner in Owner}:
+        raise RefusalError("batch", f"nobody is called {batch.owner!r}")
     if {intent.owner for intent in batch.intents} != {batch.owner}:
         raise RefusalError("batch", "movements of several owners are never in one transaction")
     if len({intent.destination for intent in batch.intents}) < len(ids):
@@ -153,10 +164,9 @@ def check_witnesses(charter: Charter, sealed: str, witnesses: tuple[Witnessed, .
     for one in witnesses:
         if one.sealed == sealed and _is_signed(charter, one.signer, digest, one.signature):
             seen.add(one.signer)
-    if len(seen) < WITNESSES_NEEDED:
-        raise RefusalError(
-            "nominated", f"{len(seen)} co-signers saw the seal in time, {WITNESSES_NEEDED} are needed"
-        )
+    needed = charter.roster().witnesses_needed
+    if len(seen) < needed:
+        raise RefusalError("nominated", f"{len(seen)} co-signers saw the seal in time, {needed} are needed")
 
 
 def _is_signed(charter: Charter, signer: str, digest: bytes, signature: str) -> bool:
@@ -236,9 +246,9 @@ def _check_late(charter: Charter, question: Consider, sealed: str, names: tuple[
                 digest = timed_out_digest(one)
                 if _is_signed(charter, one.signer, digest, one.signature):
                     others.add(one.signer)
-        if len(others) < WITNESSES_NEEDED:
+        if len(others) < TIMEOUTS_NEEDED:
             raise NominationError(
-                f"{len(others)} co-signers waited for {late} in vain, {WITNESSES_NEEDED} are needed"
+                f"{len(others)} co-signers waited for {late} in vain, {TIMEOUTS_NEEDED} are needed"
             )
 
 

@@ -77,6 +77,8 @@ class Sources:
     ledger: Ledger
     screen: Callable[[str], bool] = field(default=lambda address: True)
     """Whether the screening service has nothing against a destination."""
+    trouble: Callable[[], str] = field(default=lambda: "")
+    """Why feed or chain cannot be followed now; empty if they can."""
 
 
 class Cosigner:
@@ -142,6 +144,7 @@ class Cosigner:
 
     def _commit(self, batch: Batch) -> Commitment:
         check_batch(batch)
+        self._check_sources()
         self._check_not_frozen()
         digest = batch.digest.hex()
         contribution = self._memory.contributions.get(digest)
@@ -156,6 +159,7 @@ class Cosigner:
     def _countersign(self, batch: Batch, record: SealedRecord) -> Witnessed:
         """Witness that a batch is sealed before the block that decides exists. Once for a batch's id."""
         check_batch(batch)
+        self._check_sources()
         self._check_not_frozen()
         sealed = sealed_of(record)
         digest = sealed_digest(sealed)
@@ -249,6 +253,7 @@ class Cosigner:
         """Go through all checks but the HSM's. Raises RefusalError."""
         now_ns = self._now_ns()
         authenticated = authenticate(question, is_coordinator=is_coordinator)
+        self._check_sources()
         nominated = check_nomination(
             authenticated, self.charter, self._memory, self._sources.node, me=self.name
         )
@@ -404,6 +409,12 @@ class Cosigner:
             raise RefusalError("thaw", f"{PEOPLE_NEEDED} people of different groups must sign")
         self._write("thawed", {"frozen": question.frozen, "people": sorted(one.name for one in signers)})
         return self.standing()
+
+    def _check_sources(self) -> None:
+        """What it cannot see may be a halt, or coins that were given back: then it waits."""
+        trouble = self._sources.trouble()
+        if trouble:
+            raise RefusalError("sources", trouble, is_for_now=True)
 
     def _check_not_frozen(self) -> None:
         if self._is_frozen():

@@ -37,6 +37,8 @@ class Memory:
         elif entry.kind == "seen":
             self.counters |= body["counters"]
         elif entry.kind == "signed":
+            self.sealed[body["batch"]] = body["sealed"]
+            self.batch_of |= {one["id"]: body["batch"] for one in body["intents"]}
             self.signed += [
                 Signed(
                     entry.at_ns, one["digest"], one["id"], one["account"], one["destination"], one["amount_sats"],
