@@ -134,7 +134,7 @@ class AuditorDaemon(JudgeDaemon):
         self._next_chain = time.monotonic() + _CHAIN_SECONDS
         if self._chain is None:
             try:
-                self._chain = BitcoinReader(self.directory)
+                self._chain = BitcoinReader.of(self.directory)
             except (FoundingError, OSError, ValueError):
                 return  # custody is being founded; the law grows stale if it never is
         self._take(self._auditor.on_chain(self._chain, time.time_ns()))

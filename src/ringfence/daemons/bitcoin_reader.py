@@ -7,7 +7,7 @@ other is coins that are gone.
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ringfence.assurance.audit.chains import ChainError, Tip
 from ringfence.custody.chains.bitcoin.follow import BlockCame, BlockLeft, Follower, TooDeepError
@@ -16,6 +16,7 @@ from ringfence.custody.chains.bitcoin.transactions import Transaction, address_o
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
 from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
 from ringfence.custody.cosigner.config import Charter
+from ringfence.custody.ledger import Ledger
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
@@ -25,6 +26,15 @@ from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.units.assets import XBT
 
 _ANSWERS_KEPT = 16
+
+
+class Feed(Protocol):
+    """The exchange's word, folded into a ledger up to a sequence."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def catch_up(self, *, below: int | None = None) -> bool: ...
 
 
 class Answer(NamedTuple):
@@ -47,17 +57,20 @@ class Spend(NamedTuple):
 class BitcoinReader:
     """A `ChainReader` over the clients' wallet of one venue."""
 
-    def __init__(self, directory: Path) -> None:
+    @classmethod
+    def of(cls, directory: Path) -> "BitcoinReader":
         """Raises FoundingError, OSError, ValueError."""
-        charter: Charter = read_charter(directory)
+        node = Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie")
+        return cls(read_charter(directory), BitcoinRpc(node), FundsFeed(directory))
+
+    def __init__(self, charter: Charter, rpc: BitcoinRpc, feed: Feed) -> None:
+        self._rpc, self._feed = rpc, feed
         self._wallets = charter.wallets()
         self._network = EMBIT_NETWORKS[self._wallets.network_name]
-        self._rpc = BitcoinRpc(Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie"))
         self._follower = Follower(
             self._is_clients, height=charter.follow_from_height, digest=charter.follow_from_block
         )
         self._watch = Watch(self._rpc, self._follower, chain=charter.chain)
-        self._feed = FundsFeed(directory)
         self._coins: dict[Outpoint, int] = {}
         """Every coin of clients that a block ever held, with its amount."""
         self._spends: dict[str, list[Spend]] = {}

@@ -79,18 +79,20 @@ def check_disk(disk: Disk) -> None:
         assert _refuses(FileNotFoundError, lambda missing=missing: missing("nowhere"))  # type: ignore[misc]
 
 
-def check_chain_reader(reader: ChainReader, *, asset: int, receive: Callable[[int], None]) -> None:
-    """Check a chain reader; `receive` lets so many units arrive, and be confirmed. Raises AssertionError."""
+def check_chain_reader(
+    reader: ChainReader, *, asset: int, receive: Callable[[int], None], amount: int = 7
+) -> None:
+    """Check a chain reader; `receive` lets an amount arrive, and be confirmed. Raises AssertionError."""
     before = reader.tip()
     held = reader.confirmed(asset, before)
     assert held >= 0
     assert reader.tip() == before
     assert reader.confirmed(asset, before) == held
-    receive(7)
+    receive(amount)
     after = reader.tip()
     assert after.height > before.height
     assert after.digest != before.digest
-    assert reader.confirmed(asset, after) == held + 7
+    assert reader.confirmed(asset, after) == held + amount
     # Nothing is said but as of a block, so an older one is still answered for as it was.
     assert reader.confirmed(asset, before) == held
     for about in (reader.change_in_flight, reader.uncredited, reader.paid_ahead):

@@ -280,6 +280,13 @@ class Custody:
         self.book: AddressBook
         self.start_coordinator()
 
+    @property
+    def charter_from_here(self) -> Charter:
+        """The charter, with the block at which this custody began."""
+        return msgspec.structs.replace(
+            self.charter, follow_from_height=self._height, follow_from_block=self._block
+        )
+
     def replica(self) -> Replica:
         return Replica(self.exchange, self.node, self.hardware, height=self._height, block=self._block)
 

@@ -33,7 +33,7 @@ class DescriptorError(ValueError):
 
 
 class PoolEndError(LookupError):
-    """The HSMs have no keys for that script yet. Remedy: `ringfence custody extend-pool`."""
+    """The HSMs have no keys for that script yet. Nothing was given out; a new charter brings more."""
 
 
 class DerivationError(Exception):
