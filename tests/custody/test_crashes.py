@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.demonstration import PLACES
 from ringfence.testing.bitcoin import RunningNode
-from ringfence.testing.custody import Custody, Hardware, Stopped
+from ringfence.testing.custody import TO, Custody, Hardware, Stopped
 from ringfence.testing.thieves import XBT
 
 ALL = os.environ.get("RINGFENCE_CRASHES") == "all"
@@ -167,3 +168,49 @@ def test_a_death_at_any_step_pays_once_and_loses_nothing(
 def _salt() -> int:
     """Return a number that keeps the addresses of two runs on one chain apart."""
     return os.getpid() * 10**6
+
+
+@pytest.mark.parametrize("away_from", ["Commit", "Countersign"])
+@pytest.mark.parametrize("name", PLACES)
+def test_a_cosigner_is_away_at_the_sealing_and_back_at_the_draw(
+    custody: Custody, away_from: str, name: str
+) -> None:
+    """Whoever is drawn signs, whether it was there at the sealing or not; nobody is told that a payment failed."""
+    custody.deposit(1, XBT)
+    custody.exchange.ask(1, XBT // 4, 200_000, TO, now_ns=custody.now_ns)
+
+    def leave(effect: str) -> None:
+        if effect == f"ask {away_from}":
+            custody.down = {name}
+
+    custody.before_effect = leave
+    while not any(flow.witnesses for flow in custody.batches.flows.values()):
+        custody.turn()
+    custody.before_effect = lambda effect: None
+    (flow,) = custody.batches.flows.values()
+    assert name not in {one.signer for one in flow.witnesses}
+    custody.down = set()
+    custody.cosigners[name].restart()
+    custody.go_on()
+    assert flow.attempts, flow.given_up or flow.waiting_for
+    assert not flow.late
+    assert custody.report().agrees
+
+
+def test_a_nominee_that_never_reveals_is_replaced_at_the_draw(custody: Custody) -> None:
+    """Its contribution is left out once two others have waited for it; when it is back the quorum stands."""
+    custody.deposit(1, XBT)
+    late: tuple[str, ...] = ()
+    while not late:
+        custody.exchange.ask(1, XBT // 20, 200_000, TO, now_ns=custody.now_ns)
+        custody.turn()
+        custody.down = {"ops-1"}
+        custody.mine(2)
+        custody.turn()
+        custody.down = set()
+        custody.go_on()
+        *_, flow = custody.batches.flows.values()
+        assert flow.attempts, flow.given_up or flow.waiting_for
+        late = flow.late
+    assert late == ("ops-1",)
+    assert custody.report().agrees

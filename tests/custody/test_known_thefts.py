@@ -20,7 +20,7 @@ from ringfence.custody.cosigner.config import ConfigurationError
 from ringfence.custody.demonstration import FIRST_POLICY, PLACES
 from ringfence.custody.ledger import LedgerGapError, Moved
 from ringfence.custody.nomination import NominationError, Role
-from ringfence.custody.policy.policy import Window
+from ringfence.custody.policy.policy import NS_PER_HOUR, Window
 from ringfence.custody.quorum.messages import (
     Batch,
     Commit,
@@ -413,6 +413,21 @@ def test_a_cosigner_is_kept_blind_to_a_halt(heist: Heist) -> None:
     refused(heist.ask(heist.signer, Commit(heist.honest.batch)), "sources")
 
 
+def test_every_cosigner_counts_what_the_others_have_paid(heist: Heist) -> None:
+    """Else each would see a part of the windows, and a known destination would be new to who had not signed for it."""
+    custody = heist.custody
+    custody.go_on()
+    for process in custody.cosigners.values():
+        process.replica.look()
+        (payment,) = process.cosigner._signed()
+        assert (payment.id, payment.destination, payment.amount_sats) == (str(heist.number), TO, XBT // 4)
+        assert custody.now_ns - payment.at_ns < NS_PER_HOUR
+        entry = process.replica.ledger.withdrawals[heist.number]
+        process.replica.ledger.withdrawals[heist.number] = entry._replace(txid="ab" * 32)
+    outside = [process for name, process in custody.cosigners.items() if name not in heist.flow.quorum]
+    assert [process.cosigner._signed() for process in outside] == [(), ()]
+
+
 def test_a_movement_of_nobodys(heist: Heist) -> None:
     batch = heist.honest.batch
     nobody = tuple(msgspec.structs.replace(one, owner="nobody") for one in batch.intents)
@@ -448,7 +463,16 @@ def test_nobody_reveals_before_the_block_is_there(custody: Custody) -> None:
     (flow,) = custody.batches.flows.values()
     assert flow.sealed is not None
     for name in PLACES:
-        refused(custody.cosigners[name].answer(Reveal(flow.sealed)), "reveal", "is not there yet")
+        refused(
+            custody.cosigners[name].answer(Reveal(flow.sealed, flow.witnesses)), "reveal", "is not there yet"
+        )
+    custody.mine(2)
+    for name in PLACES:
+        refused(
+            custody.cosigners[name].answer(Reveal(flow.sealed, flow.witnesses[:2])),
+            "nominated",
+            "saw the seal",
+        )
 
 
 def test_a_stranger_asks(heist: Heist) -> None:

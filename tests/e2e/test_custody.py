@@ -92,7 +92,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         assert XBT // 2 in [one.output.amount_sats for one in outputs if one is not None]
         assert 0 < paid["fee"] < 300_000
 
-        row = json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]
+        row = withdrawals(there)[0]
         assert (row["state"], row["txid"], row["leftSats"]) == ("paid", paid["tx"], XBT // 2 + paid["fee"])
         assert sorted(row["signers"]) == sorted(row["nominated"])
         assert sum(name.startswith("ops") for name in row["signers"]) == 2
@@ -111,22 +111,34 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             os.environ["TO"] = NOBODY
             assert "withdrawn in" in tell(up, "ccxt", "ccxt_coins.py", key="demo-2")
 
+        # A large one waits until a person has approved it.
+        held = wallet(trader)["amount"]
+        ringfence("custody", "faucet", 25 * XBT, "--account", trader_account(trader), *there)
+        wait_for(lambda: wallet(trader)["amount"] == held + 25 * XBT, 30, "credit")
+        assert trader.call("POST", "/api/v1/user/requestWithdrawal", {**ask, "amount": 20 * XBT})[0] == 200
+        newest = wait_for(lambda: waits_for_approval(there), 30, "refusal for want of an approval")
+        anna = ("--person", "custody-anna", "--key", directory / "custody" / "people" / "custody-anna.key")
+        said = ringfence("custody", "approve", "--withdrawal", newest["withdrawal"], *anna, *there)
+        assert "approves 2,000,000,000 sats" in said
+        assert NOBODY in said
+        wait_for(lambda: withdrawals(there)[0]["state"] == "paid", 30, "payment")
+
         # A freeze is everybody's right; then nothing is signed.
         ringfence("custody", "freeze", "--because", "a drill", *there)
         trader.call("POST", "/api/v1/user/requestWithdrawal", ask)
         wait_for(
-            lambda: "a drill" in json.dumps(json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0])
-            or not json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"],
+            lambda: "a drill" in json.dumps(withdrawals(there)[0])
+            or not withdrawals(there)[0]["txid"],
             10, "refusal",
         )  # fmt: skip
-        assert json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"] == ""
+        assert withdrawals(there)[0]["txid"] == ""
 
         people = [
             ("--person", name, "--key", directory / "custody" / "people" / f"{name}.key") for name in PEOPLE
         ]
         ringfence("custody", "thaw", *people[0], *people[1], *there)
         wait_for(
-            lambda: json.loads(ringfence("custody", "withdrawals", *there, "--json"))[0]["txid"],
+            lambda: withdrawals(there)[0]["txid"],
             30,
             "payment",
         )
@@ -140,6 +152,16 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
 
         wait_for(halted, 20, "halt of withdrawals, then of the venue")
         assert json.loads(ringfence("custody", "status", *there, "--json"))["reconciled"][-1] == -XBT
+
+
+def withdrawals(there: tuple[object, ...]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(ringfence("custody", "withdrawals", *there, "--json"))
+    return rows
+
+
+def waits_for_approval(there: tuple[object, ...]) -> dict[str, Any] | None:
+    newest = withdrawals(there)[0]
+    return newest if "P6" in newest["waitingFor"] else None
 
 
 async def credit_nothing(directory: Path) -> None:

@@ -153,31 +153,43 @@ def thaw(*, person: list[str], key: list[Path], directory: Path = DIRECTORY) -> 
 
 @app.command
 def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECTORY) -> None:
-    """Approve one withdrawal, as somebody whom the charter names; its digest is what is signed."""
+    """Approve one withdrawal, as somebody whom the charter names.
+
+    What is signed is read from the exchange's feed, not from the coordinator: it shows nobody anything else.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from ringfence.custody.coordinator.batches import intent_of
     from ringfence.custody.cosigner.config import approval_digest
     from ringfence.custody.intents import Approval
+    from ringfence.custody.ledger import LedgerGapError
     from ringfence.custody.quorum.messages import SignedApproval
-    from ringfence.daemons.custody_founding import read_charter
+    from ringfence.daemons.custody_founding import FoundingError, read_charter
+    from ringfence.daemons.funds_feed import FundsFeed
 
-    rows = [
-        row for row in _ask(directory, ask="withdrawals")["withdrawals"] if row["withdrawal"] == withdrawal
-    ]
-    if not rows or rows[0]["state"] != "locked":
+    try:
+        charter, feed = read_charter(directory), FundsFeed(directory)
+        feed.catch_up()
+    except (FoundingError, LedgerGapError, OSError) as error:
+        sys.exit(f"{error}; nothing was approved")
+    one = feed.ledger.open().get(withdrawal)
+    if one is None or one.wish is None:
         sys.exit(f"no withdrawal {withdrawal} waits; nothing was approved")
-    known = read_charter(directory).person(person)
+    intent = intent_of(one, chain=charter.chain)
+    known = charter.person(person)
     if known is None:
         sys.exit(f"the charter names no {person}; nothing was approved")
     try:
         private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text()))
     except (OSError, ValueError) as error:
         sys.exit(f"{key} cannot be read: {error}; nothing was approved")
-    bare = SignedApproval(Approval(person, known.group, rows[0]["digest"], time.time_ns()), "")
+    bare = SignedApproval(Approval(person, known.group, intent.digest, time.time_ns()), "")
     signature = private.sign(approval_digest(bare)).hex()
     approval = {"approval": _builtins(bare.approval), "signature": signature}
     _ask(directory, ask="approve", approval=approval)
-    print(f"{person} approves {rows[0]['amountSats']:,} sats to {rows[0]['address']}")
+    print(
+        f"{person} approves {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}"
+    )
 
 
 @app.command
@@ -210,12 +222,13 @@ def nominations(*, directory: Path = DIRECTORY, json: Json = False) -> None:
     else:
         from rich.console import Console
 
-        table = _table("batch", "sealed at", "block that decided", "drawn", "drawn again")
+        table = _table("batch", "sealed at", "block that decided", "drawn", "let time pass", "drawn again")
         for row in rows:
             agrees = "the same" if row["agrees"] else "[bold red]" + ", ".join(row["again"]) + "[/]"
             table.add_row(
-                row["batch"], str(row["sealedAt"]), row["block"][:24], ", ".join(row["quorum"]), agrees
-            )
+                row["batch"], str(row["sealedAt"]), row["block"][:24], ", ".join(row["quorum"]),
+                ", ".join(row["late"]), agrees,
+            )  # fmt: skip
         Console().print(table)
     if not all(row["agrees"] for row in rows):
         sys.exit("a quorum was not drawn as it is said")

@@ -44,6 +44,8 @@ class Withdrawal(NamedTuple):
     left: int = 0
     returned: int = 0
     txid: str = ""
+    left_ns: int = 0
+    """When the ledger was told that it has left."""
 
     @property
     def state(self) -> str:
@@ -120,7 +122,9 @@ class Ledger:
             )
         after = before._replace(locked=before.locked - moved.amount)
         if moved.kind == "left":
-            after = after._replace(left=before.left + moved.amount, txid=moved.txid)
+            after = after._replace(
+                left=before.left + moved.amount, txid=moved.txid, left_ns=moved.timestamp_ns
+            )
             self.backed[moved.asset] = self.backed.get(moved.asset, 0) - moved.amount
         else:
             if moved.account != before.account:

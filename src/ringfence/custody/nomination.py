@@ -27,7 +27,7 @@ HEIGHTS_AHEAD = 2
 BEACON_SECONDS_AHEAD = 60
 ABSENT_MAX = 1
 """So many signers may not have committed when a batch is sealed: a machine that is down must not hold up all coins. It
-is in the draw all the same; if it is nominated, a substitute steps in after its time has passed."""
+is in the draw all the same; if it is nominated and not back, a substitute steps in after its time has passed."""
 TIMEOUTS_NEEDED = 2
 """So many others must have waited for a signer in vain before a substitute steps in."""
 _DOMAIN = b"ringfence nomination 1"

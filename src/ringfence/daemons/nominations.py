@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.cosigner.checks import sealed_of
-from ringfence.custody.nomination import nominate
+from ringfence.custody.nomination import Nomination, nominate, substitute
 from ringfence.custody.quorum.messages import Contribution, SealedRecord
 from ringfence.daemons.custody_founding import read_charter
 
@@ -16,7 +16,8 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
     """Return each nomination as it is said, and as it comes out. Raises LogError, FoundingError, OSError."""
     roster = read_charter(directory).roster()
     sealed: dict[str, SealedRecord] = {}
-    rows: list[dict[str, Any]] = []
+    drawn: dict[str, Nomination] = {}
+    rows: dict[str, dict[str, Any]] = {}
 
     def look(entry: Entry) -> None:
         if entry.kind == "sealed":
@@ -24,16 +25,18 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
         elif entry.kind == "drawn":
             record = sealed[entry.body["id"]]
             contributions = msgspec.convert(entry.body["contributions"], tuple[Contribution, ...])
-            again = nominate(
+            drawn[entry.body["id"]] = nominate(
                 roster, sealed_of(record), beacon=b"", block_hash=bytes.fromhex(entry.body["block"]),
                 revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
             )  # fmt: skip
-            quorum = list(entry.body["quorum"])
-            rows.append(
-                {"batch": entry.body["id"], "sealedAt": record.sealed_height, "height": record.height,
-                 "block": entry.body["block"], "quorum": quorum, "again": list(again.quorum),
-                 "agrees": quorum == list(again.quorum)}
-            )  # fmt: skip
+            rows[entry.body["id"]] = {
+                "batch": entry.body["id"], "sealedAt": record.sealed_height, "height": record.height,
+                "block": entry.body["block"],
+            }  # fmt: skip
+        if entry.kind in ("drawn", "substituted"):
+            batch, quorum, late = (entry.body[name] for name in ("id", "quorum", "late"))
+            again = list(substitute(roster, drawn[batch], late))
+            rows[batch] |= {"quorum": quorum, "late": late, "again": again, "agrees": quorum == again}
 
     Log(directory / "custody" / "coordinator" / "log.jsonl", on_entry=look).close()
-    return rows
+    return list(rows.values())

@@ -102,7 +102,7 @@ class Batches:
             flow.witnesses = msgspec.convert(body["witnesses"], tuple[Witnessed, ...])
         elif entry.kind == "drawn":
             flow.contributions = msgspec.convert(body["contributions"], tuple[Contribution, ...])
-            flow.quorum = tuple(body["quorum"])
+            flow.quorum, flow.late = tuple(body["quorum"]), tuple(body["late"])
             flow.timeouts = msgspec.convert(body["timeouts"], tuple[TimedOut, ...])
         elif entry.kind == "substituted":
             flow.quorum, flow.late = tuple(body["quorum"]), tuple(body["late"])

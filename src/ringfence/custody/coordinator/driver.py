@@ -156,7 +156,7 @@ class Driver:
         if self._node.block_count() < flow.sealed.height:
             flow.waiting_for = f"block {flow.sealed.height}"
             return
-        contributions = await self._everybody(Reveal(flow.sealed), Contribution)
+        contributions = await self._everybody(Reveal(flow.sealed, flow.witnesses), Contribution)
         timeouts: list[TimedOut] = []
         committed = {name for name, _ in flow.sealed.commitments}
         for name in sorted(committed - {one.signer for one in contributions}):
@@ -170,9 +170,15 @@ class Driver:
             block_hash=bytes.fromhex(self._node.block_hash(flow.sealed.height)),
             revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
         )  # fmt: skip
+        late = [name for name in nomination.quorum if name in nomination.withheld]
+        try:
+            quorum = substitute(self._roster, nomination, late)
+        except NominationError as error:
+            flow.waiting_for = str(error)
+            return
         body = {
             "id": flow.batch.id, "contributions": msgspec.to_builtins(contributions),
-            "quorum": list(nomination.quorum), "substitutes": list(nomination.substitutes),
+            "quorum": list(quorum), "late": late,
             "block": self._node.block_hash(flow.sealed.height), "timeouts": msgspec.to_builtins(timeouts),
         }  # fmt: skip
         self._write("drawn", body)

@@ -20,6 +20,7 @@ from ringfence.custody.nomination import (
     Nomination,
     NominationError,
     Sealed,
+    commitment_of,
     nominate,
     substitute,
 )
@@ -201,8 +202,9 @@ def check_nomination(
             raise RefusalError("nominated", f"movement {intent.id} is of another batch, for ever")
     contribution = memory.contributions.get(question.batch.digest.hex())
     mine = dict(sealed.commitments).get(me)
-    if contribution is None or mine is None:
-        raise RefusalError("nominated", "this co-signer has not committed to this batch")
+    # Who was away at the sealing is in the draw without a contribution of its own, and signs if it is back.
+    if mine is not None and (contribution is None or commitment_of(contribution) != mine):
+        raise RefusalError("nominated", "the seal does not hold what this co-signer has committed to")
     check_witnesses(charter, digest, question.witnesses)
     block = _deciding_block(charter, memory, node, sealed, digest)
     try:

@@ -18,6 +18,7 @@ from ringfence.custody.cosigner.checks import (
     check_batch,
     check_nomination,
     check_others,
+    check_witnesses,
     decide_all,
     decode,
     my_label,
@@ -32,7 +33,7 @@ from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witne
 from ringfence.custody.hsm.token import IDENTITY, der
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.nomination import commitment_of
-from ringfence.custody.policy import Facts, Policy
+from ringfence.custody.policy import Facts, Policy, Signed
 from ringfence.custody.quorum.messages import (
     Answer,
     Batch,
@@ -131,7 +132,7 @@ class Cosigner:
         if isinstance(question, Countersign):
             return self._countersign(question.batch, question.sealed)
         if isinstance(question, Reveal):
-            return self._reveal(question.sealed)
+            return self._reveal(question)
         if isinstance(question, Challenge):
             return self._challenge(question.subject)
         if isinstance(question, Show):
@@ -188,13 +189,13 @@ class Cosigner:
             reason = f"sealed at {sealed_height} for block {height}; this node is at {tip}"
             raise RefusalError("sealed", reason, is_for_now=tip < sealed_height)
 
-    def _reveal(self, record: SealedRecord) -> Contribution:
-        sealed = sealed_of(record)
+    def _reveal(self, question: Reveal) -> Contribution:
+        """Tell what it gives to the draw, for the one seal that most have witnessed; it may have been away itself."""
+        sealed = sealed_of(question.sealed)
         contribution = self._memory.contributions.get(sealed.batch.hex())
         if contribution is None:
             raise RefusalError("reveal", "this co-signer has not committed to this batch")
-        if sealed_digest(sealed) not in self._memory.sealed.values():
-            raise RefusalError("reveal", "this co-signer has not witnessed this seal")
+        check_witnesses(self.charter, sealed_digest(sealed), question.witnesses)
         self._saw_block(sealed.height, sealed_digest(sealed))
         return Contribution(self.name, contribution.hex())
 
@@ -291,7 +292,7 @@ class Cosigner:
             assets_sats=held - leaving,
             wallet_sats=held,
             hot_sats=0,
-            signed=tuple(self._memory.signed),
+            signed=self._signed(),
             # Until there are address books, the request itself puts its destination on the list.
             allowed_since={
                 (one.account, one.wish.address): one.asked_ns
@@ -311,6 +312,22 @@ class Cosigner:
             is_frozen=self._is_frozen(),
             last_reconciled_ns=now_ns if self._reconciles() else None,
         )
+
+    def _signed(self) -> tuple[Signed, ...]:
+        """Return what it has signed itself, and what others have: each quorum sees only a part of the payments.
+
+        What the ledger alone says has left does not count: the chain must have the transaction.
+        """
+        mine = {one.id for one in self._memory.signed}
+        of_others = [
+            Signed(
+                one.left_ns, "", str(number), one.account, one.wish.address, one.wish.amount, ()
+            )
+            for number, one in self._sources.ledger.withdrawals.items()
+            if one.wish is not None and one.left and str(number) not in mine
+            and self._sources.follower.confirmations_of(one.txid)
+        ]  # fmt: skip
+        return (*self._memory.signed, *of_others)
 
     def _reconciles(self) -> bool:
         """Return whether the chain holds what the ledger says, less what this co-signer knows may have left."""

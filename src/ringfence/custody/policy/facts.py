@@ -43,7 +43,7 @@ class LedgerEntry(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """What this co-signer has signed before, from its own log."""
+    """What was signed before: by this co-signer, from its own log, or by others, from ledger and chain."""
 
     at_ns: int
     intent: str
@@ -53,6 +53,7 @@ class Signed(NamedTuple):
     destination: str
     amount_sats: int
     inputs: tuple[str, ...]
+    """Empty if others have signed it."""
 
 
 class Facts(NamedTuple):

@@ -69,10 +69,18 @@ class Countersign(msgspec.Struct, frozen=True, tag="countersign"):
     sealed: SealedRecord
 
 
+class Witnessed(msgspec.Struct, frozen=True, tag="witnessed"):
+    signer: str
+    sealed: str
+    """Digest of the sealed record."""
+    signature: str
+
+
 class Reveal(msgspec.Struct, frozen=True, tag="reveal"):
     """Only when the co-signer's own node has the block at the sealed height."""
 
     sealed: SealedRecord
+    witnesses: tuple[Witnessed, ...]
 
 
 class Challenge(msgspec.Struct, frozen=True, tag="challenge"):
@@ -149,13 +157,6 @@ class Commitment(msgspec.Struct, frozen=True, tag="commitment"):
     commitment: str
     signature: str
     """By the identity key, of `statement(b"commitment", batch, commitment)`."""
-
-
-class Witnessed(msgspec.Struct, frozen=True, tag="witnessed"):
-    signer: str
-    sealed: str
-    """Digest of the sealed record."""
-    signature: str
 
 
 class Contribution(msgspec.Struct, frozen=True, tag="contribution"):
