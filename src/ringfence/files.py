@@ -1,4 +1,4 @@
-"""How a small file is replaced: as a whole or not at all."""
+"""How a small file is replaced, as a whole or not at all, and how names are made durable."""
 
 import os
 from pathlib import Path
@@ -17,3 +17,12 @@ def replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     aside.rename(path)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

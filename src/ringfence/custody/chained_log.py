@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ringfence.custody.hsm.counter import Counter
+from ringfence.files import sync_directory
 
 GENESIS = "0" * 64
 Sign = Callable[[bytes], bytes]
@@ -68,7 +69,7 @@ class Log:
         self._sign, self._on_entry, self._counter = sign, on_entry, counter
         self.head, self.count, self.is_broken = GENESIS, 0, False
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        _sync_names(path.parent)
+        sync_directory(path.parent)
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         for line in whole.splitlines():
@@ -128,12 +129,3 @@ class Log:
     def _keep(self, entry: Entry) -> None:
         self.head, self.count = entry.digest.hex(), self.count + 1
         self._on_entry(entry)
-
-
-def _sync_names(folder: Path) -> None:
-    """A new file is there after a power cut only if its folder was synced."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

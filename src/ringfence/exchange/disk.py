@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from ringfence.files import sync_directory
+
 ASIDE = ".new"
 """Suffix of what is still being written; a crash may leave one behind, and it means nothing."""
 
@@ -159,12 +161,3 @@ class RealDisk:
 def disk_at(place: Path | Disk) -> Disk:
     """Return the disk that is a folder, as it is; a disk is itself."""
     return RealDisk(place, make=False) if isinstance(place, Path) else place
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

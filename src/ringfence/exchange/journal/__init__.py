@@ -8,7 +8,7 @@
 | errors  | what can go wrong, with what to do about it                                 |
 """
 
-from ringfence.exchange.disk import Disk, DiskFile, RealDisk, sync_directory
+from ringfence.exchange.disk import Disk, DiskFile, RealDisk
 from ringfence.exchange.journal.errors import (
     JournalCorruptError,
     JournalError,
@@ -24,5 +24,5 @@ from ringfence.exchange.journal.reader import JournalReader, Progress, read_fram
 __all__ = [
     "GENESIS", "SEGMENT_BYTES", "Disk", "DiskFile", "Frame", "Journal", "JournalCorruptError", "JournalError",
     "JournalGapError", "JournalReadError", "JournalReader", "JournalVersionError", "JournalWriteError",
-    "Progress", "RealDisk", "TornTail", "read_frames", "sync_directory",
+    "Progress", "RealDisk", "TornTail", "read_frames",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ import ringfence.instruments
 import ringfence.messages
 import ringfence.units
 from ringfence.exchange.projections.views import Views
+from ringfence.files import sync_directory
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def save(views: Views, directory: Path) -> Path:
         file.flush()
         os.fsync(descriptor)
     aside.rename(path)
-    _sync_directory(directory)
+    sync_directory(directory)
     for old in _newest_first(directory)[_KEEP:]:
         old.unlink(missing_ok=True)
     return path
@@ -130,14 +131,6 @@ def _digest(data: bytes | memoryview) -> bytes:
 
 def _newest_first(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"*{_SUFFIX}"), reverse=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # Taken when the code is loaded: what lies on the disk later may be another version than what runs.

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from ringfence.files import sync_directory
+
 _HEADER = struct.Struct("<III")
 """Length, checksum of the record, checksum of these two."""
 RECORD_BYTES_MAX = 8 << 20
@@ -26,7 +28,7 @@ class Journal:
         """Open or create. Raises JournalDamagedError."""
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        _sync_folder(path.parent)
+        sync_directory(path.parent)
         self._end = self._find_end()
         if self._end < os.fstat(self._file).st_size:
             os.ftruncate(self._file, self._end)
@@ -69,7 +71,7 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._path)
-        _sync_folder(self._path.parent)
+        sync_directory(self._path.parent)
         os.close(self._file)
         self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
         self._end = os.fstat(self._file).st_size
@@ -106,11 +108,3 @@ class Journal:
 def _framed(record: bytes) -> bytes:
     head = struct.pack("<II", len(record), zlib.crc32(record))
     return head + struct.pack("<I", zlib.crc32(head)) + record
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
