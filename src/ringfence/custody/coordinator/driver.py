@@ -4,7 +4,7 @@ A crash between two steps loses nothing: what was asked is asked again, and a co
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from ringfence.custody.coordinator.batches import Batches, Flow, bumped_rate, fe
 from ringfence.custody.hsm.evidence import Evidence
 from ringfence.custody.nomination import (
     TIMEOUTS_NEEDED,
+    Nomination,
     NominationError,
     Roster,
     Sealed,
@@ -165,23 +166,33 @@ class Driver:
             if len(waited) < TIMEOUTS_NEEDED:
                 flow.waiting_for = f"the contribution of {name}"
                 return
-        nomination = nominate(
-            self._roster, _sealed_of(flow.sealed), beacon=b"",
-            block_hash=bytes.fromhex(self._node.block_hash(flow.sealed.height)),
-            revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
-        )  # fmt: skip
+        block = self._node.block_hash(flow.sealed.height)
+        nomination = self._nominate(flow.sealed, contributions, block)
         late = [name for name in nomination.quorum if name in nomination.withheld]
-        try:
-            quorum = substitute(self._roster, nomination, late)
-        except NominationError as error:
-            flow.waiting_for = str(error)
+        quorum = self._substituted(flow, nomination, late)
+        if quorum is None:
             return
         body = {
             "id": flow.batch.id, "contributions": msgspec.to_builtins(contributions),
-            "quorum": list(quorum), "late": late,
-            "block": self._node.block_hash(flow.sealed.height), "timeouts": msgspec.to_builtins(timeouts),
+            "quorum": list(quorum), "late": late, "block": block, "timeouts": msgspec.to_builtins(timeouts),
         }  # fmt: skip
         self._write("drawn", body)
+
+    def _nominate(
+        self, record: SealedRecord, contributions: Sequence[Contribution], block: str
+    ) -> Nomination:
+        return nominate(
+            self._roster, _sealed_of(record), beacon=b"", block_hash=bytes.fromhex(block),
+            revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
+        )  # fmt: skip
+
+    def _substituted(self, flow: Flow, nomination: Nomination, late: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the quorum without those who let time pass; None, and the batch waits, if nobody is left."""
+        try:
+            return substitute(self._roster, nomination, late)
+        except NominationError as error:
+            flow.waiting_for = str(error)
+            return None
 
     # ---- the transaction
 
@@ -291,16 +302,10 @@ class Driver:
         timeouts = [answer for answer in answers if isinstance(answer, TimedOut)]
         if len(timeouts) < TIMEOUTS_NEEDED:
             return
-        nomination = nominate(
-            self._roster, _sealed_of(flow.sealed), beacon=b"",
-            block_hash=bytes.fromhex(self._node.block_hash(flow.sealed.height)),
-            revealed={one.signer: bytes.fromhex(one.contribution) for one in flow.contributions},
-        )  # fmt: skip
+        block = self._node.block_hash(flow.sealed.height)
         late = (*flow.late, name)
-        try:
-            quorum = substitute(self._roster, nomination, late)
-        except NominationError as error:
-            flow.waiting_for = str(error)
+        quorum = self._substituted(flow, self._nominate(flow.sealed, flow.contributions, block), late)
+        if quorum is None:
             return
         told = [*flow.timeouts, *timeouts]
         body = {
