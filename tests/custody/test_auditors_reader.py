@@ -1,10 +1,13 @@
 """What the auditor sees of the chain by itself: every reader's duties, and coins that are gone without a reason."""
 
+import pytest
+
 from ringfence.assurance.audit import Auditor
+from ringfence.assurance.audit.chains import ChainError
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
 from ringfence.custody.chains.bitcoin.transactions import Output
-from ringfence.custody.ledger import Ledger
+from ringfence.custody.ledger import Ledger, LedgerGapError
 from ringfence.daemons.bitcoin_reader import BitcoinReader
 from ringfence.messages.commands import HaltScope
 from ringfence.messages.funds import Wish
@@ -93,3 +96,16 @@ def test_a_payment_that_no_withdrawal_explains_halts(custody: Custody) -> None:
     replica.ledger.withdrawals[number] = entry._replace(wish=less)
     again = BitcoinReader(custody.charter_from_here, custody.node.rpc, Feed(replica))
     assert judged(custody, Auditor(laws=[ChainsHoldWhatIsOwed]), again) == [HaltScope.WITHDRAWALS]
+
+
+def test_a_ledger_that_cannot_be_followed_makes_the_law_stale(custody: Custody) -> None:
+    """Nothing is known then: the auditor neither dies of it nor says that all is well."""
+
+    class Broken(Feed):
+        def catch_up(self, *, below: int | None = None) -> bool:
+            raise LedgerGapError("a line is missing")
+
+    reader = BitcoinReader(custody.charter_from_here, custody.node.rpc, Broken(custody.replica()))
+    with pytest.raises(ChainError, match="a line is missing"):
+        reader.follow(1)
+    assert judged(custody, Auditor(laws=[ChainsHoldWhatIsOwed]), reader) == []

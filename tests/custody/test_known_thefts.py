@@ -16,6 +16,7 @@ import pytest
 from embit.transaction import Transaction as EmbitTransaction
 
 from ringfence.custody.chained_log import Entry, Log, LogError
+from ringfence.custody.chains.bitcoin.follow import BLOCKS_KEPT
 from ringfence.custody.cosigner.config import ConfigurationError
 from ringfence.custody.demonstration import FIRST_POLICY, PLACES
 from ringfence.custody.ledger import LedgerGapError, Moved
@@ -417,6 +418,7 @@ def test_every_cosigner_counts_what_the_others_have_paid(heist: Heist) -> None:
     """Else each would see a part of the windows, and a known destination would be new to who had not signed for it."""
     custody = heist.custody
     custody.go_on()
+    custody.mine(BLOCKS_KEPT + 1)
     for process in custody.cosigners.values():
         process.replica.look()
         (payment,) = process.cosigner._signed()

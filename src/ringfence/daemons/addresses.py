@@ -22,8 +22,7 @@ from typing import Any
 import msgspec
 from coincurve import PrivateKey
 
-from ringfence.custody.chains.bitcoin.transactions import address_of
-from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
+from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner, Wallets
 from ringfence.daemons.custody_founding import FoundingError, read_charter

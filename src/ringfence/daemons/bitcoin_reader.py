@@ -6,17 +6,17 @@ other is coins that are gone.
 """
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ringfence.assurance.audit.chains import ChainError, Tip
 from ringfence.custody.chains.bitcoin.follow import BlockCame, BlockLeft, Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
-from ringfence.custody.chains.bitcoin.transactions import Transaction, address_of
+from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
-from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
 from ringfence.custody.cosigner.config import Charter
-from ringfence.custody.ledger import Ledger
+from ringfence.custody.ledger import Ledger, LedgerGapError
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
@@ -47,11 +47,15 @@ class Answer(NamedTuple):
 
 
 class Spend(NamedTuple):
-    """A transaction of the chain that spends coins of clients."""
+    """What a transaction of the chain takes from clients' coins."""
 
-    transaction: Transaction
-    left_sats: int
-    """What went out with it, the fee included."""
+    paid: tuple[tuple[str, int], ...]
+    """Address and amount of each output that is not clients'; the address is empty if a script has none."""
+    fee_sats: int
+
+    @property
+    def left_sats(self) -> int:
+        return sum(amount for _, amount in self.paid) + self.fee_sats
 
 
 class BitcoinReader:
@@ -82,13 +86,16 @@ class BitcoinReader:
         return mine is not None and mine.owner == Owner.CLIENTS
 
     def follow(self, sequence: int) -> None:
-        self._feed.catch_up(below=sequence)
+        try:
+            self._feed.catch_up(below=sequence)
+        except (LedgerGapError, OSError) as error:
+            raise ChainError(f"the ledger cannot be followed: {error}") from error
 
     def tip(self) -> Tip:
         try:
             for event in self._watch.poll():
                 if isinstance(event, BlockCame):
-                    self._take(event.digest)
+                    self._take(event)
                 elif isinstance(event, BlockLeft):
                     self._spends.pop(event.digest, None)
         except (BitcoinError, NodeBehindError, WrongChainError, TooDeepError) as error:
@@ -100,20 +107,22 @@ class BitcoinReader:
             del self._answers[old]
         return tip
 
-    def _take(self, digest: str) -> None:
+    def _take(self, block: BlockCame) -> None:
         """Note the coins that a block makes for clients, and who spends any."""
         spends = []
-        for transaction in self._rpc.block(digest).transactions:
+        for transaction in block.transactions:
             spent = sum(self._coins.get(item.outpoint, 0) for item in transaction.inputs)
-            kept = 0
+            paid = []
             for number, output in enumerate(transaction.outputs):
                 if self._is_clients(output.script):
                     self._coins[Outpoint(transaction.txid, number)] = output.amount_sats
-                    kept += output.amount_sats
+                else:
+                    paid.append((address_of(output.script, self._network) or "", output.amount_sats))
             if spent:
-                spends.append(Spend(transaction, spent - kept))
+                made = sum(output.amount_sats for output in transaction.outputs)
+                spends.append(Spend(tuple(paid), spent - made))
         if spends:
-            self._spends[digest] = spends
+            self._spends[block.digest] = spends
 
     def _uncredited(self) -> int:
         credited = self._feed.ledger.credited
@@ -128,31 +137,20 @@ class BitcoinReader:
     def _paid_ahead(self) -> int:
         """Return what explained payments have taken out of the chain, less what the ledger has closed for them."""
         withdrawals = self._feed.ledger.withdrawals.values()
-        wished = Counter((one.wish.address, one.wish.amount) for one in withdrawals if one.wish is not None)
-        left = sum(
-            spend.left_sats
-            for spends in self._spends.values()
-            for spend in spends
-            if self._explains(spend, wished)
-        )
+        wishes = [one.wish for one in withdrawals if one.wish is not None]
+        unpaid = Counter((wish.address, wish.amount) for wish in wishes)
+        fees_max: dict[tuple[str, int], int] = {}
+        for wish in wishes:
+            what = (wish.address, wish.amount)
+            fees_max[what] = min(fees_max.get(what, wish.fee_max), wish.fee_max)
+        left = 0
+        for spend in chain.from_iterable(self._spends.values()):
+            # Each withdrawal explains one payment.
+            is_explained = spend.paid and not Counter(spend.paid) - unpaid
+            if is_explained and 0 <= spend.fee_sats <= min(fees_max[what] for what in spend.paid):
+                unpaid.subtract(spend.paid)
+                left += spend.left_sats
         return left - sum(one.left for one in withdrawals if one.asset == XBT.number)
-
-    def _explains(self, spend: Spend, wished: Counter[tuple[str, int]]) -> bool:
-        """Return whether withdrawals explain a transaction; each explains one payment."""
-        paid = [
-            (address_of(output.script, self._network) or "", output.amount_sats)
-            for output in spend.transaction.outputs
-            if not self._is_clients(output.script)
-        ]
-        fee = spend.left_sats - sum(amount for _, amount in paid)
-        fees = [
-            one.wish.fee_max for one in self._feed.ledger.withdrawals.values()
-            if one.wish is not None and (one.wish.address, one.wish.amount) in paid
-        ]  # fmt: skip
-        if not paid or Counter(paid) - wished or not 0 <= fee <= min(fees):
-            return False
-        wished.subtract(paid)
-        return True
 
     # ---- what the law asks
 

@@ -29,14 +29,13 @@ from ringfence.custody.chained_log import Log, LogError
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.regtest.faucet import ADDRESS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
-from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
 from ringfence.custody.coordinator.batches import Batches, Flow, gather, intent_of
 from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.coordinator.driver import Driver
 from ringfence.custody.coordinator.instructions import Instruction, next_instruction
 from ringfence.custody.coordinator.reconcile import Report, reconcile
-from ringfence.custody.cosigner.checks import EMBIT_NETWORKS
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.ledger import LedgerGapError, Withdrawal
 from ringfence.custody.policy.policy import tier_of

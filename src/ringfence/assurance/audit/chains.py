@@ -18,7 +18,10 @@ class ChainReader(Protocol):
     """One chain, seen from the auditor's own node."""
 
     def follow(self, sequence: int) -> None:
-        """Know the ledger as it is below a sequence: what is not credited or closed yet depends on it."""
+        """Know the ledger as it is below a sequence: what is not credited or closed yet depends on it.
+
+        Raises ChainError.
+        """
         ...
 
     def tip(self) -> Tip:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
-from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.cosigner.facts import Node
 from ringfence.custody.cosigner.memory import Memory
@@ -42,7 +42,6 @@ from ringfence.custody.wallets.descriptors import Keychain, key_label
 from ringfence.custody.wallets.owners import Mine, Owner, Wallets
 
 INTENTS_MAX = 50
-EMBIT_NETWORKS = {"main": "main", "testnet": "test", "signet": "signet", "regtest": "regtest"}
 
 
 class RefusalError(Exception):

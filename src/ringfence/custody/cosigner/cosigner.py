@@ -8,9 +8,8 @@ from typing import Any
 from ringfence.custody.chained_log import Log
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
-from ringfence.custody.chains.bitcoin.transactions import address_of
+from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.cosigner.checks import (
-    EMBIT_NETWORKS,
     Decided,
     Decoded,
     RefusalError,

@@ -21,6 +21,7 @@ class BlockCame(NamedTuple):
 
     height: int
     digest: str
+    transactions: tuple[Transaction, ...]
 
 
 class BlockLeft(NamedTuple):
@@ -107,6 +108,7 @@ class _State(msgspec.Struct):
     digests: list[str]
     """Of the newest blocks, from `first_height` on."""
     outputs: list[_Followed]
+    spenders: dict[str, int]
 
 
 class Follower:
@@ -121,6 +123,8 @@ class Follower:
         self._outputs: dict[Outpoint, _Followed] = {}
         self._makers: dict[Outpoint, set[Outpoint]] = {}
         """By what is spent, the outputs of ours that come of it and that no block holds."""
+        self._spenders: dict[str, int] = {}
+        """Transactions that spend outputs of ours, with the height of the block that holds each; never forgotten."""
 
     @property
     def height(self) -> int:
@@ -162,9 +166,8 @@ class Follower:
 
     def confirmations_of(self, txid: str) -> int:
         """Return how deep a transaction lies that spends outputs of ours, 0 if no block holds it."""
-        heights = [one.spent_height for one in self._outputs.values() if one.spent_by == txid]
-        deep = [height for height in heights if height is not None]
-        return self.height + 1 - min(deep) if deep else 0
+        height = self._spenders.get(txid)
+        return self.height + 1 - height if height is not None else 0
 
     def confirmed_sats(self) -> int:
         return sum(coin.amount_sats for coin in self.confirmed_coins())
@@ -188,7 +191,7 @@ class Follower:
         assert block.previous == self.tip, f"{block.digest} does not stand on {self.tip}"
         self._digests.append(block.digest)
         height = self.height
-        events: list[ChainEvent] = [BlockCame(height, block.digest)]
+        events: list[ChainEvent] = [BlockCame(height, block.digest, block.transactions)]
         for transaction in block.transactions:
             events += self._spends(transaction, height)
             for coin in self._ours_of(transaction):
@@ -212,6 +215,7 @@ class Follower:
         for followed in self._outputs.values():
             if followed.spent_height == height:
                 events.append(Unspent(followed.coin, followed.spent_by))
+                self._spenders.pop(followed.spent_by, None)
                 followed.spent_by, followed.spent_height = "", None
             if followed.height == height:
                 followed.height = None
@@ -248,7 +252,8 @@ class Follower:
 
     def dump(self) -> bytes:
         """Return everything that is known, for `load`."""
-        return msgspec.json.encode(_State(self._first_height, self._digests, list(self._outputs.values())))
+        state = _State(self._first_height, self._digests, list(self._outputs.values()), self._spenders)
+        return msgspec.json.encode(state)
 
     @classmethod
     def load(
@@ -261,7 +266,7 @@ class Follower:
         follower = cls(
             is_ours, height=state.first_height, digest=state.digests[0], confirmations_max=confirmations_max
         )
-        follower._digests = state.digests
+        follower._digests, follower._spenders = state.digests, state.spenders
         for followed in state.outputs:
             follower._outputs[followed.coin.outpoint] = followed
             if followed.height is None:
@@ -288,6 +293,8 @@ class Follower:
                     events.append(Unspent(followed.coin, followed.spent_by))
                 followed.spent_by, followed.spent_height = transaction.txid, height
                 events.append(Spent(followed.coin, transaction.txid, height))
+                if height is not None:
+                    self._spenders[transaction.txid] = height
         return events
 
     def _ours_of(self, transaction: Transaction) -> list[Coin]:

@@ -11,6 +11,8 @@ from embit.script import Script
 
 from ringfence.custody.wallets.coins import Outpoint
 
+EMBIT_NETWORKS = {"main": "main", "testnet": "test", "signet": "signet", "regtest": "regtest"}
+"""By Core's names: embit's."""
 HEADER_BYTES = 80
 TRANSACTION_BYTES_MAX = 4_000_000
 """No block holds more."""
