@@ -40,7 +40,7 @@ async def tell(market: Venue, *parts: Any) -> None:
 
 
 async def until(ask: Callable[[], Any]) -> Any:
-    """Return the first answer that is not empty: the core goes through accounts in pieces."""
+    """Return the first answer that is not empty: the core goes through accounts in pieces, the gateway comes after."""
     for _ in range(50):
         if found := ask():
             return found
@@ -75,7 +75,7 @@ async def test_trouble_is_told_to_everybody_and_to_those_it_happens_to(market: V
         place(BOB, FUTURE, 1_000, TICKS // 5),
         place(CAROL, FUTURE, -1_000, TICKS // 5),
     )
-    (held,) = [row for row in alice.get("/position") if row["symbol"] == "XBTUSD"]
+    (held,) = await until(lambda: [row for row in alice.get("/position") if row["symbol"] == "XBTUSD"])
     assert 9_500 < held["liquidationPrice"] < 9_600
     assert held["bankruptPrice"] < held["liquidationPrice"]
     (short,) = [row for row in bob.get("/position") if row["symbol"] == "XBTUSD"]
@@ -116,7 +116,7 @@ async def test_trouble_is_told_to_everybody_and_to_those_it_happens_to(market: V
     assert {row["currency"] for row in anyone.get("/insurance")} >= {"XBt", "USDt"}
 
     await tell(market, command(Command.SETTLE, symbol=FUTURE))
-    (settlement,) = anyone.get("/settlement")
+    (settlement,) = await until(lambda: anyone.get("/settlement"))
     assert settlement["settlementType"] == "Settlement"
     (row,) = [r for r in anyone.get("/instrument/active") if r["symbol"] == settlement["symbol"]]
     assert (row["state"], row["settledPrice"]) == ("Settled", settlement["settledPrice"])
