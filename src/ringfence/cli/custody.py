@@ -214,9 +214,14 @@ def faucet(sats: int, *, account: int = 1, directory: Path = DIRECTORY) -> None:
 @app.command
 def nominations(*, directory: Path = DIRECTORY, json: Json = False) -> None:
     """Draw every quorum of the coordinator's log again, from the blocks and contributions in it."""
+    from ringfence.custody.chained_log import LogError
+    from ringfence.daemons.custody_founding import FoundingError
     from ringfence.daemons.nominations import drawn_again
 
-    rows = drawn_again(directory)
+    try:
+        rows = drawn_again(directory)
+    except (LogError, FoundingError, OSError) as error:
+        sys.exit(f"nothing can be drawn again: {error}")
     if json:
         print(encoder.dumps(rows))
     else:

@@ -9,7 +9,7 @@ coordinator, which holds no key, only chains its lines.
 import errno
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,30 @@ class Entry(msgspec.Struct, frozen=True):
         return hashlib.sha256(b"ringfence custody log" + body).digest()
 
 
+def entries_of(content: bytes, *, verify: Verify = chained) -> Iterator[Entry]:
+    """Check and yield the lines of a log, without touching it. A line that was cut short is left out.
+
+    Raises LogError at the first line that is not what was written.
+    """
+    head = GENESIS
+    for number, line in enumerate(_whole(content).splitlines()):
+        try:
+            entry = msgspec.json.decode(line, type=Entry)
+            signature = bytes.fromhex(entry.signature)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise LogError(f"line {number + 1} of the log cannot be read: {error}") from error
+        if entry.number != number or entry.previous != head:
+            raise LogError(f"line {number + 1} of the log does not follow the one before it")
+        if not verify(entry.digest, signature):
+            raise LogError(f"line {number + 1} of the log is not signed as it must be")
+        head = entry.digest.hex()
+        yield entry
+
+
+def _whole(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]
+
+
 class Log:
     """Append-only. `on_entry` is told of every line, those that were there at the start included.
 
@@ -71,10 +95,10 @@ class Log:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         sync_directory(path.parent)
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            self._read(line, verify)
+        for entry in entries_of(content, verify=verify):
+            self._keep(entry)
         self._check_count()
+        whole = _whole(content)
         if len(whole) < len(content):
             os.ftruncate(self._file, len(whole))
             os.fdatasync(self._file)
@@ -113,18 +137,6 @@ class Log:
             )
         while counted < self.count:
             counted = self._counter.increment()
-
-    def _read(self, line: bytes, verify: Verify) -> None:
-        try:
-            entry = msgspec.json.decode(line, type=Entry)
-            signature = bytes.fromhex(entry.signature)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise LogError(f"line {self.count + 1} of the log cannot be read: {error}") from error
-        if entry.number != self.count or entry.previous != self.head:
-            raise LogError(f"line {self.count + 1} of the log does not follow the one before it")
-        if not verify(entry.digest, signature):
-            raise LogError(f"line {self.count + 1} of the log is not signed as it must be")
-        self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
         self.head, self.count = entry.digest.hex(), self.count + 1
