@@ -1,14 +1,31 @@
 """Laws of the exact arithmetic, for the compiled kernel and for plain Python alike."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.exchange.engine.arithmetic import ceil_ppm, muldiv, round_ppm
+from ringfence.exchange.engine.arithmetic import (
+    ceil_ppm,
+    lot_value,
+    lot_value_at_mark,
+    lots_held,
+    lots_of,
+    muldiv,
+    muldiv_wide,
+    round_ppm,
+)
 from ringfence.exchange.engine.compiler import njit
 from ringfence.exchange.engine.views import COMPILED
+from ringfence.messages.commands import ContractKind
+from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.rounding import PPM, ceil_div, round_div
+
+plain_only = pytest.mark.skipif(
+    COMPILED, reason="takes an instrument, which only plain Python hands over: RINGFENCE_ENGINE=python"
+)
 
 
 def from_outside(part: Callable[..., int], arity: int) -> Callable[..., int]:
@@ -20,6 +37,7 @@ def from_outside(part: Callable[..., int], arity: int) -> Callable[..., int]:
     return njit("i8(i8,i8,i8)")(lambda a, b, c: part(a, b, c))  # type: ignore[no-any-return]
 
 
+call_muldiv_wide = from_outside(muldiv_wide, 3)
 call_muldiv = from_outside(muldiv, 3)
 call_round_ppm = from_outside(round_ppm, 2)
 call_ceil_ppm = from_outside(ceil_ppm, 2)
@@ -31,6 +49,44 @@ def test_muldiv_is_exact_through_128_bits_and_truncates(value: int, part: int, m
     whole = part + more
     exact = abs(value) * part // whole
     assert call_muldiv(value, part, whole) == (exact if value >= 0 else -exact)
+
+
+@given(amounts, st.integers(-(2**31), 2**31), st.integers(1, 2**62))
+def test_the_wide_way_gives_what_the_short_one_does(value: int, factor: int, divisor: int) -> None:
+    exact = abs(value * factor) // divisor
+    if exact < 2**63:
+        assert call_muldiv_wide(value, factor, divisor) == (exact if value * factor >= 0 else -exact)
+
+
+@pytest.mark.parametrize(("value", "factor", "divisor", "exact"), [
+    (2**62, 4, 2**62, 4), (2**63 - 1, 2**62, 2**62, 2**63 - 1), (-(2**62), 2, 1 << 61, -4), (0, -5, 7, 0),
+    (3, 2**62, 3 * 2**60, 4), (2**62, 2, 3, 2**63 // 3), (2**62, -2, 3, -(2**63 // 3)),
+])  # fmt: skip
+def test_products_at_the_edge_of_64_bits(value: int, factor: int, divisor: int, exact: int) -> None:
+    assert call_muldiv(value, factor, divisor) == call_muldiv_wide(value, factor, divisor) == exact
+
+
+@plain_only
+@given(st.integers(1, 2**31 - 1), st.integers(-(2**40), 2**40))
+def test_lots_are_whole(lot_size: int, qty: int) -> None:
+    ins = SimpleNamespace(lot_size=lot_size, per_lot=ceil_div(2**62, lot_size))
+    assert lots_held(ins, qty) == abs(qty) // lot_size
+    if 0 <= qty < 2**31:
+        assert lots_of(ins, qty) == qty // lot_size
+
+
+@plain_only
+@given(st.sampled_from(list(ContractKind)), st.integers(1, 2**40), st.integers(1, 2**20))
+def test_a_lot_is_worth_the_nearest_whole_unit(kind: ContractKind, factor: int, px: int) -> None:
+    ins = SimpleNamespace(kind=int(kind), factor=factor)
+    of_ticks = round_div(factor, px) if kind == ContractKind.INVERSE else factor * px
+    assert lot_value(ins, px) == of_ticks
+    of_subticks = (
+        round_div(factor * MARK_SUBTICKS, px)
+        if kind == ContractKind.INVERSE
+        else round_div(factor * px, MARK_SUBTICKS)
+    )
+    assert lot_value_at_mark(ins, px) == of_subticks
 
 
 @given(st.integers(0, 2**53), st.integers(-PPM, PPM))

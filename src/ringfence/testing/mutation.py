@@ -32,6 +32,7 @@ ENGINE_TESTS = (
     "tests/unit/test_engine.py",
     "tests/scenarios",
 )
+_ROUNDING = "tests/properties/test_rounding.py"
 VIEW_TESTS = (
     "tests/properties/test_views.py",
     "tests/properties/test_liquidation_price.py",
@@ -40,10 +41,11 @@ SUITES: dict[str, tuple[str, ...]] = {
     **{
         _E + name: ENGINE_TESTS
         for name in (
-            "arithmetic", "margin", "clearing", "liquidation", "insurance", "deleveraging", "funding", "settlement",
+            "margin", "clearing", "liquidation", "insurance", "deleveraging", "funding", "settlement",
             "settings",
         )
     },
+    _E + "arithmetic": (_ROUNDING, *ENGINE_TESTS),
     _P + "ledger": VIEW_TESTS,
     "ringfence.instruments.value": VIEW_TESTS,
 }  # fmt: skip
