@@ -19,6 +19,7 @@ from ringfence.custody.wallets.coins import Outpoint
 from ringfence.daemons.admin import Admin, AdminRefused, command
 from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.supervisor import read_run_state
+from ringfence.exchange.projections.coins import number_of
 from ringfence.messages.batch import FUNDS, encode_data
 from ringfence.messages.commands import Command
 from ringfence.messages.funds import Credit, encode
@@ -111,17 +112,20 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             os.environ["TO"] = NOBODY
             assert "withdrawn in" in tell(up, "ccxt", "ccxt_coins.py", key="demo-2")
 
-        # A large one waits until a person has approved it.
+        # A large one waits until a person has approved it; nobody else's waits for it.
         held = wallet(trader)["amount"]
         ringfence("custody", "faucet", 25 * XBT, "--account", trader_account(trader), *there)
         wait_for(lambda: wallet(trader)["amount"] == held + 25 * XBT, 30, "credit")
         assert trader.call("POST", "/api/v1/user/requestWithdrawal", {**ask, "amount": 20 * XBT})[0] == 200
         newest = wait_for(lambda: waits_for_approval(there), 30, "refusal for want of an approval")
+        small = trader.call("POST", "/api/v1/user/requestWithdrawal", ask)[1]["transactID"]
+        wait_for(lambda: state_of(there, small) == "paid", 60, "payment of a small one meanwhile")
+        assert state_of(there, newest["withdrawal"]) == "locked"
         anna = ("--person", "custody-anna", "--key", directory / "custody" / "people" / "custody-anna.key")
         said = ringfence("custody", "approve", "--withdrawal", newest["withdrawal"], *anna, *there)
         assert "approves 2,000,000,000 sats" in said
         assert NOBODY in said
-        wait_for(lambda: withdrawals(there)[0]["state"] == "paid", 30, "payment")
+        wait_for(lambda: state_of(there, newest["withdrawal"]) == "paid", 30, "payment")
 
         # A freeze is everybody's right; then nothing is signed.
         ringfence("custody", "freeze", "--because", "a drill", *there)
@@ -157,6 +161,12 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
 def withdrawals(there: tuple[object, ...]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads(ringfence("custody", "withdrawals", *there, "--json"))
     return rows
+
+
+def state_of(there: tuple[object, ...], withdrawal: str | int) -> str:
+    """Return the state of a withdrawal by its number, or by its id on the wire."""
+    number = number_of(withdrawal) if isinstance(withdrawal, str) else withdrawal
+    return next(row["state"] for row in withdrawals(there) if row["withdrawal"] == number)
 
 
 def waits_for_approval(there: tuple[object, ...]) -> dict[str, Any] | None:

@@ -19,7 +19,9 @@ from ringfence.testing.iron import EXIT_DISK, acknowledged, check
 SWEEP = os.environ.get("RINGFENCE_SYSCALLS") == "1"
 BATCHES = 30
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "write", "fallocate")
-FEW = {"pwrite64": 38, "fdatasync": 21, "fsync": 14, "rename": 3}
+OF_A_SECOND_START = ("ftruncate",)
+"""Calls that are only made where an earlier life has left something."""
+FEW = {"pwrite64": 38, "fdatasync": 21, "fsync": 14, "rename": 3, "ftruncate": 1}
 FEW_FAILURES = {"pwrite64": 11, "fdatasync": 6, "fsync": 9, "fallocate": 3}
 FAILURES = {"pwrite64": "ENOSPC", "fdatasync": "EIO", "fsync": "EIO", "fallocate": "ENOSPC", "rename": "EIO"}
 
@@ -62,6 +64,8 @@ def test_killed_at_the_nth_call_nothing_is_lost_and_the_next_start_goes_on(call:
     killed = 0
     for n in moments(call, FEW):
         directory = tmp_path / f"{call}-{n}"
+        if call in OF_A_SECOND_START:
+            run(directory, f"pwrite64:signal=KILL:when={FEW['pwrite64']}")
         done = run(directory, f"{call}:signal=KILL:when={n}")
         if done.returncode == 0:
             break

@@ -21,6 +21,7 @@ from ringfence.custody.policy import (
     SignedPolicy,
     check_change,
     decide,
+    waits_for,
 )
 from ringfence.custody.policy.policy import NS_PER_HOUR, Tier, Window, compare, tier_of
 from ringfence.custody.policy.rules import RULES
@@ -105,6 +106,18 @@ def test_a_movement_that_every_rule_likes_is_allowed_with_every_verdict() -> Non
     assert decision.allows, decision.reasons
     assert [verdict.rule for verdict in decision.verdicts] == [rule.id for rule in RULES]
     assert (decision.policy, decision.intent) == (POLICY.digest, INTENT.digest)
+
+
+def test_what_waits_for_people_or_time_is_not_put_before_anybody_yet() -> None:
+    assert waits_for(INTENT, APPROVALS, POLICY, now_ns=NOW) == ""
+    assert "P6: 0 people" in waits_for(INTENT, (), POLICY, now_ns=NOW)
+    stale = tuple(msgspec.structs.replace(one, at_ns=NOW - 61 * NS_PER_MINUTE) for one in APPROVALS)
+    assert "P6: 0 people" in waits_for(INTENT, stale, POLICY, now_ns=NOW)
+    slow = _policy(tiers=(Tier(0, 0, 0, 2),))
+    assert "P8" in waits_for(INTENT, APPROVALS, slow, now_ns=INTENT.requested_ns + NS_PER_HOUR)
+    assert waits_for(INTENT, APPROVALS, slow, now_ns=INTENT.requested_ns + 2 * NS_PER_HOUR) == ""
+    closed = _policy(closed_hours_utc=tuple(range(24)))
+    assert "P7" in waits_for(INTENT, APPROVALS, closed, now_ns=NOW)
 
 
 @pytest.mark.parametrize(

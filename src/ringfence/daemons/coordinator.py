@@ -31,14 +31,14 @@ from ringfence.custody.chains.bitcoin.regtest.faucet import ADDRESS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
-from ringfence.custody.coordinator.batches import Batches, Flow, gather, intent_of
+from ringfence.custody.coordinator.batches import VALID_NS, Batches, Flow, gather, intent_of
 from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.coordinator.driver import Driver
 from ringfence.custody.coordinator.instructions import Instruction, next_instruction
 from ringfence.custody.coordinator.reconcile import Report, reconcile
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.ledger import LedgerGapError, Withdrawal
-from ringfence.custody.policy.policy import tier_of
+from ringfence.custody.policy import is_fresh, waits_for
 from ringfence.custody.quorum.messages import SignedApproval
 from ringfence.custody.wallets.addresses import AddressBook, GapError
 from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
@@ -99,6 +99,8 @@ class Coordinator:
         self._reconciled: tuple[str, int] = ("", 0)
         self._halted_for: set[str] = set()
         self._told = ""
+        self.waits: dict[int, str] = {}
+        """By withdrawal that is in no batch yet: the people or the time that it waits for."""
 
     def script_of(self, address: str) -> bytes | None:
         """Return the script of an address of this network, None if it is none."""
@@ -218,19 +220,32 @@ class Coordinator:
                 why = "the address is none of this network"
             elif self.wallets.classify(script) is not None:
                 why = "the address is the venue's own: transfer inside instead"
+            elif time.time_ns() >= one.asked_ns + VALID_NS:
+                why = "it was not approved in time"
             if why:
                 self._log.append(
                     "refused", {"withdrawal": str(one.number), "because": why}, now_ns=time.time_ns()
                 )
 
     def _gather(self) -> None:
-        """Make the next batch, if none is on its way. What people must approve goes alone."""
+        """Make the next batch, if none is on its way, of what waits for nobody any more.
+
+        A movement that people have yet to approve is in no batch: the others would wait for it.
+        """
+        policy, now_ns = self.charter.policy(now_ns=time.time_ns()), time.time_ns()
+        self.waits = {}
+        for one in self._waiting():
+            intent = intent_of(one, chain=self.charter.chain)
+            signed = self.batches.approvals.get(intent.digest, {})
+            for person, each in list(signed.items()):
+                if not is_fresh(each.approval, policy, now_ns=now_ns):
+                    del signed[person]
+            approvals = [each.approval for each in signed.values()]
+            self.waits[one.number] = waits_for(intent, approvals, policy, now_ns=now_ns)
         if any(not flow.given_up and not flow.attempts for flow in self.batches.flows.values()):
             return
-        policy = self.charter.policy(now_ns=time.time_ns())
-        waiting = self._waiting()
-        freely = [one for one in waiting if one.wish and not tier_of(policy.tiers, one.wish.amount).approvers]
-        batch = gather(freely or waiting[:1], chain=self.charter.chain)
+        ready = [one for one in self._waiting() if not self.waits[one.number]]
+        batch = gather(ready, chain=self.charter.chain)
         if batch is not None:
             body = {"batch": msgspec.to_builtins(batch)}
             self._log.append("gathered", body, now_ns=time.time_ns())
@@ -328,9 +343,7 @@ class Coordinator:
     def _approve(self, signed: SignedApproval) -> dict[str, Any]:
         if not self.charter.approvals((signed,)):
             return {"error": "the approval is not signed by somebody who may"}
-        known = self.driver.approvals.get(signed.approval.digest, ())
-        others = tuple(one for one in known if one.approval.person != signed.approval.person)
-        self.driver.approvals[signed.approval.digest] = (*others, signed)
+        self._log.append("approved", {"approval": msgspec.to_builtins(signed)}, now_ns=time.time_ns())
         return {"approved": signed.approval.digest}
 
     def shown(self) -> list[dict[str, Any]]:
@@ -341,9 +354,8 @@ class Coordinator:
             if one.asset != XBT.number:
                 continue
             flow = self.batches.flow_of(number)
-            found.append(
-                _shown(one, flow, self.batches.refused.get(str(number), ""), confirmed, self.charter.chain)
-            )
+            refused, waits = self.batches.refused.get(str(number), ""), self.waits.get(number, "")
+            found.append(_shown(one, flow, refused, waits, confirmed, self.charter.chain))
         return found
 
     def close(self) -> None:
@@ -354,7 +366,7 @@ class Coordinator:
 
 
 def _shown(
-    one: Withdrawal, flow: Flow | None, refused: str, confirmed: dict[str, int], chain: str
+    one: Withdrawal, flow: Flow | None, refused: str, waits: str, confirmed: dict[str, int], chain: str
 ) -> dict[str, Any]:
     attempt = flow.attempts[-1] if flow is not None and flow.attempts else None
     txid = attempt.transaction.txid if attempt else one.txid
@@ -365,7 +377,7 @@ def _shown(
         "digest": intent_of(one, chain=chain).digest if one.wish else "",
         "batch": flow.batch.id if flow else "", "step": flow.state if flow else "waiting",
         "nominated": list(flow.quorum) if flow else [], "late": list(flow.late) if flow else [],
-        "waitingFor": flow.waiting_for if flow and not attempt else "", "txid": txid,
+        "waitingFor": "" if attempt else flow.waiting_for if flow else waits, "txid": txid,
         "feeSats": attempt.fee_sats if attempt else 0, "signers": list(attempt.signers) if attempt else [],
         "confirmations": confirmed.get(txid, 0),
     }  # fmt: skip

@@ -13,7 +13,14 @@ from ringfence.custody.chained_log import Entry
 from ringfence.custody.chains.bitcoin.transactions import Transaction, parse_transaction
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Withdrawal
-from ringfence.custody.quorum.messages import Batch, Contribution, SealedRecord, TimedOut, Witnessed
+from ringfence.custody.quorum.messages import (
+    Batch,
+    Contribution,
+    SealedRecord,
+    SignedApproval,
+    TimedOut,
+    Witnessed,
+)
 from ringfence.custody.wallets.owners import Owner
 from ringfence.units.rounding import ceil_div
 from ringfence.units.time import NS_PER_DAY
@@ -84,12 +91,18 @@ class Batches:
         self.confirmed: set[str] = set()
         """Withdrawals that were confirmed by a second factor after they were asked for."""
         self.cancelled: set[str] = set()
+        self.approvals: dict[str, dict[str, SignedApproval]] = {}
+        """By intent's digest and person: the newest of each."""
         self.change_next = 0
 
     def take(self, entry: Entry) -> None:
         body: dict[str, Any] = entry.body
         if entry.kind in ("refused", "confirmed", "cancelled"):
             self._note(entry.kind, body)
+            return
+        if entry.kind == "approved":
+            signed = msgspec.convert(body["approval"], SignedApproval)
+            self.approvals.setdefault(signed.approval.digest, {})[signed.approval.person] = signed
             return
         if entry.kind == "gathered":
             batch = msgspec.convert(body["batch"], Batch)

@@ -40,7 +40,6 @@ from ringfence.custody.quorum.messages import (
     SealedRecord,
     Show,
     Shown,
-    SignedApproval,
     TimedOut,
     Waited,
     Witnessed,
@@ -85,8 +84,6 @@ class Driver:
         self._roster, self._wallets, self._log, self.batches = roster, wallets, log, batches
         self._follower, self._node, self._ask, self._script_of = follower, node, ask, script_of
         self._now_ns = now_ns
-        self.approvals: dict[str, tuple[SignedApproval, ...]] = {}
-        """By intent digest."""
         self._sent_at: dict[str, int] = {}
         """By txid: the height at which it was first sent by this process."""
 
@@ -267,7 +264,11 @@ class Driver:
 
     def _question(self, flow: Flow, evidence: list[Evidence]) -> Consider:
         assert flow.sealed is not None
-        approvals = [one for intent in flow.batch.intents for one in self.approvals.get(intent.digest, ())]
+        approvals = [
+            one
+            for intent in flow.batch.intents
+            for one in self.batches.approvals.get(intent.digest, {}).values()
+        ]
         return Consider(
             batch=flow.batch, approvals=tuple(approvals), sealed=flow.sealed, witnesses=flow.witnesses,
             contributions=flow.contributions, beacon="", late=flow.late, timeouts=flow.timeouts, psbt=flow.psbt,

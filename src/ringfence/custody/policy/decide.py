@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ringfence.custody.intents import Approval, Intent
+from ringfence.custody.policy.facts import Facts
+from ringfence.custody.policy.policy import Policy
 from ringfence.custody.policy.rule import Case, Rule, Verdict
 from ringfence.custody.policy.rules import RULES
+from ringfence.units.time import NS_PER_MINUTE
+
+_OF_PEOPLE_AND_TIME = ("P6", "P7", "P8")
+"""Rules whose verdict changes by waiting; they look at no fact but the clock."""
 
 
 class Decision(NamedTuple):
@@ -26,3 +33,17 @@ def decide(case: Case, rules: Sequence[Rule] = RULES) -> Decision:
     verdicts = tuple(rule.verdict(case) for rule in rules)
     allows = bool(verdicts) and all(verdict.allows for verdict in verdicts)
     return Decision(allows, verdicts, case.policy.digest, case.intent.digest)
+
+
+def is_fresh(approval: Approval, policy: Policy, *, now_ns: int) -> bool:
+    """Return whether an approval still counts; one that does not is asked for again."""
+    return 0 <= now_ns - approval.at_ns <= policy.approval_minutes_max * NS_PER_MINUTE
+
+
+def waits_for(intent: Intent, approvals: Sequence[Approval], policy: Policy, *, now_ns: int) -> str:
+    """Return which people or which time a movement still waits for, empty if it can be put before the co-signers."""
+    fresh = tuple(one for one in approvals if is_fresh(one, policy, now_ns=now_ns))
+    unknown = Facts._make((now_ns, *[None] * (len(Facts._fields) - 1)))
+    case = Case(intent, fresh, unknown, policy)
+    verdicts = [rule.verdict(case) for rule in RULES if rule.id in _OF_PEOPLE_AND_TIME]
+    return "; ".join(f"{one.rule}: {one.reason}" for one in verdicts if not one.allows)
