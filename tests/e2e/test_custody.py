@@ -9,22 +9,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
 from ringfence.custody.demonstration import PEOPLE
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.wallets.coins import Outpoint
-from ringfence.daemons.admin import Admin, AdminRefused, command
 from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.projections.coins import number_of
-from ringfence.messages.batch import FUNDS, encode_data
-from ringfence.messages.commands import Command
-from ringfence.messages.funds import Credit, encode
-from ringfence.messages.records import COMMAND
 from ringfence.testing.bitcoin import NOBODY
+from ringfence.testing.intruder import credit_nothing
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from tests.conformance.conftest import CLIENTS, tell
 from tests.e2e.test_up import Trader
@@ -148,7 +143,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         )
 
         # Somebody who owns the exchange's servers credits coins that never came: both scopes are halted at once.
-        asyncio.run(credit_nothing(directory))
+        asyncio.run(credit_nothing(directory, XBT))
 
         def halted() -> Any:
             rows = trader.call("GET", "/api/v1/halt/status")[1]["halted"]
@@ -172,21 +167,6 @@ def state_of(there: tuple[object, ...], withdrawal: str | int) -> str:
 def waits_for_approval(there: tuple[object, ...]) -> dict[str, Any] | None:
     newest = withdrawals(there)[0]
     return newest if "P6" in newest["waitingFor"] else None
-
-
-async def credit_nothing(directory: Path) -> None:
-    """Send custody's next instruction, as an intruder could: numbers are tried until one is the next."""
-    admin = Admin(directory)
-    await admin.connect()
-    text = encode_data([(FUNDS, encode(Credit("regtest", "ab" * 32, 0)))])
-    for number in range(1, 100):
-        row = command(Command.DEPOSIT, account=1, symbol=0, qty=XBT, px=number).tobytes() + text
-        try:
-            await admin.ask(np.frombuffer(row, COMMAND), operator="mallory")
-        except AdminRefused:
-            continue
-        break
-    admin.close()
 
 
 def wallet(trader: Trader) -> dict[str, Any]:

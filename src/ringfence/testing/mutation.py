@@ -30,7 +30,10 @@ ENGINE_TESTS = (
     _SHADOW + "test_a_market_whose_operator_changes_everything[1000-0]",
     _SHADOW + "test_a_market_in_trouble_with_deleveraging",
     "tests/unit/test_engine.py",
+    "tests/unit/test_samples.py",
+    "tests/unit/test_halting.py",
     "tests/scenarios",
+    "tests/properties/test_engine_laws.py",
 )
 _ROUNDING = "tests/properties/test_rounding.py"
 VIEW_TESTS = (
@@ -47,7 +50,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     },
     _E + "arithmetic": (_ROUNDING, *ENGINE_TESTS),
     _P + "ledger": VIEW_TESTS,
-    "ringfence.instruments.value": VIEW_TESTS,
+    "ringfence.instruments.value": ("tests/properties/test_value.py", *VIEW_TESTS),
 }  # fmt: skip
 """What must be held to 90 per cent, and what may kill its mutants."""
 
