@@ -55,8 +55,8 @@ def one_venue(directory: Path) -> dict[str, float]:
         assert trader.call("POST", "/user/requestWithdrawal", ask).status == 200
         found["withdrawal_closed"] = timed(lambda: wallet()["pendingDebit"] == 0, "payment")
 
-        asyncio.run(credit_nothing(directory, XBT))
         began = time.monotonic()
+        asyncio.run(credit_nothing(directory, XBT))
         wait_for(lambda: halted("Withdrawals"), 60, "halt of withdrawals")
         found["false_credit_halts_withdrawals"] = time.monotonic() - began
         wait_for(lambda: halted("Venue"), 60, "halt of the venue")

@@ -31,10 +31,13 @@ pytestmark = pytest.mark.skipif(
 XBT = 10**8
 
 
-def ringfence(*arguments: object) -> str:
-    done = subprocess.run(
-        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
-    )
+def run_custody(*arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [RINGFENCE, "custody", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def custody(*arguments: object) -> str:
+    done = run_custody(*arguments)
     assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done.stdout
 
@@ -55,7 +58,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         assert (status, address[:6]) == (200, "bcrt1q")
         before = trader.call("GET", "/api/v1/user/wallet?currency=XBt")[1]
 
-        ringfence("custody", "faucet", 3 * XBT // 2, "--account", trader_account(trader), *there)
+        custody("faucet", 3 * XBT // 2, "--account", trader_account(trader), *there)
         wait_for(lambda: wallet(trader)["amount"] == before["amount"] + 3 * XBT // 2, 30, "credit")
         history = trader.call("GET", "/api/v1/user/walletHistory?currency=XBt&count=1")[1]
         assert (history[0]["transactType"], history[0]["amount"]) == ("Deposit", 3 * XBT // 2)
@@ -92,16 +95,16 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         assert (row["state"], row["txid"], row["leftSats"]) == ("paid", paid["tx"], XBT // 2 + paid["fee"])
         assert sorted(row["signers"]) == sorted(row["nominated"])
         assert sum(name.startswith("ops") for name in row["signers"]) == 2
-        drawn = json.loads(ringfence("custody", "nominations", *there, "--json"))
+        drawn = json.loads(custody("nominations", *there, "--json"))
         assert [(one["agrees"], one["quorum"]) for one in drawn] == [(True, row["nominated"])]
 
         def agrees() -> Any:
-            last = json.loads(ringfence("custody", "status", *there, "--json"))["reconciled"]
+            last = json.loads(custody("status", *there, "--json"))["reconciled"]
             return last if last and last[-1] == 0 and not last[-2] else None
 
         report = wait_for(agrees, 20, "reconciliation")
         assert report[4]["clients"] == report[5] == 3 * XBT // 2 - row["leftSats"]
-        assert json.loads(ringfence("custody", "signers", *there, "--json"))["ops-2"]["is_frozen"] is False
+        assert json.loads(custody("signers", *there, "--json"))["ops-2"]["is_frozen"] is False
 
         if (CLIENTS / "ccxt").exists():
             os.environ["TO"] = NOBODY
@@ -109,21 +112,32 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
 
         # A large one waits until a person has approved it; nobody else's waits for it.
         held = wallet(trader)["amount"]
-        ringfence("custody", "faucet", 25 * XBT, "--account", trader_account(trader), *there)
-        wait_for(lambda: wallet(trader)["amount"] == held + 25 * XBT, 30, "credit")
+        custody("faucet", 45 * XBT, "--account", trader_account(trader), *there)
+        wait_for(lambda: wallet(trader)["amount"] == held + 45 * XBT, 30, "credit")
         assert trader.call("POST", "/api/v1/user/requestWithdrawal", {**ask, "amount": 20 * XBT})[0] == 200
         newest = wait_for(lambda: waits_for_approval(there), 30, "refusal for want of an approval")
         small = trader.call("POST", "/api/v1/user/requestWithdrawal", ask)[1]["transactID"]
         wait_for(lambda: state_of(there, small) == "paid", 60, "payment of a small one meanwhile")
         assert state_of(there, newest["withdrawal"]) == "locked"
         anna = ("--person", "custody-anna", "--key", directory / "custody" / "people" / "custody-anna.key")
-        said = ringfence("custody", "approve", "--withdrawal", newest["withdrawal"], *anna, *there)
+        said = custody("approve", "--withdrawal", newest["withdrawal"], *anna, *there)
         assert "approves 2,000,000,000 sats" in said
         assert NOBODY in said
         wait_for(lambda: state_of(there, newest["withdrawal"]) == "paid", 30, "payment")
 
+        # One person is enough to stop one, and its coins come back.
+        stopped = trader.call("POST", "/api/v1/user/requestWithdrawal", {**ask, "amount": 20 * XBT})[1]
+        row = wait_for(lambda: waits_for_approval(there), 30, "another that waits")
+        bert = ("--person", "custody-bert", "--key", directory / "custody" / "people" / "custody-bert.key")
+        posing = (bert[0], "custody-anna", *bert[2:])
+        veto = ("veto", "--withdrawal", row["withdrawal"], "--because", "theft", *there)
+        assert "not signed by somebody who may" in run_custody(*veto, *posing).stderr
+        custody(*veto, *bert)
+        wait_for(lambda: state_of(there, stopped["transactID"]) == "returned", 30, "coins to come back")
+        assert "stopped by custody-bert: theft" in withdrawals(there)[0]["because"]
+
         # A freeze is everybody's right; then nothing is signed.
-        ringfence("custody", "freeze", "--because", "a drill", *there)
+        custody("freeze", "--because", "a drill", *there)
         trader.call("POST", "/api/v1/user/requestWithdrawal", ask)
         wait_for(
             lambda: "a drill" in json.dumps(withdrawals(there)[0])
@@ -135,7 +149,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         people = [
             ("--person", name, "--key", directory / "custody" / "people" / f"{name}.key") for name in PEOPLE
         ]
-        ringfence("custody", "thaw", *people[0], *people[1], *there)
+        custody("thaw", *people[0], *people[1], *there)
         wait_for(
             lambda: withdrawals(there)[0]["txid"],
             30,
@@ -150,18 +164,18 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             return {row["scope"] for row in rows} >= {"Withdrawals", "Venue"}
 
         wait_for(halted, 20, "halt of withdrawals, then of the venue")
-        assert json.loads(ringfence("custody", "status", *there, "--json"))["reconciled"][-1] == -XBT
+        assert json.loads(custody("status", *there, "--json"))["reconciled"][-1] == -XBT
 
 
 def withdrawals(there: tuple[object, ...]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(ringfence("custody", "withdrawals", *there, "--json"))
+    rows: list[dict[str, Any]] = json.loads(custody("withdrawals", *there, "--json"))
     return rows
 
 
 def state_of(there: tuple[object, ...], withdrawal: str | int) -> str:
-    """Return the state of a withdrawal by its number, or by its id on the wire."""
+    """Return the state of a withdrawal by its number, or by its id on the wire; empty if it is not known yet."""
     number = number_of(withdrawal) if isinstance(withdrawal, str) else withdrawal
-    return next(row["state"] for row in withdrawals(there) if row["withdrawal"] == number)
+    return next((str(row["state"]) for row in withdrawals(there) if row["withdrawal"] == number), "")
 
 
 def waits_for_approval(there: tuple[object, ...]) -> dict[str, Any] | None:

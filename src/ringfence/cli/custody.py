@@ -12,12 +12,16 @@ from cyclopts import App, Parameter
 from ringfence.cli.up import DIRECTORY
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from rich.table import Table
+
+    from ringfence.custody.cosigner.config import Person
+    from ringfence.custody.intents import Intent
 
 app = App(
     name="custody",
     help="Coins: `status`, `withdrawals`, `signers`, `reconciliation`, `nominations`; `faucet` on regtest; `approve`, "
-    "`freeze`, `thaw`.",
+    "`veto`, `freeze`, `thaw`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
@@ -157,32 +161,11 @@ def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECT
 
     What is signed is read from the exchange's feed, not from the coordinator: it shows nobody anything else.
     """
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    from ringfence.custody.coordinator.batches import intent_of
     from ringfence.custody.cosigner.config import approval_digest
     from ringfence.custody.intents import Approval
-    from ringfence.custody.ledger import LedgerGapError
     from ringfence.custody.quorum.messages import SignedApproval
-    from ringfence.daemons.custody_founding import FoundingError, read_charter
-    from ringfence.daemons.funds_feed import FundsFeed
 
-    try:
-        charter, feed = read_charter(directory), FundsFeed(directory)
-        feed.catch_up()
-    except (FoundingError, LedgerGapError, OSError) as error:
-        sys.exit(f"{error}; nothing was approved")
-    one = feed.ledger.open().get(withdrawal)
-    if one is None or one.wish is None:
-        sys.exit(f"no withdrawal {withdrawal} waits; nothing was approved")
-    intent = intent_of(one, chain=charter.chain)
-    known = charter.person(person)
-    if known is None:
-        sys.exit(f"the charter names no {person}; nothing was approved")
-    try:
-        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text()))
-    except (OSError, ValueError) as error:
-        sys.exit(f"{key} cannot be read: {error}; nothing was approved")
+    intent, known, private = _what_and_who(directory, withdrawal, person, key)
     bare = SignedApproval(Approval(person, known.group, intent.digest, time.time_ns()), "")
     signature = private.sign(approval_digest(bare)).hex()
     approval = {"approval": _builtins(bare.approval), "signature": signature}
@@ -190,6 +173,22 @@ def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECT
     print(
         f"{person} approves {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}"
     )
+
+
+@app.command
+def veto(*, withdrawal: int, because: str, person: str, key: Path, directory: Path = DIRECTORY) -> None:
+    """Send one withdrawal back that is in no batch yet, as somebody whom the charter names. One person is enough."""
+    from msgspec.structs import replace
+
+    from ringfence.custody.cosigner.config import veto_digest
+    from ringfence.custody.quorum.messages import SignedVeto
+
+    intent, _, private = _what_and_who(directory, withdrawal, person, key)
+    bare = SignedVeto(person, intent.digest, because, "")
+    _ask(
+        directory, ask="veto", veto=_builtins(replace(bare, signature=private.sign(veto_digest(bare)).hex()))
+    )
+    print(f"{person} stops {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}")
 
 
 @app.command
@@ -240,6 +239,35 @@ def nominations(*, directory: Path = DIRECTORY, json: Json = False) -> None:
 
 
 # ---- helpers
+
+
+def _what_and_who(
+    directory: Path, withdrawal: int, person: str, key: Path
+) -> "tuple[Intent, Person, Ed25519PrivateKey]":
+    """Return a withdrawal that waits, as the exchange's feed has it, and who speaks of it; or leave."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from ringfence.custody.coordinator.batches import intent_of
+    from ringfence.custody.ledger import LedgerGapError
+    from ringfence.daemons.custody_founding import FoundingError, read_charter
+    from ringfence.daemons.funds_feed import FundsFeed
+
+    try:
+        charter, feed = read_charter(directory), FundsFeed(directory)
+        feed.catch_up()
+    except (FoundingError, LedgerGapError, OSError) as error:
+        sys.exit(f"{error}; nothing was signed")
+    one = feed.ledger.open().get(withdrawal)
+    if one is None or one.wish is None:
+        sys.exit(f"no withdrawal {withdrawal} waits; nothing was signed")
+    known = charter.person(person)
+    if known is None:
+        sys.exit(f"the charter names no {person}; nothing was signed")
+    try:
+        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text()))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{key} cannot be read: {error}; nothing was signed")
+    return intent_of(one, chain=charter.chain), known, private
 
 
 def _table(*columns: str) -> "Table":

@@ -39,7 +39,7 @@ from ringfence.custody.coordinator.reconcile import Report, reconcile
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.ledger import LedgerGapError, Withdrawal
 from ringfence.custody.policy import is_fresh, waits_for
-from ringfence.custody.quorum.messages import SignedApproval
+from ringfence.custody.quorum.messages import SignedApproval, SignedVeto
 from ringfence.custody.wallets.addresses import AddressBook, GapError
 from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout, command
@@ -66,6 +66,7 @@ REPORTS_KEPT = 200
 _TURN_SECONDS = 0.25
 _ASKING_SECONDS = 10.0
 _LINE_BYTES_MAX = 64 << 10
+_BECAUSE_CHARACTERS_MAX = 200
 EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK = 65, 66, 70, 74
 
 
@@ -296,6 +297,8 @@ class Coordinator:
             return self._cancel(int(asked["account"]), int(asked["withdrawal"]))
         if ask == "approve":
             return self._approve(msgspec.convert(asked["approval"], SignedApproval))
+        if ask == "veto":
+            return self._veto(msgspec.convert(asked["veto"], SignedVeto))
         if ask == "status":
             last = self.reports[-1] if self.reports else None
             return {
@@ -345,6 +348,20 @@ class Coordinator:
             return {"error": "the approval is not signed by somebody who may"}
         self._log.append("approved", {"approval": msgspec.to_builtins(signed)}, now_ns=time.time_ns())
         return {"approved": signed.approval.digest}
+
+    def _veto(self, veto: SignedVeto) -> dict[str, Any]:
+        """Send a withdrawal back that is in no batch yet: one person is enough to stop it."""
+        if not self.charter.is_veto(veto):
+            return {"error": "the veto is not signed by somebody who may"}
+        for one in self._waiting():
+            if one.wish is not None and intent_of(one, chain=self.charter.chain).digest == veto.digest:
+                why = f"stopped by {veto.person}: {veto.because}"[:_BECAUSE_CHARACTERS_MAX]
+                body = {"withdrawal": str(one.number), "because": why, "veto": msgspec.to_builtins(veto)}
+                self._log.append("refused", body, now_ns=time.time_ns())
+                return {"stopped": one.number}
+        return {
+            "error": "no such withdrawal waits: it is in a batch already (freeze the co-signers), or is over"
+        }
 
     def shown(self) -> list[dict[str, Any]]:
         """Return every withdrawal and how far it is, newest first: what a page or a terminal shows."""

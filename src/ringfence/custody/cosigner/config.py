@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ringfence.custody.hsm import Baseline
 from ringfence.custody.nomination import Role, Roster, Signer
 from ringfence.custody.policy import Policy, PolicyError, SignedPolicy, check_change
-from ringfence.custody.quorum.messages import SignedApproval, statement
+from ringfence.custody.quorum.messages import SignedApproval, SignedVeto, statement
 from ringfence.custody.wallets.descriptors import Vault
 from ringfence.custody.wallets.owners import Owner, Wallets, owner_of
 
@@ -148,6 +148,16 @@ class Charter(msgspec.Struct, frozen=True):
             if signed_by(person, approval_digest(one), one.signature):
                 found.append(one.approval)
         return tuple(found)
+
+    def is_veto(self, veto: SignedVeto) -> bool:
+        """Return whether somebody whom the charter names has signed it. One is enough."""
+        person = self.person(veto.person)
+        return person is not None and signed_by(person, veto_digest(veto), veto.signature)
+
+
+def veto_digest(veto: SignedVeto) -> bytes:
+    """Return what a person signs who stops a movement."""
+    return statement(b"veto", veto.person, veto.digest, veto.because)
 
 
 def approval_digest(signed: SignedApproval) -> bytes:

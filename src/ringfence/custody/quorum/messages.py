@@ -31,6 +31,17 @@ class SignedApproval(msgspec.Struct, frozen=True):
     """Hexadecimal, r|s."""
 
 
+class SignedVeto(msgspec.Struct, frozen=True):
+    """One person of the charter does not want a movement: its coins go back, whoever has approved it."""
+
+    person: str
+    digest: str
+    """Of the intent, hexadecimal."""
+    because: str
+    signature: str
+    """Hexadecimal, of `statement(b"veto", person, digest, because)`."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """Movements of one owner's coins that one transaction makes. Sealed once, nominated once, for ever."""
 
