@@ -6,6 +6,9 @@ Each test is a process of its own: SoftHSM reads its configuration once, when it
 import multiprocessing
 import shutil
 import struct
+import subprocess
+import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -221,3 +224,27 @@ def test_a_counter_that_was_brought_back_is_seen_by_those_who_remember(tmp_path:
     assert counter.increment() == 4
     (tmp_path / "counter").write_bytes(copy)
     assert counter.increment() == 4  # the same number twice: not greater than the highest that the others saw
+
+
+def test_a_founding_that_was_killed_is_made_anew_and_an_enrolled_token_never_is(tmp_path: Path) -> None:
+    """Half a pair of keys could neither be used nor made again: every third killed founding was stuck for good."""
+    sizes = '{"clients": [6, 6]}'
+    words = [sys.executable, "-m", "ringfence.daemons.token_founding", str(tmp_path), "ops-1", sizes]
+    for _ in range(3):
+        process = subprocess.Popen(words)
+        tokens = tmp_path / "tokens"
+        while process.poll() is None and len(list(tokens.rglob("*.object"))) < 10:
+            time.sleep(0.002)
+        assert process.poll() is None, "it was done before it could be killed"
+        process.kill()
+        process.wait()
+    subprocess.run(words, check=True)
+    made = (tmp_path / "public.json").read_bytes()
+    subprocess.run(words, check=True)
+    assert (tmp_path / "public.json").read_bytes() == made
+    (tmp_path / "charter.json").touch()
+    (tmp_path / "public.json").unlink()
+    keys = sorted(tokens.rglob("*.object"))
+    refused = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert "it is not made anew" in refused.stderr
+    assert sorted(tokens.rglob("*.object")) == keys

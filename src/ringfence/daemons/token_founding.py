@@ -3,13 +3,14 @@
     python -m ringfence.daemons.token_founding FOLDER NAME SIZES
 
 FOLDER gets `tokens/` with SoftHSM's files, `softhsm2.conf`, `pin` (0600), and `public.json`: identity, pools of public
-keys, and the baseline that is enrolled. SIZES is JSON: {"clients": [48, 48], ...}. A founding that was cut short goes
-on where it stopped.
+keys, and the baseline that is enrolled. SIZES is JSON: {"clients": [48, 48], ...}. `public.json` is written last: a
+token without it was cut short and nobody has seen a key of it, so it is thrown away and made anew.
 """
 
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,27 +39,45 @@ class Public(msgspec.Struct, frozen=True):
 
 
 def found(folder: Path, name: str, sizes: dict[str, tuple[int, int]]) -> Public:
-    """Raises RuntimeError if SoftHSM is not installed, HsmError."""
+    """Return what the token shows, making it if there is none.
+
+    Raises RuntimeError if SoftHSM is not installed, HsmError, OSError.
+    """
+    path = folder / "public.json"
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=Public)
     module = softhsm_module()
     if module is None:
         raise RuntimeError("SoftHSM is not installed: Debian package softhsm2")
+    _clear(folder)
     pin = _pin(folder)
     tokens = configure(folder)
-    if not any(tokens.iterdir()):
-        _initialise(folder, name, pin)
+    _initialise(name, pin)
     with Token(module, name, pin, Lockout(folder / "lockout")) as token:
-        present = set(token.labels())
-        if IDENTITY not in present:
-            token.generate(IDENTITY)
-        pools = {owner: _pool(token, present, name, owner, counts) for owner, counts in sizes.items()}
+        token.generate(IDENTITY)
+        pools = {owner: _pool(token, name, owner, counts) for owner, counts in sizes.items()}
         witness = Witness(name, token, FileCounter(folder / "counter"), files=tokens)
         baseline = witness.enrol()
     public = Public(
         name, baseline.identity.hex(), baseline.serial, baseline.model, baseline.token_digest, baseline.keys_digest,
         pools,
     )  # fmt: skip
-    replace(folder / "public.json", msgspec.json.encode(public))
+    replace(path, msgspec.json.encode(public))
     return public
+
+
+def _clear(folder: Path) -> None:
+    """Throw away a token that was cut short: half a pair of keys in it can neither be used nor be found again.
+
+    Raises HsmError if the token may be in use: then its keys may hold coins.
+    """
+    if (folder / "charter.json").exists():
+        raise HsmError(
+            "public.json is gone, and the token is enrolled in a charter; it is not made anew. Restore the file"
+        )
+    shutil.rmtree(folder / "tokens", ignore_errors=True)
+    for name in ("lockout", "counter"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def configure(folder: Path) -> Path:
@@ -81,18 +100,17 @@ def _pin(folder: Path) -> str:
     return path.read_text()
 
 
-def _initialise(folder: Path, name: str, pin: str) -> None:
+def _initialise(name: str, pin: str) -> None:
     # The PIN of the security officer is not kept: a token whose PIN is lost is made anew and enrolled anew.
     given = ["--label", name, "--pin", pin, "--so-pin", secrets.token_hex(12)]
     subprocess.run(["softhsm2-util", "--init-token", "--free", *given], check=True, capture_output=True)
 
 
-def _pool(token: Token, present: set[str], name: str, owner: str, counts: tuple[int, int]) -> Pool:
+def _pool(token: Token, name: str, owner: str, counts: tuple[int, int]) -> Pool:
     keys: list[tuple[str, ...]] = []
     for keychain, count in zip(Keychain, counts, strict=True):
         labels = [key_label(owner, keychain, index) for index in range(count)]
-        made = [token.public_key(one) if one in present else token.generate(one) for one in labels]
-        keys.append(tuple(key.hex() for key in made))
+        keys.append(tuple(token.generate(one).hex() for one in labels))
     return Pool(name, keys[0], keys[1])
 
 
