@@ -25,6 +25,7 @@ _SECONDS_MAX = 400
 _E, _P = "ringfence.exchange.engine.", "ringfence.exchange.projections."
 _SHADOW = "tests/differential/test_shadow.py::"
 ENGINE_TESTS = (
+    "tests/unit/test_setting_edges.py",
     _SHADOW + "test_everything_that_a_client_can_send[0]",
     _SHADOW + "test_a_leveraged_market_in_motion[0-2000000]",
     _SHADOW + "test_a_leveraged_market_in_motion[1-0]",
