@@ -1,6 +1,10 @@
 """Laws of the exact arithmetic, for the compiled kernel and for plain Python alike."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +22,7 @@ from ringfence.exchange.engine.arithmetic import (
     round_ppm,
 )
 from ringfence.exchange.engine.compiler import njit
+from ringfence.exchange.engine.insurance import break_even_px, gain_at
 from ringfence.exchange.engine.views import COMPILED
 from ringfence.messages.commands import ContractKind
 from ringfence.units.limits import MARK_SUBTICKS
@@ -104,3 +109,49 @@ def test_rounding_up_covers_the_value_and_one_less_does_not(value: int, divisor:
     quotient = ceil_div(value, divisor)
     assert quotient * divisor >= value
     assert (quotient - 1) * divisor < value
+
+
+def an_instrument(kind: ContractKind, factor: int, lot_size: int) -> SimpleNamespace:
+    return SimpleNamespace(
+        kind=int(kind), factor=factor, lot_size=lot_size, per_lot=ceil_div(2**62, lot_size), px_max=2**20
+    )
+
+
+kinds = st.sampled_from([ContractKind.INVERSE, ContractKind.LINEAR])
+quantities = st.integers(1, 10_000).flatmap(lambda lots: st.sampled_from([lots, -lots]))
+
+
+@plain_only
+@given(kinds, st.integers(1, 2**40), st.integers(1, 1_000), quantities, st.integers(0, 2**50))
+def test_the_fund_leaves_at_its_cost_or_a_tick_to_its_favour(
+    kind: ContractKind, factor: int, lot_size: int, lots: int, cost: int
+) -> None:
+    ins, p = an_instrument(kind, factor, lot_size), SimpleNamespace(qty=lots * lot_size, cost=cost)
+    size, paid = abs(lots), max(cost, 1)
+    exact = Fraction(factor * size, paid) if kind == ContractKind.INVERSE else Fraction(paid, factor * size)
+    px = min(max(exact.__floor__(), 1), ins.px_max)
+    assert break_even_px(ins, p) == (px if lots < 0 else min(px + 1, ins.px_max))
+
+
+@plain_only
+@given(
+    kinds, st.integers(1, 2**30), st.integers(1, 1_000), quantities, st.integers(0, 2**40), st.integers(1, 2**20),
+    st.integers(1, 10_000),
+)  # fmt: skip
+def test_what_leaving_a_part_gains(
+    kind: ContractKind, factor: int, lot_size: int, lots: int, cost: int, px: int, part: int
+) -> None:
+    ins, p = an_instrument(kind, factor, lot_size), SimpleNamespace(qty=lots * lot_size, cost=cost)
+    part = min(part, abs(lots))
+    gain = part * lot_value(ins, px) - cost * part // abs(lots)
+    rises = (lots > 0) != (kind == ContractKind.INVERSE)
+    assert gain_at(ins, p, px, part * lot_size) == (gain if rises else -gain)
+
+
+@pytest.mark.skipif(not COMPILED, reason="this is plain Python already")
+def test_plain_python_keeps_these_laws_and_those_of_instruments() -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        words, env=os.environ | {"RINGFENCE_ENGINE": "python"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout

@@ -149,7 +149,7 @@ def test_who_is_deleveraged_first(
     instrument: Instrument, cost: int, value: int, gain: int, margin: int
 ) -> None:
     ratio = towards_zero(Fraction(gain * PPM, max(abs(cost), 1)))
-    leverage = max(towards_zero(Fraction(value * PPM, max(margin + gain, 1))), 1)
+    leverage = min(max(towards_zero(Fraction(value * PPM, max(margin + gain, 1))), 1), 2**60)
     found = of.rank_key(instrument, cost=cost, value=value, gain=gain, margin=margin)
     if gain > 0:
         assert found == min(ratio * min(leverage, 2**60 // PPM) // PPM, 2**60)

@@ -180,7 +180,7 @@ def rank_key(instrument: Instrument, *, cost: int, value: int, gain: int, margin
     position has to lose before profit. Twin: engine/deleveraging.py, `rank_key`.
     """
     ratio = muldiv(gain, PPM, max(abs(cost), 1))
-    leverage = max(muldiv(value, PPM, max(margin + gain, 1)), 1)
+    leverage = min(max(muldiv(value, PPM, max(margin + gain, 1)), 1), _KEY_MAX)
     if gain > 0:
         return min(muldiv(ratio, min(leverage, _KEY_MAX // PPM), PPM), _KEY_MAX)
     return muldiv(ratio, PPM, leverage)

@@ -25,6 +25,8 @@ _SECONDS_MAX = 400
 _E, _P = "ringfence.exchange.engine.", "ringfence.exchange.projections."
 _SHADOW = "tests/differential/test_shadow.py::"
 ENGINE_TESTS = (
+    "tests/properties/test_rounding.py",
+    "tests/properties/test_twins.py",
     "tests/unit/test_setting_edges.py",
     _SHADOW + "test_everything_that_a_client_can_send[0]",
     _SHADOW + "test_a_leveraged_market_in_motion[0-2000000]",
@@ -37,7 +39,6 @@ ENGINE_TESTS = (
     "tests/scenarios",
     "tests/properties/test_engine_laws.py",
 )
-_ROUNDING = "tests/properties/test_rounding.py"
 VIEW_TESTS = (
     "tests/properties/test_views.py",
     "tests/properties/test_liquidation_price.py",
@@ -46,11 +47,10 @@ SUITES: dict[str, tuple[str, ...]] = {
     **{
         _E + name: ENGINE_TESTS
         for name in (
-            "margin", "clearing", "liquidation", "insurance", "deleveraging", "funding", "settlement",
+            "arithmetic", "margin", "clearing", "liquidation", "insurance", "deleveraging", "funding", "settlement",
             "settings",
         )
     },
-    _E + "arithmetic": (_ROUNDING, *ENGINE_TESTS),
     _P + "ledger": VIEW_TESTS,
     "ringfence.instruments.value": ("tests/properties/test_value.py", *VIEW_TESTS),
 }  # fmt: skip

@@ -209,7 +209,7 @@ def rank_key(of: Contract, *, qty: int, cost: int, leverage: int, tier: int, tra
         margin = own_margin(of, cost=cost, leverage=leverage, transferred=transferred)
     else:
         margin = abs(cost) * maintenance_ppm(of, tier) // MILLION
-    effective = max(abs(value_at_mark(of, qty)) * MILLION // max(margin + gain, 1), 1)
+    effective = min(max(abs(value_at_mark(of, qty)) * MILLION // max(margin + gain, 1), 1), _RANK_MAX)
     if gain > 0:
         return min(toward_zero(ratio * min(effective, _RANK_MAX // MILLION), MILLION), _RANK_MAX)
     return toward_zero(ratio * MILLION, effective)
