@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from embit.transaction import Transaction as EmbitTransaction
 
 from ringfence.custody.chained_log import Entry, Log, LogError
@@ -28,16 +29,19 @@ from ringfence.custody.quorum.messages import (
     Commitment,
     Consider,
     Countersign,
+    Freeze,
     Part,
     Refusal,
     Reveal,
     Show,
     Shown,
+    TimedOut,
+    Waited,
     Witnessed,
 )
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
-from ringfence.messages.funds import Wish
+from ringfence.messages.funds import Keyed, Listed, Wish, to_be_signed
 from ringfence.testing import thieves
 from ringfence.testing.custody import TO, Custody, Hardware
 from ringfence.testing.thieves import THIEF, XBT, Heist
@@ -154,19 +158,93 @@ def thief_address(number: int) -> str:
 
 def test_crypto_com_2022_a_withdrawal_without_the_second_factor(custody: Custody) -> None:
     custody.deposit(1, XBT // 2)
-    number = custody.exchange._next()
     wish = Wish(TO, 10_000_000, 100_000, is_confirmed=False)
-    custody.exchange.wallets[1] -= 10_100_000
-    custody.exchange.locked[number] = 10_100_000
-    custody.exchange.said.append(
-        Moved(number, custody.now_ns, "wish", 1, ASSET.number, 10_100_000, wish=wish)
-    )
+    custody.exchange.wish(1, wish, now_ns=custody.now_ns)
     for _ in range(8):
         custody.turn()
         custody.mine()
     (flow,) = custody.batches.flows.values()
     assert not flow.attempts
     assert "the ledger knows no withdrawal" in flow.given_up
+
+
+# Whoever owns every server of the exchange writes the journal himself, in the name of any client.
+
+OWN, ANOTHER = (
+    Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32),
+    Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32),
+)
+
+
+def with_key(custody: Custody) -> None:
+    """An account with coins, and with a withdrawal key."""
+    custody.deposit(1, XBT // 2)
+    custody.exchange.says(1, keyed(OWN, nonce=1), now_ns=custody.now_ns)
+
+
+def keyed(key: Ed25519PrivateKey, *, nonce: int, consent: str = "") -> Keyed:
+    bare = Keyed(key.public_key().public_bytes_raw().hex(), nonce)
+    return msgspec.structs.replace(
+        bare, signature=key.sign(to_be_signed(bare, account=1)).hex(), consent=consent
+    )
+
+
+def wished(key: Ed25519PrivateKey, *, nonce: int, address: str = TO) -> Wish:
+    bare = Wish(address, XBT // 10, 100_000, is_confirmed=True, nonce=nonce)
+    text = to_be_signed(bare, account=1, currency="XBt")
+    return msgspec.structs.replace(bare, signature=key.sign(text).hex())
+
+
+def paid(custody: Custody, *wishes: Wish) -> list[bool]:
+    """Have wishes journaled, and return which have left once everything is over."""
+    numbers = []
+    for wish in wishes:
+        numbers.append(custody.exchange.wish(1, wish, now_ns=custody.now_ns))
+        custody.go_on(turns=20)
+    assert custody.exchange.owed_sats >= 0
+    return [bool(custody.view.ledger.withdrawals[number].left) for number in numbers]
+
+
+def test_what_a_client_has_signed_is_paid_once(custody: Custody) -> None:
+    with_key(custody)
+    mine = wished(OWN, nonce=2)
+    assert paid(custody, mine, mine) == [True, False]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        Wish(thief_address(9), XBT // 10, 100_000, is_confirmed=True),
+        wished(ANOTHER, nonce=2, address=thief_address(9)),
+        msgspec.structs.replace(wished(OWN, nonce=2), address=thief_address(9)),
+        msgspec.structs.replace(wished(OWN, nonce=2), amount=XBT // 5),
+        msgspec.structs.replace(wished(OWN, nonce=2), nonce=3),
+    ],
+    ids=["unsigned", "another key", "another address", "another amount", "another nonce"],
+)
+def test_the_owner_of_all_servers_asks_in_the_name_of_a_client(custody: Custody, forged: Wish) -> None:
+    with_key(custody)
+    assert paid(custody, forged) == [False]
+    assert not any(isinstance(answer, Part) for _, _, answer in custody.heard)
+
+
+def test_the_owner_of_all_servers_gives_a_client_another_key(custody: Custody) -> None:
+    with_key(custody)
+    for nonce, consent in ((2, ""), (3, "00" * 64)):
+        custody.exchange.says(1, keyed(ANOTHER, nonce=nonce, consent=consent), now_ns=custody.now_ns)
+    assert paid(custody, wished(ANOTHER, nonce=4, address=thief_address(9))) == [False]
+
+
+def test_the_owner_of_all_servers_adds_an_address_to_a_client_s_list(custody: Custody) -> None:
+    with_key(custody)
+    home = Listed(TO, 2)
+    signature = OWN.sign(to_be_signed(home, account=1)).hex()
+    custody.exchange.says(1, msgspec.structs.replace(home, signature=signature), now_ns=custody.now_ns)
+    custody.exchange.says(1, Listed(thief_address(9), 3), now_ns=custody.now_ns)
+    assert paid(custody, wished(OWN, nonce=4), wished(OWN, nonce=5, address=thief_address(9))) == [
+        True,
+        False,
+    ]
 
 
 def test_mt_gox_2011_bitgrail_2018_paid_twice(heist: Heist) -> None:
@@ -448,6 +526,22 @@ def test_a_nominee_is_said_to_be_late_by_nobody(heist: Heist) -> None:
     late = msgspec.structs.replace(heist.honest, late=(heist.signer,))
     other = next(name for name in heist.flow.quorum if name != heist.signer)
     refused(heist.consider(other, late), "nominated", "waited for")
+
+
+def test_a_coordinator_lets_the_time_of_a_nominee_pass(heist: Heist) -> None:
+    """Each of the others asks the nominee itself: it answers, so nobody says that it was waited for in vain."""
+    waited = Waited(heist.honest.sealed, heist.signer)
+    others = set(PLACES) - {heist.signer}
+    for name in others:
+        refused(heist.ask(name, waited), "waited", "answers this co-signer, and can sign")
+    heist.custody.down = {heist.signer}
+    assert all(isinstance(heist.ask(name, waited), TimedOut) for name in others)
+
+
+def test_one_that_is_frozen_is_not_done_without(heist: Heist) -> None:
+    heist.ask(heist.signer, Freeze("a drill"))
+    other = next(name for name in PLACES if name != heist.signer)
+    refused(heist.ask(other, Waited(heist.honest.sealed, heist.signer)), "waited", "answers")
 
 
 def test_a_contribution_is_another_than_was_promised(heist: Heist) -> None:

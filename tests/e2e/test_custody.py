@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from ringfence.custody.demonstration import PEOPLE
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.daemons.custody_ports import read_ports
+from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.projections.coins import number_of
+from ringfence.messages.funds import Wish
 from ringfence.testing.bitcoin import NOBODY
-from ringfence.testing.intruder import credit_nothing
+from ringfence.testing.intruder import credit_nothing, forge_wish
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from tests.conformance.conftest import CLIENTS, tell
 from tests.e2e.test_up import Trader
@@ -136,9 +139,26 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         wait_for(lambda: state_of(there, stopped["transactID"]) == "returned", 30, "coins to come back")
         assert "stopped by custody-bert: theft" in withdrawals(there)[0]["because"]
 
+        # What the client's own key has not signed is not paid, whoever asks.
+        sign = own_key(tmp_path, trader)
+        assert trader.call("POST", "/api/v1/user/withdrawalKey", sign("sign-key"))[0] == 200
+        status, said = trader.call("POST", "/api/v1/user/requestWithdrawal", ask)
+        assert (status, "has to sign this" in said["error"]["message"]) == (400, True)
+        home = sign("sign-address", "--address", NOBODY, "--name", "home")
+        assert trader.call("POST", "/api/v1/address", home)[1]["name"] == "home"
+        signed = sign("sign", "--address", NOBODY, "--amount", XBT // 10)
+        mine = trader.call("POST", "/api/v1/user/requestWithdrawal", signed)[1]["transactID"]
+        assert "nonce" in trader.call("POST", "/api/v1/user/requestWithdrawal", signed)[1]["error"]["message"]
+        forged = Wish(NOBODY, XBT // 10, 200_000, is_confirmed=True)
+        asyncio.run(forge_wish(directory, trader_account(trader), custody_account(directory), forged))
+        wait_for(lambda: state_of(there, mine) == "paid", 60, "payment of what was signed")
+        wait_for(lambda: withdrawals(there)[0]["state"] == "returned", 30, "what was forged to come back")
+        assert "has not signed" in withdrawals(there)[0]["because"]
+
         # A freeze is everybody's right; then nothing is signed.
         custody("freeze", "--because", "a drill", *there)
-        trader.call("POST", "/api/v1/user/requestWithdrawal", ask)
+        signed = sign("sign", "--address", NOBODY, "--amount", XBT // 10)
+        assert trader.call("POST", "/api/v1/user/requestWithdrawal", signed)[0] == 200
         wait_for(
             lambda: "a drill" in json.dumps(withdrawals(there)[0])
             or not withdrawals(there)[0]["txid"],
@@ -150,11 +170,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             ("--person", name, "--key", directory / "custody" / "people" / f"{name}.key") for name in PEOPLE
         ]
         custody("thaw", *people[0], *people[1], *there)
-        wait_for(
-            lambda: withdrawals(there)[0]["txid"],
-            30,
-            "payment",
-        )
+        wait_for(lambda: withdrawals(there)[0]["txid"], 30, "payment")
 
         # Somebody who owns the exchange's servers credits coins that never came: both scopes are halted at once.
         asyncio.run(credit_nothing(directory, XBT))
@@ -165,6 +181,27 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
 
         wait_for(halted, 20, "halt of withdrawals, then of the venue")
         assert json.loads(custody("status", *there, "--json"))["reconciled"][-1] == -XBT
+
+
+def custody_account(directory: Path) -> int:
+    feed = FundsFeed(directory)
+    feed.catch_up()
+    feed.close()
+    return feed.ledger.custody_account
+
+
+def own_key(folder: Path, trader: Trader) -> Callable[..., dict[str, Any]]:
+    """Make a withdrawal key as a client does; return what signs with it."""
+    words = folder / "passphrase"
+    words.write_text("correct horse battery")
+    key, account = folder / "withdrawal.key", trader_account(trader)
+
+    def run(*arguments: object) -> str:
+        command = [RINGFENCE, "withdrawal", *map(str, arguments), "--passphrase-file", str(words)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    run("new-key", key)
+    return lambda what, *more: json.loads(run(what, "--key", key, "--account", account, *more))
 
 
 def withdrawals(there: tuple[object, ...]) -> list[dict[str, Any]]:

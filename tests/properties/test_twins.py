@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,9 @@ class Held(NamedTuple):
 
 @st.composite
 def positions(draw: st.DrawFn) -> Held:
-    instrument = draw(st.sampled_from(CONTRACTS))
+    instrument = msgspec.structs.replace(
+        draw(st.sampled_from(CONTRACTS)), taker_fee_ppm=draw(st.sampled_from([-100, -1, 0, 1, 750]))
+    )
     kind = ContractKind.INVERSE if instrument.is_inverse else ContractKind.LINEAR
     ins = SimpleNamespace(
         kind=int(kind), factor=instrument.lot_value_factor, lot_size=instrument.lot_size,

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringfence.custody.clients import ClientStanding
 from ringfence.custody.intents import Approval, Intent, Kind
 from ringfence.custody.policy import (
     Case,
+    ClientFacts,
     DecodedTransaction,
     Facts,
     LedgerEntry,
@@ -19,6 +21,7 @@ from ringfence.custody.policy import (
     Rule,
     Signed,
     SignedPolicy,
+    Unsigned,
     check_change,
     decide,
     waits_for,
@@ -34,14 +37,14 @@ POLICY = Policy(
     version=1, chain="regtest", kinds=(Kind.WITHDRAWAL, Kind.CONSOLIDATION), assets=("XBt",), cap_sats=10**9,
     per_account=(Window(24, 5 * 10**8, 10),), per_destination=(Window(24, 4 * 10**8, 5),),
     whole_exchange=(Window(1, 10**9, 50), Window(24, 5 * 10**9, 500)), wallet_share_ppm=200_000,
-    allow_list_delay_hours=24, first_use_cap_sats=10**7,
+    allow_list_delay_hours=24, first_use_cap_sats=10**7, unsigned_sats_max=20_000_000, unsigned=(Window(24, 10**8, 2),),
     tiers=(Tier(0, 0, 0, 0), Tier(10**7, 1, 1, 0), Tier(10**8, 2, 2, 4)),
     closed_hours_utc=(3,), fee_sats_max=100_000, fee_ppm_max=20_000, fee_rate_times_max=3, hot_sats_max=10**8,
     approval_minutes_max=60, evidence_seconds_max=120, cool_down_hours=24, reconciled_minutes_max=20,
     change_delay_hours=48,
 )  # fmt: skip
 INTENT = Intent(
-    id="w1", kind=Kind.WITHDRAWAL, chain="regtest", asset="XBt", owner="client", account=7, destination=DESTINATION,
+    id="11", kind=Kind.WITHDRAWAL, chain="regtest", asset="XBt", owner="client", account=7, destination=DESTINATION,
     amount_sats=20_000_000, fee_sats_max=20_000, requested_ns=NOW - NS_PER_HOUR, expires_ns=NOW + NS_PER_DAY,
     requested_by="trader-7",
 )  # fmt: skip
@@ -51,19 +54,22 @@ TRANSACTION = DecodedTransaction(
     ("cc:0", "dd:1"), ("client", "client"), 30_000_000,
     (Output(DESTINATION, 20_000_000, ""), Output(CHANGE, 9_998_000, "client")), 236, (0,), True,
 )  # fmt: skip
+OLDER = Unsigned("10", NOW - 2 * NS_PER_HOUR, 80_000_000)
+CLIENT = ClientStanding(None, NOW - 25 * NS_PER_HOUR, NOW - 25 * NS_PER_HOUR)
 LOCKED = LedgerEntry(7, "XBt", 20_000_000, DESTINATION, "locked")
 FACTS = Facts(
-    now_ns=NOW, transaction=TRANSACTION, ledger={"w1": LOCKED},
+    now_ns=NOW, transaction=TRANSACTION, ledger={"11": LOCKED},
     liabilities_sats=9 * 10**8, assets_sats=10**9, wallet_sats=10**9, hot_sats=0, signed=(EARLIER,),
-    allowed_since={(7, DESTINATION): NOW - 25 * NS_PER_HOUR}, account_changed_ns={7: NOW - 25 * NS_PER_HOUR},
-    held_accounts=frozenset({9}), own_addresses=frozenset({CHANGE, "bcrt1qdeposit"}), screened={DESTINATION: True},
+    clients={"11": CLIENT}, unsigned=(OLDER,), held_accounts=frozenset({9}),
+    own_addresses=frozenset({CHANGE, "bcrt1qdeposit"}), screened={DESTINATION: True},
     fee_rate_sats_per_kvb=5_000, nominated=frozenset({"ops-1", "ops-2", "policy-1"}), me="ops-1",
     evidence_age_ns=10 * NS_PER_SECOND, is_frozen=False, last_reconciled_ns=NOW - 5 * NS_PER_MINUTE,
 )  # fmt: skip
+CLIENTS = ClientFacts(**{name: getattr(FACTS, name) for name in ClientFacts._fields})
 MANY = tuple(
     EARLIER._replace(at_ns=NOW - 1, id=f"x{k}", destination=f"y{k}", amount_sats=1) for k in range(10)
 )
-PAID_BEFORE = Signed(NOW - 1, INTENT.digest, "w1", 7, DESTINATION, 20_000_000, ("ee:0",))
+PAID_BEFORE = Signed(NOW - 1, INTENT.digest, "11", 7, DESTINATION, 20_000_000, ("ee:0",))
 BERT = msgspec.structs.replace(APPROVALS[0], person="bert")
 CASE = Case(INTENT, APPROVALS, FACTS, POLICY)
 
@@ -79,6 +85,10 @@ def _with(*, facts: dict[str, Any] | None = None, intent: dict[str, Any] | None 
 
 def _policy(**changes: Any) -> Policy:
     return msgspec.structs.replace(POLICY, **changes)
+
+
+def _client(**changes: Any) -> Case:
+    return _with(facts={"clients": {"11": CLIENT._replace(**changes)}})
 
 
 def _denied_by(case: Case) -> list[str]:
@@ -97,7 +107,7 @@ def _paying(*outputs: Output, **other: Any) -> dict[str, Any]:
 def test_no_rule_is_missing() -> None:
     of_contracts_and_changes = {11, 12, 16, 18, 19}
     assert [rule.id for rule in RULES] == [
-        f"P{number}" for number in range(1, 29) if number not in of_contracts_and_changes
+        f"P{number}" for number in range(1, 30) if number not in of_contracts_and_changes
     ]
 
 
@@ -109,15 +119,15 @@ def test_a_movement_that_every_rule_likes_is_allowed_with_every_verdict() -> Non
 
 
 def test_what_waits_for_people_or_time_is_not_put_before_anybody_yet() -> None:
-    assert waits_for(INTENT, APPROVALS, POLICY, now_ns=NOW) == ""
-    assert "P6: 0 people" in waits_for(INTENT, (), POLICY, now_ns=NOW)
+    assert waits_for(INTENT, APPROVALS, POLICY, CLIENTS, now_ns=NOW) == ""
+    assert "P6: 0 people" in waits_for(INTENT, (), POLICY, CLIENTS, now_ns=NOW)
     stale = tuple(msgspec.structs.replace(one, at_ns=NOW - 61 * NS_PER_MINUTE) for one in APPROVALS)
-    assert "P6: 0 people" in waits_for(INTENT, stale, POLICY, now_ns=NOW)
+    assert "P6: 0 people" in waits_for(INTENT, stale, POLICY, CLIENTS, now_ns=NOW)
     slow = _policy(tiers=(Tier(0, 0, 0, 2),))
-    assert "P8" in waits_for(INTENT, APPROVALS, slow, now_ns=INTENT.requested_ns + NS_PER_HOUR)
-    assert waits_for(INTENT, APPROVALS, slow, now_ns=INTENT.requested_ns + 2 * NS_PER_HOUR) == ""
+    assert "P8" in waits_for(INTENT, APPROVALS, slow, CLIENTS, now_ns=INTENT.requested_ns + NS_PER_HOUR)
+    assert waits_for(INTENT, APPROVALS, slow, CLIENTS, now_ns=INTENT.requested_ns + 2 * NS_PER_HOUR) == ""
     closed = _policy(closed_hours_utc=tuple(range(24)))
-    assert "P7" in waits_for(INTENT, APPROVALS, closed, now_ns=NOW)
+    assert "P7" in waits_for(INTENT, APPROVALS, closed, CLIENTS, now_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +139,11 @@ def test_what_waits_for_people_or_time_is_not_put_before_anybody_yet() -> None:
         (_with(facts=_after(account=8, destination="y", amount_sats=981 * 10**6)), "P2"),
         (_with(facts={"signed": (EARLIER, *MANY)}), "P2"),
         (_with(facts={"wallet_sats": 99_999_999}), "P3"),
-        (_with(facts={"allowed_since": {}}), "P4"),
-        (_with(facts={"allowed_since": {(7, DESTINATION): NOW - 23 * NS_PER_HOUR}}), "P4"),
-        (_with(facts={"allowed_since": {(8, DESTINATION): 0}}), "P4"),
+        (_with(facts={"clients": {}}), "P4"),
+        (_with(facts={"clients": {"12": CLIENT}}), "P27"),
+        (_with(facts={"clients": {"12": CLIENT}}), "P29"),
+        (_client(listed_since_ns=NOW - 23 * NS_PER_HOUR), "P4"),
+        (_client(listed_since_ns=None), "P4"),
         (_with(facts={"signed": ()}), "P5"),
         (_with(approvals=()), "P6"),
         (_with(approvals=(APPROVALS[0], BERT), policy=_policy(tiers=(Tier(0, 2, 2, 0),))), "P6"),
@@ -156,9 +168,9 @@ def test_what_waits_for_people_or_time_is_not_put_before_anybody_yet() -> None:
         (_with(facts={"me": "anna"}), "P17"),
         (_with(intent={"requested_by": "anna"}), "P17"),
         (_with(facts={"ledger": {}}), "P21"),
-        (_with(facts={"ledger": {"w1": LOCKED._replace(state="paid")}}), "P21"),
-        (_with(facts={"ledger": {"w1": LOCKED._replace(account=8)}}), "P21"),
-        (_with(facts={"ledger": {"w1": LOCKED._replace(amount_sats=20_000_001)}}), "P21"),
+        (_with(facts={"ledger": {"11": LOCKED._replace(state="paid")}}), "P21"),
+        (_with(facts={"ledger": {"11": LOCKED._replace(account=8)}}), "P21"),
+        (_with(facts={"ledger": {"11": LOCKED._replace(amount_sats=20_000_001)}}), "P21"),
         (_with(facts={"assets_sats": 9 * 10**8 - 1}), "P21"),
         (_with(facts={"signed": (EARLIER, PAID_BEFORE)}), "P22"),
         (_with(facts={"signed": (EARLIER, PAID_BEFORE._replace(intent="other", inputs=("cc:0",)))}), "P22"),
@@ -170,13 +182,38 @@ def test_what_waits_for_people_or_time_is_not_put_before_anybody_yet() -> None:
         (_with(facts={"evidence_age_ns": 121 * NS_PER_SECOND}), "P25"),
         (_with(facts={"is_frozen": True}), "P26"),
         (_with(facts={"last_reconciled_ns": NOW - 21 * NS_PER_MINUTE}), "P26"),
-        (_with(facts={"account_changed_ns": {7: NOW - 23 * NS_PER_HOUR}}), "P27"),
+        (_client(key_changed_ns=NOW - 23 * NS_PER_HOUR), "P27"),
         (_with(facts={"held_accounts": frozenset({7})}), "P28"),
+        (_client(is_signed=False), "P29"),
+        (_with(policy=_policy(unsigned_sats_max=19_999_999)), "P29"),
+        (_with(policy=_policy(unsigned=(Window(24, 99_999_999, 9),))), "P29"),
+        (_with(policy=_policy(unsigned=(Window(24, 10**9, 1),))), "P29"),
     ],
 )  # fmt: skip
 def test_one_change_and_its_rule_denies(case: Case, rule: str) -> None:
     assert rule in _denied_by(case)
     assert not decide(case).allows
+
+
+def test_without_a_withdrawal_key_people_look_and_time_frees_the_window() -> None:
+    cleo = Approval("cleo", "risk", INTENT.digest, NOW - NS_PER_MINUTE)
+    dora = Approval("dora", "operations", INTENT.digest, NOW - NS_PER_MINUTE)
+    small = _policy(unsigned_sats_max=1)
+    assert _denied_by(_with(approvals=(*APPROVALS, dora), policy=small)) == ["P29"]
+    assert _denied_by(_with(approvals=(*APPROVALS, cleo), policy=small)) == []
+    assert _denied_by(_with(facts={"clients": {"11": CLIENT._replace(is_signed=True)}}, policy=small)) == []
+    window = _policy(unsigned=(Window(2, 10**8 - 1, 9),))
+    assert _denied_by(_with(policy=window)) == []
+    later = OLDER._replace(id="12", at_ns=INTENT.requested_ns)
+    assert _denied_by(_with(facts={"unsigned": (later,)}, policy=window)) == []
+    assert "P29" in _denied_by(_with(facts={"unsigned": (later._replace(id="10"),)}, policy=window))
+
+
+def test_a_client_who_has_not_signed_is_not_helped_by_people() -> None:
+    cleo = Approval("cleo", "risk", INTENT.digest, NOW - NS_PER_MINUTE)
+    assert _denied_by(
+        _with(approvals=(*APPROVALS, cleo), facts={"clients": {"11": CLIENT._replace(is_signed=False)}})
+    ) == ["P29"]
 
 
 def test_a_refill_stays_below_the_ceiling() -> None:
@@ -187,7 +224,7 @@ def test_a_refill_stays_below_the_ceiling() -> None:
 
 
 def test_a_higher_fee_for_the_same_payment_is_allowed_if_it_spends_the_same_coin() -> None:
-    before = Signed(NOW - 1, INTENT.digest, "w1", 7, DESTINATION, 20_000_000, ("cc:0", "ff:3"))
+    before = Signed(NOW - 1, INTENT.digest, "11", 7, DESTINATION, 20_000_000, ("cc:0", "ff:3"))
     assert _denied_by(_with(facts={"signed": (EARLIER, before)})) == []
 
 

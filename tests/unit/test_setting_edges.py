@@ -72,9 +72,9 @@ EDGES = [
            bad=[of_account(AccountParameter.SELF_TRADE, 0, account=who) for who in (0, ACCOUNTS + 1)]),
     *edges(Command.CONFIGURE_ACCOUNT, Reject.INVALID_PARAMETER,
            good=[of_account(AccountParameter(what), value) for what, value in
-                 ((1, 0), (1, 2), (2, 0), (2, 1), (3, 0), (3, 6), (4, 0), (4, 1))],
+                 ((1, 0), (1, 2), (2, 0), (2, 1), (3, 0), (3, 6), (4, 0), (4, 1), (5, 1), (5, 3))],
            bad=[of_account(AccountParameter(what), value) for what, value in
-                ((1, -1), (1, 3), (2, -1), (2, 2), (3, -1), (3, 7), (4, -1), (4, 2))]),
+                ((1, -1), (1, 3), (2, -1), (2, 2), (3, -1), (3, 7), (4, -1), (4, 2), (5, 0), (5, 4))]),
     *edges(Command.OPEN_ACCOUNT, Reject.INVALID_ACCOUNT,
            good=[{"account": ACCOUNTS + 1, "handle": 0}, {"account": ACCOUNTS + 1, "handle": ACCOUNTS}],
            bad=[{"account": ACCOUNTS}, {"account": ACCOUNTS + 2}, {"account": ACCOUNTS + 1, "handle": ACCOUNTS + 1},

@@ -2,7 +2,20 @@
 
 from cyclopts import App
 
-from ringfence.cli import audit, custody, halt, journal, key, operator, simulate, status, up, verify, warm
+from ringfence.cli import (
+    audit,
+    custody,
+    halt,
+    journal,
+    key,
+    operator,
+    simulate,
+    status,
+    up,
+    verify,
+    warm,
+    withdrawal,
+)
 
 app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
@@ -12,6 +25,7 @@ app.command(key.app)
 app.command(operator.app)
 app.command(halt.app)
 app.command(custody.app)
+app.command(withdrawal.app)
 app.command(journal.app)
 app.command(audit.app)
 app.command(simulate.app)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from ringfence.cli import passphrase
 from ringfence.cli.asking import carry_out, number_of
 from ringfence.cli.up import DIRECTORY
 
@@ -106,7 +107,7 @@ def sign(
     text = _read(statement)
     try:
         readable(text)
-        private = read_private_key(key, passphrase=_passphrase(key, passphrase_file))
+        private = read_private_key(key, passphrase=passphrase.existing(key, passphrase_file))
     except (OSError, ValueError) as error:
         sys.exit(f"{error}; nothing was signed")
     signature = Signature(name, role, sign_text(private, text.encode()).hex())
@@ -136,8 +137,6 @@ def resume(
 @app.command
 def new_key(output: Path, *, name: str, role: str, scheme: str = "ed25519") -> None:
     """Make a key of your own, on your own machine, and print the line that goes on the list of people."""
-    import getpass
-
     import msgspec
 
     from ringfence.assurance.halting import Role, new_private_key, person_of, write_private_key
@@ -145,12 +144,10 @@ def new_key(output: Path, *, name: str, role: str, scheme: str = "ed25519") -> N
 
     if role not in set(Role) or scheme not in set(Scheme):
         sys.exit(f"--role is one of {', '.join(Role)}, --scheme one of {', '.join(Scheme)}; no key was made")
-    passphrase = getpass.getpass("passphrase: ").encode()
-    if len(passphrase) < 12 or passphrase != getpass.getpass("again: ").encode():
-        sys.exit("a passphrase has at least 12 characters, twice the same; no key was made")
+    words = passphrase.fresh()
     private = new_private_key(Scheme(scheme))
     try:
-        write_private_key(output, private, passphrase=passphrase)
+        write_private_key(output, private, passphrase=words)
     except OSError as error:
         sys.exit(f"{error}; no key was made")
     print(msgspec.json.encode(person_of(name, Role(role), private)).decode())
@@ -214,15 +211,6 @@ def _signatures(paths: list[Path]) -> "list[Signature]":
     from ringfence.messages.halts import Signature
 
     return [msgspec.json.decode(path.read_bytes(), type=Signature) for path in paths]
-
-
-def _passphrase(key: Path, file: Path | None) -> bytes | None:
-    """Return the passphrase of a key, None if it has none."""
-    import getpass
-
-    if file is not None:
-        return file.read_bytes().strip()
-    return getpass.getpass("passphrase: ").encode() if b"ENCRYPTED" in key.read_bytes() else None
 
 
 def _target(directory: Path, scope: str, of: str | None) -> "Target":

@@ -19,6 +19,7 @@ FIRST_POLICY = Policy(
     per_account=(Window(24, 200 * XBT, 100),), per_destination=(Window(24, 200 * XBT, 100),),
     whole_exchange=(Window(1, 500 * XBT, 500), Window(24, 2_000 * XBT, 5_000)), wallet_share_ppm=900_000,
     allow_list_delay_hours=0, first_use_cap_sats=10 * XBT,
+    unsigned_sats_max=50 * XBT, unsigned=(Window(24, 500 * XBT, 1_000),),
     tiers=(Tier(0, 0, 0, 0), Tier(20 * XBT, 1, 1, 0), Tier(50 * XBT, 2, 2, 0)),
     closed_hours_utc=(), fee_sats_max=2_000_000, fee_ppm_max=100_000, fee_rate_times_max=20, hot_sats_max=0,
     approval_minutes_max=60, evidence_seconds_max=60, cool_down_hours=0, reconciled_minutes_max=10,

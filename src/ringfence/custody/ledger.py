@@ -7,7 +7,9 @@ the ledger says.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ringfence.messages.funds import Wish
+from ringfence.custody.clients import Clients, ClientStanding
+from ringfence.messages.funds import AccountText, Wish
+from ringfence.units.assets import ASSETS
 
 
 class Moved(NamedTuple):
@@ -16,7 +18,7 @@ class Moved(NamedTuple):
     sequence: int
     timestamp_ns: int
     kind: str
-    """`wish`, `credit`, `left`, `returned`, `demo`."""
+    """`wish`, `credit`, `left`, `returned`, `demo`, `says`."""
     account: int
     asset: int
     amount: int
@@ -27,6 +29,8 @@ class Moved(NamedTuple):
     txid: str = ""
     text: str = ""
     """What was asked for in words that are no wish: it can only be given back."""
+    says: AccountText | None = None
+    """What the account says of its withdrawals."""
 
 
 class Withdrawal(NamedTuple):
@@ -46,6 +50,8 @@ class Withdrawal(NamedTuple):
     txid: str = ""
     left_ns: int = 0
     """When the ledger was told that it has left."""
+    standing: ClientStanding | None = None
+    """How its client stood to it; None without a wish."""
 
     @property
     def state(self) -> str:
@@ -77,6 +83,7 @@ class Ledger:
         """Of which nothing may leave, because somebody has halted withdrawals."""
         self.signers_halted = False
         self.is_venue_halted = False
+        self.clients = Clients()
 
     def fold(self, moved: Moved) -> None:
         """Raises LedgerGapError."""
@@ -91,7 +98,11 @@ class Ledger:
                 moved.amount,
                 moved.wish,
                 moved.timestamp_ns,
+                standing=self._standing(moved),
             )
+        elif moved.kind == "says":
+            if moved.says is not None:
+                self.clients.take(moved.account, moved.says, moved.timestamp_ns)
         elif moved.kind == "credit":
             self._count()
             if moved.outpoint in self.credited:
@@ -101,6 +112,12 @@ class Ledger:
         else:
             self._count()
             self._close(moved)
+
+    def _standing(self, moved: Moved) -> ClientStanding | None:
+        if moved.wish is None:
+            return None
+        currency = ASSETS[moved.asset].currency
+        return self.clients.wish(moved.account, moved.wish, moved.timestamp_ns, currency=currency)
 
     def entry(self, number: int) -> Withdrawal | None:
         return self.withdrawals.get(number)

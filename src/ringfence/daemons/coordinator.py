@@ -31,6 +31,8 @@ from ringfence.custody.chains.bitcoin.regtest.faucet import ADDRESS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
+from ringfence.custody.client_facts import client_facts
+from ringfence.custody.clients import OBJECTION_NS
 from ringfence.custody.coordinator.batches import VALID_NS, Batches, Flow, gather, intent_of
 from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.coordinator.driver import Driver
@@ -50,11 +52,11 @@ from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.files import replace
 from ringfence.messages.batch import FUNDS, HALT_REASON, Records, encode_data
 from ringfence.messages.commands import Command, HaltScope, TradingState
-from ringfence.messages.funds import encode
+from ringfence.messages.funds import FundsError, Wish, decode, decode_of_account, encode
 from ringfence.messages.halts import Reason, encode_reason
 from ringfence.messages.records import COMMAND
 from ringfence.units.assets import XBT
-from ringfence.units.time import NS_PER_SECOND
+from ringfence.units.time import NS_PER_HOUR, NS_PER_SECOND
 
 log = logging.getLogger("ringfence.coordinator")
 
@@ -221,6 +223,10 @@ class Coordinator:
                 why = "the address is none of this network"
             elif self.wallets.classify(script) is not None:
                 why = "the address is the venue's own: transfer inside instead"
+            elif one.standing is not None and one.standing.is_signed is False:
+                why = "the account has a withdrawal key, and it has not signed this"
+            elif one.standing is not None and one.standing.listed_since_ns is None:
+                why = "the address is not in the account's address book"
             elif time.time_ns() >= one.asked_ns + VALID_NS:
                 why = "it was not approved in time"
             if why:
@@ -234,7 +240,7 @@ class Coordinator:
         A movement that people have yet to approve is in no batch: the others would wait for it.
         """
         policy, now_ns = self.charter.policy(now_ns=time.time_ns()), time.time_ns()
-        self.waits = {}
+        self.waits, clients = {}, client_facts(self.ledger, XBT.number)
         for one in self._waiting():
             intent = intent_of(one, chain=self.charter.chain)
             signed = self.batches.approvals.get(intent.digest, {})
@@ -242,7 +248,7 @@ class Coordinator:
                 if not is_fresh(each.approval, policy, now_ns=now_ns):
                     del signed[person]
             approvals = [each.approval for each in signed.values()]
-            self.waits[one.number] = waits_for(intent, approvals, policy, now_ns=now_ns)
+            self.waits[one.number] = waits_for(intent, approvals, policy, clients, now_ns=now_ns)
         if any(not flow.given_up and not flow.attempts for flow in self.batches.flows.values()):
             return
         ready = [one for one in self._waiting() if not self.waits[one.number]]
@@ -293,6 +299,12 @@ class Coordinator:
             return {"deposits": self._deposits_of(int(asked["account"]))}
         if ask == "withdrawals":
             return {"withdrawals": self.shown()}
+        if ask in ("client", "doubt"):
+            self.feed.catch_up()  # what was durable before the question is in the answer
+        if ask == "client":
+            return self._client_of(int(asked["account"]))
+        if ask == "doubt":
+            return self._doubt(int(asked["account"]), str(asked["said"]).encode())
         if ask == "cancel":
             return self._cancel(int(asked["account"]), int(asked["withdrawal"]))
         if ask == "approve":
@@ -333,6 +345,32 @@ class Coordinator:
              "confirmations": one.confirmations, "needed": one.needed}
             for one in self.deposits.all(self.follower, self.ledger) if one.account == account
         ]  # fmt: skip
+
+    def _client_of(self, account: int) -> dict[str, Any]:
+        """Return what an account has said of its withdrawals, and from when on it counts."""
+        policy, client = self.charter.policy(now_ns=time.time_ns()), self.ledger.clients.of(account)
+        delay_ns = policy.allow_list_delay_hours * NS_PER_HOUR
+        return {
+            "key": client.key_at(self.ledger.timestamp_ns), "keySince": client.changed_ns, "nonce": client.nonce,
+            "pendingKey": client.pending_key,
+            "pendingUntil": client.pending_since_ns + OBJECTION_NS if client.pending_key else None,
+            "addresses": [
+                {"id": line.number, "address": address, "name": line.name, "since": line.since_ns,
+                 "usableFrom": line.since_ns + delay_ns}
+                for address, line in client.listed.items()
+            ],
+        }  # fmt: skip
+
+    def _doubt(self, account: int, raw: bytes) -> dict[str, Any]:
+        """Say early why custody would not count what an account wants to say, or would not pay."""
+        clients, now_ns = self.ledger.clients, self.ledger.timestamp_ns
+        try:
+            wish = decode(raw, Wish)
+        except FundsError:
+            why = clients.objection(account, decode_of_account(raw), now_ns)
+        else:
+            why = clients.doubt(account, wish, now_ns, currency=XBT.currency)
+        return {"error": why} if why else {}
 
     def _cancel(self, account: int, number: int) -> dict[str, Any]:
         entry = self.ledger.entry(number)

@@ -45,6 +45,7 @@ from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Answer, Question, Refusal
 from ringfence.custody.wallets.descriptors import DescriptorError
+from ringfence.daemons.cosigner_peers import Peers, certificate_of
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
@@ -62,7 +63,7 @@ EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS, EXIT_DISK, EXIT_TOKEN = 65, 66, 69, 74, 
 class CosignerDaemon:
     """Holds token, log, feed and node of one co-signer, and its door."""
 
-    def __init__(self, directory: Path, name: str, *, node: Endpoint) -> None:
+    def __init__(self, directory: Path, name: str, *, node: Endpoint, ports: dict[str, int]) -> None:
         """Raises ConfigurationError, LogError, HsmError, TokenLockedError, DescriptorError, OSError, KeyError."""
         home = directory / "custody" / "cosigners" / name
         self._home, self.name = home, name
@@ -96,12 +97,18 @@ class CosignerDaemon:
             height=charter.follow_from_height, digest=charter.follow_from_block,
         )  # fmt: skip
         self._watch = Watch(self._rpc, follower, chain=charter.chain)
+        others = {member.name for member in charter.members} - {name}
+        peers = Peers(home, {other: (HOST, ports[other]) for other in others})
+        sources = Sources(
+            self._rpc, follower, self.feed.ledger, trouble=self.trouble, standing_of=peers.standing_of
+        )
         self.cosigner = Cosigner(
             name, charter, wallets=wallets, token=self._token, witness=witness, log=self._log, memory=memory,
-            sources=Sources(self._rpc, follower, self.feed.ledger, trouble=self.trouble), now_ns=time.time_ns,
+            sources=sources, now_ns=time.time_ns,
         )  # fmt: skip
         self._coordinator = fingerprint_of(home / "coordinator.crt")
-        self._context = server_context(home, [home / "coordinator.crt"])
+        pinned = [certificate_of(home, other) for other in others]
+        self._context = server_context(home, [home / "coordinator.crt", *pinned])
         self._told = ""
         log.warning("%s", protects(self._token.info))
 
@@ -213,7 +220,7 @@ def main() -> None:
     try:
         ports = read_ports(directory)
         endpoint = Endpoint(HOST, ports.node, directory / "bitcoin" / ".cookie")
-        daemon = CosignerDaemon(directory, given.name, node=endpoint)
+        daemon = CosignerDaemon(directory, given.name, node=endpoint, ports=ports.cosigners)
     except (HsmError, TokenLockedError, CounterError) as error:
         log.critical("%s; nothing will be signed", error)
         sys.exit(EXIT_TOKEN)

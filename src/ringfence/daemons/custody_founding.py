@@ -36,6 +36,7 @@ from ringfence.custody.nomination import Role
 from ringfence.custody.quorum.messages import statement
 from ringfence.custody.wallets.descriptors import RECOVERY, Pool, Vault
 from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.cosigner_peers import certificate_of
 from ringfence.daemons.token_founding import Public
 from ringfence.files import replace
 
@@ -75,6 +76,9 @@ async def found(
     for name in PLACES:
         folder = home / "cosigners" / name
         replace(folder / "coordinator.crt", (home / "coordinator" / "tls.crt").read_bytes())
+        (folder / "peers").mkdir(mode=0o700, exist_ok=True)
+        for peer in set(PLACES) - {name}:
+            replace(certificate_of(folder, peer), (home / "cosigners" / peer / "tls.crt").read_bytes())
         (folder / "log.jsonl").touch(mode=0o600)
         replace(folder / "charter.json", raw)
     replace(path, raw)

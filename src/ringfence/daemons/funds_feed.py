@@ -8,15 +8,35 @@ import numpy as np
 from ringfence.custody.ledger import Ledger, Moved
 from ringfence.exchange.feed import FeedReader
 from ringfence.messages.batch import FUNDS, Batch, decode_slots
-from ringfence.messages.commands import ALL_ASSETS, HaltScope, TradingState, VenueParameter
+from ringfence.messages.commands import (
+    ALL_ASSETS,
+    AccountParameter,
+    AccountSays,
+    HaltScope,
+    TradingState,
+    VenueParameter,
+)
 from ringfence.messages.events import Event, EventFlag
-from ringfence.messages.funds import Closed, Credit, FundsError, Wish, decode
+from ringfence.messages.funds import (
+    AccountText,
+    Closed,
+    Credit,
+    FundsError,
+    Keyed,
+    Listed,
+    Unlisted,
+    Wish,
+    decode,
+    decode_of_account,
+)
 from ringfence.units.assets import ASSETS
 
 _LOOKED_AT = np.array(
-    [Event.DEPOSITED, Event.WITHDRAWN, Event.TRANSFERRED, Event.VENUE_SET, Event.HALT_SET], np.uint8
+    [Event.DEPOSITED, Event.WITHDRAWN, Event.TRANSFERRED, Event.VENUE_SET, Event.HALT_SET, Event.ACCOUNT_SET],
+    np.uint8,
 )
 _EVERY_ASSET = frozenset(range(len(ASSETS)))
+_SAYS = {AccountSays.KEYED: Keyed, AccountSays.LISTED: Listed, AccountSays.UNLISTED: Unlisted}
 Text = TypeVar("Text", Wish, Credit, Closed)
 
 
@@ -73,6 +93,10 @@ def _fold(ledger: Ledger, batch: Batch, raw: bytes, event: np.void) -> None:
 def _moved(ledger: Ledger, event: np.void, text: bytes, sequence: int, timestamp_ns: int) -> Moved | None:
     kind, account, asset, amount = (int(event[name]) for name in ("kind", "account", "symbol", "amount"))
     first = Moved(sequence, timestamp_ns, "demo", account, asset, amount)
+    if kind == Event.ACCOUNT_SET:
+        if event["px"] != AccountParameter.WITHDRAWALS:
+            return None
+        return first._replace(kind="says", says=_read_says(text, int(event["qty"])))
     if kind == Event.TRANSFERRED:
         to = int(event["maker_account"])
         if to == ledger.custody_account:
@@ -99,6 +123,15 @@ def _read(text: bytes, kind: type[Text]) -> Text | None:
         return decode(text, kind)
     except FundsError:
         return None
+
+
+def _read_says(text: bytes, kind: int) -> AccountText | None:
+    """Return what an account says, None if it is not what its command announces: then it counts for nothing."""
+    try:
+        said = decode_of_account(text)
+    except FundsError:
+        return None
+    return said if type(said) is _SAYS[AccountSays(kind)] else None
 
 
 def _halted(ledger: Ledger, event: np.void) -> None:

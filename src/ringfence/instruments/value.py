@@ -92,8 +92,8 @@ def position_margin(
         return ceil_div(exposure * maintenance_ppm(instrument, tier), PPM)
     if exposure == 0:
         return 0
-    initial = ceil_div(exposure * 100, leverage_hundredths)
-    return initial + ceil_div((exposure + initial) * instrument.taker_fee_ppm, PPM) + transferred
+    fee = exit_commission(instrument, cost, leverage_hundredths)
+    return initial_margin(cost, leverage_hundredths) + fee + transferred
 
 
 def order_margin(

@@ -267,6 +267,14 @@ class AccountParameter(IntEnum):
     """0 = list price; each tier has its discount (VenueParameter.FEE_DISCOUNT_1...)."""
     CROSS_MODE = 4
     """value = CrossMode."""
+    WITHDRAWALS = 5
+    """What the account says of its withdrawals: value = AccountSays, DATA = the text. The engine only repeats it."""
+
+
+class AccountSays(IntEnum):
+    KEYED = 1
+    LISTED = 2
+    UNLISTED = 3
 
 
 class CrossMode(IntEnum):

@@ -36,11 +36,11 @@ from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.intents import Approval, Intent
 from ringfence.custody.ledger import Ledger, Moved
 from ringfence.custody.policy import Policy
-from ringfence.custody.quorum.messages import Answer, Question, Refusal, SignedApproval, statement
+from ringfence.custody.quorum.messages import Answer, Question, Refusal, SignedApproval, Standing, statement
 from ringfence.custody.wallets.addresses import AddressBook
 from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vault, key_label
 from ringfence.custody.wallets.owners import Owner
-from ringfence.messages.funds import Closed, Credit, Wish
+from ringfence.messages.funds import AccountText, Closed, Credit, Wish
 from ringfence.testing.bitcoin import NOBODY, RunningNode, Signers
 from ringfence.testing.tokens import OFFICER_PIN, PIN
 from ringfence.units.assets import XBT
@@ -161,13 +161,20 @@ class Exchange:
 
     def ask(self, account: int, amount: int, fee_max: int, address: str, *, now_ns: int) -> int:
         """Ask for a withdrawal; return its number."""
-        number, locked = self._next(), amount + fee_max
+        return self.wish(account, Wish(address, amount, fee_max, is_confirmed=True), now_ns=now_ns)
+
+    def wish(self, account: int, wish: Wish, *, now_ns: int) -> int:
+        """Put coins aside for a wish; return its number."""
+        number, locked = self._next(), wish.amount + wish.fee_max
         assert self.wallets.get(account, 0) >= locked
         self.wallets[account] -= locked
         self.locked[number] = locked
-        wish = Wish(address, amount, fee_max, is_confirmed=True)
         self._say(Moved(number, now_ns, "wish", account, XBT.number, locked, wish=wish))
         return number
+
+    def says(self, account: int, said: AccountText, *, now_ns: int) -> None:
+        """Say something of an account's withdrawals in its name."""
+        self._say(Moved(self._next(), now_ns, "says", account, XBT.number, 0, says=said))
 
     def take(self, instruction: Instruction, *, now_ns: int) -> bool:
         """Carry out an instruction if its number is the next one."""
@@ -240,7 +247,9 @@ class CosignerProcess:
         )  # fmt: skip
         self.memory = memory
         self.replica = custody.replica()
-        self.sources = Sources(custody.node.rpc, self.replica.follower, self.replica.ledger)
+        self.sources = Sources(
+            custody.node.rpc, self.replica.follower, self.replica.ledger, standing_of=custody.standing_of
+        )
         self.cosigner = Cosigner(
             self.name, custody.charter, wallets=custody.hardware.wallets, token=place.token, witness=place.witness,
             log=self.log, memory=memory, sources=self.sources, now_ns=lambda: custody.now_ns,
@@ -286,6 +295,10 @@ class Custody:
         return msgspec.structs.replace(
             self.charter, follow_from_height=self._height, follow_from_block=self._block
         )
+
+    def standing_of(self, name: str) -> Standing | None:
+        """Return what one co-signer hears when it asks another."""
+        return None if name in self.down else self.cosigners[name].cosigner.standing()
 
     def replica(self) -> Replica:
         return Replica(self.exchange, self.node, self.hardware, height=self._height, block=self._block)

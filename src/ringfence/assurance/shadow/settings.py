@@ -10,7 +10,7 @@ from ringfence.assurance.shadow.margin import (
     worst_exposure,
 )
 from ringfence.assurance.shadow.venue import Asked, Venue
-from ringfence.messages.commands import AccountParameter, ContractKind, CrossMode, SelfTrade
+from ringfence.messages.commands import AccountParameter, AccountSays, ContractKind, CrossMode, SelfTrade
 from ringfence.messages.events import Event
 from ringfence.messages.rejects import Reject
 from ringfence.units.limits import ACCOUNT_MAX, LEVERAGE_HUNDREDTHS_MAX, WALLET_MAX
@@ -143,6 +143,6 @@ def configure_account(venue: Venue, asked: Asked) -> None:
         account.fee_tier = value
     elif parameter == AccountParameter.CROSS_MODE and 0 <= value <= CrossMode.CLASSIC:
         account.classic = value == CrossMode.CLASSIC
-    else:
+    elif not (parameter == AccountParameter.WITHDRAWALS and value in set(AccountSays)):
         return venue.refuse(asked, Reject.INVALID_PARAMETER)
     return venue.say(Event.ACCOUNT_SET, account=asked.account, px=parameter, qty=value)

@@ -24,7 +24,17 @@ from ringfence.custody.nomination import (
     nominate,
     substitute,
 )
-from ringfence.custody.policy import Case, Decision, DecodedTransaction, Facts, Output, Policy, Signed, decide
+from ringfence.custody.policy import (
+    OF_NOW,
+    Case,
+    Decision,
+    DecodedTransaction,
+    Facts,
+    Output,
+    Policy,
+    Signed,
+    decide,
+)
 from ringfence.custody.quorum.messages import (
     Batch,
     Consider,
@@ -380,7 +390,7 @@ def decide_all(before: Decoded, charter: Charter, policy: Policy, facts: Facts) 
     denied = [row for row in rows if not row.allows]
     if denied:
         why = "; ".join(f"{row.rule} on {row.intent}: {row.reason}" for row in denied[:5])
-        waits = all(row.rule in ("P6", "P7", "P8", "P25", "P26") for row in denied)
+        waits = all(row.rule in OF_NOW for row in denied)
         raise RefusalError("policy", why, verdicts=tuple(rows), is_for_now=waits)
     return Decided(before, tuple(decisions), tuple(rows))
 

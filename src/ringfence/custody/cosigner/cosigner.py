@@ -9,6 +9,7 @@ from ringfence.custody.chained_log import Log
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
+from ringfence.custody.client_facts import client_facts
 from ringfence.custody.cosigner.checks import (
     Decided,
     Decoded,
@@ -79,6 +80,8 @@ class Sources:
     """Whether the screening service has nothing against a destination."""
     trouble: Callable[[], str] = field(default=lambda: "")
     """Why feed or chain cannot be followed now; empty if they can."""
+    standing_of: Callable[[str], Standing | None] = field(default=lambda name: None)
+    """How another co-signer stands, over a line of this one's own; None if it does not answer."""
 
 
 class Cosigner:
@@ -212,8 +215,18 @@ class Cosigner:
         if waited_s < self.charter.timeout_s:
             reason = f"{waited_s} s since the block came, {self.charter.timeout_s} s are given"
             raise RefusalError("waited", reason, is_for_now=True)
+        self._check_silent(question.who, sealed.height)
         unsigned = TimedOut(self.name, digest, question.who, "")
         return TimedOut(self.name, digest, question.who, self._sign(timed_out_digest(unsigned)))
+
+    def _check_silent(self, name: str, height: int) -> None:
+        """Ask the one that is said to be silent itself: a coordinator may have reasons to do without it.
+
+        One that is frozen has answered: people look at that first.
+        """
+        other = self._sources.standing_of(name)
+        if other is not None and (other.is_frozen or (not other.trouble and other.height >= height)):
+            raise RefusalError("waited", f"{name} answers this co-signer, and can sign", is_for_now=True)
 
     # ---- evidence
 
@@ -292,13 +305,6 @@ class Cosigner:
             wallet_sats=held,
             hot_sats=0,
             signed=self._signed(),
-            # Until there are address books, the request itself puts its destination on the list.
-            allowed_since={
-                (one.account, one.wish.address): one.asked_ns
-                for one in ledger.withdrawals.values()
-                if one.wish is not None
-            },
-            account_changed_ns={},
             held_accounts=frozenset(),
             own_addresses=own,
             screened={
@@ -310,6 +316,7 @@ class Cosigner:
             evidence_age_ns=decoded.before.age_ns,
             is_frozen=self._is_frozen(),
             last_reconciled_ns=now_ns if self._reconciles() else None,
+            **client_facts(ledger, XBT.number)._asdict(),
         )
 
     def _signed(self) -> tuple[Signed, ...]:
@@ -398,7 +405,8 @@ class Cosigner:
         info = self._token.info
         return Standing(
             signer=self.name, role=self._me.role, policy=self.policy.digest, is_frozen=self._is_frozen(),
-            frozen=self._memory.frozen, height=height, ledger_sequence=self._sources.ledger.next_sequence,
+            frozen=self._memory.frozen, height=height, trouble=self._sources.trouble(),
+            ledger_sequence=self._sources.ledger.next_sequence,
             log_head=self._log.head, log_entries=self._log.count, protects=protects(info),
             token=f"{info.manufacturer} {info.model} {info.serial}",
         )  # fmt: skip

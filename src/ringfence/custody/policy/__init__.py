@@ -11,13 +11,21 @@
 Numbers are integers. A rule that fails, or that lacks a fact, denies; adding a rule never allows more.
 """
 
-from ringfence.custody.policy.decide import Decision, decide, is_fresh, waits_for
-from ringfence.custody.policy.facts import DecodedTransaction, Facts, LedgerEntry, Output, Signed
+from ringfence.custody.policy.decide import OF_NOW, Decision, decide, is_fresh, waits_for
+from ringfence.custody.policy.facts import (
+    ClientFacts,
+    DecodedTransaction,
+    Facts,
+    LedgerEntry,
+    Output,
+    Signed,
+    Unsigned,
+)
 from ringfence.custody.policy.policy import Amendment, Policy, PolicyError, SignedPolicy, check_change
 from ringfence.custody.policy.rule import Case, Rule, Verdict
 
 __all__ = [
-    "Amendment", "Case", "Decision", "DecodedTransaction", "Facts", "LedgerEntry", "Output", "Policy", "PolicyError",
-    "Rule", "Signed", "SignedPolicy", "Verdict", "check_change", "decide", "is_fresh",
-    "waits_for",
+    "OF_NOW", "Amendment", "Case", "ClientFacts", "Decision", "DecodedTransaction", "Facts", "LedgerEntry", "Output",
+    "Policy", "PolicyError", "Rule", "Signed", "SignedPolicy", "Unsigned", "Verdict", "check_change", "decide",
+    "is_fresh", "waits_for",
 ]  # fmt: skip

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ringfence.custody.intents import Approval, Intent
-from ringfence.custody.policy.facts import Facts
+from ringfence.custody.policy.facts import ClientFacts, Facts
 from ringfence.custody.policy.policy import Policy
 from ringfence.custody.policy.rule import Case, Rule, Verdict
 from ringfence.custody.policy.rules import RULES
 from ringfence.units.time import NS_PER_MINUTE
 
-_OF_PEOPLE_AND_TIME = ("P6", "P7", "P8")
-"""Rules whose verdict changes by waiting; they look at no fact but the clock."""
+_OF_PEOPLE_AND_TIME = ("P4", "P6", "P7", "P8", "P27", "P29")
+"""Rules whose verdict changes by waiting; they look at no fact but the clock and what clients have said."""
+OF_NOW = (*_OF_PEOPLE_AND_TIME, "P25", "P26")
+"""Rules that deny for now, not for ever."""
 
 
 class Decision(NamedTuple):
@@ -40,10 +42,12 @@ def is_fresh(approval: Approval, policy: Policy, *, now_ns: int) -> bool:
     return 0 <= now_ns - approval.at_ns <= policy.approval_minutes_max * NS_PER_MINUTE
 
 
-def waits_for(intent: Intent, approvals: Sequence[Approval], policy: Policy, *, now_ns: int) -> str:
+def waits_for(
+    intent: Intent, approvals: Sequence[Approval], policy: Policy, clients: ClientFacts, *, now_ns: int
+) -> str:
     """Return which people or which time a movement still waits for, empty if it can be put before the co-signers."""
     fresh = tuple(one for one in approvals if is_fresh(one, policy, now_ns=now_ns))
     unknown = Facts._make((now_ns, *[None] * (len(Facts._fields) - 1)))
-    case = Case(intent, fresh, unknown, policy)
+    case = Case(intent, fresh, unknown._replace(**clients._asdict()), policy)
     verdicts = [rule.verdict(case) for rule in RULES if rule.id in _OF_PEOPLE_AND_TIME]
     return "; ".join(f"{one.rule}: {one.reason}" for one in verdicts if not one.allows)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ringfence.custody.clients import ClientStanding
+
 
 class Output(NamedTuple):
     """One output of the very bytes that are to be signed."""
@@ -56,6 +58,21 @@ class Signed(NamedTuple):
     """Empty if others have signed it."""
 
 
+class Unsigned(NamedTuple):
+    """A withdrawal that an account without a withdrawal key has asked for, and that is not given back."""
+
+    id: str
+    at_ns: int
+    amount_sats: int
+
+
+class ClientFacts(NamedTuple):
+    """What the ledger says of clients; the fields are those of Facts."""
+
+    clients: Mapping[str, ClientStanding]
+    unsigned: tuple[Unsigned, ...]
+
+
 class Facts(NamedTuple):
     """Everything that a decision rests on beside the intent; a fact that is not known is None, and denies."""
 
@@ -70,10 +87,9 @@ class Facts(NamedTuple):
     hot_sats: int | None
     """What the hot wallet holds now."""
     signed: tuple[Signed, ...] | None
-    allowed_since: Mapping[tuple[int, str], int] | None
-    """By (account, destination): since when it is on the account's list."""
-    account_changed_ns: Mapping[int, int] | None
-    """When password, second factor, e-mail or list of an account changed last."""
+    clients: Mapping[str, ClientStanding] | None
+    """By id of a withdrawal: how its client stood to it when it was asked for."""
+    unsigned: tuple[Unsigned, ...] | None
     held_accounts: frozenset[int] | None
     """Accounts on which somebody or something has put a hold."""
     own_addresses: frozenset[str] | None

@@ -48,6 +48,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     wallet_share_ppm: int
     allow_list_delay_hours: int
     first_use_cap_sats: int
+    unsigned_sats_max: int
+    """How much leaves an account that has no withdrawal key, without people looking."""
+    unsigned: tuple[Window, ...]
+    """The same for all such accounts together."""
     tiers: tuple[Tier, ...]
     """Ascending by amount; the first begins at 0."""
     closed_hours_utc: tuple[int, ...]
@@ -85,13 +89,13 @@ class Amendment(NamedTuple):
 
 
 _LOWER_IS_TIGHTER = (
-    "cap_sats", "wallet_share_ppm", "first_use_cap_sats", "fee_sats_max", "fee_ppm_max", "fee_rate_times_max",
-    "hot_sats_max", "approval_minutes_max", "evidence_seconds_max", "reconciled_minutes_max",
+    "cap_sats", "wallet_share_ppm", "first_use_cap_sats", "unsigned_sats_max", "fee_sats_max", "fee_ppm_max",
+    "fee_rate_times_max", "hot_sats_max", "approval_minutes_max", "evidence_seconds_max", "reconciled_minutes_max",
 )  # fmt: skip
 _HIGHER_IS_TIGHTER = ("allow_list_delay_hours", "cool_down_hours", "change_delay_hours")
 _LESS_IS_TIGHTER = ("kinds", "assets")
 _MORE_IS_TIGHTER = ("closed_hours_utc",)
-_WINDOWS = ("per_account", "per_destination", "whole_exchange")
+_WINDOWS = ("per_account", "per_destination", "whole_exchange", "unsigned")
 
 
 def compare(old: Policy, new: Policy) -> Amendment:

@@ -236,6 +236,8 @@ class Standing(msgspec.Struct, frozen=True, tag="standing", kw_only=True):
     frozen: str
     """By which line of its log it has frozen itself; empty if it has not, or if a halt of the exchange stops it."""
     height: int
+    trouble: str
+    """Why it cannot follow feed or chain now; empty if it can."""
     ledger_sequence: int
     log_head: str
     log_entries: int

@@ -34,7 +34,7 @@ from ringfence.exchange.engine.tables import (
     refuse,
 )
 from ringfence.exchange.engine.views import Record, U, compiled
-from ringfence.messages.commands import AccountParameter, ContractKind, OrderFlag, SelfTrade
+from ringfence.messages.commands import AccountParameter, AccountSays, ContractKind, OrderFlag, SelfTrade
 from ringfence.messages.events import Event, EventFlag
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS
@@ -46,6 +46,7 @@ _DEPOSITED, _WITHDRAWN = int(Event.DEPOSITED), int(Event.WITHDRAWN)
 _DEMO_EVENT, _DEMO = int(EventFlag.DEMO), int(OrderFlag.DEMO)
 _SELF_TRADE, _DISABLED = int(AccountParameter.SELF_TRADE), int(AccountParameter.TRADING_DISABLED)
 _FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
+_WITHDRAWALS, _SAYS_LAST = int(AccountParameter.WITHDRAWALS), int(max(AccountSays))
 _SELF_TRADE_LAST = int(SelfTrade.ALLOW)
 _N_ASSETS = len(ASSETS)
 _INDEX_KIND = int(ContractKind.INDEX)
@@ -254,7 +255,7 @@ def configure_account(h: Record, cmd: Record) -> bool:
         elif cmd.type == _CROSS_MODE and (cmd.qty == 0 or cmd.qty == 1):
             m.flags = (flags & ~MARGIN_CLASSIC) | (MARGIN_CLASSIC if cmd.qty == 1 else 0)
             touch_margin(m)
-        else:
+        elif not (cmd.type == _WITHDRAWALS and cmd.qty >= 1 and cmd.qty <= _SAYS_LAST):
             return refuse(h, cmd, _R_PARAMETER, 0)
     emit(h, _ACCOUNT_SET, 0, U(0), cmd.account, 0, cmd.qty, np.int64(cmd.type), 0)
     return True

@@ -83,19 +83,23 @@ class Desk:
         A client whose connection died, perhaps with the gateway before us, asks what became of its order; the
         core takes commands in order of arrival, so after this one the answer is final.
         """
-        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        token = self.token()
+        await self.carry_out(token, commands.pack(Command.TICK, request=token))
+
+    async def carry_out(self, token: int, command: bytes) -> Result:
+        """Send one command; return its result when it is durable. Raises Refused if that may never be known."""
+        heard: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
         def hear(outcome: Sequence[Result] | Refused) -> None:
-            if passed.cancelled():
+            if heard.cancelled():
                 return
             if isinstance(outcome, Refused):
-                passed.set_exception(outcome)
+                heard.set_exception(outcome)
             else:
-                passed.set_result(None)
+                heard.set_result(outcome[0])
 
-        token = self.token()
-        self.submit(((token, commands.pack(Command.TICK, request=token)),), hear)
-        await passed
+        self.submit(((token, command),), hear)
+        return await heard
 
     def _catch_up(self, seconds: float) -> bool:
         """Fold what the feed holds for at most so long; True when it is all folded."""

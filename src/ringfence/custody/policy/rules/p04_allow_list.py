@@ -8,8 +8,8 @@ from ringfence.custody.policy.rule import Case, Rule, known
 def _look(case: Case) -> tuple[bool, str]:
     if case.intent.kind != Kind.WITHDRAWAL:
         return True, "no client's movement"
-    listed = known(case.facts.allowed_since, "the lists of destinations")
-    since = listed.get((case.intent.account, case.intent.destination))
+    standing = known(case.facts.clients, "the lists of destinations").get(case.intent.id)
+    since = standing.listed_since_ns if standing is not None else None
     if since is None:
         return False, f"{case.intent.destination} is not on the list of account {case.intent.account}"
     hours = (case.facts.now_ns - since) // NS_PER_HOUR

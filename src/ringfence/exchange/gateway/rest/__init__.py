@@ -8,6 +8,7 @@
 | instrument, market_data, schema | public data                                           |
 | halt, assurance                 | halts; signed state, proofs, what the judges say      |
 | user, subaccount                | account, wallet, keys, assets; families of accounts   |
+| withdrawal                      | coins out, the address book, the withdrawal key       |
 """
 
 from ringfence.exchange.gateway.rest import (
@@ -21,11 +22,12 @@ from ringfence.exchange.gateway.rest import (
     schema,
     subaccount,
     user,
+    withdrawal,
 )
 from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route, encode, limit_headers
 
 __all__ = [
     "LATER", "ROUTES", "Request", "Route", "assurance", "encode", "execution", "halt", "instrument", "limit_headers",
     "market_data", "order", "position", "schema", "subaccount",
-    "user",
+    "user", "withdrawal",
 ]  # fmt: skip

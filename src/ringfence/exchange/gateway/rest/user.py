@@ -4,21 +4,22 @@ from typing import Any
 
 import msgspec
 
-from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid
-from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.rest.query import table_query
 from ringfence.exchange.gateway.rest.route import TABLE_PARAMETERS, Request, optional, required, route
 from ringfence.exchange.gateway.rest.subaccount import TARGET, target_account
-from ringfence.exchange.projections import Account, Market, Result
+from ringfence.exchange.gateway.rest.withdrawal import (
+    WITHDRAWAL_FEE,
+    WITHDRAWAL_FEE_MAX,
+    WITHDRAWAL_FEE_MIN,
+    WITHDRAWAL_MIN,
+)
+from ringfence.exchange.projections import Account, Market
 from ringfence.exchange.projections.coins import number_of
-from ringfence.exchange.projections.history import Query, transaction_row
+from ringfence.exchange.projections.history import Query
 from ringfence.instruments.fee_tiers import VOLUME_DAYS
 from ringfence.instruments.value import discounted_ppm
-from ringfence.messages.batch import FUNDS, encode_data
-from ringfence.messages.commands import Command, OrderFlag
-from ringfence.messages.funds import Wish, encode
 from ringfence.units.assets import ASSETS, BY_CURRENCY, XBT, Asset
 from ringfence.units.rounding import PPM
 from ringfence.units.time import NS_PER_DAY, floor_to, iso
@@ -28,9 +29,6 @@ _CURRENCY = optional("currency", description="XBt if not given; `all` for every 
 _WALLET_ROWS_MAX = 10_000
 _NO_GUID = "00000000-0000-0000-0000-000000000000"
 _NO_COINS = "this venue has no wallets yet: its coins are demo coins, credited by `ringfence operator credit`"
-WITHDRAWAL_MIN = 1_000
-WITHDRAWAL_FEE, WITHDRAWAL_FEE_MIN, WITHDRAWAL_FEE_MAX = 200_000, 20_000, 10_000_000
-_ADDRESS_CHARACTERS_MAX, _TEXT_CHARACTERS_MAX = 90, 128
 
 
 def _account(request: Request) -> Account:
@@ -287,94 +285,6 @@ def _on_chain(request: Request) -> Asset:
     return asset
 
 
-@route("GET", "/user/minWithdrawalFee", "User.getMinWithdrawalFee", _CURRENCY, key=True)
-def get_min_withdrawal_fee(request: Request) -> object:
-    """Get the fee that is put aside for the network; what it does not take comes back."""
-    currency = _currency(request)
-    return {"currency": currency, "fee": WITHDRAWAL_FEE, "minFee": WITHDRAWAL_FEE_MIN}
-
-
-@route(
-    "POST", "/user/requestWithdrawal", "User.requestWithdrawal", required("currency"), required("network"),
-    required("amount", "number"), optional("address"), optional("memo"), optional("otpToken"),
-    optional("fee", "number"), optional("text"), returns="Transaction", permission=Permission.WITHDRAW,
-)  # fmt: skip
-def request_withdrawal(request: Request) -> object:
-    """Take coins out of your wallet: the amount and the fee are put aside until the chain has confirmed the payment.
-
-    The network's fee is what it is; what it does not take comes back. Demo coins, of assets without a chain, vanish.
-    """
-    parameters = request.parameters
-    asset = BY_CURRENCY.get(read.required_text(parameters, "currency"))
-    if asset is None or not asset.enabled:
-        raise invalid("Invalid currency")
-    if read.required_text(parameters, "network") != asset.network:
-        raise invalid(f"Invalid network: {asset.currency} moves on {asset.network}")
-    amount = read.integer(parameters, "amount", low=1)
-    if amount is None or amount < WITHDRAWAL_MIN:
-        raise invalid(f"Invalid withdrawal amount: at least {WITHDRAWAL_MIN} {asset.currency}")
-    desk = request.gateway.desk
-    desk.check_open(may_shed=True)
-    custody = desk.views.coins.custody_account
-    token = desk.token()
-    if not custody or asset is not XBT:
-        command = commands.pack(
-            Command.WITHDRAW, request=token, account=request.account, symbol=asset.number, qty=amount,
-            flags=OrderFlag.DEMO,
-        )  # fmt: skip
-        return request.carry_out(token, command, _transaction)
-    _check_second_factor(request)
-    wish = _wish(request, amount)
-    command = commands.pack(
-        Command.TRANSFER, request=token, account=request.account, handle=custody, symbol=asset.number,
-        qty=wish.amount + wish.fee_max,
-    ) + encode_data([(FUNDS, encode(wish))])  # fmt: skip
-    return request.carry_out(token, command, _transaction)
-
-
-def _wish(request: Request, amount: int) -> Wish:
-    """Raises Refused."""
-    parameters = request.parameters
-    address = read.required_text(parameters, "address")
-    if not 14 <= len(address) <= _ADDRESS_CHARACTERS_MAX or not address.isalnum():
-        raise invalid("Invalid address")
-    fee = read.integer(parameters, "fee", low=WITHDRAWAL_FEE_MIN, high=WITHDRAWAL_FEE_MAX)
-    text = read.text(parameters, "text") or ""
-    if len(text) > _TEXT_CHARACTERS_MAX:
-        raise invalid(f"Invalid text: at most {_TEXT_CHARACTERS_MAX} characters")
-    return Wish(address, amount, WITHDRAWAL_FEE if fee is None else fee, is_confirmed=True, text=text)
-
-
-def _check_second_factor(request: Request) -> None:
-    """Raises Refused unless the key asks for no second factor, or its code is right and new."""
-    assert request.key is not None
-    secret = request.key.record.otp_secret
-    if not secret:
-        return
-    code = read.text(request.parameters, "otpToken") or ""
-    if not request.gateway.one_time.takes(request.account, secret, code, now=request.gateway.now()):
-        raise Refused(403, "Invalid otpToken: wrong, too old or used before; nothing was asked for")
-
-
-@route(
-    "DELETE", "/user/withdrawal", "User.cancelWithdrawal", required("transactID"), permission=Permission.WITHDRAW
-)  # fmt: skip
-def cancel_withdrawal(request: Request) -> object:
-    """Call a withdrawal back, as long as it is in no batch that is sealed: then its coins come back."""
-    number = number_of(read.required_text(request.parameters, "transactID"))
-    view = request.gateway.desk.views.coins.withdrawals.get(number or 0)
-    if view is None or view.account != request.account:
-        raise Refused(404, "Not Found")
-    if not view.locked:
-        raise Refused(400, f"transactStatus is not Pending: {view.status}")
-    return _canceled(request, view.number)
-
-
-async def _canceled(request: Request, number: int) -> Row:
-    await request.gateway.custody.ask(ask="cancel", account=request.account, withdrawal=number)
-    return {}
-
-
 @route("GET", "/user/deposits", "User.getDeposits", key=True)
 def get_deposits(request: Request) -> object:
     """Get the deposits of yours that the chain holds or that wait, with their confirmations."""
@@ -384,11 +294,6 @@ def get_deposits(request: Request) -> object:
 async def _deposits(request: Request) -> list[Row]:
     said = await request.gateway.custody.ask(ask="deposits", account=request.account)
     return list(said["deposits"])
-
-
-def _transaction(result: Result) -> Row:
-    assert result.transaction is not None
-    return transaction_row(result.transaction)
 
 
 @route("GET", "/userEvent", "UserEvent.get", optional("count", "number"), returns="UserEvent[]", key=True)
