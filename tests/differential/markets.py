@@ -5,8 +5,10 @@ import numpy as np
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import (
     ALL_ASSETS,
+    AccountParameter,
     Command,
     ContractKind,
+    CrossMode,
     HaltScope,
     InstrumentParameter,
     InstrumentState,
@@ -236,3 +238,87 @@ def large_contracts(seed: int, *, count: int, accounts: int) -> Records:
                 command(Command.PLACE, account=account, symbol=symbol, qty=qty, px=px, flags=flags, type=kind)
             )
     return np.concatenate(parts)
+
+
+_FEW = (1, 2, 3)
+_DIGITS = {
+    _P.LOT_SIZE: 1, _P.SETTLE_ASSET: 0, _P.BASE_ASSET: 1, _P.PX_TICKS_MAX: 60, _P.QTY_MAX: 40,
+    _P.MAINTENANCE_MARGIN_PPM: 50_000, _P.INITIAL_MARGIN_PPM: 100_000, _P.RISK_LIMIT_BASE: 120, _P.RISK_LIMIT_STEP: 80,
+    _P.COLLAR_PPM: 100_000, _P.INDEX: 4, _P.INDEX_UNITS_PER_SUBTICK: 1, _P.IMPACT_VALUE: 20, _P.LAST_BAND_PPM: 100_000,
+    _P.STOPS_PER_ACCOUNT_MAX: 10, _P.FUNDING_INTERVAL_NS: NS_PER_HOUR, _P.INTEREST_E8: 3_000_000,
+}  # fmt: skip
+
+
+def small_numbers(seed: int, *, count: int, accounts: int) -> Records:
+    """Return a market in which a lot is worth twenty units and a wallet holds a few dozen.
+
+    Where a rule says "less than", two figures are the same every now and then: here that happens all the time.
+    """
+    dice = np.random.default_rng(seed)
+    fund = accounts + 1
+    parts = [command(Command.CONFIGURE_VENUE, type=VenueParameter.RISK_TIERS_MAX, qty=5)]
+    parts += [row for number in _FEW for row in _of_digits(dice, number)]
+    parts.append(command(Command.LIST, symbol=len(_FEW) + 1, type=ContractKind.INDEX))
+    for account in range(1, fund + 1):
+        parts.append(command(Command.OPEN_ACCOUNT, account=account))
+        parts.append(command(Command.DEPOSIT, account=account, symbol=0, qty=int(dice.integers(5, 60))))
+    parts.append(command(Command.CONFIGURE_VENUE, type=VenueParameter.INSURANCE_ACCOUNT, qty=fund))
+    parts.append(
+        command(Command.CONFIGURE_VENUE, type=VenueParameter.FEE_DISCOUNT_1, qty=int(dice.integers(0, 101)))
+    )
+    own = Command.CONFIGURE_ACCOUNT
+    parts.append(command(own, account=1, type=AccountParameter.FEE_TIER, qty=1))
+    parts.append(command(own, account=2, type=AccountParameter.CROSS_MODE, qty=CrossMode.CLASSIC))
+    parts += [command(Command.MARK, symbol=number, qty=20 * MARK_SUBTICKS) for number in _FEW]
+    parts += [_step(dice, accounts, fund) for _ in range(count)]
+    return np.concatenate(parts)
+
+
+def _of_digits(dice: np.random.Generator, number: int) -> list[Records]:
+    kind = ContractKind.INVERSE if number == 3 else ContractKind.LINEAR
+    settings = _DIGITS | {
+        _P.LOT_VALUE_FACTOR: 400 if kind == ContractKind.INVERSE else 1,
+        _P.MAKER_FEE_PPM: int(dice.choice([-50_000, 0, 50_000])),
+        _P.TAKER_FEE_PPM: int(dice.choice([-50_000, 0, 50_000, 70_000])),
+        _P.SETTLEMENT_FEE_PPM: int(dice.choice([0, 50_000])), _P.ADL_METHOD: int(dice.integers(2)),
+    }  # fmt: skip
+    rows = [command(Command.LIST, symbol=number, type=kind)]
+    rows += [
+        command(Command.CONFIGURE, symbol=number, type=key, qty=value) for key, value in settings.items()
+    ]
+    return [*rows, command(Command.SET_STATE, symbol=number, qty=InstrumentState.OPEN)]
+
+
+def _step(dice: np.random.Generator, accounts: int, fund: int) -> Records:
+    symbol, account, draw = int(dice.choice(_FEW)), int(dice.integers(1, accounts + 1)), dice.random()
+    if draw < 0.1:
+        subticks = int(dice.integers(15, 26)) * MARK_SUBTICKS + int(dice.choice([0, 0, 0, 25, 50]))
+        return command(Command.MARK, symbol=symbol, qty=subticks)
+    if draw < 0.14:
+        return command(Command.INDEX, symbol=len(_FEW) + 1, qty=int(dice.integers(15, 26)) * MARK_SUBTICKS)
+    if draw < 0.17:
+        leverage = int(dice.choice([0, 100, 200, 300, 500, 1_000]))
+        return command(Command.SET_LEVERAGE, account=account, symbol=symbol, qty=leverage)
+    if draw < 0.19:
+        return command(
+            Command.SET_RISK_LIMIT, account=account, symbol=symbol, qty=int(dice.integers(50, 300))
+        )
+    if draw < 0.21:
+        return command(Command.TRANSFER_MARGIN, account=account, symbol=symbol, qty=int(dice.integers(-4, 5)))
+    if draw < 0.27:
+        # Traders are paid for by the fund, which is never rich for long.
+        of_fund = dice.random() < 0.5
+        kind = Command.WITHDRAW if of_fund == (dice.random() < 0.8) else Command.DEPOSIT
+        whose = fund if of_fund else account
+        return command(kind, account=whose, symbol=0, qty=int(dice.integers(1, 25)))
+    if draw < 0.29:
+        return command(Command.CANCEL_ALL, account=account)
+    if draw < 0.36:
+        return command(Command.TICK)
+    if draw < 0.3602:
+        return command(Command.SETTLE, symbol=symbol)
+    kind = OrderType.MARKET if dice.random() < 0.2 else OrderType.LIMIT
+    return command(
+        Command.PLACE, account=account, symbol=symbol, qty=int(dice.integers(1, 7)), px=int(dice.integers(17, 24)),
+        flags=OrderFlag.SELL if dice.random() < 0.5 else 0, type=kind,
+    )  # fmt: skip

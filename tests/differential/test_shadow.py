@@ -14,7 +14,7 @@ from ringfence.testing.twins import ShadowedEngine
 from ringfence.testing.workloads import SMALL, everything, turmoil, workload
 from ringfence.units.limits import MARK_SUBTICKS
 from ringfence.units.time import NS_PER_HOUR, NS_PER_SECOND
-from tests.differential.markets import large_contracts, operated
+from tests.differential.markets import large_contracts, operated, small_numbers
 from tests.properties.test_derivative_laws import TRADERS, founded
 
 FUNDS = (0, 2_000_000, 10**9)
@@ -70,6 +70,16 @@ def test_contracts_as_large_as_their_records(seed: int) -> None:
     """16 and 24: the leverage of holders with next to nothing left did not fit 64 bits in their rank."""
     engine = ShadowedEngine(accounts=64, orders=64)
     drive(engine, large_contracts(seed, count=1_500, accounts=8))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_market_of_small_numbers(seed: int) -> None:
+    """Figures are so small that those which a rule compares are often the same."""
+    engine = ShadowedEngine(accounts=64, orders=64)
+    drive(engine, small_numbers(seed, count=3_000, accounts=6))
+    if seed == 10:
+        for kind in (Event.LIQUIDATION, Event.DELEVERAGED, Event.FUNDED, Event.COVERED, Event.SETTLED):
+            assert engine.seen[kind], f"a market without {kind.name} proves little: {engine.seen}"
 
 
 @pytest.mark.parametrize("method", list(AdlMethod))

@@ -27,6 +27,8 @@ _SHADOW = "tests/differential/test_shadow.py::"
 ENGINE_TESTS = (
     "tests/properties/test_rounding.py",
     "tests/properties/test_twins.py",
+    *(f"{_SHADOW}test_a_market_of_small_numbers[{seed}]" for seed in (9, 10, 4, 16, 22, 18, 19, 8)),
+    "tests/properties/test_event_room.py",
     "tests/unit/test_setting_edges.py",
     _SHADOW + "test_everything_that_a_client_can_send[0]",
     _SHADOW + "test_a_leveraged_market_in_motion[0-2000000]",
