@@ -98,7 +98,7 @@ def spending_px(ins: Record, sell: int) -> Any:
 @compiled
 def cannot_bear(h: Record, ins: Record, change: int) -> bool:
     """Return whether a change to the fund's wallet would leave it below zero; then its position has to go first."""
-    if change >= 0 or margin_of(h, ins.settle, h.fund_account).wallet + change >= 0:
+    if margin_of(h, ins.settle, h.fund_account).wallet + change >= 0:
         return False
     ins.adl_due = 1
     h.pending = np.int64(h.pending) | PENDING_ADL

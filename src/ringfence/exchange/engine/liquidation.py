@@ -268,7 +268,7 @@ def liquidate(h: Record, account: int, asset: int, m: Record) -> None:
         short = shortage(h, m)
     if short != 0:
         take_over_short(h, m, short)
-    if m.wallet < 0 and m.held == U(0):
+    if m.held == U(0):
         cover(h, asset, account, m)
 
 
