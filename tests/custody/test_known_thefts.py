@@ -18,12 +18,13 @@ from embit.transaction import Transaction as EmbitTransaction
 
 from ringfence.custody.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.follow import BLOCKS_KEPT
-from ringfence.custody.cosigner.config import ConfigurationError
-from ringfence.custody.demonstration import FIRST_POLICY, PLACES
+from ringfence.custody.cosigner.config import ConfigurationError, PolicyDocument
+from ringfence.custody.demonstration import FIRST_POLICY, PEOPLE, PLACES
 from ringfence.custody.ledger import LedgerGapError, Moved
 from ringfence.custody.nomination import NominationError, Role
 from ringfence.custody.policy.policy import NS_PER_HOUR, Window
 from ringfence.custody.quorum.messages import (
+    Announce,
     Batch,
     Commit,
     Commitment,
@@ -35,9 +36,11 @@ from ringfence.custody.quorum.messages import (
     Reveal,
     Show,
     Shown,
+    Standing,
     TimedOut,
     Waited,
     Witnessed,
+    statement,
 )
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
@@ -542,6 +545,27 @@ def test_one_that_is_frozen_is_not_done_without(heist: Heist) -> None:
     heist.ask(heist.signer, Freeze("a drill"))
     other = next(name for name in PLACES if name != heist.signer)
     refused(heist.ask(other, Waited(heist.honest.sealed, heist.signer)), "waited", "answers")
+
+
+def test_a_policy_that_somebody_without_a_name_has_signed(heist: Heist) -> None:
+    """Who owns coordinator and network brings a wide policy: no co-signer writes it down."""
+    wide = msgspec.structs.replace(FIRST_POLICY, version=2, cap_sats=10**15)
+    digest = statement(b"policy", wide.digest, 0)
+    forged = PolicyDocument(wide, 0, tuple((name, OWN.sign(digest).hex()) for name in PEOPLE))
+    for name in PLACES:
+        question = Announce(msgspec.json.encode(forged).decode())
+        refused(heist.ask(name, question), "policy", "is none")
+        refused(heist.ask(name, Announce("{}")), "policy", "no version")
+
+
+def test_one_person_tightens_the_policy_under_way_and_nothing_more_is_signed(heist: Heist) -> None:
+    tight = msgspec.structs.replace(FIRST_POLICY, version=2, cap_sats=1)
+    question = Announce(
+        msgspec.json.encode(heist.custody.hardware.signed(tight, by=("custody-anna",))).decode()
+    )
+    assert isinstance(heist.ask(heist.signer, question), Standing)
+    heist.custody.cosigners[heist.signer].restart()
+    refused(heist.consider(heist.signer, heist.honest), "policy", "P1")
 
 
 def test_a_contribution_is_another_than_was_promised(heist: Heist) -> None:

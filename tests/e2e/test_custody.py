@@ -155,6 +155,16 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         wait_for(lambda: withdrawals(there)[0]["state"] == "returned", 30, "what was forged to come back")
         assert "has not signed" in withdrawals(there)[0]["because"]
 
+        # One person tightens the policy; every co-signer has it at once.
+        drafted = tmp_path / "policy.json"
+        assert "tightens: cap_sats" in custody(
+            "policy", "draft", "--output", drafted, "--set", f"cap_sats={30 * XBT}", *there
+        )
+        assert f"cap_sats: {30 * XBT}" in custody("policy", "sign", drafted, *anna)
+        assert "version 2 is in force at 5 co-signers" in custody("policy", "announce", drafted, *there)
+        shown = json.loads(custody("policy", "show", "--json", *there))
+        assert (shown["inForce"]["version"], shown["pending"]) == (2, None)
+
         # A freeze is everybody's right; then nothing is signed.
         custody("freeze", "--because", "a drill", *there)
         signed = sign("sign", "--address", NOBODY, "--amount", XBT // 10)

@@ -9,6 +9,7 @@ from ringfence.cli import (
     journal,
     key,
     operator,
+    policy,
     simulate,
     status,
     up,
@@ -24,6 +25,7 @@ app.command(status.status)
 app.command(key.app)
 app.command(operator.app)
 app.command(halt.app)
+custody.app.command(policy.app)
 app.command(custody.app)
 app.command(withdrawal.app)
 app.command(journal.app)

@@ -29,7 +29,7 @@ Json = Annotated[bool, Parameter(help="For machines.")]
 @app.command
 def status(*, directory: Path = DIRECTORY, json: Json = False) -> None:
     """Say how far custody is and whether chain and ledger agree."""
-    said = _ask(directory, ask="status")
+    said = ask_desk(directory, ask="status")
     if json:
         print(encoder.dumps(said))
         return
@@ -48,7 +48,7 @@ def status(*, directory: Path = DIRECTORY, json: Json = False) -> None:
 @app.command
 def withdrawals(*, directory: Path = DIRECTORY, json: Json = False) -> None:
     """Show every withdrawal: its signers, its transaction, how far it is."""
-    rows = _ask(directory, ask="withdrawals")["withdrawals"]
+    rows = ask_desk(directory, ask="withdrawals")["withdrawals"]
     if json:
         print(encoder.dumps(rows))
         return
@@ -96,7 +96,7 @@ def signers(*, directory: Path = DIRECTORY, json: Json = False) -> None:
 
     from ringfence.custody.quorum.messages import Status
 
-    found = _ask_signers(directory, Status())
+    found = ask_signers(directory, Status())
     if json:
         print(encoder.dumps({name: msgspec.to_builtins(one) for name, one in found.items()}))
         return
@@ -119,7 +119,7 @@ def freeze(*, because: str, directory: Path = DIRECTORY) -> None:
     """Have every co-signer sign nothing any more. Anybody may; to go on takes people at each of them."""
     from ringfence.custody.quorum.messages import Freeze
 
-    found = _ask_signers(directory, Freeze(because))
+    found = ask_signers(directory, Freeze(because))
     away = [name for name, one in found.items() if one is None]
     print(f"{len(found) - len(away)} of {len(found)} co-signers are frozen")
     if away:
@@ -140,14 +140,14 @@ def thaw(*, person: list[str], key: list[Path], directory: Path = DIRECTORY) -> 
     except (OSError, ValueError) as error:
         sys.exit(f"a key cannot be read: {error}; nothing was signed")
     frozen = {
-        name: one.frozen for name, one in _ask_signers(directory, Status()).items()
+        name: one.frozen for name, one in ask_signers(directory, Status()).items()
         if isinstance(one, Standing) and one.frozen
     }  # fmt: skip
     refused = []
     for name, line in frozen.items():
         digest = statement(b"thaw", name, line)
         signatures = tuple((who, one.sign(digest).hex()) for who, one in zip(person, private, strict=True))
-        answer = _ask_signers(directory, Thaw(line, signatures), only=name)[name]
+        answer = ask_signers(directory, Thaw(line, signatures), only=name)[name]
         if not isinstance(answer, Standing):
             refused.append(f"{name}: {getattr(answer, 'reason', 'no answer')}")
     if refused:
@@ -169,7 +169,7 @@ def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECT
     bare = SignedApproval(Approval(person, known.group, intent.digest, time.time_ns()), "")
     signature = private.sign(approval_digest(bare)).hex()
     approval = {"approval": _builtins(bare.approval), "signature": signature}
-    _ask(directory, ask="approve", approval=approval)
+    ask_desk(directory, ask="approve", approval=approval)
     print(
         f"{person} approves {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}"
     )
@@ -185,7 +185,7 @@ def veto(*, withdrawal: int, because: str, person: str, key: Path, directory: Pa
 
     intent, _, private = _what_and_who(directory, withdrawal, person, key)
     bare = SignedVeto(person, intent.digest, because, "")
-    _ask(
+    ask_desk(
         directory, ask="veto", veto=_builtins(replace(bare, signature=private.sign(veto_digest(bare)).hex()))
     )
     print(f"{person} stops {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}")
@@ -201,7 +201,7 @@ def faucet(sats: int, *, account: int = 1, directory: Path = DIRECTORY) -> None:
     from ringfence.custody.chains.bitcoin.transactions import Output
     from ringfence.daemons.custody_ports import HOST, read_ports
 
-    address = _ask(directory, ask="depositAddress", account=account, asset="XBt")["address"]
+    address = ask_desk(directory, ask="depositAddress", account=account, asset="XBt")["address"]
     try:
         rpc = BitcoinRpc(Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie"))
         paid = Faucet(rpc).pay([Output(sats, bytes(address_to_scriptpubkey(address).data))])
@@ -285,7 +285,7 @@ def _builtins(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _ask(directory: Path, **question: Any) -> dict[str, Any]:
+def ask_desk(directory: Path, **question: Any) -> dict[str, Any]:
     """Ask the coordinator's desk, or leave with what it says."""
     import socket
 
@@ -303,7 +303,7 @@ def _ask(directory: Path, **question: Any) -> dict[str, Any]:
     return said
 
 
-def _ask_signers(directory: Path, question: Any, *, only: str = "") -> dict[str, Any]:
+def ask_signers(directory: Path, question: Any, *, only: str = "") -> dict[str, Any]:
     from ringfence.daemons.cosigner_client import CosignerClient
     from ringfence.daemons.custody_ports import HOST, read_ports
 

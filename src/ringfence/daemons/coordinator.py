@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 from embit.script import address_to_scriptpubkey
 
-from ringfence.custody.chained_log import Log, LogError
+from ringfence.custody.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.regtest.faucet import ADDRESS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
@@ -38,9 +38,17 @@ from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.coordinator.driver import Driver
 from ringfence.custody.coordinator.instructions import Instruction, next_instruction
 from ringfence.custody.coordinator.reconcile import Report, reconcile
-from ringfence.custody.cosigner.config import Charter
+from ringfence.custody.cosigner.config import Charter, ConfigurationError, PolicyDocument
+from ringfence.custody.cosigner.policies import (
+    Announced,
+    Versions,
+    announced_body,
+    check_announced,
+    read_announced,
+    versions,
+)
 from ringfence.custody.ledger import LedgerGapError, Withdrawal
-from ringfence.custody.policy import is_fresh, waits_for
+from ringfence.custody.policy import Policy, is_fresh, waits_for
 from ringfence.custody.quorum.messages import SignedApproval, SignedVeto
 from ringfence.custody.wallets.addresses import AddressBook, GapError
 from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
@@ -90,7 +98,8 @@ class Coordinator:
         self.book = AddressBook(self.home / "coordinator" / "addresses.jsonl", self.wallets)
         self.deposits = Deposits(self.wallets, self.book)
         self.batches = Batches()
-        self._log = Log(self.home / "coordinator" / "log.jsonl", on_entry=self.batches.take)
+        self._announced: list[Announced] = []
+        self._log = Log(self.home / "coordinator" / "log.jsonl", on_entry=self._take)
         self._client = CosignerClient(self.home, {name: (HOST, port) for name, port in ports.items()})
         self._network = EMBIT_NETWORKS[self.wallets.network_name]
         self.driver = Driver(
@@ -112,6 +121,19 @@ class Coordinator:
         except Exception:  # embit's errors are bare ones: whatever it is, it is no address
             return None
         return script if address_of(script, self._network) == address else None
+
+    def _take(self, entry: Entry) -> None:
+        if entry.kind == "announced":
+            self._announced.append(read_announced(entry))
+        else:
+            self.batches.take(entry)
+
+    @property
+    def policy(self) -> Policy:
+        return self._versions().in_force
+
+    def _versions(self) -> Versions:
+        return versions(self.charter, self._announced, now_ns=time.time_ns())
 
     # ---- a turn
 
@@ -208,7 +230,7 @@ class Coordinator:
 
     def _refuse_what_cannot_be(self) -> None:
         """Give back at once what no co-signer could ever sign."""
-        cap = self.charter.policy(now_ns=time.time_ns()).cap_sats
+        cap = self.policy.cap_sats
         for one in self._waiting():
             why = ""
             if one.wish is None:
@@ -239,7 +261,7 @@ class Coordinator:
 
         A movement that people have yet to approve is in no batch: the others would wait for it.
         """
-        policy, now_ns = self.charter.policy(now_ns=time.time_ns()), time.time_ns()
+        policy, now_ns = self.policy, time.time_ns()
         self.waits, clients = {}, client_facts(self.ledger, XBT.number)
         for one in self._waiting():
             intent = intent_of(one, chain=self.charter.chain)
@@ -311,6 +333,16 @@ class Coordinator:
             return self._approve(msgspec.convert(asked["approval"], SignedApproval))
         if ask == "veto":
             return self._veto(msgspec.convert(asked["veto"], SignedVeto))
+        if ask == "announce":
+            return self._announce(msgspec.convert(asked["document"], PolicyDocument))
+        if ask == "policy":
+            now = self._versions()
+            waits = now.pending
+            return {
+                "inForce": msgspec.to_builtins(now.in_force), "digest": now.in_force.digest,
+                "pending": msgspec.to_builtins(waits.document) if waits else None,
+                "heardNs": waits.heard_ns if waits else None,
+            }  # fmt: skip
         if ask == "status":
             last = self.reports[-1] if self.reports else None
             return {
@@ -348,7 +380,7 @@ class Coordinator:
 
     def _client_of(self, account: int) -> dict[str, Any]:
         """Return what an account has said of its withdrawals, and from when on it counts."""
-        policy, client = self.charter.policy(now_ns=time.time_ns()), self.ledger.clients.of(account)
+        policy, client = self.policy, self.ledger.clients.of(account)
         delay_ns = policy.allow_list_delay_hours * NS_PER_HOUR
         return {
             "key": client.key_at(self.ledger.timestamp_ns), "keySince": client.changed_ns, "nonce": client.nonce,
@@ -386,6 +418,17 @@ class Coordinator:
             return {"error": "the approval is not signed by somebody who may"}
         self._log.append("approved", {"approval": msgspec.to_builtins(signed)}, now_ns=time.time_ns())
         return {"approved": signed.approval.digest}
+
+    def _announce(self, document: PolicyDocument) -> dict[str, Any]:
+        """Write down a version of the policy; co-signers hear of it for themselves."""
+        now = self._versions()
+        if now.pending is None or now.pending.document.policy != document.policy:
+            try:
+                check_announced(self.charter, now, document)
+            except ConfigurationError as error:
+                return {"error": str(error)}
+            self._log.append("announced", announced_body(document), now_ns=time.time_ns())
+        return {"digest": document.policy.digest}
 
     def _veto(self, veto: SignedVeto) -> dict[str, Any]:
         """Send a withdrawal back that is in no batch yet: one person is enough to stop it."""

@@ -111,7 +111,7 @@ class Charter(msgspec.Struct, frozen=True):
             raise ConfigurationError("there is no policy: nothing may be signed")
         before: Policy | None = None
         for document in self.policies:
-            signed = self._signed(document)
+            signed = self.signed_policy(document)
             try:
                 if before is None:
                     _check_first(signed)
@@ -125,7 +125,8 @@ class Charter(msgspec.Struct, frozen=True):
         assert before is not None
         return before
 
-    def _signed(self, document: PolicyDocument) -> SignedPolicy:
+    def signed_policy(self, document: PolicyDocument) -> SignedPolicy:
+        """Return a version with those who have signed it. Raises ConfigurationError if a signature is none."""
         digest = statement(b"policy", document.policy.digest, document.announced_ns)
         signers = []
         for name, signature in document.signatures:

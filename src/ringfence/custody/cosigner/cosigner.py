@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ringfence.custody.chained_log import Log
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
@@ -26,15 +28,17 @@ from ringfence.custody.cosigner.checks import (
     sealed_of,
     timed_out_digest,
 )
-from ringfence.custody.cosigner.config import Charter, ConfigurationError, signed_by
+from ringfence.custody.cosigner.config import Charter, ConfigurationError, PolicyDocument, signed_by
 from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats, ledger_entries
 from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.cosigner.policies import Versions, announced_body, check_announced, versions
 from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witness, protects
 from ringfence.custody.hsm.token import IDENTITY, der
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.nomination import commitment_of
 from ringfence.custody.policy import Facts, Policy, Signed
 from ringfence.custody.quorum.messages import (
+    Announce,
     Answer,
     Batch,
     Challenge,
@@ -127,6 +131,8 @@ class Cosigner:
             return self._freeze(question.because)
         if isinstance(question, Thaw):
             return self._thaw(question)
+        if isinstance(question, Announce):
+            return self._announce(question)
         if not is_coordinator:
             raise RefusalError("authenticated", "this connection is not the coordinator's")
         if isinstance(question, Commit):
@@ -278,7 +284,22 @@ class Cosigner:
 
     @property
     def policy(self) -> Policy:
-        return self.charter.policy(now_ns=self._now_ns())
+        return self._versions().in_force
+
+    def _versions(self) -> Versions:
+        return versions(self.charter, self._memory.announced, now_ns=self._now_ns())
+
+    def _announce(self, question: Announce) -> Standing:
+        """Write down a version that may come into force; its delay begins here. The same again changes nothing."""
+        try:
+            document = msgspec.json.decode(question.document, type=PolicyDocument)
+        except msgspec.MsgspecError as error:
+            raise RefusalError("policy", f"this is no version of the policy: {error}") from error
+        now = self._versions()
+        if now.pending is None or now.pending.document.policy != document.policy:
+            check_announced(self.charter, now, document)
+            self._write("announced", announced_body(document))
+        return self.standing()
 
     def _facts(self, decoded: Decoded, now_ns: int) -> Facts:
         ledger, follower = self._sources.ledger, self._sources.follower
@@ -402,9 +423,11 @@ class Cosigner:
             height = self._sources.node.block_count()
         except BitcoinError:
             height = -1
-        info = self._token.info
+        info, now = self._token.info, self._versions()
         return Standing(
-            signer=self.name, role=self._me.role, policy=self.policy.digest, is_frozen=self._is_frozen(),
+            signer=self.name, role=self._me.role, policy=now.in_force.digest,
+            pending_policy=now.pending.document.policy.digest if now.pending is not None else "",
+            is_frozen=self._is_frozen(),
             frozen=self._memory.frozen, height=height, trouble=self._sources.trouble(),
             ledger_sequence=self._sources.ledger.next_sequence,
             log_head=self._log.head, log_entries=self._log.count, protects=protects(info),

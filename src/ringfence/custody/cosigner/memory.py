@@ -3,6 +3,7 @@
 from typing import Any
 
 from ringfence.custody.chained_log import Entry
+from ringfence.custody.cosigner.policies import Announced, read_announced
 from ringfence.custody.policy import Signed
 
 
@@ -21,6 +22,8 @@ class Memory:
         self.counters: dict[str, int] = {}
         """The highest counter that was seen of each other co-signer's HSM."""
         self.signed: list[Signed] = []
+        self.announced: list[Announced] = []
+        """Versions of the policy, as they were heard of."""
         self.frozen = ""
         """Digest of the line by which it froze; empty if it has not, or went on since."""
         self.frozen_because = ""
@@ -46,6 +49,8 @@ class Memory:
                 )
                 for one in body["intents"]
             ]  # fmt: skip
+        elif entry.kind == "announced":
+            self.announced.append(read_announced(entry))
         elif entry.kind == "frozen":
             self.frozen, self.frozen_because = entry.digest.hex(), body["because"]
         elif entry.kind == "thawed":

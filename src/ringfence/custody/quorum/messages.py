@@ -156,7 +156,16 @@ class Thaw(msgspec.Struct, frozen=True, tag="thaw"):
     """(person, signature of `statement(b"thaw", signer, frozen)`), hexadecimal."""
 
 
-Question = Commit | Countersign | Reveal | Challenge | Show | Consider | Waited | Status | Freeze | Thaw
+class Announce(msgspec.Struct, frozen=True, tag="announce"):
+    """Hear of the next version of the policy. Anybody may bring it; its delay begins when it is heard of."""
+
+    document: str
+    """A `PolicyDocument` of the charter's, as JSON."""
+
+
+Question = (
+    Commit | Countersign | Reveal | Challenge | Show | Consider | Waited | Status | Freeze | Thaw | Announce
+)
 
 
 # ---- what is answered
@@ -232,6 +241,8 @@ class Standing(msgspec.Struct, frozen=True, tag="standing", kw_only=True):
     signer: str
     role: str
     policy: str
+    pending_policy: str
+    """Digest of a version that it has heard of and that is not in force yet; empty if there is none."""
     is_frozen: bool
     frozen: str
     """By which line of its log it has frozen itself; empty if it has not, or if a halt of the exchange stops it."""
