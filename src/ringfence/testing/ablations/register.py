@@ -34,6 +34,7 @@ _SHADOW = " ".join(
 )  # fmt: skip
 _ANYTHING = f"{_SHADOW.split()[0]} tests/differential/test_shadow.py::test_everything_that_a_client_can_send"
 _THEFT = "tests/custody/test_known_thefts.py"
+_CLIENTS = "tests/unit/test_clients.py"
 _RESORTS = (
     "tests/scenarios/test_last_resorts.py tests/scenarios/test_prices_and_funding.py "
     "tests/properties/test_derivative_laws.py"
@@ -368,6 +369,32 @@ ABLATIONS = (
     Ablation(
         "anybody may ask a co-signer", "ringfence.custody.cosigner.cosigner",
         "        if not is_coordinator:\n", "        if is_coordinator is None:\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "anybody signs for a client", "ringfence.custody.clients",
+        "        if not signs(key, text, said.signature):\n", "        if not said.signature:\n", catcher=_CLIENTS,
+    ),
+    Ablation(
+        "a client's signature counts as often as one likes", "ringfence.custody.clients",
+        "        if said.nonce <= client.nonce:\n            return _old_nonce(client)\n        if not signs(key",
+        "        if not signs(key", catcher=_CLIENTS,
+    ),
+    Ablation(
+        "a withdrawal key is replaced without its consent at once", "ringfence.custody.clients",
+        "            if not client.key or said.consent:\n", "            if True:\n", catcher=_CLIENTS,
+    ),
+    Ablation(
+        "a client who has not signed is paid", "ringfence.custody.policy.rules.p29_own_signature",
+        "        return is_signed, f", "        return True, f", catcher=_THEFT,
+    ),
+    Ablation(
+        "nobody asks the nominee that is said to be silent", "ringfence.custody.cosigner.cosigner",
+        "        self._check_silent(question.who, sealed.height)\n", "        assert sealed.height\n", catcher=_THEFT,
+    ),
+    Ablation(
+        "a new policy waits from the date that is written below it", "ringfence.custody.cosigner.policies",
+        "announced_ns=pending.heard_ns)\n", "announced_ns=pending.document.announced_ns)\n",
+        catcher="tests/unit/test_policy_versions.py",
     ),
     # ---- the engine: what the rules do to holders
     Ablation(
