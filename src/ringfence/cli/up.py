@@ -15,6 +15,7 @@ def up(
     port: int | None = None,
     bots: bool = True,
     custody: bool = True,
+    tpm: bool = False,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
     """Start every process of an exchange on this machine.
@@ -29,9 +30,13 @@ def up(
         Run the market makers and takers.
     custody
         Run Bitcoin custody on a regtest chain of its own: node, five co-signers, coordinator, address verifier.
+    tpm
+        Give each co-signer a TPM in software (swtpm), which keeps its PIN and its counters; when it is founded.
     """
     from ringfence.daemons.supervisor import Options, up
 
     if not 0 <= accounts <= 100_000:
         sys.exit("--accounts is a number from 0 to 100000")
-    sys.exit(up(Options(directory=directory, port=port, bots=bots, accounts=accounts, custody=custody)))
+    sys.exit(
+        up(Options(directory=directory, port=port, bots=bots, accounts=accounts, custody=custody, tpm=tpm))
+    )

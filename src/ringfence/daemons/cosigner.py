@@ -31,13 +31,16 @@ from ringfence.custody.cosigner.config import Charter, ConfigurationError
 from ringfence.custody.cosigner.cosigner import Cosigner, Sources
 from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.hsm import (
+    Counter,
     CounterError,
     FileCounter,
     HsmError,
     Lockout,
     Token,
     TokenLockedError,
+    Tpm,
     Witness,
+    measure_directory,
     protects,
     softhsm_module,
 )
@@ -49,7 +52,7 @@ from ringfence.daemons.cosigner_peers import Peers, certificate_of
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
-from ringfence.daemons.token_founding import configure
+from ringfence.daemons.token_founding import EVIDENCE_COUNTER, LOG_COUNTER, configure, tpm_of
 from ringfence.units.time import NS_PER_SECOND
 
 log = logging.getLogger("ringfence.cosigner")
@@ -72,8 +75,14 @@ class CosignerDaemon:
         if module is None:
             raise HsmError("SoftHSM is not installed: Debian package softhsm2")
         tokens = configure(home)
-        self._token = Token(module, name, (home / "pin").read_text(), Lockout(home / "lockout"))
-        witness = Witness(name, self._token, FileCounter(home / "counter"), files=tokens)
+        tpm = tpm_of(home)
+        self._token = Token(module, name, _pin(home, tokens, tpm), Lockout(home / "lockout"))
+        evidence_counter: Counter = FileCounter(home / "counter")
+        log_counter: Counter = FileCounter(home / "log.counter")
+        if tpm is not None:
+            evidence_counter = tpm.counter(EVIDENCE_COUNTER)
+            log_counter = tpm.counter(LOG_COUNTER, base=charter.member(name).tpm_log_base)
+        witness = Witness(name, self._token, evidence_counter, files=tokens, tpm=tpm)
         found, enrolled = witness.enrol(), charter.member(name).baseline
         if found != enrolled:
             wrong = [what for what in enrolled._fields if getattr(found, what) != getattr(enrolled, what)]
@@ -87,7 +96,7 @@ class CosignerDaemon:
             home / "log.jsonl", on_entry=memory.take,
             sign=lambda digest: self._token.sign(IDENTITY, digest),
             verify=lambda digest, signature: verifies(enrolled.identity, digest, signature),
-            counter=FileCounter(home / "log.counter"),
+            counter=log_counter,
         )  # fmt: skip
         wallets = charter.wallets()
         self.feed = FundsFeed(directory)
@@ -193,6 +202,14 @@ class CosignerDaemon:
         self._log.close()
         self._rpc.close()
         self._token.close()
+
+
+def _pin(home: Path, tokens: Path, tpm: Tpm | None) -> str:
+    """Return the token's PIN; a TPM gives it for the right files alone. Raises TpmError, OSError."""
+    if tpm is None:
+        return (home / "pin").read_text()
+    tpm.measure(measure_directory(tokens))
+    return tpm.unseal().decode()
 
 
 def read_charter(home: Path) -> Charter:

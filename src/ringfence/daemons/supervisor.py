@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from rich.console import Console
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.demonstration import PLACES
-from ringfence.daemons import custody_founding, founding, welcome
+from ringfence.custody.hsm import tpm
+from ringfence.daemons import custody_founding, founding, software_tpm, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
@@ -66,6 +68,8 @@ class Options(NamedTuple):
     bots: bool
     accounts: int
     custody: bool
+    tpm: bool = False
+    """A TPM in software beside each co-signer's token."""
 
 
 class StartError(Exception):
@@ -266,6 +270,7 @@ class Supervisor:
 
     async def _begin_custody(self) -> None:
         """Found custody the first time, then run co-signers, verifier and coordinator."""
+        await self._begin_tpms()
         rpc = BitcoinRpc(Endpoint(HOST, self._ports.node, self._directory / "bitcoin" / ".cookie"))
         try:
             await self._until(lambda: _node_answers(rpc))
@@ -279,6 +284,29 @@ class Supervisor:
         self._run("addresses", final=(EXIT_INPUT,))
         self._run("coordinator", "--block-seconds", _BLOCK_SECONDS, final=_FINAL_OF_COORDINATOR)
         await self._until(lambda: (self._directory / "custody" / "desk.sock").exists())
+
+    async def _begin_tpms(self) -> None:
+        """Run a TPM in software for each co-signer that was founded with one, or that is to be."""
+        home = self._directory / "custody"
+        if self._options.tpm:
+            if not tpm.is_installed() or shutil.which("swtpm") is None:
+                raise StartError("--tpm needs the Debian packages swtpm and tpm2-tools", EXIT_INPUT)
+            if (home / "charter.json").exists() and not (
+                home / "cosigners" / next(iter(PLACES)) / "tpm"
+            ).exists():
+                raise StartError(
+                    "custody was founded without TPMs; --tpm needs a directory of its own", EXIT_INPUT
+                )
+        for name in PLACES:
+            folder = home / "cosigners" / name
+            if self._options.tpm and not (folder / "tpm").exists():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace(folder / "tpm", software_tpm.TCTI.encode())
+            if (folder / "tpm").exists() and (folder / "tpm").read_text() == software_tpm.TCTI:
+                socket = folder / software_tpm.SOCKET
+                socket.unlink(missing_ok=True)
+                self._run(f"tpm-{name}", name, final=(software_tpm.EXIT_MISSING,), module="software_tpm")
+                await self._until(socket.exists)
 
     def _read_venue(self) -> Venue | None:
         try:
@@ -410,8 +438,8 @@ class Supervisor:
         self._stopping = True
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
-            "bots", "price-feed", "coordinator", *cosigners, "addresses", *JUDGES, "gateway", "history", "core",
-            "bitcoin",
+            "bots", "price-feed", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses", *JUDGES,
+            "gateway", "history", "core", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):

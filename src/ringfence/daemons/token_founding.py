@@ -2,9 +2,11 @@
 
     python -m ringfence.daemons.token_founding FOLDER NAME SIZES
 
-FOLDER gets `tokens/` with SoftHSM's files, `softhsm2.conf`, `pin` (0600), and `public.json`: identity, pools of public
-keys, and the baseline that is enrolled. SIZES is JSON: {"clients": [48, 48], ...}. `public.json` is written last: a
-token without it was cut short and nobody has seen a key of it, so it is thrown away and made anew.
+If FOLDER has a file `tpm` (a TCTI as tpm2-tools know it, e.g. `device:/dev/tpmrm0`), that TPM keeps the PIN, and only
+while the token's files are as they were made. FOLDER gets `tokens/` with SoftHSM's files, `softhsm2.conf`, `pin`
+(0600), and `public.json`: identity, pools of public keys, and the baseline that is enrolled. SIZES is JSON:
+{"clients": [48, 48], ...}. `public.json` is written last: a token without it was cut short and nobody has seen a key
+of it, so it is thrown away and made anew.
 """
 
 import json
@@ -17,12 +19,14 @@ from pathlib import Path
 
 import msgspec
 
-from ringfence.custody.hsm import FileCounter, HsmError, Lockout, Token, Witness, softhsm_module
+from ringfence.custody.hsm import FileCounter, HsmError, Lockout, Token, Tpm, Witness, softhsm_module
 from ringfence.custody.hsm.token import IDENTITY
 from ringfence.custody.wallets.descriptors import Keychain, Pool, key_label
 from ringfence.files import replace
 
 EXIT_MISSING = 69
+EVIDENCE_COUNTER, LOG_COUNTER = 1, 2
+"""In the TPM."""
 
 
 class Public(msgspec.Struct, frozen=True):
@@ -34,6 +38,8 @@ class Public(msgspec.Struct, frozen=True):
     model: str
     token_digest: str
     keys_digest: str
+    tpm_key: str
+    tpm_log_base: int
     pools: dict[str, Pool]
     """By owner."""
 
@@ -56,14 +62,27 @@ def found(folder: Path, name: str, sizes: dict[str, tuple[int, int]]) -> Public:
     with Token(module, name, pin, Lockout(folder / "lockout")) as token:
         token.generate(IDENTITY)
         pools = {owner: _pool(token, name, owner, counts) for owner, counts in sizes.items()}
-        witness = Witness(name, token, FileCounter(folder / "counter"), files=tokens)
-        baseline = witness.enrol()
+        tpm = tpm_of(folder)
+        baseline = Witness(name, token, FileCounter(folder / "counter"), files=tokens, tpm=tpm).enrol()
+    log_base = 0
+    if tpm is not None:
+        tpm.measure(baseline.token_digest)
+        tpm.seal(pin.encode())
+        log_base = tpm.counter(LOG_COUNTER).value()
     public = Public(
         name, baseline.identity.hex(), baseline.serial, baseline.model, baseline.token_digest, baseline.keys_digest,
-        pools,
+        baseline.tpm_key, log_base, pools,
     )  # fmt: skip
     replace(path, msgspec.json.encode(public))
+    if tpm is not None:
+        (folder / "pin").unlink()  # the TPM has it
     return public
+
+
+def tpm_of(folder: Path) -> Tpm | None:
+    """Return the TPM of a co-signer's folder, None if there is no file `tpm` that says how to reach one."""
+    path = folder / "tpm"
+    return Tpm(path.read_text().strip(), folder=folder) if path.exists() else None
 
 
 def _clear(folder: Path) -> None:

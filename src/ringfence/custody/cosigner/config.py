@@ -34,6 +34,10 @@ class Member(msgspec.Struct, frozen=True):
     model: str
     token_digest: str
     keys_digest: str
+    tpm_key: str = ""
+    """Public key that signs the quotes of its TPM, PEM; empty without a TPM."""
+    tpm_log_base: int = 0
+    """What the TPM's counter of the log stood at when there was no line yet."""
 
     @property
     def baseline(self) -> Baseline:
@@ -44,6 +48,7 @@ class Member(msgspec.Struct, frozen=True):
             self.model,
             self.token_digest,
             self.keys_digest,
+            self.tpm_key,
         )
 
 

@@ -5,6 +5,7 @@
 | token    | `Token`: keys are made inside and never leave; signatures over digests          |
 | lockout  | wrong PINs are counted here, because not every token does                       |
 | counter  | a number that only grows: who brings back an old copy of a machine is found out |
+| tpm      | a TPM beside the token: counters, a signed measurement, a PIN for the right files alone |
 | evidence | what a token is and how far it is, signed by its identity key, and the check    |
 
 SoftHSM, which development uses, protects nothing by itself: its key files can be copied and their attributes
@@ -31,9 +32,10 @@ from ringfence.custody.hsm.token import (
     protects,
     softhsm_module,
 )
+from ringfence.custody.hsm.tpm import Tpm, TpmError
 
 __all__ = [
     "Baseline", "Counter", "CounterError", "Evidence", "EvidenceError", "FileCounter", "HsmError", "KeyMissingError",
-    "Lockout", "Token", "TokenLockedError", "TokenMissingError", "Witness", "WrongPinError", "check_evidence",
-    "measure_directory", "protects", "softhsm_module",
+    "Lockout", "Token", "TokenLockedError", "TokenMissingError", "Tpm", "TpmError", "Witness", "WrongPinError",
+    "check_evidence", "measure_directory", "protects", "softhsm_module",
 ]  # fmt: skip

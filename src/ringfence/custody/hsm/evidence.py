@@ -13,6 +13,7 @@ import msgspec
 
 from ringfence.custody.hsm.counter import Counter
 from ringfence.custody.hsm.token import IDENTITY, Token, verifies
+from ringfence.custody.hsm.tpm import Quote, Tpm, TpmError, check_quote
 from ringfence.units.time import NS_PER_SECOND
 
 FRESH_NS = 60 * NS_PER_SECOND
@@ -36,6 +37,8 @@ class Evidence(msgspec.Struct, frozen=True):
     subject: str
     """What it is shown for: the digest of what is to be signed."""
     at_ns: int
+    quote: Quote | None = None
+    """Of the TPM beside the token, for the digest of everything above; None without a TPM."""
     signature: str = ""
 
     @property
@@ -54,6 +57,8 @@ class Baseline(NamedTuple):
     model: str
     token_digest: str
     keys_digest: str
+    tpm_key: str = ""
+    """Public key that signs the quotes of the TPM beside it, PEM; empty without a TPM."""
 
 
 _REWRITTEN = ("token.object", "generation")
@@ -82,15 +87,18 @@ def keys_of(token: Token) -> str:
 class Witness:
     """Makes evidence of the token on this machine."""
 
-    def __init__(self, signer: str, token: Token, counter: Counter, *, files: Path | None) -> None:
+    def __init__(
+        self, signer: str, token: Token, counter: Counter, *, files: Path | None, tpm: Tpm | None = None
+    ) -> None:
         self._signer, self._token, self._counter, self._files = signer, token, counter, files
+        self._tpm = tpm
 
     def enrol(self) -> Baseline:
         """Return what the token is now."""
         info = self._token.info
         return Baseline(
             self._signer, self._token.public_key(IDENTITY), info.serial, info.model, self._measure(),
-            keys_of(self._token),
+            keys_of(self._token), self._tpm.attestation_key() if self._tpm is not None else "",
         )  # fmt: skip
 
     def _measure(self) -> str:
@@ -103,6 +111,8 @@ class Witness:
             self._signer, info.serial, info.model, self._measure(), keys_of(self._token), self._counter.increment(),
             nonce, subject, now_ns,
         )  # fmt: skip
+        if self._tpm is not None:
+            body = msgspec.structs.replace(body, quote=self._tpm.quote(body.digest))
         signature = self._token.sign(IDENTITY, body.digest)
         return msgspec.structs.replace(body, signature=signature.hex())
 
@@ -134,3 +144,15 @@ def check_evidence(
     ):  # fmt: skip
         if found != enrolled:
             raise EvidenceError(f"{baseline.signer}: the token's {what} are not those that were enrolled")
+    if baseline.tpm_key:
+        _check_tpm(evidence, baseline)
+
+
+def _check_tpm(evidence: Evidence, baseline: Baseline) -> None:
+    if evidence.quote is None:
+        raise EvidenceError(f"{baseline.signer}: its TPM has signed nothing")
+    nonce = msgspec.structs.replace(evidence, quote=None).digest
+    try:
+        check_quote(evidence.quote, baseline.tpm_key, nonce=nonce, digest=baseline.token_digest)
+    except TpmError as error:
+        raise EvidenceError(f"{baseline.signer}: {error}") from error
