@@ -53,6 +53,7 @@ from ringfence.custody.quorum.messages import SignedApproval, SignedVeto
 from ringfence.custody.wallets.addresses import AddressBook, GapError
 from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout, command
+from ringfence.daemons.beacon_rounds import read_source, signature_of
 from ringfence.daemons.cosigner_client import CosignerClient
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
@@ -105,6 +106,7 @@ class Coordinator:
         self.driver = Driver(
             roster=charter.roster(), wallets=self.wallets, log=self._log, batches=self.batches,
             follower=self.follower, node=self.rpc, ask=self._client.ask, script_of=self.script_of, now_ns=time.time_ns,
+            beacon=charter.beacon, round_of=self._round_of,
         )  # fmt: skip
         self.reports: list[Report] = []
         self._unexplained = 0
@@ -134,6 +136,10 @@ class Coordinator:
 
     def _versions(self) -> Versions:
         return versions(self.charter, self._announced, now_ns=time.time_ns())
+
+    async def _round_of(self, number: int) -> str:
+        source = read_source(self._directory)
+        return await signature_of(source, number) if source is not None else ""
 
     # ---- a turn
 

@@ -36,6 +36,7 @@ from ringfence.custody.nomination import Role
 from ringfence.custody.quorum.messages import statement
 from ringfence.custody.wallets.descriptors import RECOVERY, Pool, Vault
 from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.beacon_rounds import read_source
 from ringfence.daemons.cosigner_peers import certificate_of
 from ringfence.daemons.token_founding import Public
 from ringfence.files import replace
@@ -66,9 +67,11 @@ async def found(
     info = rpc.chain_info()
     members = tuple(_member(publics[name], *place) for name, place in PLACES.items())
     policies = (_first_policy(home, time.time_ns()),)
+    source = read_source(directory)
     charter = Charter(
         chain=info.chain, members=members, people=people, vaults=vaults, policies=policies,
         follow_from_height=info.height, follow_from_block=info.tip, timeout_s=TIMEOUT_S,
+        beacon=source.beacon if source is not None else None,
     )  # fmt: skip
     charter.roster().check()
     charter.wallets(lookahead=1)

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ringfence.custody.chained_log import Entry, entries_of
-from ringfence.custody.cosigner.checks import sealed_of
+from ringfence.custody.chained_log import Entry, LogError, entries_of
+from ringfence.custody.cosigner.checks import RefusalError, randomness_of, sealed_of
 from ringfence.custody.nomination import Nomination, nominate, substitute
 from ringfence.custody.quorum.messages import Contribution, SealedRecord
 from ringfence.daemons.custody_founding import read_charter
@@ -14,7 +14,8 @@ from ringfence.daemons.custody_founding import read_charter
 
 def drawn_again(directory: Path) -> list[dict[str, Any]]:
     """Return each nomination as it is said, and as it comes out. Raises LogError, FoundingError, OSError."""
-    roster = read_charter(directory).roster()
+    charter = read_charter(directory)
+    roster = charter.roster()
     sealed: dict[str, SealedRecord] = {}
     drawn: dict[str, Nomination] = {}
     rows: dict[str, dict[str, Any]] = {}
@@ -25,13 +26,14 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
         elif entry.kind == "drawn":
             record = sealed[entry.body["id"]]
             contributions = msgspec.convert(entry.body["contributions"], tuple[Contribution, ...])
+            beacon = randomness_of(charter, sealed_of(record), entry.body["beacon"])
             drawn[entry.body["id"]] = nominate(
-                roster, sealed_of(record), beacon=b"", block_hash=bytes.fromhex(entry.body["block"]),
+                roster, sealed_of(record), beacon=beacon, block_hash=bytes.fromhex(entry.body["block"]),
                 revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
             )  # fmt: skip
             rows[entry.body["id"]] = {
                 "batch": entry.body["id"], "sealedAt": record.sealed_height, "height": record.height,
-                "block": entry.body["block"],
+                "block": entry.body["block"], "beaconRound": record.beacon_round,
             }  # fmt: skip
         if entry.kind in ("drawn", "substituted"):
             batch, quorum, late = (entry.body[name] for name in ("id", "quorum", "late"))
@@ -40,5 +42,8 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
 
     # Read without opening it as a log: the coordinator may be in the middle of a line.
     for entry in entries_of((directory / "custody" / "coordinator" / "log.jsonl").read_bytes()):
-        look(entry)
+        try:
+            look(entry)
+        except RefusalError as error:
+            raise LogError(f"line {entry.number + 1}: {error}") from error
     return list(rows.values())

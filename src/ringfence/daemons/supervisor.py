@@ -22,11 +22,13 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from rich.console import Console
 
+from ringfence.custody.beacon import BEACONS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.demonstration import PLACES
 from ringfence.custody.hsm import tpm
 from ringfence.daemons import custody_founding, founding, software_tpm, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
+from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
 from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
@@ -70,6 +72,8 @@ class Options(NamedTuple):
     custody: bool
     tpm: bool = False
     """A TPM in software beside each co-signer's token."""
+    beacon: str = ""
+    """The beacon that takes part in every draw; empty = none."""
 
 
 class StartError(Exception):
@@ -271,6 +275,7 @@ class Supervisor:
     async def _begin_custody(self) -> None:
         """Found custody the first time, then run co-signers, verifier and coordinator."""
         await self._begin_tpms()
+        self._choose_beacon()
         rpc = BitcoinRpc(Endpoint(HOST, self._ports.node, self._directory / "bitcoin" / ".cookie"))
         try:
             await self._until(lambda: _node_answers(rpc))
@@ -284,6 +289,19 @@ class Supervisor:
         self._run("addresses", final=(EXIT_INPUT,))
         self._run("coordinator", "--block-seconds", _BLOCK_SECONDS, final=_FINAL_OF_COORDINATOR)
         await self._until(lambda: (self._directory / "custody" / "desk.sock").exists())
+
+    def _choose_beacon(self) -> None:
+        """Write down with which beacon custody is founded; who has written it before keeps theirs."""
+        wanted = self._options.beacon
+        if not wanted or (self._directory / "custody" / "beacon.json").exists():
+            return
+        if wanted not in BEACONS:
+            raise StartError(f"no beacon is called {wanted!r}; there is {', '.join(BEACONS)}", EXIT_INPUT)
+        if (self._directory / "custody" / "charter.json").exists():
+            raise StartError(
+                "custody was founded without a beacon; one needs a directory of its own", EXIT_INPUT
+            )
+        write_source(self._directory, BeaconSource(BEACONS[wanted], PUBLIC))
 
     async def _begin_tpms(self) -> None:
         """Run a TPM in software for each co-signer that was founded with one, or that is to be."""

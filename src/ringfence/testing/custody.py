@@ -17,6 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from embit.script import address_to_scriptpubkey
 
+from ringfence.custody.beacon import Beacon
 from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
@@ -41,6 +42,7 @@ from ringfence.custody.wallets.addresses import AddressBook
 from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vault, key_label
 from ringfence.custody.wallets.owners import Owner
 from ringfence.messages.funds import AccountText, Closed, Credit, Wish
+from ringfence.testing.beacon import signature_of
 from ringfence.testing.bitcoin import NOBODY, RunningNode, Signers
 from ringfence.testing.tokens import OFFICER_PIN, PIN
 from ringfence.units.assets import XBT
@@ -268,10 +270,14 @@ class CosignerProcess:
 class Custody:
     """Exchange, coordinator and five co-signers over one node."""
 
-    def __init__(self, folder: Path, hardware: Hardware, node: RunningNode) -> None:
+    def __init__(
+        self, folder: Path, hardware: Hardware, node: RunningNode, *, beacon: Beacon | None = None
+    ) -> None:
         folder.mkdir(parents=True)
         self.folder, self.hardware, self.node = folder, hardware, node
-        self.charter = hardware.charter
+        self.charter = msgspec.structs.replace(hardware.charter, beacon=beacon)
+        self.round_of: Callable[[int], str] = signature_of
+        """What a server says is the signature of a round of the beacon."""
         self.now_ns = time.time_ns()
         if node.rpc.block_count() == 0:
             node.rpc.generate(1, NOBODY)
@@ -319,8 +325,11 @@ class Custody:
         self.driver = Driver(
             roster=self.charter.roster(), wallets=wallets, log=_Noticed(self._log, self), batches=self.batches,
             follower=self.view.follower, node=_Sending(self.node, self), ask=self.ask, script_of=script_of,
-            now_ns=lambda: self.now_ns,
+            now_ns=lambda: self.now_ns, beacon=self.charter.beacon, round_of=self._fetch,
         )  # fmt: skip
+
+    async def _fetch(self, number: int) -> str:
+        return self.round_of(number)
 
     async def ask(self, name: str, question: Question) -> Answer | None:
         self.before_effect(f"ask {type(question).__name__}")

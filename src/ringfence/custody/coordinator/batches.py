@@ -46,6 +46,8 @@ class Flow:
     sealed: SealedRecord | None = None
     witnesses: tuple[Witnessed, ...] = ()
     contributions: tuple[Contribution, ...] = ()
+    beacon: str = ""
+    """The beacon's signature of the round, where there is a beacon."""
     quorum: tuple[str, ...] = ()
     """Nominated, substitutes in the places of the late."""
     late: tuple[str, ...] = ()
@@ -115,6 +117,7 @@ class Batches:
             flow.witnesses = msgspec.convert(body["witnesses"], tuple[Witnessed, ...])
         elif entry.kind == "drawn":
             flow.contributions = msgspec.convert(body["contributions"], tuple[Contribution, ...])
+            flow.beacon = body["beacon"]
             flow.quorum, flow.late = tuple(body["quorum"]), tuple(body["late"])
             flow.timeouts = msgspec.convert(body["timeouts"], tuple[TimedOut, ...])
         elif entry.kind == "substituted":

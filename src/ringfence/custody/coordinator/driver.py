@@ -9,12 +9,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from ringfence.custody.beacon import Beacon, BeaconError
 from ringfence.custody.chained_log import Entry
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, BitcoinError, RejectedError
 from ringfence.custody.coordinator.batches import Batches, Flow, bumped_rate, fee_cap_sats
 from ringfence.custody.hsm.evidence import Evidence
 from ringfence.custody.nomination import (
+    BEACON_SECONDS_AHEAD,
     TIMEOUTS_NEEDED,
     Nomination,
     NominationError,
@@ -49,6 +51,7 @@ from ringfence.custody.quorum.multisig import MultisigError, network_accepts, pu
 from ringfence.custody.wallets.building import BuildError, Funds, Payment, Unsigned, build
 from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.owners import Wallets, owner_of
+from ringfence.units.time import NS_PER_SECOND
 
 BUMP_AFTER_BLOCKS = 6
 Ask = Callable[[str, Question], Awaitable[Answer | None]]
@@ -79,11 +82,13 @@ class Driver:
 
     def __init__(
         self, *, roster: Roster, wallets: Wallets, log: Record, batches: Batches, follower: Follower, node: Node,
-        ask: Ask, script_of: Callable[[str], bytes | None], now_ns: Callable[[], int],
+        ask: Ask, script_of: Callable[[str], bytes | None], now_ns: Callable[[], int], beacon: Beacon | None = None,
+        round_of: Callable[[int], Awaitable[str]] | None = None,
     ) -> None:  # fmt: skip
+        """`round_of` fetches the beacon's signature of a round, empty if it is not to be had now."""
         self._roster, self._wallets, self._log, self.batches = roster, wallets, log, batches
         self._follower, self._node, self._ask, self._script_of = follower, node, ask, script_of
-        self._now_ns = now_ns
+        self._now_ns, self._beacon, self._round_of = now_ns, beacon, round_of
         self._sent_at: dict[str, int] = {}
         """By txid: the height at which it was first sent by this process."""
 
@@ -128,7 +133,7 @@ class Driver:
                 self._roster,
                 flow.batch.digest,
                 tip=self._node.block_count(),
-                beacon_round=0,
+                beacon_round=self._round_to_come(),
                 commitments=commitments,
             )
         except NominationError as error:
@@ -136,6 +141,11 @@ class Driver:
             return
         record = msgspec.to_builtins(_record_of(sealed))
         self._write("sealed", {"id": flow.batch.id, "sealed": record, "witnesses": []})
+
+    def _round_to_come(self) -> int:
+        if self._beacon is None:
+            return 0
+        return self._beacon.round_after(self._now_ns() + BEACON_SECONDS_AHEAD * NS_PER_SECOND)
 
     async def _witness(self, flow: Flow) -> None:
         assert flow.sealed is not None
@@ -154,6 +164,9 @@ class Driver:
         if self._node.block_count() < flow.sealed.height:
             flow.waiting_for = f"block {flow.sealed.height}"
             return
+        signature = await self._beacon_of(flow, flow.sealed.beacon_round)
+        if signature is None:
+            return
         contributions = await self._everybody(Reveal(flow.sealed, flow.witnesses), Contribution)
         timeouts: list[TimedOut] = []
         committed = {name for name, _ in flow.sealed.commitments}
@@ -164,22 +177,39 @@ class Driver:
                 flow.waiting_for = f"the contribution of {name}"
                 return
         block = self._node.block_hash(flow.sealed.height)
-        nomination = self._nominate(flow.sealed, contributions, block)
+        nomination = self._nominate(flow.sealed, contributions, block, signature)
         late = [name for name in nomination.quorum if name in nomination.withheld]
         quorum = self._substituted(flow, nomination, late)
         if quorum is None:
             return
         body = {
             "id": flow.batch.id, "contributions": msgspec.to_builtins(contributions),
-            "quorum": list(quorum), "late": late, "block": block, "timeouts": msgspec.to_builtins(timeouts),
+            "quorum": list(quorum), "late": late, "block": block, "beacon": signature,
+            "timeouts": msgspec.to_builtins(timeouts),
         }  # fmt: skip
         self._write("drawn", body)
 
+    async def _beacon_of(self, flow: Flow, number: int) -> str | None:
+        """Return the beacon's signature of a round, None while it is not to be had; empty without a beacon."""
+        if self._beacon is None or self._round_of is None:
+            return ""
+        if self._now_ns() < self._beacon.time_ns(number):
+            flow.waiting_for = f"round {number} of the beacon"
+            return None
+        signature = await self._round_of(number)
+        try:
+            self._beacon.randomness(number, signature)
+        except BeaconError as error:
+            flow.waiting_for = f"round {number} of the beacon: {error}"
+            return None
+        return signature
+
     def _nominate(
-        self, record: SealedRecord, contributions: Sequence[Contribution], block: str
+        self, record: SealedRecord, contributions: Sequence[Contribution], block: str, signature: str
     ) -> Nomination:
+        beacon = self._beacon.randomness(record.beacon_round, signature) if self._beacon is not None else b""
         return nominate(
-            self._roster, _sealed_of(record), beacon=b"", block_hash=bytes.fromhex(block),
+            self._roster, _sealed_of(record), beacon=beacon, block_hash=bytes.fromhex(block),
             revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
         )  # fmt: skip
 
@@ -271,7 +301,8 @@ class Driver:
         ]
         return Consider(
             batch=flow.batch, approvals=tuple(approvals), sealed=flow.sealed, witnesses=flow.witnesses,
-            contributions=flow.contributions, beacon="", late=flow.late, timeouts=flow.timeouts, psbt=flow.psbt,
+            contributions=flow.contributions, beacon=flow.beacon, late=flow.late, timeouts=flow.timeouts,
+            psbt=flow.psbt,
             replaces=flow.attempts[-1].transaction.txid if flow.attempts else "", evidence=tuple(evidence),
         )  # fmt: skip
 
@@ -305,7 +336,9 @@ class Driver:
             return
         block = self._node.block_hash(flow.sealed.height)
         late = (*flow.late, name)
-        quorum = self._substituted(flow, self._nominate(flow.sealed, flow.contributions, block), late)
+        quorum = self._substituted(
+            flow, self._nominate(flow.sealed, flow.contributions, block, flow.beacon), late
+        )
         if quorum is None:
             return
         told = [*flow.timeouts, *timeouts]

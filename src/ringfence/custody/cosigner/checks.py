@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ringfence.custody.beacon import BeaconError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.cosigner.config import Charter
@@ -50,8 +51,12 @@ from ringfence.custody.wallets.building import INPUTS_MAX, REPLACEABLE, vsize_ma
 from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.descriptors import Keychain, key_label
 from ringfence.custody.wallets.owners import Mine, Owner, Wallets
+from ringfence.units.time import NS_PER_SECOND
 
 INTENTS_MAX = 50
+BEACON_SECONDS_MIN, BEACON_SECONDS_MAX = 20, 600
+"""How far ahead the round of a beacon lies when a seal is witnessed."""
+_ROUND_MAX = 2**40
 
 
 class RefusalError(Exception):
@@ -120,9 +125,6 @@ class Decided(NamedTuple):
 
 def sealed_of(record: SealedRecord) -> Sealed:
     """Raises RefusalError."""
-    if record.beacon_round:
-        # Randomness that no co-signer verifies would be chosen by who brings it.
-        raise RefusalError("sealed", "a beacon is announced, and none is verified here")
     try:
         commitments = tuple((name, bytes.fromhex(value)) for name, value in record.commitments)
         return Sealed(
@@ -151,6 +153,39 @@ def sealed_digest(sealed: Sealed) -> str:
         return sealed.digest.hex()
     except OverflowError as error:
         raise RefusalError("sealed", "a height or a round is no number of a chain") from error
+
+
+def check_beacon(charter: Charter, sealed: Sealed, *, now_ns: int | None = None) -> None:
+    """Raises RefusalError unless the seal names a round where the charter has a beacon, and none where it has none.
+
+    With a time: the round must be yet to come. Randomness that no co-signer verifies would be chosen by who brings it.
+    """
+    if charter.beacon is None:
+        if sealed.beacon_round:
+            raise RefusalError("sealed", "a beacon is announced, and the charter has none")
+        return
+    if not 0 < sealed.beacon_round < _ROUND_MAX:
+        raise RefusalError("sealed", f"the charter's beacon {charter.beacon.name} is left out")
+    if now_ns is not None:
+        seconds = (charter.beacon.time_ns(sealed.beacon_round) - now_ns) // NS_PER_SECOND
+        if not BEACON_SECONDS_MIN <= seconds <= BEACON_SECONDS_MAX:
+            reason = f"round {sealed.beacon_round} of the beacon comes in {seconds} s"
+            raise RefusalError(
+                "sealed", f"{reason}; {BEACON_SECONDS_MIN} to {BEACON_SECONDS_MAX} s are allowed"
+            )
+
+
+def randomness_of(charter: Charter, sealed: Sealed, signature: str) -> bytes:
+    """Return what the beacon gives to the draw, nothing without one. Raises RefusalError."""
+    check_beacon(charter, sealed)
+    if charter.beacon is None:
+        if signature:
+            raise RefusalError("nominated", "something of a beacon is brought, and the charter has none")
+        return b""
+    try:
+        return charter.beacon.randomness(sealed.beacon_round, signature)
+    except BeaconError as error:
+        raise RefusalError("nominated", str(error)) from error
 
 
 def check_batch(batch: Batch) -> None:
@@ -219,7 +254,8 @@ def check_nomination(
     try:
         revealed = {one.signer: bytes.fromhex(one.contribution) for one in question.contributions}
         nomination = nominate(
-            charter.roster(), sealed, block_hash=bytes.fromhex(block), beacon=bytes.fromhex(question.beacon),
+            charter.roster(), sealed, block_hash=bytes.fromhex(block),
+            beacon=randomness_of(charter, sealed, question.beacon),
             revealed=revealed,
         )  # fmt: skip
         # Who leaves a contribution out draws again; so nobody is left out whom two others have not waited for.

@@ -7,6 +7,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from ringfence.custody.beacon import Beacon
 from ringfence.custody.hsm import Baseline
 from ringfence.custody.nomination import Role, Roster, Signer
 from ringfence.custody.policy import Policy, PolicyError, SignedPolicy, check_change
@@ -85,6 +86,8 @@ class Charter(msgspec.Struct, frozen=True):
     """After so long a nominee that has not signed is replaced by a substitute."""
     confirmations: int = 1
     """How deep the block that decides a nomination has to lie."""
+    beacon: Beacon | None = None
+    """Whose round decides as well; None where there is no network: then block and contributions decide."""
 
     @property
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from ringfence.custody.cosigner.checks import (
     RefusalError,
     authenticate,
     check_batch,
+    check_beacon,
     check_nomination,
     check_others,
     check_witnesses,
@@ -176,6 +177,7 @@ class Cosigner:
             raise RefusalError("sealed", "the seal is of another batch or another roster")
         known = self._memory.sealed.get(batch.id)
         if known is None:
+            check_beacon(self.charter, sealed, now_ns=self._now_ns())
             self._check_seal(batch, sealed.sealed_height, sealed.height, dict(sealed.commitments))
             ids = [intent.id for intent in batch.intents]
             self._write("witnessed", {"id": batch.id, "sealed": digest, "intents": ids})

@@ -117,7 +117,7 @@ class Consider(msgspec.Struct, frozen=True, tag="consider", kw_only=True):
     """At least two co-signers that saw the seal before its block was there."""
     contributions: tuple["Contribution", ...]
     beacon: str
-    """Of the sealed round, hexadecimal; empty without a beacon."""
+    """The beacon's signature of the sealed round, hexadecimal; empty without a beacon."""
     late: tuple[str, ...]
     """Nominees in whose place substitutes step, in the order in which they let their time pass."""
     timeouts: tuple["TimedOut", ...]
