@@ -249,10 +249,11 @@ _DIGITS = {
 }  # fmt: skip
 
 
-def small_numbers(seed: int, *, count: int, accounts: int) -> Records:
+def small_numbers(seed: int, *, count: int, accounts: int, fund_keeps_ppm: int = 200_000) -> Records:
     """Return a market in which a lot is worth twenty units and a wallet holds a few dozen.
 
-    Where a rule says "less than", two figures are the same every now and then: here that happens all the time.
+    Where a rule says "less than", two figures are the same every now and then: here that happens all the time. The
+    less the fund keeps of what it earns, the more is deleveraged.
     """
     dice = np.random.default_rng(seed)
     fund = accounts + 1
@@ -270,7 +271,7 @@ def small_numbers(seed: int, *, count: int, accounts: int) -> Records:
     parts.append(command(own, account=1, type=AccountParameter.FEE_TIER, qty=1))
     parts.append(command(own, account=2, type=AccountParameter.CROSS_MODE, qty=CrossMode.CLASSIC))
     parts += [command(Command.MARK, symbol=number, qty=20 * MARK_SUBTICKS) for number in _FEW]
-    parts += [_step(dice, accounts, fund) for _ in range(count)]
+    parts += [_step(dice, accounts, fund, fund_keeps_ppm) for _ in range(count)]
     return np.concatenate(parts)
 
 
@@ -289,10 +290,12 @@ def _of_digits(dice: np.random.Generator, number: int) -> list[Records]:
     return [*rows, command(Command.SET_STATE, symbol=number, qty=InstrumentState.OPEN)]
 
 
-def _step(dice: np.random.Generator, accounts: int, fund: int) -> Records:
+def _step(dice: np.random.Generator, accounts: int, fund: int, fund_keeps_ppm: int) -> Records:
     symbol, account, draw = int(dice.choice(_FEW)), int(dice.integers(1, accounts + 1)), dice.random()
     if draw < 0.1:
-        subticks = int(dice.integers(15, 26)) * MARK_SUBTICKS + int(dice.choice([0, 0, 0, 25, 50]))
+        # Where the fund is poor prices jump: what it takes over has lost more than its margin.
+        low, high = (15, 26) if fund_keeps_ppm else (12, 30)
+        subticks = int(dice.integers(low, high)) * MARK_SUBTICKS + int(dice.choice([0, 0, 0, 25, 50]))
         return command(Command.MARK, symbol=symbol, qty=subticks)
     if draw < 0.14:
         return command(Command.INDEX, symbol=len(_FEW) + 1, qty=int(dice.integers(15, 26)) * MARK_SUBTICKS)
@@ -308,7 +311,7 @@ def _step(dice: np.random.Generator, accounts: int, fund: int) -> Records:
     if draw < 0.27:
         # Traders are paid for by the fund, which is never rich for long.
         of_fund = dice.random() < 0.5
-        kind = Command.WITHDRAW if of_fund == (dice.random() < 0.8) else Command.DEPOSIT
+        kind = Command.WITHDRAW if of_fund == (dice.random() * 10**6 >= fund_keeps_ppm) else Command.DEPOSIT
         whose = fund if of_fund else account
         return command(kind, account=whose, symbol=0, qty=int(dice.integers(1, 25)))
     if draw < 0.29:

@@ -82,6 +82,14 @@ def test_a_market_of_small_numbers(seed: int) -> None:
             assert engine.seen[kind], f"a market without {kind.name} proves little: {engine.seen}"
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_market_of_small_numbers_with_a_poor_fund(seed: int) -> None:
+    engine = ShadowedEngine(accounts=64, orders=64)
+    drive(engine, small_numbers(seed, count=3_000, accounts=10, fund_keeps_ppm=0))
+    if seed == 9:
+        assert engine.seen[Event.DELEVERAGED] > 10, f"a market like that proves little: {engine.seen}"
+
+
 @pytest.mark.parametrize("method", list(AdlMethod))
 def test_a_market_in_trouble_with_deleveraging(method: AdlMethod, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turbulence, "Engine", ShadowedEngine)

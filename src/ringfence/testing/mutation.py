@@ -28,6 +28,7 @@ ENGINE_TESTS = (
     "tests/properties/test_rounding.py",
     "tests/properties/test_twins.py",
     *(f"{_SHADOW}test_a_market_of_small_numbers[{seed}]" for seed in (9, 10, 4, 16, 22, 18, 19, 8)),
+    *(f"{_SHADOW}test_a_market_of_small_numbers_with_a_poor_fund[{seed}]" for seed in (9, 3, 7, 1)),
     "tests/properties/test_event_room.py",
     "tests/unit/test_setting_edges.py",
     _SHADOW + "test_everything_that_a_client_can_send[0]",
