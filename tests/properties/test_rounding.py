@@ -66,6 +66,7 @@ def test_the_wide_way_gives_what_the_short_one_does(value: int, factor: int, div
 @pytest.mark.parametrize(("value", "factor", "divisor", "exact"), [
     (2**62, 4, 2**62, 4), (2**63 - 1, 2**62, 2**62, 2**63 - 1), (-(2**62), 2, 1 << 61, -4), (0, -5, 7, 0),
     (3, 2**62, 3 * 2**60, 4), (2**62, 2, 3, 2**63 // 3), (2**62, -2, 3, -(2**63 // 3)),
+    (2**62, -1, 3, -(2**62 // 3)), (-1, 2**62, 3, -(2**62 // 3)), (-1, -1, 1, 1), (1, -1, 1, -1),
 ])  # fmt: skip
 def test_products_at_the_edge_of_64_bits(value: int, factor: int, divisor: int, exact: int) -> None:
     assert call_muldiv(value, factor, divisor) == call_muldiv_wide(value, factor, divisor) == exact

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from ringfence.testing.ablations.hook import edit, source_of
+from ringfence.testing.equivalents import EQUIVALENT
 
 _SECONDS_MAX = 400
 """Several times what the slowest suite takes: a survivor on a busy machine is no kill."""
@@ -74,6 +75,17 @@ class Mutant(NamedTuple):
     """Byte offsets of what is replaced."""
     end: int
     text: str
+
+    @property
+    def code(self) -> str:
+        """The line of the source in which it begins."""
+        raw = source_of(self.module).read_bytes()
+        return raw[raw.rfind(b"\n", 0, self.begin) + 1 :].split(b"\n", 1)[0].decode().strip()
+
+    @property
+    def is_equivalent(self) -> bool:
+        name, code = self.module.rsplit(".", 1)[-1], self.code
+        return any((name, code) == (one.module, one.line) and self.what in one.changes for one in EQUIVALENT)
 
     def source(self) -> str:
         raw = source_of(self.module).read_bytes()
@@ -249,7 +261,9 @@ def judge(mutant: Mutant, number: int) -> Verdict:
 
 
 def sampled(module: str, *, sample: int, seed: int) -> Iterator[tuple[Mutant, int]]:
-    numbered = [(mutant, number) for number, mutant in enumerate(mutants_of(module))]
+    numbered = [
+        (mutant, number) for number, mutant in enumerate(mutants_of(module)) if not mutant.is_equivalent
+    ]
     if sample and sample < len(numbered):
         numbered = random.Random(f"{module} {seed}").sample(numbered, sample)
     yield from numbered
@@ -280,8 +294,11 @@ def main() -> None:
         killed = sum(verdict.is_killed for verdict in verdicts)
         killed_sum, judged_sum = killed_sum + killed, judged_sum + len(verdicts)
         scores[module] = killed / len(verdicts)
+        every = mutants_of(module)
+        same = sum(mutant.is_equivalent for mutant in every)
         print(
-            f"{module}: {killed} of {len(verdicts)} killed, of {len(mutants_of(module))} mutants", flush=True
+            f"{module}: {killed} of {len(verdicts)} killed, of {len(every)} mutants and {same} that change nothing",
+            flush=True,
         )
     print(f"{killed_sum} of {judged_sum} killed: {100 * killed_sum / judged_sum:.1f} %")
     if given.json:
