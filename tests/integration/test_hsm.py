@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from ringfence.custody.hsm import (
+    Evidence,
     EvidenceError,
     FileCounter,
     HsmError,
@@ -33,6 +34,7 @@ from ringfence.custody.hsm import (
 )
 from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.testing.tokens import PIN, make_token, module
+from ringfence.testing.tpm import SoftwareTpm, can_run
 
 pytestmark = pytest.mark.skipif(
     softhsm_module() is None or shutil.which("softhsm2-util") is None,
@@ -248,3 +250,33 @@ def test_a_founding_that_was_killed_is_made_anew_and_an_enrolled_token_never_is(
     refused = subprocess.run(words, check=False, capture_output=True, text=True)
     assert "it is not made anew" in refused.stderr
     assert sorted(tokens.rglob("*.object")) == keys
+
+
+def evidence_with_a_tpm(folder: Path) -> None:
+    files = make_token(folder, "ops-1")
+    with Token(module(), "ops-1", PIN, Lockout(folder / "lockout")) as token:
+        token.generate(IDENTITY)
+        shown = []
+        for _ in range(2):
+            with SoftwareTpm(folder / "state") as tpm:
+                witness = Witness("ops-1", token, tpm.counter(1), files=files, tpm=tpm)
+                baseline = witness.enrol()
+                shown.append(witness.show(nonce="n", subject="s", now_ns=NOW))
+        assert shown[1].counter > shown[0].counter
+
+        def check(evidence: Evidence) -> None:
+            bare = msgspec.structs.replace(evidence, signature="")
+            signed = msgspec.structs.replace(bare, signature=token.sign(IDENTITY, bare.digest).hex())
+            check_evidence(signed, baseline, nonce="n", subject="s", highest_counter=0, now_ns=NOW)
+
+        for evidence in shown:
+            check(evidence)
+        with pytest.raises(EvidenceError, match="its TPM has signed nothing"):
+            check(msgspec.structs.replace(shown[0], quote=None))
+        with pytest.raises(EvidenceError, match="another nonce"):
+            check(msgspec.structs.replace(shown[0], quote=shown[1].quote))
+
+
+@pytest.mark.skipif(not can_run(), reason="no TPM in software: Debian packages swtpm and tpm2-tools")
+def test_evidence_carries_a_quote_also_after_the_tpm_was_restarted(tmp_path: Path) -> None:
+    in_own_process(evidence_with_a_tpm, tmp_path)

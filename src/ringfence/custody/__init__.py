@@ -12,6 +12,9 @@
 | cosigner   | checks everything again from its own facts, then signs or refuses by name       |
 | coordinator| deposits and withdrawals as state machines; it holds no key                     |
 | ledger     | custody's own replica of the exchange's ledger                                  |
+| clients    | what accounts have said of their withdrawals, and signed: keys, address books   |
+| client_facts | from the ledger to the policy                                                 |
+| beacon     | randomness that nobody of the venue makes                                       |
 | demonstration | who is who in the custody of `ringfence up`                                  |
 | chained_log| what was decided, promised or signed: durable before anybody is told            |
 """

@@ -7,4 +7,5 @@
 | config   | `Charter`: members, people, vaults, policies; what is believed                  |
 | facts    | what it knows by itself: node, ledger, memory                                   |
 | memory   | a fold over the log: once for ever                                              |
+| policies | which version of the policy is in force, by the own clock                       |
 """

@@ -112,6 +112,8 @@ class Witness:
             nonce, subject, now_ns,
         )  # fmt: skip
         if self._tpm is not None:
+            # Measured each time: a TPM that was restarted since has forgotten.
+            self._tpm.measure(body.token_digest)
             body = msgspec.structs.replace(body, quote=self._tpm.quote(body.digest))
         signature = self._token.sign(IDENTITY, body.digest)
         return msgspec.structs.replace(body, signature=signature.hex())
