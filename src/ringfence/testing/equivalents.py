@@ -72,6 +72,18 @@ EQUIVALENT = (
         "without a mark it is stale",
     ),
     Equivalent(
+        "insurance", "if index != 0 and positions(h, index).qty != 0:", ("0 became -1",),
+        "position 0 is nobody's and always flat",
+    ),
+    Equivalent(
+        "deleveraging", "shortfall = min(max(-spendable(h, np.int64(ins.settle)), 0), lost)",
+        ("0 became 1", "0 became -1"), "it is asked only where the fund lacks at least one unit",
+    ),
+    Equivalent(
+        "deleveraging", "if index == 0 or p.qty == 0 or (p.qty > 0) == (fp.qty > 0):", ("> became >=",),
+        "neither position is flat",
+    ),
+    Equivalent(
         "deleveraging", "return min(max(r.key, 0), np.int64(2**40))",
         ("40 became 39", "40 became 41", "2 became 3"), "a cap that no profit reaches; it keeps products in 64 bits",
     ),
