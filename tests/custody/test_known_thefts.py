@@ -478,14 +478,14 @@ def test_one_batch_has_two_seals_with_witnesses_for_each(heist: Heist) -> None:
 
 
 def test_a_dishonest_coordinator_brings_the_randomness(heist: Heist) -> None:
-    """No beacon is verified yet, so none is announced: else who brings it would grind it until the quorum suits."""
+    """The charter has no beacon, so none is announced: else who brings it would grind it until the quorum suits."""
     assert heist.flow.sealed is not None
     announced = msgspec.structs.replace(heist.flow.sealed, beacon_round=1)
     refused(heist.ask("ops-1", Countersign(heist.honest.batch, announced)), "sealed", "beacon")
     question = msgspec.structs.replace(heist.honest, sealed=announced, beacon="ab" * 32)
     refused(heist.consider(heist.signer, question), "sealed", "beacon")
     beside = msgspec.structs.replace(heist.honest, beacon="ab" * 32)
-    refused(heist.consider(heist.signer, beside), "nominated", "not of the block and round")
+    refused(heist.consider(heist.signer, beside), "nominated", "the charter has none")
 
 
 def test_a_cosigner_is_kept_blind_to_a_halt(heist: Heist) -> None:

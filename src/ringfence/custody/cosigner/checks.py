@@ -236,6 +236,7 @@ def check_nomination(
     question = before.question
     check_batch(question.batch)
     sealed = sealed_of(question.sealed)
+    beacon = randomness_of(charter, sealed, question.beacon)
     digest = sealed_digest(sealed)
     if sealed.batch != question.batch.digest:
         raise RefusalError("nominated", "the seal is of another batch")
@@ -255,7 +256,7 @@ def check_nomination(
         revealed = {one.signer: bytes.fromhex(one.contribution) for one in question.contributions}
         nomination = nominate(
             charter.roster(), sealed, block_hash=bytes.fromhex(block),
-            beacon=randomness_of(charter, sealed, question.beacon),
+            beacon=beacon,
             revealed=revealed,
         )  # fmt: skip
         # Who leaves a contribution out draws again; so nobody is left out whom two others have not waited for.

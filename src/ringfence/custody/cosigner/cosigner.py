@@ -175,6 +175,7 @@ class Cosigner:
         digest = sealed_digest(sealed)
         if sealed.batch != batch.digest or sealed.roster != self.charter.roster().digest:
             raise RefusalError("sealed", "the seal is of another batch or another roster")
+        check_beacon(self.charter, sealed)
         known = self._memory.sealed.get(batch.id)
         if known is None:
             check_beacon(self.charter, sealed, now_ns=self._now_ns())
