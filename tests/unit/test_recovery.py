@@ -270,24 +270,48 @@ def test_a_feed_that_does_not_fit_the_disk_is_continued_after_a_restart(
     assert feed_of(copy) == feed_of(straight[0])
 
 
+ROWS = rows_of(4, Command.TICK)
+FED = [Batch(4 * k, START_NS, 4 * k, ROWS, np.zeros(4, EVENT)) for k in range(40)]
+
+
+def write_below_a_snapshot(place: SimulatedDisk) -> None:
+    """Write a feed (again, as far as it is not there) whose newest snapshot is at its end."""
+    writer = FeedWriter(place, durable_below=160, file_bytes=2_000)
+    for batch in FED:
+        writer.append(batch)
+
+
+def check_fed(place: SimulatedDisk) -> None:
+    reader = FeedReader(place)
+    for batch in FED:
+        found = reader.read()
+        assert found is not None, batch.first_sequence
+        assert segment.encode(found) == segment.encode(batch)
+
+
 def test_a_feed_that_is_written_again_below_a_snapshot_is_durable_before_it_is_trusted() -> None:
     """A power cut before the next snapshot once left holes that no start looked for; seed 164 of the world."""
-    rows = rows_of(4, Command.TICK)
-    batches = [Batch(4 * k, START_NS, 4 * k, rows, np.zeros(4, EVENT)) for k in range(40)]
     for seed in range(30):
         place = SimulatedDisk(seed)
-        writer = FeedWriter(place, durable_below=160, file_bytes=2_000)
-        for batch in batches:
-            writer.append(batch)
+        write_below_a_snapshot(place)
         place.power_cut()
-        again = FeedWriter(place, durable_below=160, file_bytes=2_000)
-        for batch in batches:
-            again.append(batch)
-        reader = FeedReader(place)
-        for batch in batches:
-            found = reader.read()
-            assert found is not None
-            assert segment.encode(found) == segment.encode(batch)
+        write_below_a_snapshot(place)
+        check_fed(place)
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_a_sync_that_fails_while_a_feed_is_written_again_leaves_nothing_to_believe(after: int) -> None:
+    """The system takes the pages of a failed sync for clean: the next sync succeeds and writes nothing."""
+    for seed in range(30):
+        place = SimulatedDisk(seed)
+        place.fail("sync", errno.EIO, after=after)
+        with pytest.raises(FeedWriteError):
+            write_below_a_snapshot(place)
+        for _ in range(2):
+            write_below_a_snapshot(place)
+            place.power_cut()
+        write_below_a_snapshot(place)
+        check_fed(place)
 
 
 def test_a_reader_follows_a_feed_that_is_removed_and_written_again(copy: Path) -> None:

@@ -39,7 +39,7 @@ class FeedWriter:
         self.next_sequence = 0
         self._offset = 0
         self._kept = ""
-        """The file that `_offset` is in: the last that is whole up to there."""
+        """The file that `_offset` is in: the last that is whole up to there, later the one that is written to."""
         self._is_cut = False
         self._find_end(durable_below)
 
@@ -100,12 +100,22 @@ class FeedWriter:
         # written again, each file is made durable before the next one says by its name that it is whole.
         is_written_again = first_sequence < self._durable_below
         if is_written_again and self._file is not None:
-            self._file.sync()
+            self._sync_or_remove()
         self.close()
-        self._file = self._disk.begin(segment.name_of(first_sequence))
+        self._kept = segment.name_of(first_sequence)
+        self._file = self._disk.begin(self._kept)
         self._offset = 0
         if is_written_again:
             self._disk.sync_names()
+
+    def _sync_or_remove(self) -> None:
+        """Make the file durable or take it away: its pages count as clean now, and the next start would believe it."""
+        assert self._file is not None
+        try:
+            self._file.sync()
+        except OSError:
+            self._disk.remove(self._kept)
+            raise
 
     def close(self) -> None:
         if self._file is not None:
