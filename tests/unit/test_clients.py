@@ -134,7 +134,7 @@ def test_what_is_said_after_asking_neither_helps_nor_delays(said: Said) -> None:
     standing = said.clients.wish(ME, asked, said.now_ns, currency="XBt")
     said.take(Unlisted(HOME))
     said.take(keyed(NEW, nonce=4, consent=OLD))
-    assert standing == (True, 2, 1)
+    assert standing == (True, False, 2, 1)
 
 
 def test_without_a_list_asking_lists_and_with_one_it_does_not() -> None:
@@ -144,6 +144,35 @@ def test_without_a_list_asking_lists_and_with_one_it_does_not() -> None:
     assert said.clients.wish(ME, wish(nonce=0), 78, currency="XBt").listed_since_ns is None
     said.take(Unlisted(AWAY))
     assert said.clients.wish(ME, wish(nonce=0), 79, currency="XBt").listed_since_ns is None
+
+
+def test_a_first_key_is_trusted_after_a_week_and_one_that_is_consented_to_inherits_that(said: Said) -> None:
+    """Whoever owns the gateway could name a first key for everybody who has none, and sign with it."""
+
+    def is_trusted(key: Ed25519PrivateKey, nonce: int) -> bool:
+        asked = signed(wish(nonce=nonce), key)
+        assert isinstance(asked, Wish)
+        standing = said.clients.wish(ME, asked, said.now_ns, currency="XBt")
+        assert standing.is_signed
+        return standing.is_trusted
+
+    assert not is_trusted(OLD, 2)
+    said.take(keyed(NEW, nonce=3, consent=OLD))
+    assert not is_trusted(NEW, 4), "naming another one at once does not help"
+    said.now_ns = OBJECTION_NS
+    assert not is_trusted(NEW, 5)
+    said.now_ns += 1
+    assert is_trusted(NEW, 6)
+    said.take(keyed(OLD, nonce=7, consent=NEW))
+    assert is_trusted(OLD, 8)
+
+
+def test_a_key_that_waited_for_objections_has_waited_long_enough(said: Said) -> None:
+    said.take(keyed(NEW, nonce=2))
+    said.now_ns += OBJECTION_NS
+    asked = signed(wish(nonce=3), NEW)
+    assert isinstance(asked, Wish)
+    assert said.clients.wish(ME, asked, said.now_ns, currency="XBt")[:2] == (True, True)
 
 
 def test_a_new_key_needs_the_consent_of_the_old_one_or_time(said: Said) -> None:

@@ -55,7 +55,7 @@ TRANSACTION = DecodedTransaction(
     (Output(DESTINATION, 20_000_000, ""), Output(CHANGE, 9_998_000, "client")), 236, (0,), True,
 )  # fmt: skip
 OLDER = Unsigned("10", NOW - 2 * NS_PER_HOUR, 80_000_000)
-CLIENT = ClientStanding(None, NOW - 25 * NS_PER_HOUR, NOW - 25 * NS_PER_HOUR)
+CLIENT = ClientStanding(None, False, NOW - 25 * NS_PER_HOUR, NOW - 25 * NS_PER_HOUR)
 LOCKED = LedgerEntry(7, "XBt", 20_000_000, DESTINATION, "locked")
 FACTS = Facts(
     now_ns=NOW, transaction=TRANSACTION, ledger={"11": LOCKED},
@@ -201,7 +201,11 @@ def test_without_a_withdrawal_key_people_look_and_time_frees_the_window() -> Non
     small = _policy(unsigned_sats_max=1)
     assert _denied_by(_with(approvals=(*APPROVALS, dora), policy=small)) == ["P29"]
     assert _denied_by(_with(approvals=(*APPROVALS, cleo), policy=small)) == []
-    assert _denied_by(_with(facts={"clients": {"11": CLIENT._replace(is_signed=True)}}, policy=small)) == []
+    signed = CLIENT._replace(is_signed=True)
+    assert _denied_by(_with(facts={"clients": {"11": signed}}, policy=small)) == ["P29"], (
+        "a new key is not enough"
+    )
+    assert _denied_by(_with(facts={"clients": {"11": signed._replace(is_trusted=True)}}, policy=small)) == []
     window = _policy(unsigned=(Window(2, 10**8 - 1, 9),))
     assert _denied_by(_with(policy=window)) == []
     later = OLDER._replace(id="12", at_ns=INTENT.requested_ns)

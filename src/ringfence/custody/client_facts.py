@@ -19,4 +19,5 @@ def _unsigned(one: Withdrawal) -> Unsigned:
 
 
 def _is_unsigned(one: Withdrawal) -> bool:
-    return one.standing is not None and one.standing.is_signed is None
+    """Return whether the gateway's word is all that stands behind it."""
+    return one.standing is not None and one.standing.is_signed is not False and not one.standing.is_trusted

@@ -14,7 +14,8 @@ from ringfence.messages.funds import AccountText, Keyed, Listed, Wish, to_be_sig
 from ringfence.units.time import NS_PER_DAY
 
 OBJECTION_NS = 7 * NS_PER_DAY
-"""How long the holder of a key may object to another one that it has not consented to."""
+"""How long the holder of a key may object to another one that it has not consented to, and how long an account's first
+key is not trusted: nobody has consented to it but the gateway."""
 
 
 class Address(NamedTuple):
@@ -30,6 +31,8 @@ class ClientStanding(NamedTuple):
 
     is_signed: bool | None
     """Whether the account's key has signed it; None if it had none."""
+    is_trusted: bool
+    """Whether the key has stood long enough, or was consented to: whoever owns the gateway can name a first one."""
     listed_since_ns: int | None
     """Since when the destination is on the account's list; None if it is not."""
     key_changed_ns: int | None
@@ -43,6 +46,8 @@ class Client:
     """In force, hexadecimal; empty = the account has never named one."""
     changed_ns: int | None = None
     """When the key in force came into force."""
+    trusted_ns: int = 0
+    """From when on its signature is enough."""
     pending_key: str = ""
     """Named without the consent of the key in force."""
     pending_since_ns: int = 0
@@ -91,6 +96,8 @@ class Clients:
             return why
         if isinstance(said, Keyed):
             client.nonce = said.nonce
+            if not client.key:
+                client.trusted_ns = now_ns + OBJECTION_NS
             if not client.key or said.consent:
                 client._set(said.public_key, now_ns)
             else:
@@ -134,7 +141,8 @@ class Clients:
         # Who has no list puts an address on it by asking for a withdrawal to it.
         line = client.listed.get(wish.address)
         since_ns = line.since_ns if line is not None else None if client.has_list else now_ns
-        return ClientStanding(is_signed, since_ns, client.changed_ns)
+        is_trusted = bool(key) and now_ns >= client.trusted_ns
+        return ClientStanding(is_signed, is_trusted, since_ns, client.changed_ns)
 
     def doubt(self, account: int, wish: Wish, now_ns: int, *, currency: str) -> str:
         """Return why a withdrawal would not be paid if it was asked for like this, empty if nothing is against it."""

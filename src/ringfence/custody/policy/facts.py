@@ -59,7 +59,7 @@ class Signed(NamedTuple):
 
 
 class Unsigned(NamedTuple):
-    """A withdrawal that an account without a withdrawal key has asked for, and that is not given back."""
+    """A withdrawal of an account without a withdrawal key that is trusted, as long as it is not given back."""
 
     id: str
     at_ns: int

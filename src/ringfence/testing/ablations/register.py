@@ -391,7 +391,7 @@ ABLATIONS = (
     ),
     Ablation(
         "a client who has not signed is paid", "ringfence.custody.policy.rules.p29_own_signature",
-        "        return is_signed, f", "        return True, f", catcher=_THEFT,
+        "        return signed, f", "        return True, f", catcher=_THEFT,
     ),
     Ablation(
         "nobody asks the nominee that is said to be silent", "ringfence.custody.cosigner.cosigner",

@@ -14,17 +14,18 @@ def _look(case: Case) -> tuple[bool, str]:
     standing = known(case.facts.clients, "what clients have signed").get(intent.id)
     if standing is None:
         return False, f"nothing is known of the client of {intent.id}"
-    is_signed = standing.is_signed
-    if is_signed is not None:
-        return is_signed, f"the key of account {intent.account} has {'' if is_signed else 'not '}signed it"
+    if standing.is_signed is False or standing.is_trusted:
+        signed = bool(standing.is_signed)
+        return signed, f"the key of account {intent.account} has {'' if signed else 'not '}signed it"
     too_much = _too_much(case)
     valid = {one.person: one.group for one in case.approvals if one.digest == intent.digest}
     if not too_much or (len(valid) >= PEOPLE and len(set(valid.values())) >= PEOPLE):
-        return True, too_much or f"account {intent.account} has no withdrawal key, and this is little"
-    return (
-        False,
-        f"account {intent.account} has no withdrawal key: {too_much}, or {PEOPLE} people of {PEOPLE} groups",
-    )
+        return (
+            True,
+            too_much or f"account {intent.account} has no key that is trusted yet, and this is little",
+        )
+    why = f"account {intent.account} has no withdrawal key that is trusted yet"
+    return False, f"{why}: {too_much}, or {PEOPLE} people of {PEOPLE} groups"
 
 
 def _too_much(case: Case) -> str:
