@@ -52,6 +52,10 @@ EQUIVALENT = (
         "clearing", "if rate_ppm > 0:", ("0 became -1", "> became >="), "a discount off nothing is nothing",
     ),
     Equivalent(
+        "value", "return rate_ppm * (100 - percent) // 100 if rate_ppm > 0 else rate_ppm",
+        ("> became >=", "0 became -1"), "a discount off nothing is nothing",
+    ),
+    Equivalent(
         "liquidation", "prefetch_position(h, np.int64(ahead.base))",
         ("gone: prefetch_position(h, np.int64(ahead.base))",), "a hint to the processor",
     ),

@@ -59,7 +59,7 @@ SUITES: dict[str, tuple[str, ...]] = {
             "settings",
         )
     },
-    _P + "ledger": VIEW_TESTS,
+    _P + "ledger": ("tests/unit/test_ledger.py", *VIEW_TESTS),
     "ringfence.instruments.value": ("tests/properties/test_value.py", *VIEW_TESTS),
 }  # fmt: skip
 """What must be held to 90 per cent, and what may kill its mutants."""
