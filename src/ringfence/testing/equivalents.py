@@ -56,6 +56,9 @@ EQUIVALENT = (
         ("> became >=", "0 became -1"), "a discount off nothing is nothing",
     ),
     Equivalent(
+        "value", "return exposure if qty >= 0 else -exposure", (">= became >", "0 became 1"), "nothing has no sign",
+    ),
+    Equivalent(
         "liquidation", "prefetch_position(h, np.int64(ahead.base))",
         ("gone: prefetch_position(h, np.int64(ahead.base))",), "a hint to the processor",
     ),
