@@ -15,7 +15,7 @@ from ringfence.units.rounding import PPM
 
 CONTRACTS = [instrument for instrument in start_instruments(START_NS) if instrument.is_contract]
 contracts = st.sampled_from(CONTRACTS)
-prices, costs = st.integers(1, 2**22), st.integers(-(2**50), 2**50)
+prices, costs = st.integers(1, 2**22), st.integers(-(2**50), 2**50) | st.integers(-3, 3)
 leverages = st.just(0) | st.integers(1, 10_000)
 amounts = st.integers(0, 2**50)
 
