@@ -255,9 +255,7 @@ def check_nomination(
     try:
         revealed = {one.signer: bytes.fromhex(one.contribution) for one in question.contributions}
         nomination = nominate(
-            charter.roster(), sealed, block_hash=bytes.fromhex(block),
-            beacon=beacon,
-            revealed=revealed,
+            charter.roster(), sealed, block_hash=bytes.fromhex(block), beacon=beacon, revealed=revealed,
         )  # fmt: skip
         # Who leaves a contribution out draws again; so nobody is left out whom two others have not waited for.
         _check_late(charter, question, digest, (*question.late, *nomination.withheld))
