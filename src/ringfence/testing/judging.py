@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from sqlalchemy import create_engine
 
 from ringfence.assurance.audit.auditor import Auditor
@@ -55,7 +56,7 @@ class Witness:
     def _is_true(self, batches: Sequence[Batch], number: int) -> bool:
         mine, theirs = self._batches[number], batches[number]
         return mine is theirs or (
-            mine.timestamp_ns == theirs.timestamp_ns and bool((mine.commands == theirs.commands).all())
+            mine.timestamp_ns == theirs.timestamp_ns and np.array_equal(mine.commands, theirs.commands)
         )
 
     def _differ(self, batch: Batch, expected: str, found: str) -> Finding:
