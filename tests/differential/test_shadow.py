@@ -77,7 +77,7 @@ def test_a_market_of_small_numbers(seed: int) -> None:
     """Figures are so small that those which a rule compares are often the same."""
     engine = ShadowedEngine(accounts=64, orders=64)
     drive(engine, small_numbers(seed, count=3_000, accounts=6))
-    if seed == 10:
+    if seed == 5:
         for kind in (Event.LIQUIDATION, Event.DELEVERAGED, Event.FUNDED, Event.COVERED, Event.SETTLED):
             assert engine.seen[kind], f"a market without {kind.name} proves little: {engine.seen}"
 

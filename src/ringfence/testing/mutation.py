@@ -241,8 +241,13 @@ class Verdict(NamedTuple):
     is_killed: bool
 
 
+ORIGINAL = -1
+"""The number of the mutant that is none."""
+
+
 def _run_here(module: str, number: int) -> int:
-    edit(module, mutants_of(module)[number].source())
+    if number != ORIGINAL:
+        edit(module, mutants_of(module)[number].source())
     import pytest
 
     without = [f"--deselect={test}" for test in _TOO_SLOW]
@@ -250,14 +255,19 @@ def _run_here(module: str, number: int) -> int:
 
 
 def judge(mutant: Mutant, number: int) -> Verdict:
-    """Run the tests against one mutant in a fresh process. One that does not come to an end is killed."""
+    """Run the tests against one mutant in a fresh process."""
+    return Verdict(mutant, is_killed=not _passes(mutant.module, number))
+
+
+def _passes(module: str, number: int) -> bool:
+    """Return whether a module's tests pass against one mutant. One that does not come to an end is killed."""
     environment = {**os.environ, "RINGFENCE_ENGINE": "python"}
-    words = [sys.executable, "-m", "ringfence.testing.mutation", "--one", mutant.module, str(number)]
+    words = [sys.executable, "-m", "ringfence.testing.mutation", "--one", module, str(number)]
     try:
         done = subprocess.run(words, env=environment, capture_output=True, timeout=_SECONDS_MAX, check=False)
     except subprocess.TimeoutExpired:
-        return Verdict(mutant, is_killed=True)
-    return Verdict(mutant, is_killed=done.returncode != 0)
+        return False
+    return done.returncode == 0
 
 
 def sampled(module: str, *, sample: int, seed: int) -> Iterator[tuple[Mutant, int]]:
@@ -284,6 +294,8 @@ def main() -> None:
     scores: dict[str, float] = {}
     killed_sum = judged_sum = 0
     for module in chosen:
+        if not _passes(module, ORIGINAL):
+            sys.exit(f"{module}: its tests do not pass as it is, so they would seem to kill every mutant")
         with ThreadPoolExecutor(given.workers) as threads:
             pairs = sampled(module, sample=given.sample, seed=given.seed)
             verdicts = []
