@@ -14,6 +14,7 @@ from embit.psbt import PSBT
 from embit.script import Script
 from embit.transaction import TransactionInput, TransactionOutput
 
+from ringfence.custody.hsm.tpm import Quote
 from ringfence.custody.quorum.messages import Consider, Part, Refusal
 from ringfence.testing.thieves import THIEF, THIEF_SCRIPT, Heist
 
@@ -57,6 +58,8 @@ def _any(value: Any, dice: random.Random) -> Any:
         return dice.choice(
             (changed, value[:place] + value[place + 1 :], value[::-1] if value[::-1] != value else changed)
         )
+    if value is None:
+        return Quote("00", "00")
     raise AssertionError(type(value))
 
 
