@@ -245,8 +245,6 @@ def _what_and_who(
     directory: Path, withdrawal: int, person: str, key: Path
 ) -> "tuple[Intent, Person, Ed25519PrivateKey]":
     """Return a withdrawal that waits, as the exchange's feed has it, and who speaks of it; or leave."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from ringfence.custody.coordinator.batches import intent_of
     from ringfence.custody.ledger import LedgerGapError
     from ringfence.daemons.custody_founding import FoundingError, read_charter
@@ -263,11 +261,17 @@ def _what_and_who(
     known = charter.person(person)
     if known is None:
         sys.exit(f"the charter names no {person}; nothing was signed")
+    return intent_of(one, chain=charter.chain), known, read_person_key(key)
+
+
+def read_person_key(path: Path) -> "Ed25519PrivateKey":
+    """Return the private key of somebody whom the charter names, or leave."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
-        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text()))
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text()))
     except (OSError, ValueError) as error:
-        sys.exit(f"{key} cannot be read: {error}; nothing was signed")
-    return intent_of(one, chain=charter.chain), known, private
+        sys.exit(f"{path} cannot be read: {error}; nothing was signed")
 
 
 def _table(*columns: str) -> "Table":

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from ringfence.cli.custody import ask_desk, ask_signers
+from ringfence.cli.custody import Json, ask_desk, ask_signers, read_person_key
 from ringfence.cli.up import DIRECTORY
+from ringfence.units.time import NS_PER_HOUR
 
 if TYPE_CHECKING:
     from ringfence.custody.cosigner.config import PolicyDocument
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 app = App(
     name="policy", help="The policy of custody: `show`, then `draft`, `sign` and `announce` a new version."
 )
-Json = Annotated[bool, Parameter(name="--json", help="For machines.")]
-NS_PER_HOUR = 3_600 * 10**9
 
 
 @app.command
@@ -90,15 +89,11 @@ def draft(
 def sign(document: Path, *, person: str, key: Path) -> None:
     """Sign a drafted version, after showing every figure of it."""
     import msgspec
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from ringfence.custody.quorum.messages import statement
 
     read = _read(document)
-    try:
-        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text()))
-    except (OSError, ValueError) as error:
-        sys.exit(f"{key} cannot be read: {error}; nothing was signed")
+    private = read_person_key(key)
     for name, value in msgspec.to_builtins(read.policy).items():
         print(f"{name}: {encoder.dumps(value)}")
     signature = private.sign(statement(b"policy", read.policy.digest, read.announced_ns)).hex()

@@ -85,9 +85,6 @@ class Clients:
         """Return what is known of an account."""
         return self._of.setdefault(account, Client())
 
-    def all(self) -> dict[int, Client]:
-        return self._of
-
     def take(self, account: int, said: AccountText, now_ns: int) -> str:
         """Fold what an account has said; return why it does not count, empty if it does."""
         client = self.of(account)

@@ -43,7 +43,7 @@ from ringfence.custody.cosigner.policies import (
     Announced,
     Versions,
     announced_body,
-    check_announced,
+    is_news,
     read_announced,
     versions,
 )
@@ -267,9 +267,12 @@ class Coordinator:
 
         A movement that people have yet to approve is in no batch: the others would wait for it.
         """
+        self.waits, waiting = {}, self._waiting()
+        if not waiting:
+            return  # as on most turns: then nothing is worked out from every withdrawal that there ever was
         policy, now_ns = self.policy, time.time_ns()
-        self.waits, clients = {}, client_facts(self.ledger, XBT.number)
-        for one in self._waiting():
+        clients = client_facts(self.ledger, XBT.number)
+        for one in waiting:
             intent = intent_of(one, chain=self.charter.chain)
             signed = self.batches.approvals.get(intent.digest, {})
             for person, each in list(signed.items()):
@@ -279,7 +282,7 @@ class Coordinator:
             self.waits[one.number] = waits_for(intent, approvals, policy, clients, now_ns=now_ns)
         if any(not flow.given_up and not flow.attempts for flow in self.batches.flows.values()):
             return
-        ready = [one for one in self._waiting() if not self.waits[one.number]]
+        ready = [one for one in waiting if not self.waits[one.number]]
         batch = gather(ready, chain=self.charter.chain)
         if batch is not None:
             body = {"batch": msgspec.to_builtins(batch)}
@@ -427,13 +430,11 @@ class Coordinator:
 
     def _announce(self, document: PolicyDocument) -> dict[str, Any]:
         """Write down a version of the policy; co-signers hear of it for themselves."""
-        now = self._versions()
-        if now.pending is None or now.pending.document.policy != document.policy:
-            try:
-                check_announced(self.charter, now, document)
-            except ConfigurationError as error:
-                return {"error": str(error)}
-            self._log.append("announced", announced_body(document), now_ns=time.time_ns())
+        try:
+            if is_news(self.charter, self._versions(), document):
+                self._log.append("announced", announced_body(document), now_ns=time.time_ns())
+        except ConfigurationError as error:
+            return {"error": str(error)}
         return {"digest": document.policy.digest}
 
     def _veto(self, veto: SignedVeto) -> dict[str, Any]:

@@ -4,10 +4,9 @@ import hashlib
 from typing import Any
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ringfence.custody.beacon import Beacon
+from ringfence.custody.clients import signs
 from ringfence.custody.hsm import Baseline
 from ringfence.custody.nomination import Role, Roster, Signer
 from ringfence.custody.policy import Policy, PolicyError, SignedPolicy, check_change
@@ -176,13 +175,7 @@ def approval_digest(signed: SignedApproval) -> bytes:
 
 
 def signed_by(person: Person, digest: bytes, signature: str) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key)).verify(
-            bytes.fromhex(signature), digest
-        )
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return signs(person.public_key, digest, signature)
 
 
 def _check_first(signed: SignedPolicy) -> None:

@@ -32,7 +32,7 @@ from ringfence.custody.cosigner.checks import (
 from ringfence.custody.cosigner.config import Charter, ConfigurationError, PolicyDocument, signed_by
 from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats, ledger_entries
 from ringfence.custody.cosigner.memory import Memory
-from ringfence.custody.cosigner.policies import Versions, announced_body, check_announced, versions
+from ringfence.custody.cosigner.policies import Versions, announced_body, is_news, versions
 from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witness, protects
 from ringfence.custody.hsm.token import IDENTITY, der
 from ringfence.custody.ledger import Ledger
@@ -298,9 +298,7 @@ class Cosigner:
             document = msgspec.json.decode(question.document, type=PolicyDocument)
         except msgspec.MsgspecError as error:
             raise RefusalError("policy", f"this is no version of the policy: {error}") from error
-        now = self._versions()
-        if now.pending is None or now.pending.document.policy != document.policy:
-            check_announced(self.charter, now, document)
+        if is_news(self.charter, self._versions(), document):
             self._write("announced", announced_body(document))
         return self.standing()
 

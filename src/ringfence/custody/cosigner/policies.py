@@ -62,6 +62,14 @@ def _objection(charter: Charter, current: Policy, pending: Announced, now_ns: in
     return ""
 
 
+def is_news(charter: Charter, before: Versions, document: PolicyDocument) -> bool:
+    """Return whether a version has to be written down: it does not wait already. Raises as `check_announced`."""
+    if before.pending is not None and before.pending.document.policy == document.policy:
+        return False
+    check_announced(charter, before, document)
+    return True
+
+
 def check_announced(charter: Charter, before: Versions, document: PolicyDocument) -> None:
     """Return if this version may be written down to wait, or be in force at once. Raises ConfigurationError.
 

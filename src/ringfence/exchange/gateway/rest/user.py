@@ -14,6 +14,7 @@ from ringfence.exchange.gateway.rest.withdrawal import (
     WITHDRAWAL_FEE_MAX,
     WITHDRAWAL_FEE_MIN,
     WITHDRAWAL_MIN,
+    asset_of,
 )
 from ringfence.exchange.projections import Account, Market
 from ringfence.exchange.projections.coins import number_of
@@ -275,14 +276,17 @@ async def _address_information(request: Request) -> Row:
 
 def _on_chain(request: Request) -> Asset:
     """Return the asset that is asked for, if a chain of it is connected. Raises Refused."""
-    asset = BY_CURRENCY.get(read.required_text(request.parameters, "currency"))
-    if asset is None or not asset.enabled:
-        raise invalid("Invalid currency")
-    if read.required_text(request.parameters, "network") != asset.network:
-        raise invalid(f"Invalid network: {asset.currency} moves on {asset.network}")
+    asset = asset_of(request)
     if asset is not XBT or not request.gateway.desk.views.coins.custody_account:
         raise Refused(400, f"Deposits of {asset.currency} are not possible: {_NO_COINS}")
     return asset
+
+
+@route("GET", "/user/minWithdrawalFee", "User.getMinWithdrawalFee", _CURRENCY, key=True)
+def get_min_withdrawal_fee(request: Request) -> object:
+    """Get the fee that is put aside for the network; what it does not take comes back."""
+    currency = _currency(request)
+    return {"currency": currency, "fee": WITHDRAWAL_FEE, "minFee": WITHDRAWAL_FEE_MIN}
 
 
 @route("GET", "/user/deposits", "User.getDeposits", key=True)

@@ -39,18 +39,6 @@ _SIGNED = (
 
 
 @route(
-    "GET", "/user/minWithdrawalFee", "User.getMinWithdrawalFee", optional("currency", description="XBt if not given."),
-    key=True,
-)  # fmt: skip
-def get_min_withdrawal_fee(request: Request) -> object:
-    """Get the fee that is put aside for the network; what it does not take comes back."""
-    currency = read.text(request.parameters, "currency") or XBT.currency
-    if currency not in BY_CURRENCY:
-        raise invalid("Invalid currency")
-    return {"currency": currency, "fee": WITHDRAWAL_FEE, "minFee": WITHDRAWAL_FEE_MIN}
-
-
-@route(
     "POST", "/user/requestWithdrawal", "User.requestWithdrawal", required("currency"), required("network"),
     required("amount", "number"), optional("address"), optional("addressId", "number", "Of your address book."),
     optional("memo"), optional("otpToken"), optional("fee", "number"), optional("text"), *_SIGNED,
@@ -62,7 +50,7 @@ def request_withdrawal(request: Request) -> object:
     The network's fee is what it is; what it does not take comes back. Demo coins, of assets without a chain, vanish.
     """
     parameters = request.parameters
-    asset = _asset(request)
+    asset = asset_of(request)
     amount = read.integer(parameters, "amount", low=1)
     if amount is None or amount < WITHDRAWAL_MIN:
         raise invalid(f"Invalid withdrawal amount: at least {WITHDRAWAL_MIN} {asset.currency}")
@@ -90,7 +78,7 @@ async def _requested(request: Request, asset: Asset, amount: int) -> Row:
         # Custody may be away for a moment: it looks at what was asked for when it comes back.
         if refused.status != _UNAVAILABLE:
             raise
-    check_second_factor(request)
+    _check_second_factor(request)
     desk = request.gateway.desk
     token = desk.token()
     command = commands.pack(
@@ -100,7 +88,7 @@ async def _requested(request: Request, asset: Asset, amount: int) -> Row:
     return _transaction(await _done(request, token, command))
 
 
-def _asset(request: Request) -> Asset:
+def asset_of(request: Request) -> Asset:
     """Return the asset that is asked for, on its network. Raises Refused."""
     asset = BY_CURRENCY.get(read.required_text(request.parameters, "currency"))
     if asset is None or not asset.enabled:
@@ -157,7 +145,7 @@ def _hexadecimal(request: Request, name: str, size: int, *, needed: bool = True)
     return value.lower()
 
 
-def check_second_factor(request: Request) -> None:
+def _check_second_factor(request: Request) -> None:
     """Raises Refused unless the key asks for no second factor, or its code is right and new."""
     assert request.key is not None
     secret = request.key.record.otp_secret
@@ -226,7 +214,7 @@ def _address_row(request: Request, line: Row) -> Row:
 )  # fmt: skip
 def add_address(request: Request) -> object:
     """Add an address to your book; coins go there once `cooldownExpires` is past."""
-    if _asset(request) is not XBT:
+    if asset_of(request) is not XBT:
         raise invalid("Invalid currency: no chain of it is connected")
     name = read.required_text(request.parameters, "name")
     if len(name) > _NAME_CHARACTERS_MAX:
@@ -313,7 +301,7 @@ async def _ask_custody(request: Request, said: AccountText | Wish) -> None:
 async def _say(request: Request, kind: AccountSays, said: AccountText) -> Row:
     """Journal what the account says; return what custody has of the account then. Raises Refused."""
     await _ask_custody(request, said)
-    check_second_factor(request)
+    _check_second_factor(request)
     desk = request.gateway.desk
     desk.check_open(may_shed=True)
     token = desk.token()
