@@ -41,6 +41,12 @@ def status(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         print(
             f"chain and ledger {'agree' if last[-1] == 0 else f'DIFFER by {last[-1]} sats'} at block {last[0]}"
         )
+    (addresses, receive), (payments, change) = said["pools"]["receive"], said["pools"]["change"]
+    print(
+        f"{addresses} of {receive} deposit addresses are given out, keys for the change of {payments} of {change} used"
+    )
+    if 10 * addresses > 9 * receive or 10 * payments > 9 * change:
+        print("the keys run out: stop, and start with `ringfence up --coin-keys` and a larger number")
     if said["trouble"]:
         print(f"trouble: {said['trouble']}")
 

@@ -17,6 +17,7 @@ def up(
     custody: bool = True,
     tpm: bool = False,
     beacon: str = "",
+    coin_keys: int | None = None,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
     """Start every process of an exchange on this machine.
@@ -36,9 +37,15 @@ def up(
     beacon
         `quicknet`: drand's rounds take part in every draw of a quorum, from the founding on. It needs the internet;
         withdrawals wait for the round.
+    coin_keys
+        Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
+        many payments. 48 when custody is founded; more than it has, at any later start, extend it.
     """
+    from ringfence.custody.demonstration import CLIENTS_KEYS
     from ringfence.daemons.supervisor import Options, up
 
     if not 0 <= accounts <= 100_000:
         sys.exit("--accounts is a number from 0 to 100000")
-    sys.exit(up(Options(directory, port, bots, accounts, custody, tpm, beacon)))
+    if coin_keys is not None and not 1 <= coin_keys <= 10_000:
+        sys.exit("--coin-keys is a number from 1 to 10000")
+    sys.exit(up(Options(directory, port, bots, accounts, custody, tpm, beacon, coin_keys or CLIENTS_KEYS)))

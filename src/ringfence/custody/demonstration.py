@@ -13,7 +13,15 @@ PLACES = {
     "policy-2": (Role.POLICY, "epsilon", "lisbon"),
 }  # fmt: skip
 PEOPLE = {"custody-anna": "operations", "custody-bert": "risk"}
-SIZES = {Owner.CLIENTS: (48, 48), Owner.INSURANCE: (4, 4), Owner.COMPANY: (4, 4)}
+CLIENTS_KEYS = 48
+"""Of each co-signer: for as many deposit addresses, and for the change of as many payments."""
+
+
+def sizes(clients: int) -> dict[str, tuple[int, int]]:
+    """Return how many keys each token has, for receiving and for change, by owner."""
+    return {Owner.CLIENTS.text: (clients, clients), Owner.INSURANCE.text: (4, 4), Owner.COMPANY.text: (4, 4)}
+
+
 FIRST_POLICY = Policy(
     version=1, chain="regtest", kinds=(Kind.WITHDRAWAL,), assets=("XBt",), cap_sats=100 * XBT,
     per_account=(Window(24, 200 * XBT, 100),), per_destination=(Window(24, 200 * XBT, 100),),

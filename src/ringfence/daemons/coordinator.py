@@ -51,7 +51,8 @@ from ringfence.custody.ledger import LedgerGapError, Withdrawal
 from ringfence.custody.policy import Policy, is_fresh, waits_for
 from ringfence.custody.quorum.messages import SignedApproval, SignedVeto
 from ringfence.custody.wallets.addresses import AddressBook, GapError
-from ringfence.custody.wallets.descriptors import DerivationError, PoolEndError
+from ringfence.custody.wallets.descriptors import DerivationError, Keychain, PoolEndError
+from ringfence.custody.wallets.owners import Owner
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout, command
 from ringfence.daemons.beacon_rounds import read_source, signature_of
 from ringfence.daemons.cosigner_client import CosignerClient
@@ -357,8 +358,17 @@ class Coordinator:
             return {
                 "height": self.follower.height, "ledger": self.ledger.next_sequence, "trouble": self._told,
                 "reconciled": msgspec.to_builtins(last) if last else None, "charter": self.charter.digest,
+                "pools": self._pools(),
             }  # fmt: skip
         return {"error": f"{ask!r} is not asked here"}
+
+    def _pools(self) -> dict[str, list[int]]:
+        """Return how many scripts of the clients' wallet are taken, and for how many there are keys."""
+        vault, taken = self.wallets.vaults[Owner.CLIENTS], (len(self.book), self.batches.change_next)
+        return {
+            keychain.name.lower(): [used, vault.size(keychain)]
+            for keychain, used in zip(Keychain, taken, strict=True)
+        }
 
     async def _address(self, account: int, asset: str) -> dict[str, Any]:
         if asset != XBT.currency:

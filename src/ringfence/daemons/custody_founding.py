@@ -16,7 +16,6 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,10 +30,10 @@ from embit.networks import NETWORKS
 
 from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc
 from ringfence.custody.cosigner.config import Charter, Member, Person, PolicyDocument
-from ringfence.custody.demonstration import FIRST_POLICY, PEOPLE, PLACES, SIZES
+from ringfence.custody.demonstration import CLIENTS_KEYS, FIRST_POLICY, PEOPLE, PLACES, sizes
 from ringfence.custody.nomination import Role
 from ringfence.custody.quorum.messages import statement
-from ringfence.custody.wallets.descriptors import RECOVERY, Pool, Vault
+from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vault
 from ringfence.custody.wallets.owners import Owner
 from ringfence.daemons.beacon_rounds import read_source
 from ringfence.daemons.cosigner_peers import certificate_of
@@ -49,17 +48,18 @@ class FoundingError(Exception):
     """Custody was not founded, or not wholly; the next start goes on where this one stopped."""
 
 
-async def found(
-    directory: Path, rpc: BitcoinRpc, *, on_progress: Callable[[str], None] = lambda text: None
-) -> Charter:
-    """Return the charter, founding custody first where there is none. Raises FoundingError, BitcoinError, OSError."""
+async def found(directory: Path, rpc: BitcoinRpc, *, clients_keys: int = CLIENTS_KEYS) -> Charter:
+    """Return the charter, founding custody first where there is none.
+
+    `clients_keys` of each token for the clients' wallet; a custody that has fewer is extended, which no co-signer
+    may be running for. Raises FoundingError, BitcoinError, OSError.
+    """
     home = directory / "custody"
     path = home / "charter.json"
     if path.exists():
-        return read_charter(directory)
+        return await _extended(directory, clients_keys)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    on_progress("making five tokens with their keys")
-    publics = await _tokens(home)
+    publics = await _tokens(home, clients_keys)
     for name in (*PLACES, "coordinator"):
         _certificate(home / ("coordinator" if name == "coordinator" else f"cosigners/{name}"), name)
     people = tuple(_person(home / "people", name, group) for name, group in PEOPLE.items())
@@ -75,7 +75,6 @@ async def found(
     )  # fmt: skip
     charter.roster().check()
     charter.wallets(lookahead=1)
-    raw = msgspec.json.format(msgspec.json.encode(charter))
     for name in PLACES:
         folder = home / "cosigners" / name
         replace(folder / "coordinator.crt", (home / "coordinator" / "tls.crt").read_bytes())
@@ -83,9 +82,71 @@ async def found(
         for peer in set(PLACES) - {name}:
             replace(certificate_of(folder, peer), (home / "cosigners" / peer / "tls.crt").read_bytes())
         (folder / "log.jsonl").touch(mode=0o600)
-        replace(folder / "charter.json", raw)
-    replace(path, raw)
+    _write(home, charter)
     return charter
+
+
+async def _extended(directory: Path, clients_keys: int) -> Charter:
+    """Return the charter, with as many keys as are wanted; an extension that was cut short is brought to its end."""
+    home, charter = directory / "custody", read_charter(directory)
+    has = next(vault for vault in charter.vaults if vault.owner == Owner.CLIENTS.text).size(Keychain.RECEIVE)
+    begun = home / "extending"
+    if begun.exists():
+        clients_keys = max(clients_keys, int(begun.read_text()))
+    if clients_keys > has:
+        replace(begun, str(clients_keys).encode())
+        publics = await _tokens(home, clients_keys)
+        charter = extended(charter, publics)
+        _write(home, charter)
+    begun.unlink(missing_ok=True)
+    return charter
+
+
+def extended(charter: Charter, publics: dict[str, Public]) -> Charter:
+    """Return a charter with the keys that its tokens have by now, and nothing else changed.
+
+    Raises FoundingError if a token is another one, or if a key that the charter has is not there any more.
+    """
+    for member in charter.members:
+        if publics[member.name].identity != member.identity:
+            raise FoundingError(f"the token of {member.name} is another than the charter's")
+
+    def longer(pool: Pool, owner: str) -> Pool:
+        found = publics[pool.signer].pools[owner]
+        for keychain in Keychain:
+            had = pool.keys(keychain)
+            if found.keys(keychain)[: len(had)] != had:
+                raise FoundingError(
+                    f"the token of {pool.signer} has lost keys that hold coins; nothing was changed"
+                )
+        return found
+
+    vaults = tuple(
+        msgspec.structs.replace(
+            vault, operations=tuple(longer(pool, vault.owner) for pool in vault.operations),
+            policy=tuple(longer(pool, vault.owner) for pool in vault.policy),
+        )
+        for vault in charter.vaults
+    )  # fmt: skip
+    members = tuple(
+        msgspec.structs.replace(
+            member,
+            token_digest=publics[member.name].token_digest,
+            keys_digest=publics[member.name].keys_digest,
+        )
+        for member in charter.members
+    )
+    after = msgspec.structs.replace(charter, vaults=vaults, members=members)
+    after.wallets(lookahead=1)
+    return after
+
+
+def _write(home: Path, charter: Charter) -> None:
+    """Give everybody the charter; the common copy is the last, so that what was cut short is done again."""
+    raw = msgspec.json.format(msgspec.json.encode(charter))
+    for name in PLACES:
+        replace(home / "cosigners" / name / "charter.json", raw)
+    replace(home / "charter.json", raw)
 
 
 def read_charter(directory: Path) -> Charter:
@@ -97,13 +158,13 @@ def read_charter(directory: Path) -> Charter:
         raise FoundingError(f"{path.name} cannot be read: {error}") from error
 
 
-async def _tokens(home: Path) -> dict[str, Public]:
-    sizes = json.dumps({owner.text: counts for owner, counts in SIZES.items()})
+async def _tokens(home: Path, clients_keys: int) -> dict[str, Public]:
+    wanted = json.dumps(sizes(clients_keys))
 
     async def one(name: str) -> Public:
         folder = home / "cosigners" / name
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ringfence.daemons.token_founding", str(folder), name, sizes,
+            sys.executable, "-m", "ringfence.daemons.token_founding", str(folder), name, wanted,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, said = await process.communicate()

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from ringfence.custody.beacon import BEACONS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
-from ringfence.custody.demonstration import PLACES
+from ringfence.custody.demonstration import CLIENTS_KEYS, PLACES
 from ringfence.custody.hsm import tpm
 from ringfence.daemons import custody_founding, founding, software_tpm, welcome
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
@@ -74,6 +74,8 @@ class Options(NamedTuple):
     """A TPM in software beside each co-signer's token."""
     beacon: str = ""
     """The beacon that takes part in every draw; empty = none."""
+    coin_keys: int = CLIENTS_KEYS
+    """Of each co-signer's token, for the clients' coins; more than there are extend the pools."""
 
 
 class StartError(Exception):
@@ -279,7 +281,7 @@ class Supervisor:
         rpc = BitcoinRpc(Endpoint(HOST, self._ports.node, self._directory / "bitcoin" / ".cookie"))
         try:
             await self._until(lambda: _node_answers(rpc))
-            await custody_founding.found(self._directory, rpc)
+            await custody_founding.found(self._directory, rpc, clients_keys=self._options.coin_keys)
         except (custody_founding.FoundingError, BitcoinError, OSError, ValueError) as error:
             raise StartError(f"custody was not founded: {error}", EXIT_BUG) from error
         finally:

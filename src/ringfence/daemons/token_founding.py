@@ -6,7 +6,8 @@ If FOLDER has a file `tpm` (a TCTI as tpm2-tools know it, e.g. `device:/dev/tpmr
 while the token's files are as they were made. FOLDER gets `tokens/` with SoftHSM's files, `softhsm2.conf`, `pin`
 (0600), and `public.json`: identity, pools of public keys, and the baseline that is enrolled. SIZES is JSON:
 {"clients": [48, 48], ...}. `public.json` is written last: a token without it was cut short and nobody has seen a key
-of it, so it is thrown away and made anew.
+of it, so it is thrown away and made anew. A token that has fewer keys than SIZES wants is given the missing ones, if it
+is what was enrolled; the keys that it has stay.
 """
 
 import json
@@ -19,7 +20,17 @@ from pathlib import Path
 
 import msgspec
 
-from ringfence.custody.hsm import FileCounter, HsmError, Lockout, Token, Tpm, Witness, softhsm_module
+from ringfence.custody.hsm import (
+    Baseline,
+    FileCounter,
+    HsmError,
+    Lockout,
+    Token,
+    Tpm,
+    Witness,
+    measure_directory,
+    softhsm_module,
+)
 from ringfence.custody.hsm.token import IDENTITY
 from ringfence.custody.wallets.descriptors import Keychain, Pool, key_label
 from ringfence.files import replace
@@ -51,32 +62,73 @@ def found(folder: Path, name: str, sizes: dict[str, tuple[int, int]]) -> Public:
     """
     path = folder / "public.json"
     if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=Public)
-    module = softhsm_module()
-    if module is None:
-        raise RuntimeError("SoftHSM is not installed: Debian package softhsm2")
+        public = msgspec.json.decode(path.read_bytes(), type=Public)
+        return public if _has(public, sizes) else _extend(folder, public, sizes)
     _clear(folder)
     pin = _pin(folder)
     tokens = configure(folder)
+    module = _module()
     _initialise(name, pin)
+    tpm = tpm_of(folder)
     with Token(module, name, pin, Lockout(folder / "lockout")) as token:
         token.generate(IDENTITY)
-        pools = {owner: _pool(token, name, owner, counts) for owner, counts in sizes.items()}
-        tpm = tpm_of(folder)
+        pools = {owner: _pool(token, Pool(name, (), ()), owner, counts) for owner, counts in sizes.items()}
         baseline = Witness(name, token, FileCounter(folder / "counter"), files=tokens, tpm=tpm).enrol()
-    log_base = 0
+    log_base = tpm.counter(LOG_COUNTER).value() if tpm is not None else 0
+    return _enrol(folder, baseline, pools, pin, log_base)
+
+
+def _extend(folder: Path, before: Public, sizes: dict[str, tuple[int, int]]) -> Public:
+    """Give a token the keys that it lacks. What was cut short goes on: `extending` says that it had begun."""
+    tokens, tpm = configure(folder), tpm_of(folder)
+    module, begun = _module(), folder / "extending"
+    if tpm is not None and not (folder / "pin").exists():
+        tpm.measure(measure_directory(tokens))
+        replace(folder / "pin", tpm.unseal())
+    pin = (folder / "pin").read_text()
+    with Token(module, before.name, pin, Lockout(folder / "lockout")) as token:
+        witness = Witness(before.name, token, FileCounter(folder / "counter"), files=tokens, tpm=tpm)
+        if not begun.exists():
+            found = witness.enrol()
+            if (found.token_digest, found.keys_digest) != (before.token_digest, before.keys_digest):
+                raise HsmError("the token is not what was enrolled: it was given no keys")
+            replace(begun, b"")
+        pools = {owner: _pool(token, before.pools[owner], owner, counts) for owner, counts in sizes.items()}
+        baseline = witness.enrol()
+    public = _enrol(folder, baseline, pools, pin, before.tpm_log_base)
+    begun.unlink()
+    return public
+
+
+def _enrol(folder: Path, baseline: Baseline, pools: dict[str, Pool], pin: str, log_base: int) -> Public:
+    """Write down what a token is from now on; a TPM keeps the PIN for these files alone."""
+    tpm = tpm_of(folder)
     if tpm is not None:
         tpm.measure(baseline.token_digest)
         tpm.seal(pin.encode())
-        log_base = tpm.counter(LOG_COUNTER).value()
     public = Public(
-        name, baseline.identity.hex(), baseline.serial, baseline.model, baseline.token_digest, baseline.keys_digest,
-        baseline.tpm_key, log_base, pools,
+        baseline.signer, baseline.identity.hex(), baseline.serial, baseline.model, baseline.token_digest,
+        baseline.keys_digest, baseline.tpm_key, log_base, pools,
     )  # fmt: skip
-    replace(path, msgspec.json.encode(public))
+    replace(folder / "public.json", msgspec.json.encode(public))
     if tpm is not None:
-        (folder / "pin").unlink()  # the TPM has it
+        (folder / "pin").unlink(missing_ok=True)
     return public
+
+
+def _has(public: Public, sizes: dict[str, tuple[int, int]]) -> bool:
+    return all(
+        len(public.pools[owner].keys(keychain)) >= count
+        for owner, counts in sizes.items()
+        for keychain, count in zip(Keychain, counts, strict=True)
+    )
+
+
+def _module() -> Path:
+    module = softhsm_module()
+    if module is None:
+        raise RuntimeError("SoftHSM is not installed: Debian package softhsm2")
+    return module
 
 
 def tpm_of(folder: Path) -> Tpm | None:
@@ -125,12 +177,14 @@ def _initialise(name: str, pin: str) -> None:
     subprocess.run(["softhsm2-util", "--init-token", "--free", *given], check=True, capture_output=True)
 
 
-def _pool(token: Token, name: str, owner: str, counts: tuple[int, int]) -> Pool:
-    keys: list[tuple[str, ...]] = []
+def _pool(token: Token, before: Pool, owner: str, counts: tuple[int, int]) -> Pool:
+    """Return a pool with as many keys as are wanted, those it had first."""
+    keys = []
     for keychain, count in zip(Keychain, counts, strict=True):
-        labels = [key_label(owner, keychain, index) for index in range(count)]
-        keys.append(tuple(token.generate(one).hex() for one in labels))
-    return Pool(name, keys[0], keys[1])
+        had = before.keys(keychain)
+        labels = [key_label(owner, keychain, index) for index in range(len(had), count)]
+        keys.append((*had, *(token.pair(one).hex() for one in labels)))
+    return Pool(before.signer, keys[0], keys[1])
 
 
 def main() -> None:

@@ -122,6 +122,11 @@ class Token:
             raise HsmError(f"no key {label} was made: {type(error).__name__}") from error
         return self.public_key(label)
 
+    def pair(self, label: str) -> bytes:
+        """Return the public key of a pair, making it if there is none. Raises HsmError, also for half of a pair."""
+        is_there = self._find(ObjectClass.PRIVATE_KEY, label) is not None
+        return self.public_key(label) if is_there else self.generate(label)
+
     def public_key(self, label: str) -> bytes:
         """Return the compressed public key, 33 bytes. Raises KeyMissingError."""
         key = self._find(ObjectClass.PUBLIC_KEY, label)

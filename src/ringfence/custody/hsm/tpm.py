@@ -51,7 +51,7 @@ class Tpm:
     """One TPM, by the name of how to reach it (TCTI); a socket's path in it may be relative to a folder."""
 
     def __init__(self, tcti: str, *, folder: Path | None = None) -> None:
-        self._folder = folder
+        self.tcti, self._folder = tcti, folder
         self._environment = {**os.environ, "TPM2TOOLS_TCTI": tcti, "TSS2_LOG": "all+NONE"}
 
     # ---- identity

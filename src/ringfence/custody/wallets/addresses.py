@@ -55,6 +55,10 @@ class AddressBook:
         for line in whole.splitlines():
             self._read(line)
 
+    def __len__(self) -> int:
+        """Return how many addresses were given out."""
+        return len(self._addresses)
+
     def address_of(self, account: int, *, fresh: bool = False) -> Address:
         """Return an account's address, a new one if it has none or wants one. Raises GapError."""
         held = self._newest.get(account)

@@ -33,7 +33,7 @@ class DescriptorError(ValueError):
 
 
 class PoolEndError(LookupError):
-    """The HSMs have no keys for that script yet. Nothing was given out; a new charter brings more."""
+    """The HSMs have no keys for that script yet. Nothing was given out; `ringfence up --coin-keys` makes more."""
 
 
 class DerivationError(Exception):
@@ -131,7 +131,8 @@ class Deriver:
     def keys(self, keychain: Keychain, index: int) -> Keys:
         """Return the keys of a script, sorted within each group: one set, one script. Raises PoolEndError."""
         if not 0 <= index < self.vault.size(keychain):
-            raise PoolEndError(f"the pools of {self.vault.owner} have no keys for {keychain.name} {index}")
+            label = key_label(self.vault.owner, keychain, index)
+            raise PoolEndError(f"the tokens have no key {label} yet; an operator has to extend the pools")
         groups = [
             sorted(bytes.fromhex(pool.keys(keychain)[index]) for pool in pools)
             for pools in (self.vault.operations, self.vault.policy)
