@@ -12,6 +12,8 @@ from cyclopts import App, Parameter
 from ringfence.cli.up import DIRECTORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from rich.table import Table
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 app = App(
     name="custody",
-    help="Coins: `status`, `withdrawals`, `signers`, `reconciliation`, `nominations`; `faucet` on regtest; `approve`, "
-    "`veto`, `freeze`, `thaw`.",
+    help="Coins: `status`, `withdrawals`, `pending`, `show`, `signers`, `reconciliation`, `nominations`; `faucet` on "
+    "regtest; `approve`, `veto`, `freeze`, `thaw`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
@@ -53,23 +55,107 @@ def status(*, directory: Path = DIRECTORY, json: Json = False) -> None:
 
 @app.command
 def withdrawals(*, directory: Path = DIRECTORY, json: Json = False) -> None:
-    """Show every withdrawal: its signers, its transaction, how far it is."""
+    """Show every withdrawal and how far it is; `show` has everything about one of them."""
     rows = ask_desk(directory, ask="withdrawals")["withdrawals"]
     if json:
         print(encoder.dumps(rows))
         return
     from rich.console import Console
 
-    table = _table(
-        "number", "account", "sats", "to", "state", "step", "nominated", "signed by", "fee", "transaction"
-    )
+    table = _table("number", "account", "sats", "to", "state", "step")
     for row in rows:
         step = row["because"] or row["waitingFor"] or f"{row['step']}, {row['confirmations']} confirmations"
         table.add_row(
-            str(row["withdrawal"]), str(row["account"]), f"{row['amountSats']:,}", row["address"], row["state"], step,
-            ", ".join(row["nominated"]), ", ".join(row["signers"]), f"{row['feeSats']:,}", row["txid"],
-        )  # fmt: skip
+            str(row["withdrawal"]),
+            str(row["account"]),
+            f"{row['amountSats']:,}",
+            row["address"],
+            row["state"],
+            step,
+        )
     Console().print(table)
+
+
+@app.command
+def pending(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Show the withdrawals that wait for people or for time, with what each waits for."""
+    rows = [row for row in ask_desk(directory, ask="withdrawals")["withdrawals"] if _is_pending(row)]
+    if json:
+        print(encoder.dumps(rows))
+        return
+    from rich.console import Console
+
+    table = _table("number", "account", "sats", "to", "waits for")
+    for row in rows:
+        table.add_row(
+            str(row["withdrawal"]),
+            str(row["account"]),
+            f"{row['amountSats']:,}",
+            row["address"],
+            row["waitingFor"],
+        )
+    Console().print(table if rows else "nothing waits for anybody")
+
+
+def _is_pending(row: dict[str, Any]) -> bool:
+    return row["state"] == "locked" and not row["batch"] and not row["because"] and bool(row["waitingFor"])
+
+
+@app.command
+def show(withdrawal: int, *, directory: Path = DIRECTORY, json: Json = False) -> None:
+    """Show one withdrawal: who was drawn and how, the transaction taken apart, every rule's verdict of every signer."""
+    said = ask_desk(directory, ask="withdrawal", withdrawal=withdrawal)
+    if json:
+        print(encoder.dumps(said))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for line in _told(said):
+        console.print(line)
+    if said.get("transaction"):
+        console.print(_transaction_table(said["transaction"]))
+    if said.get("verdicts"):
+        console.print(_verdict_table(said["verdicts"]))
+
+
+def _told(said: dict[str, Any]) -> "Iterator[str]":
+    to = f"{said['amountSats']:,} sats of account {said['account']} to {said['address']}"
+    yield f"withdrawal {said['withdrawal']}: {to}: {said['state']}, {said['step']}"
+    if said["because"] or said["waitingFor"]:
+        yield said["because"] or f"waits for {said['waitingFor']}"
+    if said["approvals"]:
+        yield f"approved by {', '.join(said['approvals'])}"
+    if said["batch"]:
+        seen = f"seen by {', '.join(said['witnesses']) or 'nobody yet'}"
+        yield f"{said['batch']}: sealed at block {said['sealedAt']} for block {said['decidedBy']}, {seen}"
+    if said["nominated"]:
+        yield f"nominated: {', '.join(said['nominated'])}; let time pass: {', '.join(said['late']) or 'nobody'}"
+    if said["txid"]:
+        yield f"transaction {said['txid']}, {said['confirmations']} confirmations"
+
+
+def _transaction_table(transaction: dict[str, Any]) -> "Table":
+    table = _table("what", "sats", "where")
+    for outpoint in transaction["inputs"]:
+        table.add_row("spends", "", outpoint)
+    for output in transaction["outputs"]:
+        table.add_row(output["what"], f"{output['sats']:,}", output["address"])
+    table.add_row("fee", f"{transaction['feeSats']:,}", f"{transaction['vsize']} vbytes")
+    return table
+
+
+def _verdict_table(verdicts: dict[str, list[dict[str, Any]]]) -> "Table":
+    table = _table("rule", "movement", *verdicts, "found")
+    by_rule: dict[tuple[str, str], dict[str, Any]] = {}
+    for signer, rows in verdicts.items():
+        for row in rows:
+            by_rule.setdefault((row["rule"], row["intent"]), {})[signer] = row
+    for (rule, intent), found in by_rule.items():
+        marks = ["yes" if found[name]["allows"] else "[bold red]NO[/]" for name in verdicts]
+        reasons = sorted({row["reason"] for row in found.values()})
+        table.add_row(rule, intent, *marks, "; ".join(reasons))
+    return table
 
 
 @app.command
@@ -172,13 +258,16 @@ def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECT
     from ringfence.custody.quorum.messages import SignedApproval
 
     intent, known, private = _what_and_who(directory, withdrawal, person, key)
+    what = f"{intent.amount_sats:,} sats of account {intent.account} to {intent.destination}"
+    if sys.stdin.isatty() and input(f"{what}\nApprove? Type the amount in satoshis: ") != str(
+        intent.amount_sats
+    ):
+        sys.exit("that is not the amount; nothing was signed")
     bare = SignedApproval(Approval(person, known.group, intent.digest, time.time_ns()), "")
     signature = private.sign(approval_digest(bare)).hex()
     approval = {"approval": _builtins(bare.approval), "signature": signature}
     ask_desk(directory, ask="approve", approval=approval)
-    print(
-        f"{person} approves {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}"
-    )
+    print(f"{person} approves {what}")
 
 
 @app.command

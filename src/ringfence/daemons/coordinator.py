@@ -33,11 +33,12 @@ from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, addres
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
 from ringfence.custody.client_facts import client_facts
 from ringfence.custody.clients import OBJECTION_NS
-from ringfence.custody.coordinator.batches import VALID_NS, Batches, Flow, gather, intent_of
+from ringfence.custody.coordinator.batches import VALID_NS, Batches, gather, intent_of
 from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.coordinator.driver import Driver
 from ringfence.custody.coordinator.instructions import Instruction, next_instruction
 from ringfence.custody.coordinator.reconcile import Report, reconcile
+from ringfence.custody.coordinator.shown import papers_of, row_of
 from ringfence.custody.cosigner.config import Charter, ConfigurationError, PolicyDocument
 from ringfence.custody.cosigner.policies import (
     Announced,
@@ -337,6 +338,8 @@ class Coordinator:
             return self._client_of(int(asked["account"]))
         if ask == "doubt":
             return self._doubt(int(asked["account"]), str(asked["said"]).encode())
+        if ask == "withdrawal":
+            return self._withdrawal(int(asked["withdrawal"]))
         if ask == "cancel":
             return self._cancel(int(asked["account"]), int(asked["withdrawal"]))
         if ask == "approve":
@@ -470,32 +473,26 @@ class Coordinator:
                 continue
             flow = self.batches.flow_of(number)
             refused, waits = self.batches.refused.get(str(number), ""), self.waits.get(number, "")
-            found.append(_shown(one, flow, refused, waits, confirmed, self.charter.chain))
+            found.append(row_of(one, flow, refused, waits, confirmed, self.charter.chain))
         return found
+
+    def _withdrawal(self, number: int) -> dict[str, Any]:
+        row = next((one for one in self.shown() if one["withdrawal"] == number), None)
+        if row is None:
+            return {"error": f"there is no withdrawal {number}"}
+        people = self.batches.approvals.get(row["digest"], {})
+        flow = self.batches.flow_of(number)
+        return {
+            **row,
+            "approvals": sorted(people),
+            **(papers_of(flow, self.wallets) if flow is not None else {}),
+        }
 
     def close(self) -> None:
         self.feed.close()
         self.book.close()
         self._log.close()
         self.rpc.close()
-
-
-def _shown(
-    one: Withdrawal, flow: Flow | None, refused: str, waits: str, confirmed: dict[str, int], chain: str
-) -> dict[str, Any]:
-    attempt = flow.attempts[-1] if flow is not None and flow.attempts else None
-    txid = attempt.transaction.txid if attempt else one.txid
-    return {
-        "withdrawal": one.number, "account": one.account, "state": one.state,
-        "address": one.wish.address if one.wish else "", "amountSats": one.wish.amount if one.wish else 0,
-        "leftSats": one.left, "returnedSats": one.returned, "because": refused or (flow.given_up if flow else ""),
-        "digest": intent_of(one, chain=chain).digest if one.wish else "",
-        "batch": flow.batch.id if flow else "", "step": flow.state if flow else "waiting",
-        "nominated": list(flow.quorum) if flow else [], "late": list(flow.late) if flow else [],
-        "waitingFor": "" if attempt else flow.waiting_for if flow else waits, "txid": txid,
-        "feeSats": attempt.fee_sats if attempt else 0, "signers": list(attempt.signers) if attempt else [],
-        "confirmations": confirmed.get(txid, 0),
-    }  # fmt: skip
 
 
 def _as_command(instruction: Instruction, custody: int) -> Records:

@@ -19,6 +19,7 @@ from ringfence.custody.quorum.messages import (
     SealedRecord,
     SignedApproval,
     TimedOut,
+    VerdictRow,
     Witnessed,
 )
 from ringfence.custody.wallets.owners import Owner
@@ -36,6 +37,8 @@ class Attempt:
     transaction: Transaction
     fee_sats: int
     signers: tuple[str, ...]
+    verdicts: dict[str, tuple[VerdictRow, ...]]
+    """What each signer's own policy has said, by signer."""
 
 
 @dataclass
@@ -129,7 +132,9 @@ class Batches:
             self.change_next = max(self.change_next, flow.change_index + 1)
         elif entry.kind == "signed":
             transaction = parse_transaction(bytes.fromhex(body["raw"]))
-            flow.attempts.append(Attempt(transaction, body["fee_sats"], tuple(body["signers"])))
+            verdicts = msgspec.convert(body["verdicts"], dict[str, tuple[VerdictRow, ...]])
+            attempt = Attempt(transaction, body["fee_sats"], tuple(body["signers"]), verdicts)
+            flow.attempts.append(attempt)
         elif entry.kind == "given up":
             flow.given_up = body["because"]
 

@@ -180,13 +180,3 @@ def address_of(script: bytes, network: str = "regtest") -> str | None:
         return str(Script(script).address(NETWORKS[network]))
     except ValueError:
         return None
-
-
-def describe(transaction: Transaction, network: str = "regtest") -> str:
-    """Return a transaction in words, for people who decide on it."""
-    lines = [f"transaction {transaction.txid}, {transaction.vsize} vbytes"]
-    lines += [f"  spends {item.outpoint}" for item in transaction.inputs]
-    for index, output in enumerate(transaction.outputs):
-        to = address_of(output.script, network) or f"script {output.script.hex()}"
-        lines.append(f"  {index}: {output.amount_sats} sats to {to}")
-    return "\n".join(lines)
