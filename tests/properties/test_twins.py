@@ -152,3 +152,12 @@ def test_plain_python_agrees_with_its_twins() -> None:
         words, env=os.environ | {"RINGFENCE_ENGINE": "python"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+@plain_only
+def test_the_queue_takes_no_more_at_once_than_its_record_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    holders = [SimpleNamespace(lots=lots, take=0) for lots in (2**33, 5, 7)]
+    monkeypatch.setattr(deleveraging, "ranks", lambda _, place: holders[place])
+    assert deleveraging.take_in_order(None, 3, 2**32 + 5) == 0
+    assert [one.take for one in holders] == [2**32 - 1, 5, 1]
+    assert deleveraging.take_in_order(None, 3, 2**33) == 2**33 - (2**32 - 1) - 12

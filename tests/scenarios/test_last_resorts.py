@@ -11,6 +11,7 @@ from ringfence.messages.commands import (
     CrossMode,
     IndexStatus,
     InstrumentParameter,
+    InstrumentState,
     VenueParameter,
     instructions,
 )
@@ -218,6 +219,23 @@ def test_the_queue_takes_highest_profit_and_leverage_first() -> None:
     assert (begun.qty, begun.amount, begun.flags) == (60_000, 3, AdlMethod.RANKED)
     assert [(e.account, e.qty, e.px) for e in taken] == [(4, 20_000, 1), (3, 20_000, 2), (2, 20_000, 3)]
     assert [int(market.position(a, P)["qty"]) for a in (1, 2, 3, 4, market.fund)] == [0] * 5
+
+
+def test_nobody_is_deleveraged_while_trading_is_closed() -> None:
+    market = Market(fund_xbt=XBT // 10)
+    market.index(".BXBT", 10_000)
+    keep(market, 1, XBT // 5)
+    market.trade(1, 2, P, 60_000, 10_000)
+    for price in (9_900, 9_800, 9_700, 9_600):
+        market.now_ns += 10**9
+        market.index(".BXBT", price)
+    assert market.position(market.fund, P)["qty"] == 60_000
+    market.run(command(Command.SET_STATE, symbol=1, qty=InstrumentState.CLOSED))
+    market.now_ns += 10**9
+    assert "DELEVERAGED" not in kinds(market.index(".BXBT", 9_000))
+    market.run(command(Command.SET_STATE, symbol=1, qty=InstrumentState.OPEN))
+    market.now_ns += 10**9
+    assert "DELEVERAGED" in kinds(market.index(".BXBT", 8_999))
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,15 @@ EQUIVALENT = (
         ("0 became 1", "0 became -1"), "it is asked only where the fund lacks at least one unit",
     ),
     Equivalent(
-        "deleveraging", "if index == 0 or p.qty == 0 or (p.qty > 0) == (fp.qty > 0):", ("> became >=",),
-        "neither position is flat",
+        "deleveraging", "if p.qty == 0 or (p.qty > 0) == (fp.qty > 0):", ("> became >=",), "neither position is flat",
+    ),
+    Equivalent(
+        "deleveraging", "cancel_orders(h, fm, np.int64(ins.number), 0, _BY_ADL)", ("0 became -1",),
+        "with every bit set both sides are named",
+    ),
+    Equivalent(
+        "deleveraging", "return bool(x.key > y.key or (x.key == y.key and x.position < y.position))",
+        ("< became <=",), "no position is in the queue twice",
     ),
     Equivalent(
         "deleveraging", "return min(max(r.key, 0), np.int64(2**40))",

@@ -55,11 +55,11 @@ def deleverage(h: Record) -> bool:
         if ins.state >= _CANCEL_ONLY:
             continue  # halted: it has its turn when trading goes on
         ins.adl_due = 0
-        if not due and (ins.state != _OPEN or ins.mark == 0 or is_stale(h, ins)):
+        if not due and (ins.state != _OPEN or is_stale(h, ins)):
             continue
         index = fund_position(h, ins)
-        if index == 0 or positions(h, index).qty == 0:
-            continue
+        if positions(h, index).qty == 0:
+            continue  # number 0 is nobody's, and flat
         lost = profit_at_mark(ins, positions(h, index)) < 0 and spendable(h, np.int64(ins.settle)) < 0
         if due or lost:
             deleverage_one(h, ins, index, due)
@@ -122,7 +122,7 @@ def rank_holders(h: Record, ins: Record, fp: Record) -> Any:
             continue
         index = find_position(m, np.int64(ins.number))
         p = positions(h, index)
-        if index == 0 or p.qty == 0 or (p.qty > 0) == (fp.qty > 0):
+        if p.qty == 0 or (p.qty > 0) == (fp.qty > 0):
             continue
         r = ranks(h, count)
         r.position, r.take = index, 0
