@@ -11,7 +11,7 @@ from ringfence.testing.bitcoin import RunningNode
 from ringfence.testing.custody import Custody, Hardware
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hardware(tmp_path_factory: pytest.TempPathFactory) -> Hardware:
     if softhsm_module() is None or shutil.which("softhsm2-util") is None:
         pytest.skip("SoftHSM is not installed: Debian package softhsm2")

@@ -6,7 +6,6 @@ are SoftHSM's, the chain is judged by Bitcoin Core's own library.
 """
 
 import asyncio
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -44,7 +43,7 @@ from ringfence.custody.wallets.owners import Owner
 from ringfence.messages.funds import AccountText, Closed, Credit, Wish
 from ringfence.testing.beacon import signature_of
 from ringfence.testing.bitcoin import NOBODY, RunningNode, Signers
-from ringfence.testing.tokens import OFFICER_PIN, PIN
+from ringfence.testing.tokens import OFFICER_PIN, PIN, configure
 from ringfence.units.assets import XBT
 from ringfence.units.time import NS_PER_SECOND
 
@@ -78,7 +77,7 @@ class Hardware:
         configuration.write_text(
             f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
         )
-        os.environ["SOFTHSM2_CONF"] = str(configuration)
+        configure(configuration)
         for name in PLACES:
             subprocess.run(
                 ["softhsm2-util", "--init-token", "--free", "--label", name, "--pin", PIN, "--so-pin", OFFICER_PIN],

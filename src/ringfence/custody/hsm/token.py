@@ -7,7 +7,7 @@ import pkcs11
 from asn1crypto.algos import DSASignature
 from asn1crypto.core import OctetString
 from coincurve import PublicKey
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 
 from ringfence.custody.hsm.lockout import Lockout
 
@@ -22,6 +22,11 @@ _PRIVATE = {
     Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True, Attribute.TOKEN: True,
     Attribute.SIGN: True, Attribute.DERIVE: False, Attribute.MODIFIABLE: False, Attribute.COPYABLE: False,
 }  # fmt: skip
+_SECRET = {
+    Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True, Attribute.MODIFIABLE: False,
+    Attribute.COPYABLE: False,
+}  # fmt: skip
+_NONCE_BYTES = 12
 _MUST_BE = {
     Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.ALWAYS_SENSITIVE: True,
     Attribute.NEVER_EXTRACTABLE: True, Attribute.LOCAL: True,
@@ -164,13 +169,71 @@ class Token:
             raise HsmError(f"{label} has given a signature that does not verify; it is thrown away")
         return signature
 
+    # ---- secrets that are kept outside, under a key of the token's
+
+    def generate_secret(self, label: str) -> None:
+        """Make an AES-256 key that never leaves the token. Raises HsmError if there is one."""
+        if self._find(ObjectClass.SECRET_KEY, label) is not None:
+            raise HsmError(f"there is a secret key {label} already; none was made")
+        try:
+            self._session.generate_key(
+                KeyType.AES, 256, label=label, store=True, template=_SECRET,
+                capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+            )  # fmt: skip
+        except pkcs11.PKCS11Error as error:
+            raise HsmError(f"no secret key {label} was made: {type(error).__name__}") from error
+
+    def has_secret(self, label: str) -> bool:
+        return self._find(ObjectClass.SECRET_KEY, label) is not None
+
+    def secret_labels(self) -> list[str]:
+        """Return the labels of all secret keys, sorted."""
+        found = self._session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY})
+        return sorted(str(key[Attribute.LABEL]) for key in found)
+
+    def seal(self, label: str, secret: bytes, *, bound_to: bytes) -> bytes:
+        """Return a secret encrypted by AES-GCM, nonce first; only with the same `bound_to` is it opened again."""
+        nonce = self.random(_NONCE_BYTES)
+        parameters = pkcs11.GCMParams(nonce, bound_to)
+        try:
+            raw = self._secret(label).encrypt(secret, mechanism=Mechanism.AES_GCM, mechanism_param=parameters)
+        except pkcs11.PKCS11Error as error:
+            raise HsmError(f"{label} did not seal: {type(error).__name__}") from error
+        return nonce + bytes(raw)
+
+    def unseal(self, label: str, sealed: bytes, *, bound_to: bytes) -> bytes:
+        """Raises HsmError if it was sealed by another key, for something else, or was changed."""
+        parameters = pkcs11.GCMParams(sealed[:_NONCE_BYTES], bound_to)
+        key = self._secret(label)
+        try:
+            return bytes(
+                key.decrypt(sealed[_NONCE_BYTES:], mechanism=Mechanism.AES_GCM, mechanism_param=parameters)
+            )
+        except pkcs11.PKCS11Error as error:
+            raise HsmError(f"{label} does not open this: {type(error).__name__}") from error
+
+    def destroy_secret(self, label: str) -> None:
+        """Destroy a secret key: what was sealed under it is gone, in every copy. Nothing happens if there is none."""
+        key = self._find(ObjectClass.SECRET_KEY, label)
+        try:
+            if key is not None:
+                key.destroy()
+        except pkcs11.PKCS11Error as error:
+            raise HsmError(f"{label} was not destroyed: {type(error).__name__}") from error
+
+    def _secret(self, label: str) -> Any:
+        key = self._find(ObjectClass.SECRET_KEY, label)
+        if key is None:
+            raise KeyMissingError(f"the token has no secret key {label}")
+        return key
+
     def random(self, count: int) -> bytes:
         """Return bytes from the token's generator."""
         return bytes(self._session.generate_random(count * 8))
 
     def _find(self, kind: ObjectClass, label: str) -> Any | None:
         try:
-            return self._session.get_key(kind, label=label)
+            return self._session.get_key(object_class=kind, label=label)
         except pkcs11.NoSuchKey:
             return None
         except pkcs11.MultipleObjectsReturned as error:
