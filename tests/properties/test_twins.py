@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ringfence.assurance.audit import arithmetic as audit
 from ringfence.assurance.audit.contract import Contract
-from ringfence.exchange.engine import deleveraging, margin
+from ringfence.exchange.engine import deleveraging, funding, margin
 from ringfence.exchange.engine.views import COMPILED
 from ringfence.instruments import value as of
 from ringfence.instruments.catalogue import start_instruments
@@ -161,3 +161,13 @@ def test_the_queue_takes_no_more_at_once_than_its_record_holds(monkeypatch: pyte
     assert deleveraging.take_in_order(None, 3, 2**32 + 5) == 0
     assert [one.take for one in holders] == [2**32 - 1, 5, 1]
     assert deleveraging.take_in_order(None, 3, 2**33) == 2**33 - (2**32 - 1) - 12
+
+
+@plain_only
+@pytest.mark.filterwarnings("error")
+def test_without_a_premium_the_rate_is_the_interest() -> None:
+    ins = SimpleNamespace(
+        premium_sum_e8=0, premium_count=0, interest_e8=10_000, initial_ppm=10_000, maintenance_ppm=5_000,
+        funding_rate_e8=0,
+    )  # fmt: skip
+    assert funding.next_rate_e8(ins) == 10_000

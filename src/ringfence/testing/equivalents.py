@@ -83,6 +83,9 @@ EQUIVALENT = (
         "position 0 is nobody's and always flat",
     ),
     Equivalent(
+        "funding", "if (qty > 0) != (rate > 0):", ("0 became -1",), "neither is nothing",
+    ),
+    Equivalent(
         "deleveraging", "shortfall = min(max(-spendable(h, np.int64(ins.settle)), 0), lost)",
         ("0 became 1", "0 became -1"), "it is asked only where the fund lacks at least one unit",
     ),

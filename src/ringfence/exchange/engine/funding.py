@@ -88,10 +88,9 @@ def fund_one(h: Record, ins: Record) -> bool:
     """Let the holders of one perpetual pay each other; False if the buffer has no room for all of them."""
     if not has_room(h, np.int64(h.n_accounts) + 16):
         return False
-    index = fund_position(h, ins) if h.fund_account != 0 else np.int64(0)
-    if index != 0 and positions(h, index).qty != 0:
-        if cannot_bear(h, ins, payment(ins, positions(h, index).qty, ins.funding_rate_e8)):
-            return True  # the payment is still due; winners take the position first
+    held = positions(h, fund_position(h, ins)).qty  # position 0, if it has none, is flat
+    if held != 0 and cannot_bear(h, ins, payment(ins, held, ins.funding_rate_e8)):
+        return True  # the payment is still due; winners take the position first
     if ins.index_subticks != 0:
         move_mark(h, ins, ins.index_subticks, 0)  # at this instant nothing of the basis is left
     if ins.mark != 0 and ins.funding_rate_e8 != 0:
