@@ -6,18 +6,22 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
 
-.PHONY: up test check install warm clients bitcoind clean
+.PHONY: up test check install warm clients bitcoind mpc clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
-up: install
+up: install mpc
 	@exec $(RUN)/ringfence up $(UP)
 
-test: warm clients
+test: warm clients mpc
 	$(RUN)/pytest -q
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
 clients: install
 	@sh tests/conformance/clients/install $(UV) .venvs
+
+# The engine of threshold keys, in Rust; without a compiler for it, custody goes on with Bitcoin alone.
+mpc: install
+	@sh mpc-engine/build $(RUN)
 
 # Bitcoin Core's own node, to hold the embedded one against: half an hour, once; kept in the user's cache.
 bitcoind: install
@@ -51,4 +55,4 @@ $(UV):
 	.tools/bin/pip install --quiet uv==$(UV_VERSION)
 
 clean:
-	rm -rf .venv .venvs .tools var
+	rm -rf .venv .venvs .tools var mpc-engine/target

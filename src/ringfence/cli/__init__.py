@@ -12,6 +12,7 @@ from ringfence.cli import (
     policy,
     simulate,
     status,
+    threshold_key,
     up,
     verify,
     warm,
@@ -26,6 +27,7 @@ app.command(key.app)
 app.command(operator.app)
 app.command(halt.app)
 custody.app.command(policy.app)
+custody.app.command(threshold_key.app)
 app.command(custody.app)
 app.command(withdrawal.app)
 app.command(journal.app)

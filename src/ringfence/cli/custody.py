@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = App(
     name="custody",
     help="Coins: `status`, `withdrawals`, `pending`, `show`, `signers`, `reconciliation`, `nominations`; `faucet` on "
-    "regtest; `approve`, `veto`, `freeze`, `thaw`.",
+    "regtest; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
@@ -402,14 +402,15 @@ def ask_desk(directory: Path, **question: Any) -> dict[str, Any]:
     return said
 
 
-def ask_signers(directory: Path, question: Any, *, only: str = "") -> dict[str, Any]:
+def ask_signers(directory: Path, question: Any, *, only: str = "", seconds: float = 10.0) -> dict[str, Any]:
+    """Ask every co-signer at once, or one of them; None is the answer of who gives none in time."""
     from ringfence.daemons.cosigner_client import CosignerClient
     from ringfence.daemons.custody_ports import HOST, read_ports
 
     async def all_of_them() -> dict[str, Any]:
         ports = {name: port for name, port in read_ports(directory).cosigners.items() if only in ("", name)}
         client = CosignerClient(directory / "custody", {name: (HOST, port) for name, port in ports.items()})
-        answers = await asyncio.gather(*(client.ask(name, question) for name in ports))
+        answers = await asyncio.gather(*(client.ask(name, question, seconds=seconds) for name in ports))
         return dict(zip(ports, answers, strict=True))
 
     try:

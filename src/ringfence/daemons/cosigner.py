@@ -23,13 +23,15 @@ from pathlib import Path
 
 import msgspec
 
-from ringfence.custody.chained_log import Log, LogError
+from ringfence.custody.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
+from ringfence.custody.cosigner.checks import RefusalError
 from ringfence.custody.cosigner.config import Charter, ConfigurationError
 from ringfence.custody.cosigner.cosigner import Cosigner, Sources
 from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty
 from ringfence.custody.hsm import (
     Counter,
     CounterError,
@@ -46,13 +48,27 @@ from ringfence.custody.hsm import (
 )
 from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.ledger import LedgerGapError
-from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Answer, Question, Refusal
+from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Refusal
+from ringfence.custody.quorum.mpc.engine import EngineMissingError, ProtocolAbort
+from ringfence.custody.quorum.mpc.keys import Adopt, Conduct, Keys, Review
+from ringfence.custody.quorum.mpc.sessions import Echo, Message
+from ringfence.custody.quorum.mpc.shares import ShareError, ShareVault
+from ringfence.custody.quorum.wire import Asked, Taken, Told
 from ringfence.custody.wallets.descriptors import DescriptorError
-from ringfence.daemons.cosigner_peers import Peers, certificate_of
+from ringfence.daemons.cosigner_peers import PeerLines, Peers, certificate_of
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
-from ringfence.daemons.token_founding import EVIDENCE_COUNTER, LOG_COUNTER, configure, tpm_of
+from ringfence.daemons.token_founding import (
+    EVIDENCE_COUNTER,
+    LOG_COUNTER,
+    SHARES_COUNTER,
+    configure,
+    has_shares,
+    measured,
+    shares_label,
+    tpm_of,
+)
 from ringfence.units.time import NS_PER_SECOND
 
 log = logging.getLogger("ringfence.cosigner")
@@ -74,14 +90,17 @@ class CosignerDaemon:
         module = softhsm_module()
         if module is None:
             raise HsmError("SoftHSM is not installed: Debian package softhsm2")
-        tokens = configure(home)
-        tpm = tpm_of(home)
-        self._token = Token(module, name, _pin(home, tokens, tpm), Lockout(home / "lockout"))
+        configure(home)
+        tokens, tpm = measured(home), tpm_of(home)
+        pin = _pin(home, tokens, tpm)
+        self._token = Token(module, name, pin, Lockout(home / "lockout"))
         evidence_counter: Counter = FileCounter(home / "counter")
         log_counter: Counter = FileCounter(home / "log.counter")
+        shares_counter: Counter = FileCounter(home / "shares.counter")
         if tpm is not None:
             evidence_counter = tpm.counter(EVIDENCE_COUNTER)
             log_counter = tpm.counter(LOG_COUNTER, base=charter.member(name).tpm_log_base)
+            shares_counter = tpm.counter(SHARES_COUNTER, base=charter.member(name).tpm_shares_base)
         witness = Witness(name, self._token, evidence_counter, files=tokens, tpm=tpm)
         found, enrolled = witness.enrol(), charter.member(name).baseline
         if found != enrolled:
@@ -89,12 +108,19 @@ class CosignerDaemon:
             raise HsmError(
                 f"the token's {', '.join(wrong)} are not what was enrolled: it was changed or swapped"
             )
-        memory = Memory()
+        memory, of_keys = Memory(), MpcMemory()
+
+        def take(entry: Entry) -> None:
+            memory.take(entry)
+            of_keys.take(entry)
+
+        def sign(digest: bytes) -> bytes:
+            return self._token.sign(IDENTITY, digest)
+
         if not (home / "log.jsonl").exists():
             raise LogError("log.jsonl, which founding has begun, is gone")
         self._log = Log(
-            home / "log.jsonl", on_entry=memory.take,
-            sign=lambda digest: self._token.sign(IDENTITY, digest),
+            home / "log.jsonl", on_entry=take, sign=sign,
             verify=lambda digest, signature: verifies(enrolled.identity, digest, signature),
             counter=log_counter,
         )  # fmt: skip
@@ -107,7 +133,8 @@ class CosignerDaemon:
         )  # fmt: skip
         self._watch = Watch(self._rpc, follower, chain=charter.chain)
         others = {member.name for member in charter.members} - {name}
-        peers = Peers(home, {other: (HOST, ports[other]) for other in others})
+        addresses = {other: (HOST, ports[other]) for other in others}
+        peers, self._lines = Peers(home, addresses), PeerLines(home, addresses)
         sources = Sources(
             self._rpc, follower, self.feed.ledger, trouble=self.trouble, standing_of=peers.standing_of
         )
@@ -115,6 +142,14 @@ class CosignerDaemon:
             name, charter, wallets=wallets, token=self._token, witness=witness, log=self._log, memory=memory,
             sources=sources, now_ns=time.time_ns,
         )  # fmt: skip
+        self._mpc: MpcParty | None = None
+        if has_shares(home):
+            self._share_token = Token(module, shares_label(name), pin, Lockout(home / "shares.lockout"))
+            vault = ShareVault(home / "shares", self._share_token, shares_counter, party=name)
+            self._mpc = MpcParty(
+                name, charter, vault=vault, log=self._log, memory=of_keys, sign=sign, send=self._lines.send,
+                now_ns=time.time_ns,
+            )  # fmt: skip
         self._coordinator = fingerprint_of(home / "coordinator.crt")
         pinned = [certificate_of(home, other) for other in others]
         self._context = server_context(home, [home / "coordinator.crt", *pinned])
@@ -173,24 +208,49 @@ class CosignerDaemon:
             connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
             is_coordinator = peer_fingerprint(connection) == self._coordinator
             while line := await asyncio.wait_for(reader.readline(), _QUESTION_SECONDS):
-                writer.write(msgspec.json.encode(self.answer(line, is_coordinator=is_coordinator)) + b"\n")
+                told = await self.answer(line, is_coordinator=is_coordinator)
+                writer.write(msgspec.json.encode(told) + b"\n")
                 await asyncio.wait_for(writer.drain(), _QUESTION_SECONDS)
         except (PinError, ValueError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             log.info("a connection ended: %s", type(error).__name__)
         finally:
             writer.close()
 
-    def answer(self, line: bytes, *, is_coordinator: bool) -> Answer:
+    async def answer(self, line: bytes, *, is_coordinator: bool) -> Told:
         """Answer one line; one that is no question is refused by name."""
         try:
-            question = msgspec.json.decode(line, type=Question)
+            asked = msgspec.json.decode(line, type=Asked)
         except msgspec.MsgspecError as error:
             return Refusal(self.name, "question", f"this is no question: {error}")
-        self.look()
-        answer = self.cosigner.answer(question, is_coordinator=is_coordinator)
-        if isinstance(answer, Refusal):
-            log.info("refused %s: %s", answer.step, answer.reason)
-        return answer
+        if isinstance(asked, Conduct | Adopt | Review | Keys | Message | Echo):
+            told = await self._answer_of_keys(asked)
+        else:
+            self.look()
+            told = self.cosigner.answer(asked, is_coordinator=is_coordinator)
+        if isinstance(told, Refusal):
+            log.info("refused %s: %s", told.step, told.reason)
+        return told
+
+    async def _answer_of_keys(self, asked: Conduct | Adopt | Review | Keys | Message | Echo) -> Told:
+        """Answer what is about keys that nobody has. Whoever brings an order, people have signed it."""
+        if self._mpc is None:
+            return Refusal(self.name, "mpc", "custody was founded before there were keys that nobody has")
+        try:
+            if isinstance(asked, Conduct):
+                return await self._mpc.conduct(asked)
+            if isinstance(asked, Adopt):
+                return self._mpc.adopt(asked)
+            if isinstance(asked, Review):
+                self._mpc.review(asked.signed)
+                return self._mpc.show()
+            if isinstance(asked, Keys):
+                return self._mpc.show()
+            self._mpc.switchboard.take(asked)
+            return Taken()
+        except RefusalError as error:
+            return Refusal(self.name, error.step, str(error.reason))
+        except (ProtocolAbort, EngineMissingError, ShareError, HsmError, CounterError, OSError) as error:
+            return Refusal(self.name, "mpc", f"{type(error).__name__}: {error}", is_for_now=True)
 
     @property
     def is_broken(self) -> bool:
@@ -201,6 +261,9 @@ class CosignerDaemon:
         self.feed.close()
         self._log.close()
         self._rpc.close()
+        self._lines.close()
+        if self._mpc is not None:
+            self._share_token.close()
         self._token.close()
 
 
@@ -241,7 +304,7 @@ def main() -> None:
     except (HsmError, TokenLockedError, CounterError) as error:
         log.critical("%s; nothing will be signed", error)
         sys.exit(EXIT_TOKEN)
-    except (ConfigurationError, LogError, DescriptorError) as error:
+    except (ConfigurationError, LogError, DescriptorError, ShareError) as error:
         log.critical("%s; nothing will be signed", error)
         sys.exit(EXIT_REFUSED)
     except (OSError, KeyError, ValueError) as error:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Answer, Question
+from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX
+from ringfence.custody.quorum.wire import Asked, Told
 from ringfence.daemons.pinned_tls import client_context
 
 log = logging.getLogger("ringfence.coordinator")
@@ -25,10 +26,10 @@ class CosignerClient:
         }
         self._away: set[str] = set()
 
-    async def ask(self, name: str, question: Question) -> Answer | None:
+    async def ask(self, name: str, question: Asked, *, seconds: float = _SECONDS) -> Told | None:
         """Return the answer, None if there is none in time or if who answers is not who was pinned."""
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(seconds):
                 answer = await self._ask(name, question)
         except (
             OSError,
@@ -44,7 +45,7 @@ class CosignerClient:
         self._away.discard(name)
         return answer
 
-    async def _ask(self, name: str, question: Question) -> Answer:
+    async def _ask(self, name: str, question: Asked) -> Told:
         host, port = self._addresses[name]
         reader, writer = await asyncio.open_connection(
             host, port, ssl=self._contexts[name], limit=MESSAGE_BYTES_MAX
@@ -55,7 +56,7 @@ class CosignerClient:
             line = await reader.readline()
             if not line.endswith(b"\n"):
                 raise OSError("the connection ended within an answer")
-            answer: Answer = msgspec.json.decode(line, type=Answer)
+            answer: Told = msgspec.json.decode(line, type=Told)
             return answer
         finally:
             writer.close()

@@ -180,6 +180,7 @@ def _member(public: Public, role: Role, organisation: str, site: str) -> Member:
     return Member(
         public.name, role.value, public.identity, organisation, site, public.serial, public.model,
         public.token_digest, public.keys_digest, public.tpm_key, public.tpm_log_base,
+        public.tpm_shares_base,
     )  # fmt: skip
 
 

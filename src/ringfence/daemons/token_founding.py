@@ -36,7 +36,7 @@ from ringfence.custody.wallets.descriptors import Keychain, Pool, key_label
 from ringfence.files import replace
 
 EXIT_MISSING = 69
-EVIDENCE_COUNTER, LOG_COUNTER = 1, 2
+EVIDENCE_COUNTER, LOG_COUNTER, SHARES_COUNTER = 1, 2, 3
 """In the TPM."""
 
 
@@ -53,6 +53,7 @@ class Public(msgspec.Struct, frozen=True):
     tpm_log_base: int
     pools: dict[str, Pool]
     """By owner."""
+    tpm_shares_base: int = 0
 
 
 def found(folder: Path, name: str, sizes: dict[str, tuple[int, int]]) -> Public:
@@ -66,28 +67,33 @@ def found(folder: Path, name: str, sizes: dict[str, tuple[int, int]]) -> Public:
         return public if _has(public, sizes) else _extend(folder, public, sizes)
     _clear(folder)
     pin = _pin(folder)
-    tokens = configure(folder)
+    configure(folder)
     module = _module()
     _initialise(name, pin)
+    _begin_shares(folder, name, pin)
     tpm = tpm_of(folder)
     with Token(module, name, pin, Lockout(folder / "lockout")) as token:
         token.generate(IDENTITY)
         pools = {owner: _pool(token, Pool(name, (), ()), owner, counts) for owner, counts in sizes.items()}
-        baseline = Witness(name, token, FileCounter(folder / "counter"), files=tokens, tpm=tpm).enrol()
-    log_base = tpm.counter(LOG_COUNTER).value() if tpm is not None else 0
-    return _enrol(folder, baseline, pools, pin, log_base)
+        baseline = Witness(
+            name, token, FileCounter(folder / "counter"), files=measured(folder), tpm=tpm
+        ).enrol()
+    bases = [tpm.counter(one).value() if tpm is not None else 0 for one in (LOG_COUNTER, SHARES_COUNTER)]
+    return _enrol(folder, baseline, pools, pin, *bases)
 
 
 def _extend(folder: Path, before: Public, sizes: dict[str, tuple[int, int]]) -> Public:
     """Give a token the keys that it lacks. What was cut short goes on: `extending` says that it had begun."""
-    tokens, tpm = configure(folder), tpm_of(folder)
-    module, begun = _module(), folder / "extending"
+    configure(folder)
+    tpm, module, begun = tpm_of(folder), _module(), folder / "extending"
     if tpm is not None and not (folder / "pin").exists():
-        tpm.measure(measure_directory(tokens))
+        tpm.measure(measure_directory(measured(folder)))
         replace(folder / "pin", tpm.unseal())
     pin = (folder / "pin").read_text()
     with Token(module, before.name, pin, Lockout(folder / "lockout")) as token:
-        witness = Witness(before.name, token, FileCounter(folder / "counter"), files=tokens, tpm=tpm)
+        witness = Witness(
+            before.name, token, FileCounter(folder / "counter"), files=measured(folder), tpm=tpm
+        )
         if not begun.exists():
             found = witness.enrol()
             if (found.token_digest, found.keys_digest) != (before.token_digest, before.keys_digest):
@@ -95,12 +101,14 @@ def _extend(folder: Path, before: Public, sizes: dict[str, tuple[int, int]]) -> 
             replace(begun, b"")
         pools = {owner: _pool(token, before.pools[owner], owner, counts) for owner, counts in sizes.items()}
         baseline = witness.enrol()
-    public = _enrol(folder, baseline, pools, pin, before.tpm_log_base)
+    public = _enrol(folder, baseline, pools, pin, before.tpm_log_base, before.tpm_shares_base)
     begun.unlink()
     return public
 
 
-def _enrol(folder: Path, baseline: Baseline, pools: dict[str, Pool], pin: str, log_base: int) -> Public:
+def _enrol(
+    folder: Path, baseline: Baseline, pools: dict[str, Pool], pin: str, log_base: int, shares_base: int
+) -> Public:
     """Write down what a token is from now on; a TPM keeps the PIN for these files alone."""
     tpm = tpm_of(folder)
     if tpm is not None:
@@ -108,7 +116,7 @@ def _enrol(folder: Path, baseline: Baseline, pools: dict[str, Pool], pin: str, l
         tpm.seal(pin.encode())
     public = Public(
         baseline.signer, baseline.identity.hex(), baseline.serial, baseline.model, baseline.token_digest,
-        baseline.keys_digest, baseline.tpm_key, log_base, pools,
+        baseline.keys_digest, baseline.tpm_key, log_base, pools, shares_base,
     )  # fmt: skip
     replace(folder / "public.json", msgspec.json.encode(public))
     if tpm is not None:
@@ -147,12 +155,40 @@ def _clear(folder: Path) -> None:
             "public.json is gone, and the token is enrolled in a charter; it is not made anew. Restore the file"
         )
     shutil.rmtree(folder / "tokens", ignore_errors=True)
-    for name in ("lockout", "counter"):
+    for name in ("lockout", "counter", "shares.token"):
         (folder / name).unlink(missing_ok=True)
 
 
-def configure(folder: Path) -> Path:
-    """Point SoftHSM at a folder's tokens, from now on and for this process; return where they are."""
+def shares_label(name: str) -> str:
+    """Return what the token is called whose keys a co-signer's shares are kept under."""
+    return f"{name}-shares"
+
+
+def _begin_shares(folder: Path, name: str, pin: str) -> None:
+    """Make the token for shares, and write down which it is: its keys come and go, so nobody measures it."""
+    before = set((folder / "tokens").iterdir())
+    _initialise(shares_label(name), pin)
+    (made,) = set((folder / "tokens").iterdir()) - before
+    replace(folder / "shares.token", made.name.encode())
+
+
+def has_shares(folder: Path) -> bool:
+    """Return whether a token for shares was founded."""
+    return (folder / "shares.token").exists()
+
+
+def measured(folder: Path) -> Path:
+    """Return the directory that evidence is about: that of the token with the keys of scripts and the identity."""
+    tokens = folder / "tokens"
+    if not has_shares(folder):
+        return tokens
+    aside = (folder / "shares.token").read_text()
+    found = [path for path in tokens.iterdir() if path.name != aside]
+    return found[0] if len(found) == 1 else tokens
+
+
+def configure(folder: Path) -> None:
+    """Point SoftHSM at a folder's tokens, from now on and for this process."""
     tokens = folder / "tokens"
     tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "softhsm2.conf"
@@ -160,7 +196,6 @@ def configure(folder: Path) -> Path:
     if not path.exists() or path.read_text() != text:
         replace(path, text.encode())
     os.environ["SOFTHSM2_CONF"] = str(path)
-    return tokens
 
 
 def _pin(folder: Path) -> str:

@@ -27,7 +27,6 @@ from ringfence.custody.nomination import (
     substitute,
 )
 from ringfence.custody.quorum.messages import (
-    Answer,
     Challenge,
     Commit,
     Commitment,
@@ -48,13 +47,14 @@ from ringfence.custody.quorum.messages import (
     subject_of,
 )
 from ringfence.custody.quorum.multisig import MultisigError, network_accepts, put_together, read_unsigned
+from ringfence.custody.quorum.wire import Told
 from ringfence.custody.wallets.building import BuildError, Funds, Payment, Unsigned, build
 from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.owners import Wallets, owner_of
 from ringfence.units.time import NS_PER_SECOND
 
 BUMP_AFTER_BLOCKS = 6
-Ask = Callable[[str, Question], Awaitable[Answer | None]]
+Ask = Callable[[str, Question], Awaitable[Told | None]]
 """Put a question to a co-signer by name; None if it does not answer."""
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 

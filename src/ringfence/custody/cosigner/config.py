@@ -38,6 +38,8 @@ class Member(msgspec.Struct, frozen=True):
     """Public key that signs the quotes of its TPM, PEM; empty without a TPM."""
     tpm_log_base: int = 0
     """What the TPM's counter of the log stood at when there was no line yet."""
+    tpm_shares_base: int = 0
+    """What its counter of shares stood at when there was none yet."""
 
     @property
     def baseline(self) -> Baseline:

@@ -21,6 +21,8 @@ from ringfence.custody.quorum.mpc.keys import (
     Adopted,
     Conduct,
     KeyRecord,
+    KeysHeld,
+    KeyStanding,
     Order,
     Ready,
     SignedOrder,
@@ -192,6 +194,18 @@ class MpcParty:
         self._write("mpc began", {"run": order.digest.hex(), "order": order.digest.hex(), "key": order.key})
         self._write("mpc reviewed", {"key": order.key})
 
+    def show(self) -> KeysHeld:
+        """Say of which keys this co-signer has a share in force."""
+        found = []
+        for key, record in sorted(self._memory.records.items()):
+            kept = self._vault.in_force(key)
+            if kept is not None:
+                failures = self._memory.failures.get(key, 0)
+                found.append(
+                    KeyStanding(key, record.scheme, record.epoch, record.public_key, failures, kept.banned)
+                )
+        return KeysHeld(self.name, tuple(found))
+
     def _check_order(self, signed: SignedOrder) -> None:
         self._check_people(signed)
         age_ns = self._now_ns() - signed.order.at_ns
@@ -199,13 +213,7 @@ class MpcParty:
             raise RefusalError("mpc", f"the order is not of the last {ORDER_MINUTES_MAX} minutes")
 
     def _check_people(self, signed: SignedOrder) -> None:
-        digest = signed.order.digest
-        people = {
-            person.name: person.group
-            for name, signature in signed.signatures
-            if (person := self._charter.person(name)) is not None and signed_by(person, digest, signature)
-        }
-        if len(people) < _PEOPLE_NEEDED or len(set(people.values())) < _PEOPLE_NEEDED:
+        if not people_of(self._charter, signed):
             raise RefusalError("mpc", f"{_PEOPLE_NEEDED} people of different groups must sign an order")
 
     def _check_fits(self, order: Order, told: KeyRecord | None) -> KeyRecord | None:
@@ -299,6 +307,18 @@ class MpcParty:
 
     def _write(self, kind: str, body: dict[str, Any]) -> None:
         self._log.append(kind, body, now_ns=self._now_ns())
+
+
+def people_of(charter: Charter, signed: SignedOrder) -> tuple[str, ...]:
+    """Return who has signed an order; nobody, if they are not two of different groups."""
+    digest = signed.order.digest
+    people = {
+        person.name: person.group
+        for name, signature in signed.signatures
+        if (person := charter.person(name)) is not None and signed_by(person, digest, signature)
+    }
+    enough = len(people) >= _PEOPLE_NEEDED and len(set(people.values())) >= _PEOPLE_NEEDED
+    return tuple(people) if enough else ()
 
 
 def segregates(charter: Charter, threshold: int) -> bool:

@@ -101,6 +101,31 @@ class Adopt(msgspec.Struct, frozen=True, tag="mpcAdopt"):
     ready: tuple[Ready, ...]
 
 
+class Review(msgspec.Struct, frozen=True, tag="mpcReview"):
+    """Go on with a key that has rested since its runs failed."""
+
+    signed: SignedOrder
+
+
+class Keys(msgspec.Struct, frozen=True, tag="mpcKeys"):
+    """Which keys a co-signer has a share of, and how they stand."""
+
+
+class KeyStanding(msgspec.Struct, frozen=True):
+    key: str
+    scheme: Scheme
+    epoch: int
+    public_key: str
+    failures: int
+    """Runs that have failed in a row."""
+    banned: tuple[str, ...]
+
+
+class KeysHeld(msgspec.Struct, frozen=True, tag="mpcKeysHeld"):
+    signer: str
+    keys: tuple[KeyStanding, ...]
+
+
 class Adopted(msgspec.Struct, frozen=True, tag="mpcAdopted"):
     """A party has put an epoch into force and destroyed what opened its share of the one before: its receipt."""
 
