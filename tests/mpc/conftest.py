@@ -11,7 +11,7 @@ import pytest
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.quorum.mpc.engine import Scheme, engine_path
 from ringfence.custody.quorum.mpc.keys import KeyRecord
-from ringfence.testing.mpc import Circle, MpcHardware
+from ringfence.testing.mpc import Circle, MpcHardware, make_tokens
 
 
 class Settled(NamedTuple):
@@ -27,7 +27,9 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("SoftHSM is not installed: Debian package softhsm2")
     if engine_path() is None:
         pytest.skip("the MPC engine is not built: it needs Rust 1.88 or newer, then `make mpc`")
-    return tmp_path_factory.mktemp("hardware")
+    folder = tmp_path_factory.mktemp("hardware")
+    make_tokens(folder, "", "settled-")
+    return folder
 
 
 @pytest.fixture(scope="package")

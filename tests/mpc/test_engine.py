@@ -10,39 +10,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from coincurve import PrivateKey, PublicKey
 
 from ringfence.custody.demonstration import PLACES
 from ringfence.custody.quorum.mpc.engine import ProtocolAbort, Scheme, engine_path, is_signature
 from ringfence.custody.quorum.mpc.shares import Kept
 from ringfence.testing.mpc import THRESHOLD
+from ringfence.testing.shamir import interpolated, public_key_of, secret_of
 from tests.mpc.conftest import Settled
 
-ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 RUN = {
     "operation": "sign", "scheme": "ed25519", "me": 1, "threshold": 4, "count": 5, "parties": [1, 2, 3, 4], "target": 0,
     "session": "00" * 32, "share": "", "package": "", "message": "",
 }  # fmt: skip
-
-
-def secret_of(share: bytes) -> int:
-    """Return the point of the polynomial in a share of an ECDSA key: after parameters, index and session's name."""
-    session = share[3]
-    raw = share[4 + session :]
-    assert raw[0] == 32, "a scalar is written with its length"
-    return int.from_bytes(raw[1:33], "big")
-
-
-def interpolated(points: dict[int, int]) -> int:
-    """Return the value at zero of the polynomial through some points, by Lagrange."""
-    total = 0
-    for x, y in points.items():
-        top = bottom = 1
-        for other in points:
-            if other != x:
-                top, bottom = top * other % ORDER, bottom * (other - x) % ORDER
-        total += y * top * pow(bottom, -1, ORDER)
-    return total % ORDER
 
 
 async def test_any_four_shares_are_the_key_and_no_three_are(settled: Settled) -> None:
@@ -55,15 +34,13 @@ async def test_any_four_shares_are_the_key_and_no_three_are(settled: Settled) ->
     public = bytes.fromhex(record.public_key)
     for four in itertools.combinations(points, THRESHOLD):
         secret = interpolated({place: points[place] for place in four})
-        assert PublicKey.from_secret(secret.to_bytes(32, "big")).format() == public
+        assert public_key_of(secret) == public
         digest = secrets.token_bytes(32)
         (one, *_) = await circle.sign(record, digest, [tuple(PLACES)[place - 1] for place in four])
-        assert is_signature(
-            Scheme.ECDSA, PrivateKey(secret.to_bytes(32, "big")).public_key.format(), digest, one.signature
-        )
+        assert is_signature(Scheme.ECDSA, public_key_of(secret), digest, one.signature)
     for three in itertools.combinations(points, THRESHOLD - 1):
         wrong = interpolated({place: points[place] for place in three})
-        assert PublicKey.from_secret(wrong.to_bytes(32, "big")).format() != public
+        assert public_key_of(wrong) != public
 
 
 async def test_what_one_party_has_on_its_disk_is_neither_its_share_nor_the_key(settled: Settled) -> None:

@@ -107,14 +107,14 @@ def list_(*, directory: Path = DIRECTORY, json: bool = False) -> None:
     by_key: dict[tuple[str, ...], list[str]] = {}
     for one, told in answers.items():
         for held in getattr(told, "keys", ()):
-            trouble = f"{held.failures}{f', banned: {chr(44).join(held.banned)}' if held.banned else ''}"
+            trouble = ", ".join([str(held.failures), *(f"{other} is banned" for other in held.banned)])
             row = (held.key, held.scheme, str(held.epoch), trouble, held.public_key)
             by_key.setdefault(row, []).append(one)
     table = Table()
     for column in ("key", "scheme", "epoch", "failed runs", "public key", "co-signers with a share"):
         table.add_column(column, overflow="fold")
-    for row, names in sorted(by_key.items()):
-        table.add_row(*row, "all" if len(names) == len(answers) else ", ".join(names))
+    for line, names in sorted(by_key.items()):
+        table.add_row(*line, "all" if len(names) == len(answers) else ", ".join(names))
     Console().print(table)
     for one, told in answers.items():
         if not hasattr(told, "keys"):

@@ -33,18 +33,23 @@ from ringfence.testing.tokens import PIN, make_token, module
 THRESHOLD = 4
 
 
+def make_tokens(folder: Path, *prefixes: str) -> None:
+    """Make ten tokens for each prefix, before any is opened: SoftHSM does not see those that come later."""
+    for prefix in prefixes:
+        for name in PLACES:
+            make_token(folder, f"{prefix}{name}")
+            make_token(folder, f"{prefix}{name}-shares")
+
+
 class MpcHardware:
     """Ten tokens: for each place one for its identity and one for its shares. Made once: it takes seconds."""
 
     def __init__(self, folder: Path, *, prefix: str = "") -> None:
-        """`prefix` tells the tokens of two sets in one folder apart."""
+        """The tokens are in `folder` already: `make_tokens`, with this prefix."""
         self.folder = folder
-        labels = {name: f"{prefix}{name}" for name in PLACES}
-        for label in labels.values():
-            make_token(folder, label)
-            make_token(folder, f"{label}-shares")
         self.identities, self.share_tokens = {}, {}
-        for name, label in labels.items():
+        for name in PLACES:
+            label = f"{prefix}{name}"
             self.identities[name] = Token(module(), label, PIN, Lockout(folder / f"{label}.lockout"))
             self.identities[name].generate(IDENTITY)
             label = f"{label}-shares"

@@ -22,6 +22,7 @@ from ringfence.custody.hsm.token import verifies
 
 FRAME_BYTES_MAX = 8 << 20
 _NAME = "ringfence-mpc"
+_EXIT_SECONDS = 5
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
@@ -123,15 +124,24 @@ async def perform(run: Run, carrier: Carrier) -> Outcome:
     try:
         outcome = await _Conversation(process).hold(run, carrier)
     finally:
-        # It has said its last word, or is not to say another one.
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await _end(process)
     if run.operation == Operation.SIGN and not is_signature(
         run.scheme, outcome.public_key, run.message, outcome.signature
     ):
         raise ProtocolAbort("the engine's signature does not verify; it is thrown away")
     return outcome
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """See an engine out: it goes when it has said its last word, or when nobody speaks to it any more."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), _EXIT_SECONDS)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 class _Conversation:
