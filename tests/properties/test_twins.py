@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ringfence.assurance.audit import arithmetic as audit
 from ringfence.assurance.audit.contract import Contract
-from ringfence.exchange.engine import deleveraging, funding, margin
+from ringfence.exchange.engine import deleveraging, funding, margin, settlement
 from ringfence.exchange.engine.views import COMPILED
 from ringfence.instruments import value as of
 from ringfence.instruments.catalogue import start_instruments
@@ -171,3 +171,14 @@ def test_without_a_premium_the_rate_is_the_interest() -> None:
         funding_rate_e8=0,
     )  # fmt: skip
     assert funding.next_rate_e8(ins) == 10_000
+
+
+@plain_only
+@pytest.mark.parametrize(("count", "total", "price"), [(0, 0, 500), (1, 700 * 30, 700), (2, 900 * 30, 450)])
+def test_a_contract_settles_at_the_average_of_as_many_samples_as_there_are(
+    count: int, total: int, price: int
+) -> None:
+    ins = SimpleNamespace(
+        settle_count=count, settle_sum=total, units_per_subtick=30, index_subticks=500, mark=400, px_max=10**6
+    )
+    assert settlement.settlement_price(ins) == price

@@ -405,3 +405,20 @@ def test_nobody_but_the_engine_trades_for_the_insurance_account() -> None:
     assert refusals(freed) == [Reject.INVALID_PARAMETER]
     again = command(Command.CONFIGURE_VENUE, type=VenueParameter.INSURANCE_ACCOUNT, qty=1)
     assert refusals(market.run(again)) == [Reject.INVALID_PARAMETER]
+
+
+def test_a_contract_without_a_mark_is_not_settled() -> None:
+    market = Market()
+    market.pretend(P, mark=0)
+    assert refusals(market.run(command(Command.SETTLE, symbol=1))) == [Reject.NO_MARK_PRICE]
+
+
+def test_the_account_that_was_opened_last_is_settled_too() -> None:
+    market = Market()
+    last = market.fund + 1
+    market.run(command(Command.OPEN_ACCOUNT, account=last))
+    market.run(command(Command.DEPOSIT, account=last, symbol=0, qty=10 * XBT))
+    market.index(".BXBT", 10_000)
+    market.trade(last, 2, P, 10_000, 10_000)
+    market.run(command(Command.SETTLE, symbol=1))
+    assert [int(market.position(account, P)["qty"]) for account in (last, 2)] == [0, 0]

@@ -83,6 +83,10 @@ EQUIVALENT = (
         "position 0 is nobody's and always flat",
     ),
     Equivalent(
+        "settlement", "if index == 0 or positions(h, index).account == 0:", ("0 became -1",),
+        "a slot that nobody has taken has no orders, no contracts and nothing to lock",
+    ),
+    Equivalent(
         "funding", "if (qty > 0) != (rate > 0):", ("0 became -1",), "neither is nothing",
     ),
     Equivalent(
