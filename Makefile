@@ -6,13 +6,13 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
 
-.PHONY: up test check install warm clients bitcoind mpc clean
+.PHONY: up test check install warm clients bitcoind mpc anvil clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
 up: install mpc
 	@exec $(RUN)/ringfence up $(UP)
 
-test: warm clients mpc
+test: warm clients mpc anvil
 	$(RUN)/pytest -q
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
@@ -22,6 +22,11 @@ clients: install
 # The engine of threshold keys, in Rust; without a compiler for it, custody goes on with Bitcoin alone.
 mpc: install
 	@sh mpc-engine/build $(RUN)
+
+# An Ethereum node for tests, from its npm package.
+anvil:
+	@npm ci --prefix deploy/local/anvil --ignore-scripts --no-audit --no-fund --silent \
+		|| echo "No Ethereum node was installed: it needs npm. The tests that want one are skipped."
 
 # Bitcoin Core's own node, to hold the embedded one against: half an hour, once; kept in the user's cache.
 bitcoind: install
