@@ -47,7 +47,7 @@ async def test_ethereum_takes_a_payment_that_four_have_signed(settled: Settled, 
                 node.call("eth_sendRawTransaction", "0x" + forged.hex())
             found = node.call("eth_sendRawTransaction", "0x" + sent.hex())
             assert bytes.fromhex(found[2:]) == ethereum.transaction_hash(sent)
-            receipt = node.call("eth_getTransactionReceipt", found)
+            receipt = node.receipt(found)
             assert (receipt["status"], receipt["from"]) == ("0x1", spelt(payer).lower())
             with pytest.raises(RuntimeError, match="nonce too low"):
                 node.call("eth_sendRawTransaction", "0x" + sent.hex())

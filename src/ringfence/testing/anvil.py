@@ -30,7 +30,7 @@ class Anvil:
         path = anvil_path()
         assert path is not None
         self._port = free_port()
-        words = [path, "--port", str(self._port), "--chain-id", str(chain_id), "--silent"]
+        words = [str(path), "--port", str(self._port), "--chain-id", str(chain_id), "--silent"]
         self._process = subprocess.Popen(
             words, env={"HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -47,6 +47,14 @@ class Anvil:
         if "error" in said:
             raise RuntimeError(said["error"]["message"])
         return said["result"]
+
+    def receipt(self, transaction_hash: str) -> Any:
+        """Return the receipt of a transaction as soon as it is in a block."""
+        until = time.monotonic() + _SECONDS
+        while (found := self.call("eth_getTransactionReceipt", transaction_hash)) is None:
+            assert time.monotonic() < until, "the transaction is in no block"
+            time.sleep(0.02)
+        return found
 
     def __enter__(self) -> Self:
         until = time.monotonic() + _SECONDS
