@@ -13,7 +13,7 @@ up: install mpc
 	@exec $(RUN)/ringfence up $(UP)
 
 test: warm clients mpc anvil
-	$(RUN)/pytest -q
+	$(RUN)/pytest -q -n 2 --dist loadfile
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
 clients: install

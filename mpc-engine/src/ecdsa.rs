@@ -32,45 +32,47 @@ pub fn perform(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort>
 }
 
 fn generate(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
-    let parameters = Parameters::new(request.threshold, request.count).map_err(|_| Abort::of_parent("no threshold"))?;
+    let parameters =
+        Parameters::new(request.threshold, request.count).map_err(|_| Abort::of_parent("no threshold"))?;
     let mut session = DkgSession::<Secp256k1>::new(parameters, index(request.me), request.session.0.to_vec());
 
     let fragments = fragments(request, frames, session.phase1())?;
     let (proof, zeros, chain) = session.phase2(&fragments).map_err(named)?;
 
     let mut said = Said::default();
-    said.to_all(&(proof.commitment, &chain));
+    said.say_to_all(&(proof.commitment, &chain));
     for zero in &zeros {
-        said.to(zero.parties.receiver.as_u8(), zero);
+        said.say_to(zero.parties.receiver.as_u8(), zero);
     }
     let heard = exchange(frames, 2, said)?;
     let mut commitments = BTreeMap::new();
     let mut chains_2 = BTreeMap::from([(index(request.me), chain)]);
     let mut zeros_2 = Vec::new();
     for party in request.others() {
-        let (commitment, chain): (Commitment, BroadcastDerivationPhase2to4) = heard.from_all(party)?;
+        let (commitment, chain): (Commitment, BroadcastDerivationPhase2to4) = heard.said_to_all_by(party)?;
         commitments.insert(party, commitment);
         chains_2.insert(index(party), chain);
-        zeros_2.push(heard.from::<TransmitInitZeroSharePhase2to4>(party)?);
+        zeros_2.push(heard.said_to_me_by::<TransmitInitZeroSharePhase2to4>(party)?);
     }
 
     let (zeros, multiplications, chain) = session.phase3().map_err(named)?;
     let mut said = Said::default();
-    said.to_all(&(&proof.proof, &chain));
+    said.say_to_all(&(&proof.proof, &chain));
     for (zero, multiplication) in zeros.iter().zip(&multiplications) {
         assert_eq!(zero.parties.receiver, multiplication.parties.receiver);
-        said.to(zero.parties.receiver.as_u8(), &(zero, multiplication));
+        said.say_to(zero.parties.receiver.as_u8(), &(zero, multiplication));
     }
     let heard = exchange(frames, 3, said)?;
     let mut proofs = vec![proof];
     let mut chains_3 = BTreeMap::from([(index(request.me), chain)]);
     let (mut zeros_3, mut multiplications) = (Vec::new(), Vec::new());
     for party in request.others() {
-        let (proof, chain): (DLogProof<Secp256k1>, BroadcastDerivationPhase3to4) = heard.from_all(party)?;
+        let (proof, chain): (DLogProof<Secp256k1>, BroadcastDerivationPhase3to4) =
+            heard.said_to_all_by(party)?;
         proofs.push(ProofCommitment { index: index(party), proof, commitment: commitments[&party] });
         chains_3.insert(index(party), chain);
         let (zero, multiplication): (TransmitInitZeroSharePhase3to4, TransmitInitMulPhase3to4<Secp256k1>) =
-            heard.from(party)?;
+            heard.said_to_me_by(party)?;
         zeros_3.push(zero);
         multiplications.push(multiplication);
     }
@@ -89,37 +91,50 @@ fn renew(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
     let correction = Zeroizing::new(correction);
 
     let mut said = Said::default();
-    said.to_all(&proof.commitment);
+    said.say_to_all(&proof.commitment);
     for zero in &zeros {
-        said.to(zero.parties.receiver.as_u8(), zero);
+        said.say_to(zero.parties.receiver.as_u8(), zero);
     }
     let heard = exchange(frames, 2, said)?;
     let mut commitments = BTreeMap::new();
     let mut zeros_2 = Vec::new();
     for one in request.others() {
-        commitments.insert(one, heard.from_all::<Commitment>(one)?);
-        zeros_2.push(heard.from::<TransmitInitZeroSharePhase2to4>(one)?);
+        commitments.insert(one, heard.said_to_all_by::<Commitment>(one)?);
+        zeros_2.push(heard.said_to_me_by::<TransmitInitZeroSharePhase2to4>(one)?);
     }
 
     let (zero_kept, zeros, kept, multiplications) = party.refresh_complete_phase3(session, &zero_kept);
     let mut said = Said::default();
-    said.to_all(&proof.proof);
+    said.say_to_all(&proof.proof);
     for (zero, multiplication) in zeros.iter().zip(&multiplications) {
         assert_eq!(zero.parties.receiver, multiplication.parties.receiver);
-        said.to(zero.parties.receiver.as_u8(), &(zero, multiplication));
+        said.say_to(zero.parties.receiver.as_u8(), &(zero, multiplication));
     }
     let heard = exchange(frames, 3, said)?;
     let mut proofs = vec![proof];
     let (mut zeros_3, mut multiplications) = (Vec::new(), Vec::new());
     for one in request.others() {
-        proofs.push(ProofCommitment { index: index(one), proof: heard.from_all(one)?, commitment: commitments[&one] });
+        proofs.push(ProofCommitment {
+            index: index(one),
+            proof: heard.said_to_all_by(one)?,
+            commitment: commitments[&one],
+        });
         let (zero, multiplication): (TransmitInitZeroSharePhase3to4, TransmitInitMulPhase3to4<Secp256k1>) =
-            heard.from(one)?;
+            heard.said_to_me_by(one)?;
         zeros_3.push(zero);
         multiplications.push(multiplication);
     }
     let after = party
-        .refresh_complete_phase4(session, &correction, &proofs, &zero_kept, &zeros_2, &zeros_3, &kept, &multiplications)
+        .refresh_complete_phase4(
+            session,
+            &correction,
+            &proofs,
+            &zero_kept,
+            &zeros_2,
+            &zeros_3,
+            &kept,
+            &multiplications,
+        )
         .map_err(named)?;
     let package = package.refresh(session, &proofs).map_err(|reason| Abort::of_parent(reason.to_string()))?;
     outcome(&after, &package)
@@ -138,24 +153,24 @@ fn sign(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
 
     let mut said = Said::default();
     for message in &first {
-        said.to(message.parties.receiver.as_u8(), message);
+        said.say_to(message.parties.receiver.as_u8(), message);
     }
     let firsts = received::<TransmitPhase1to2>(request, frames, 1, said)?;
     let second = session.phase2(&firsts).map_err(named)?;
 
     let mut said = Said::default();
     for message in &second {
-        said.to(message.parties.receiver.as_u8(), message);
+        said.say_to(message.parties.receiver.as_u8(), message);
     }
     let seconds = received::<TransmitPhase2to3<Secp256k1>>(request, frames, 2, said)?;
     let third = session.phase3(&seconds).map_err(named)?;
 
     let mut said = Said::default();
-    said.to_all(&third);
+    said.say_to_all(&third);
     let heard = exchange(frames, 3, said)?;
     let mut all: Vec<Broadcast3to4<Secp256k1>> = vec![third];
     for one in request.others() {
-        all.push(heard.from_all(one)?);
+        all.push(heard.said_to_all_by(one)?);
     }
     let signature = session.phase4(&all, true).map_err(named)?;
     Ok(Outcome {
@@ -174,7 +189,7 @@ fn repair(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
             .repair_term(&helpers, index(request.target), &request.session.0)
             .map_err(unrepaired)?;
         let mut said = Said::default();
-        said.to(request.target, &term);
+        said.say_to(request.target, &term);
         exchange(frames, 1, said)?;
         return Ok(Outcome::default());
     }
@@ -182,38 +197,46 @@ fn repair(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
     let heard = exchange(frames, 1, Said::default())?;
     let mut terms: Vec<RepairTerm<Secp256k1>> = Vec::new();
     for one in request.others() {
-        let term: RepairTerm<Secp256k1> = heard.from(one)?;
+        let term: RepairTerm<Secp256k1> = heard.said_to_me_by(one)?;
         if term.helper != index(one) {
             return Err(Abort::by(one, "helps in another's name"));
         }
         terms.push(term);
     }
-    let party = repair_assemble(&package, index(request.me), &terms, |_| String::new()).map_err(unrepaired)?;
+    let party =
+        repair_assemble(&package, index(request.me), &terms, |_| String::new()).map_err(unrepaired)?;
     outcome(&party, &package)
 }
 
 // ---- messages
 
 /// Deal the points of a polynomial, and return what was dealt to this party, its own point among them.
-fn fragments(request: &Request, frames: &mut Frames, points: Vec<Scalar>) -> Result<Zeroizing<Vec<Scalar>>, Abort> {
+fn fragments(
+    request: &Request,
+    frames: &mut Frames,
+    points: Vec<Scalar>,
+) -> Result<Zeroizing<Vec<Scalar>>, Abort> {
     let points = Zeroizing::new(points);
     let mut said = Said::default();
     for party in request.others() {
-        said.to(party, &points[usize::from(party) - 1]);
+        said.say_to(party, &points[usize::from(party) - 1]);
     }
     let heard = exchange(frames, 1, said)?;
     let mut mine = Zeroizing::new(vec![points[usize::from(request.me) - 1]]);
     for party in request.others() {
-        mine.push(heard.from(party)?);
+        mine.push(heard.said_to_me_by(party)?);
     }
     Ok(mine)
 }
 
 fn received<T: for<'de> serde::Deserialize<'de>>(
-    request: &Request, frames: &mut Frames, round: u8, said: Said,
+    request: &Request,
+    frames: &mut Frames,
+    round: u8,
+    said: Said,
 ) -> Result<Vec<T>, Abort> {
     let heard = exchange(frames, round, said)?;
-    request.others().map(|party| heard.from(party)).collect()
+    request.others().map(|party| heard.said_to_me_by(party)).collect()
 }
 
 // ---- values

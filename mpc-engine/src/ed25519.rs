@@ -31,11 +31,13 @@ fn generate(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
 fn renew(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
     let (share, public) = (share_of(request)?, package_of(request)?);
     let (count, threshold) = (u16::from(request.count), u16::from(request.threshold));
-    let (first, package) = refresh::refresh_dkg_part1(id(request.me), count, threshold, OsRng).map_err(named)?;
+    let (first, package) =
+        refresh::refresh_dkg_part1(id(request.me), count, threshold, OsRng).map_err(named)?;
     let firsts = everybodys(request, frames, 1, &package)?;
     let (second, packages) = refresh::refresh_dkg_part2(first, &firsts).map_err(named)?;
     let seconds = to_each(request, frames, 2, &packages)?;
-    let (share, public) = refresh::refresh_dkg_shares(&second, &firsts, &seconds, public, share).map_err(named)?;
+    let (share, public) =
+        refresh::refresh_dkg_shares(&second, &firsts, &seconds, public, share).map_err(named)?;
     outcome(&share, &public)
 }
 
@@ -57,25 +59,31 @@ fn sign(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
 }
 
 fn repair(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
-    let helpers: Vec<Identifier> = request.parties.iter().filter(|one| **one != request.target).map(|one| id(*one)).collect();
+    let helpers: Vec<Identifier> =
+        request.parties.iter().filter(|one| **one != request.target).map(|one| id(*one)).collect();
     if request.me == request.target {
         return be_repaired(request, frames);
     }
     let share = share_of(request)?;
-    let mut deltas = repairable::repair_share_part1::<frost_ed25519::Ed25519Sha512, _>(&helpers, &share, &mut OsRng, id(request.target))
-        .map_err(named)?;
+    let mut deltas = repairable::repair_share_part1::<frost_ed25519::Ed25519Sha512, _>(
+        &helpers,
+        &share,
+        &mut OsRng,
+        id(request.target),
+    )
+    .map_err(named)?;
     let mut all = vec![deltas.remove(&id(request.me)).expect("a helper helps itself too")];
     let mut said = Said::default();
     for party in request.others().filter(|one| *one != request.target) {
-        said.to(party, &deltas[&id(party)].serialize());
+        said.say_to(party, &deltas[&id(party)].serialize());
     }
     let heard = exchange(frames, 1, said)?;
     for party in request.others().filter(|one| *one != request.target) {
-        let raw: Vec<u8> = heard.from(party)?;
+        let raw: Vec<u8> = heard.said_to_me_by(party)?;
         all.push(repairable::Delta::deserialize(&raw).map_err(|_| Abort::by(party, "said no delta"))?);
     }
     let mut said = Said::default();
-    said.to(request.target, &repairable::repair_share_part2(&all).serialize());
+    said.say_to(request.target, &repairable::repair_share_part2(&all).serialize());
     exchange(frames, 2, said)?;
     Ok(Outcome::default())
 }
@@ -86,7 +94,7 @@ fn be_repaired(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort>
     let heard = exchange(frames, 2, Said::default())?;
     let mut sigmas = Vec::new();
     for party in request.others() {
-        let raw: Vec<u8> = heard.from(party)?;
+        let raw: Vec<u8> = heard.said_to_me_by(party)?;
         sigmas.push(repairable::Sigma::deserialize(&raw).map_err(|_| Abort::by(party, "said no sigma"))?);
     }
     let share = repairable::repair_share_part3(&sigmas, id(request.me), &public).map_err(named)?;
@@ -96,28 +104,36 @@ fn be_repaired(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort>
 // ---- messages
 
 /// Say the same to everybody, and return what each other one has said.
-fn everybodys<T>(request: &Request, frames: &mut Frames, round: u8, message: &T) -> Result<BTreeMap<Identifier, T>, Abort>
+fn everybodys<T>(
+    request: &Request,
+    frames: &mut Frames,
+    round: u8,
+    message: &T,
+) -> Result<BTreeMap<Identifier, T>, Abort>
 where
     T: serde::Serialize + for<'de> serde::Deserialize<'de>,
 {
     let mut said = Said::default();
-    said.to_all(message);
+    said.say_to_all(message);
     let heard = exchange(frames, round, said)?;
-    request.others().map(|party| Ok((id(party), heard.from_all(party)?))).collect()
+    request.others().map(|party| Ok((id(party), heard.said_to_all_by(party)?))).collect()
 }
 
 fn to_each<T>(
-    request: &Request, frames: &mut Frames, round: u8, messages: &BTreeMap<Identifier, T>,
+    request: &Request,
+    frames: &mut Frames,
+    round: u8,
+    messages: &BTreeMap<Identifier, T>,
 ) -> Result<BTreeMap<Identifier, T>, Abort>
 where
     T: serde::Serialize + for<'de> serde::Deserialize<'de>,
 {
     let mut said = Said::default();
     for party in request.others() {
-        said.to(party, &messages[&id(party)]);
+        said.say_to(party, &messages[&id(party)]);
     }
     let heard = exchange(frames, round, said)?;
-    request.others().map(|party| Ok((id(party), heard.from(party)?))).collect()
+    request.others().map(|party| Ok((id(party), heard.said_to_me_by(party)?))).collect()
 }
 
 // ---- values
@@ -131,7 +147,8 @@ fn number(identifier: &Identifier) -> u8 {
 }
 
 fn share_of(request: &Request) -> Result<KeyPackage, Abort> {
-    KeyPackage::deserialize(&request.share.0).map_err(|error| Abort::of_parent(format!("the share cannot be read: {error}")))
+    KeyPackage::deserialize(&request.share.0)
+        .map_err(|error| Abort::of_parent(format!("the share cannot be read: {error}")))
 }
 
 fn package_of(request: &Request) -> Result<PublicKeyPackage, Abort> {

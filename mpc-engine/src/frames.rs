@@ -28,7 +28,8 @@ impl Frames {
         }
         let mut raw = zeroize::Zeroizing::new(vec![0; length]);
         self.input.read_exact(&mut raw).map_err(|_| Abort::of_parent("a frame is cut short"))?;
-        serde_json::from_slice(&raw).map_err(|error| Abort::of_parent(format!("a frame cannot be read: {error}")))
+        serde_json::from_slice(&raw)
+            .map_err(|error| Abort::of_parent(format!("a frame cannot be read: {error}")))
     }
 
     pub fn write<T: Serialize>(&mut self, said: &T) -> Result<(), Abort> {

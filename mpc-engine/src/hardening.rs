@@ -6,7 +6,7 @@ pub fn harden() -> Vec<&'static str> {
     // SAFETY: each call takes values or a pointer to a live value, and keeps nothing.
     let refused = unsafe {
         [
-            ("core dumps", libc::setrlimit(libc::RLIMIT_CORE, &none)),
+            ("core dumps", libc::setrlimit(libc::RLIMIT_CORE, &raw const none)),
             ("tracing by the same user", libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0)),
             ("new privileges", libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)),
             ("swap", libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE)),

@@ -148,11 +148,11 @@ pub struct Said {
 }
 
 impl Said {
-    pub fn to_all<T: Serialize>(&mut self, message: &T) {
+    pub fn say_to_all<T: Serialize>(&mut self, message: &T) {
         self.broadcast = encode(message);
     }
 
-    pub fn to<T: Serialize>(&mut self, party: u8, message: &T) {
+    pub fn say_to<T: Serialize>(&mut self, party: u8, message: &T) {
         self.private.insert(party, encode(message));
     }
 }
@@ -165,11 +165,11 @@ pub struct Heard {
 }
 
 impl Heard {
-    pub fn from_all<T: for<'de> Deserialize<'de>>(&self, party: u8) -> Result<T, Abort> {
+    pub fn said_to_all_by<T: for<'de> Deserialize<'de>>(&self, party: u8) -> Result<T, Abort> {
         decode(party, self.broadcast.get(&party))
     }
 
-    pub fn from<T: for<'de> Deserialize<'de>>(&self, party: u8) -> Result<T, Abort> {
+    pub fn said_to_me_by<T: for<'de> Deserialize<'de>>(&self, party: u8) -> Result<T, Abort> {
         decode(party, self.private.get(&party))
     }
 }
