@@ -34,7 +34,7 @@ NOW = 20_000 * NS_PER_DAY + 12 * NS_PER_HOUR
 DESTINATION, CHANGE = "bcrt1qdestination", "bcrt1qchange"
 
 POLICY = Policy(
-    version=1, chain="regtest", kinds=(Kind.WITHDRAWAL, Kind.CONSOLIDATION), assets=("XBt",), cap_sats=10**9,
+    version=1, chain="regtest", kinds=(Kind.WITHDRAWAL, "another"), assets=("XBt",), cap_sats=10**9,
     per_account=(Window(24, 5 * 10**8, 10),), per_destination=(Window(24, 4 * 10**8, 5),),
     whole_exchange=(Window(1, 10**9, 50), Window(24, 5 * 10**9, 500)), wallet_share_ppm=200_000,
     allow_list_delay_hours=24, first_use_cap_sats=10**7, unsigned_sats_max=20_000_000, unsigned=(Window(24, 10**8, 2),),
@@ -225,6 +225,31 @@ def test_a_refill_stays_below_the_ceiling() -> None:
     intent = {"kind": Kind.REFILL, "destination": CHANGE, "account": 0}
     assert "P20" not in _denied_by(_with(intent=intent, policy=policy))
     assert "P20" in _denied_by(_with(intent=intent, policy=policy, facts={"hot_sats": 80_000_001}))
+
+
+@pytest.mark.parametrize(("fee", "is_over"), [(1_181, False), (1_182, True)])
+def test_a_small_payment_may_cost_what_a_confirmation_costs_rounded_up_as_it_is_built(
+    fee: int, is_over: bool
+) -> None:
+    """5,001 sats for 1,000 vbytes are 1,180.236 for 236; a share of the amount would be 200."""
+    facts = {
+        **_paying(Output(DESTINATION, 10_000, ""), input_sats=10_000 + fee),
+        "fee_rate_sats_per_kvb": 5_001,
+    }
+    assert ("P13" in _denied_by(_with(facts=facts))) is is_over
+
+
+@pytest.mark.parametrize(
+    ("account", "is_change", "is_denied"),
+    [(7, False, False), (8, False, True), (7, True, True), (0, False, True)],
+)
+def test_only_the_housekeeper_pays_to_an_address_of_ours_and_none_for_change(
+    account: int, is_change: bool, is_denied: bool
+) -> None:
+    facts = _paying(Output("bcrt1qdeposit", 20_000_000, "client" if is_change else ""))
+    case = _with(intent={"destination": "bcrt1qdeposit", "account": account}, facts=facts)
+    assert ("P9" in _denied_by(case._replace(policy=_policy(housekeeper=7)))) is is_denied
+    assert "P9" in _denied_by(case)
 
 
 def test_a_higher_fee_for_the_same_payment_is_allowed_if_it_spends_the_same_coin() -> None:

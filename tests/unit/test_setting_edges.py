@@ -75,6 +75,8 @@ EDGES = [
                  ((1, 0), (1, 2), (2, 0), (2, 1), (3, 0), (3, 6), (4, 0), (4, 1), (5, 1), (5, 3))],
            bad=[of_account(AccountParameter(what), value) for what, value in
                 ((1, -1), (1, 3), (2, -1), (2, 2), (3, -1), (3, 7), (4, -1), (4, 2), (5, 0), (5, 4))]),
+    *edges(Command.SET_RISK_LIMIT, Reject.INVALID_RISK_LIMIT, good=[],
+           bad=[{"account": 2, "symbol": XBTUSD, "qty": qty} for qty in (0, -1)]),
     *edges(Command.OPEN_ACCOUNT, Reject.INVALID_ACCOUNT,
            good=[{"account": ACCOUNTS + 1, "handle": 0}, {"account": ACCOUNTS + 1, "handle": ACCOUNTS}],
            bad=[{"account": ACCOUNTS}, {"account": ACCOUNTS + 2}, {"account": ACCOUNTS + 1, "handle": ACCOUNTS + 1},

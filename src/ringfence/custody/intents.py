@@ -15,8 +15,6 @@ SATS_MAX = 21_000_000 * 10**8
 class Kind(StrEnum):
     WITHDRAWAL = "withdrawal"
     """A client's coins to a destination of the client's."""
-    CONSOLIDATION = "consolidation"
-    """Own coins to the same owner's own address."""
     REFILL = "refill"
     """Cold to hot, within the hot ceiling."""
 

@@ -50,7 +50,7 @@ class Spend(NamedTuple):
     """What a transaction of the chain takes from clients' coins."""
 
     paid: tuple[tuple[str, int], ...]
-    """Address and amount of each output that is not clients'; the address is empty if a script has none."""
+    """Address and amount of each output that is not clients' change; the address is empty if a script has none."""
     fee_sats: int
 
     @property
@@ -85,6 +85,11 @@ class BitcoinReader:
         mine = self._wallets.classify(script)
         return mine is not None and mine.owner == Owner.CLIENTS
 
+    def _is_change(self, script: bytes) -> bool:
+        """A deposit address is no change: what our own transaction pays there has been asked for, or is unexplained."""
+        mine = self._wallets.classify(script)
+        return mine is not None and mine.owner == Owner.CLIENTS and mine.keychain == Keychain.CHANGE
+
     def follow(self, sequence: int) -> None:
         try:
             self._feed.catch_up(below=sequence)
@@ -116,7 +121,7 @@ class BitcoinReader:
             for number, output in enumerate(transaction.outputs):
                 if self._is_clients(output.script):
                     self._coins[Outpoint(transaction.txid, number)] = output.amount_sats
-                else:
+                if not self._is_change(output.script):
                     paid.append((address_of(output.script, self._network) or "", output.amount_sats))
             if spent:
                 made = sum(output.amount_sats for output in transaction.outputs)

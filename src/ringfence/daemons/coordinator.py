@@ -251,7 +251,7 @@ class Coordinator:
                 why = f"at least {WITHDRAWAL_SATS_MIN} and at most {cap} sats go at once"
             elif (script := self.script_of(one.wish.address)) is None:
                 why = "the address is none of this network"
-            elif self.wallets.classify(script) is not None:
+            elif self.wallets.classify(script) is not None and not self._is_housekeeping(one.account, script):
                 why = "the address is the venue's own: transfer inside instead"
             elif one.standing is not None and one.standing.is_signed is False:
                 why = "the account has a withdrawal key, and it has not signed this"
@@ -263,6 +263,11 @@ class Coordinator:
                 self._log.append(
                     "refused", {"withdrawal": str(one.number), "because": why}, now_ns=time.time_ns()
                 )
+
+    def _is_housekeeping(self, account: int, script: bytes) -> bool:
+        """Return whether the company's account pays its own deposit address, so that few coins come of many."""
+        address = self.book.account_of(script)
+        return address is not None and address.account == account == self.policy.housekeeper
 
     def _gather(self) -> None:
         """Make the next batch, if none is on its way, of what waits for nobody any more.
@@ -285,7 +290,7 @@ class Coordinator:
         if any(not flow.given_up and not flow.attempts for flow in self.batches.flows.values()):
             return
         ready = [one for one in waiting if not self.waits[one.number]]
-        batch = gather(ready, chain=self.charter.chain)
+        batch = gather(ready, chain=self.charter.chain, housekeeper=policy.housekeeper)
         if batch is not None:
             body = {"batch": msgspec.to_builtins(batch)}
             self._log.append("gathered", body, now_ns=time.time_ns())

@@ -270,11 +270,19 @@ class Custody:
     """Exchange, coordinator and five co-signers over one node."""
 
     def __init__(
-        self, folder: Path, hardware: Hardware, node: RunningNode, *, beacon: Beacon | None = None
+        self,
+        folder: Path,
+        hardware: Hardware,
+        node: RunningNode,
+        *,
+        beacon: Beacon | None = None,
+        policy: Policy | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self.hardware, self.node = folder, hardware, node
         self.charter = msgspec.structs.replace(hardware.charter, beacon=beacon)
+        if policy is not None:
+            self.charter = msgspec.structs.replace(self.charter, policies=(hardware.signed(policy),))
         self.round_of: Callable[[int], str] = signature_of
         """What a server says is the signature of a round of the beacon."""
         self.now_ns = time.time_ns()
@@ -353,7 +361,8 @@ class Custody:
             waiting = [
                 one for n, one in self.view.ledger.open().items() if str(n) not in self.batches.batch_of
             ]
-            batch = gather(waiting, chain="regtest")
+            housekeeper = self.charter.policies[-1].policy.housekeeper
+            batch = gather(waiting, chain="regtest", housekeeper=housekeeper)
             if batch is not None:
                 self.driver._write("gathered", {"batch": msgspec.to_builtins(batch)})
         asyncio.run(self.driver.turn())

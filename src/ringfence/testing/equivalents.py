@@ -83,6 +83,10 @@ EQUIVALENT = (
         "position 0 is nobody's and always flat",
     ),
     Equivalent(
+        "settings", "if cmd.qty > 0 and available(h, m) < cmd.qty:", ("0 became -1",),
+        "what is free is never below zero",
+    ),
+    Equivalent(
         "settlement", "if index == 0 or positions(h, index).account == 0:", ("0 became -1",),
         "a slot that nobody has taken has no orders, no contracts and nothing to lock",
     ),

@@ -165,11 +165,16 @@ def intent_of(one: Withdrawal, *, chain: str) -> Intent:
     )  # fmt: skip
 
 
-def gather(waiting: list[Withdrawal], *, chain: str) -> Batch | None:
-    """Return the next batch: the oldest withdrawals first, no two to one destination, in the order of their ids."""
+def gather(waiting: list[Withdrawal], *, chain: str, housekeeper: int = 0) -> Batch | None:
+    """Return the next batch: the oldest withdrawals first, no two to one destination, in the order of their ids.
+
+    The housekeeper's are in batches of their own, so that nobody shares the fee of making few coins of many.
+    """
     chosen: list[Intent] = []
     for one in sorted(waiting, key=lambda each: each.number):
         intent = intent_of(one, chain=chain)
+        if housekeeper and chosen and housekeeper in (intent.account, chosen[0].account):
+            continue
         if all(intent.destination != other.destination for other in chosen) and len(chosen) < INTENTS_MAX:
             chosen.append(intent)
     if not chosen:

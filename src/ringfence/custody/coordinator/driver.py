@@ -53,6 +53,8 @@ from ringfence.custody.wallets.coins import Coin, Outpoint
 from ringfence.custody.wallets.owners import Wallets, owner_of
 from ringfence.units.time import NS_PER_SECOND
 
+CONSOLIDATED_MAX = 90
+"""Coins that become one at once; a few more may be needed to pay."""
 BUMP_AFTER_BLOCKS = 6
 Ask = Callable[[str, Question], Awaitable[Told | None]]
 """Put a question to a co-signer by name; None if it does not answer."""
@@ -244,14 +246,24 @@ class Driver:
             payments.append(Payment(script, intent.amount_sats))
         is_replacement = bool(flow.attempts)
         change = flow.change_index if is_replacement else self.batches.change_next
-        all_of = [_outpoint(text) for text in flow.spends] if is_replacement else []
-        coins = [coin for coin in self._coins(flow) if not is_replacement or coin.outpoint in all_of]
+        coins = self._coins(flow)
+        if is_replacement:
+            all_of = [_outpoint(text) for text in flow.spends]
+            coins = [coin for coin in coins if coin.outpoint in all_of]
+        else:
+            all_of = self._to_consolidate(flow, coins, payments)
         wanted = rate if rate is not None else max(self._node.fee_rate_sats_per_kvb(6) or 0, 2_000)
         try:
             unsigned = build(
                 self._wallets, owner, [Funds(coin) for coin in coins], payments, fee_rate_sats_per_kvb=wanted,
                 change_index=change, all_of=all_of,
             )  # fmt: skip
+            while all_of and not is_replacement and unsigned.fee_sats > fee_cap_sats(flow.batch):
+                all_of = all_of[: len(all_of) * 3 // 4]
+                unsigned = build(
+                    self._wallets, owner, [Funds(coin) for coin in coins], payments, fee_rate_sats_per_kvb=wanted,
+                    change_index=change, all_of=all_of,
+                )  # fmt: skip
         except (BuildError, LookupError) as error:
             flow.waiting_for = str(error)
             return
@@ -259,6 +271,13 @@ class Driver:
             flow.waiting_for = f"a fee of {unsigned.fee_sats} sats, {fee_cap_sats(flow.batch)} are allowed"
             return
         self._write_built(flow, unsigned, change)
+
+    def _to_consolidate(self, flow: Flow, coins: list[Coin], payments: list[Payment]) -> list[Outpoint]:
+        """Return the coins that a payment to an address of our own makes one of: the smallest, as many as may be."""
+        if any(self._wallets.classify(payment.script) is None for payment in payments):
+            return []
+        smallest = sorted(coins, key=lambda coin: (coin.amount_sats, coin.outpoint))
+        return [coin.outpoint for coin in smallest[:CONSOLIDATED_MAX]]
 
     def _write_built(self, flow: Flow, unsigned: Unsigned, change: int) -> None:
         body = {

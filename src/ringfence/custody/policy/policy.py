@@ -34,7 +34,7 @@ class Tier(msgspec.Struct, frozen=True):
     wait_hours: int
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Amounts in satoshis, shares in ppm, fee rates in satoshis per 1,000 virtual bytes."""
 
     version: int
@@ -66,6 +66,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     cool_down_hours: int
     reconciled_minutes_max: int
     change_delay_hours: int
+    housekeeper: int = 0
+    """The account of the company's that pays for making few coins of many, by withdrawing to a deposit address."""
 
     @property
     def digest(self) -> str:

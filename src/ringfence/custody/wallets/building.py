@@ -122,27 +122,6 @@ def build(
         chosen.append(rest.pop(0))
 
 
-def consolidate(
-    wallets: Wallets,
-    owner: Owner,
-    funds: Sequence[Funds],
-    *,
-    fee_rate_sats_per_kvb: int,
-    change_index: int,
-    recovery: bool = False,
-) -> Unsigned:
-    """Return a transaction that makes one coin of many, at the owner's own change script. Raises BuildError."""
-    if not funds or len(funds) > INPUTS_MAX:
-        raise BuildError(f"{len(funds)} coins, of 1 to {INPUTS_MAX}")
-    _check(wallets, owner, funds, fee_rate_sats_per_kvb)
-    change = wallets.derivers[owner].script(Keychain.CHANGE, change_index)
-    held = sum(fund.coin.amount_sats for fund in funds)
-    left = held - _fee(len(funds), [change], fee_rate_sats_per_kvb)
-    if left < CHANGE_SATS_MIN:
-        raise BuildError(f"{held} sats are not worth their fee")
-    return _unsigned(wallets, owner, list(funds), [Payment(change, left)], (0,), recovery)
-
-
 def _fee(inputs: int, scripts: Sequence[bytes], rate_sats_per_kvb: int) -> int:
     return ceil_div(vsize_max(inputs, scripts) * rate_sats_per_kvb, 1_000)
 

@@ -1,4 +1,8 @@
-"""P9: No client is paid to an address of ours, and none that screening objects to."""
+"""P9: No client is paid to an address of ours, and none that screening objects to.
+
+The company's housekeeper may pay to a deposit address: it is credited again, and pays the fee for making few coins of
+many. Never to an address for change, which nobody would be credited for.
+"""
 
 from ringfence.custody.intents import Kind
 from ringfence.custody.policy.rule import Case, Rule, known
@@ -10,7 +14,11 @@ def _look(case: Case) -> tuple[bool, str]:
     if intent.kind != Kind.WITHDRAWAL:
         return intent.destination in own, "own coins go to an own address only"
     if intent.destination in own:
-        return False, "a client would be paid to an address of ours"
+        if intent.account != case.policy.housekeeper or not intent.account:
+            return False, "a client would be paid to an address of ours"
+        outputs = known(case.facts.transaction, "the transaction").outputs
+        is_deposit = [not one.owner for one in outputs if one.address == intent.destination]
+        return all(is_deposit), "the housekeeper pays to a deposit address, and to none for change"
     screened = known(case.facts.screened, "the screening").get(intent.destination)
     return (
         screened is True,
