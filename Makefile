@@ -9,7 +9,7 @@ RUN := .venv/bin
 .PHONY: up test check install warm clients bitcoind mpc anvil clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
-up: install mpc
+up: install
 	@exec $(RUN)/ringfence up $(UP)
 
 test: warm clients mpc anvil
