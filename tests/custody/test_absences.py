@@ -20,6 +20,7 @@ def test_any_one_may_be_down_from_the_beginning_to_the_end(custody: Custody, nam
     custody.go_on(turns=20)
     assert custody.exchange.locked[number] == 0
     (flow,) = custody.batches.flows.values()
+    assert flow.given_up == ""
     assert name not in flow.attempts[0].signers
     assert sum(one.startswith("ops") for one in flow.attempts[0].signers) == 2
     assert custody.report().agrees

@@ -11,6 +11,7 @@ import pytest
 
 from ringfence.custody.demonstration import PLACES
 from ringfence.custody.hsm import softhsm_module
+from ringfence.daemons.token_founding import measured
 from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.tpm import can_run
 from ringfence.testing.up import Up, wait_for
@@ -75,7 +76,7 @@ def test_a_payment_with_tpms_and_what_they_do_not_forget(tmp_path: Path) -> None
 
     # One bit of a key's file: the TPM keeps the PIN.
     shutil.copy(tmp_path / "copy" / "log.jsonl", log)
-    victim = next(path for path in (home / "tokens").rglob("*.object") if path.name != "token.object")
+    victim = next(path for path in measured(home).rglob("*.object") if path.name != "token.object")
     raw = bytearray(victim.read_bytes())
     raw[-1] ^= 1
     victim.write_bytes(raw)
