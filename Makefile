@@ -13,7 +13,7 @@ up: install
 	@exec $(RUN)/ringfence up $(UP)
 
 test: warm clients mpc anvil
-	$(RUN)/pytest -q -n 3 --dist loadfile --durations=25
+	$(RUN)/pytest -q -n 3 --dist loadfile
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
 clients: install
