@@ -54,3 +54,42 @@ def test_without_two_of_operations_nothing_is_signed_and_the_coins_stay_put_asid
     custody.down = set()
     custody.go_on(turns=15)
     assert custody.exchange.locked[number] == 0
+
+
+class Priced:
+    """A node that says what blocks cost as it is told to."""
+
+    def __init__(self, node: object, rate: int) -> None:
+        self._node, self.rate = node, rate
+
+    def fee_rate_sats_per_kvb(self, target_blocks: int) -> int:
+        return self.rate
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._node, name)
+
+
+@pytest.mark.parametrize("is_still_high", [False, True])
+def test_a_payment_that_was_built_when_blocks_were_dear_is_built_again(
+    custody: Custody, is_still_high: bool
+) -> None:
+    number = ask(custody)
+    for one in custody.cosigners.values():
+        one.sources.node = Priced(one.sources.node, 1_000)  # type: ignore[assignment]
+    dear = Priced(custody.driver._node, 100_000)
+    custody.driver._node = dear  # type: ignore[assignment]
+    for _ in range(12):
+        custody.turn()
+        custody.mine()
+        (flow,) = custody.batches.flows.values()
+        if flow.psbt:
+            break
+    assert flow.fee_sats > 20_000
+    dear.rate = 100_000 if is_still_high else 2_000
+    custody.go_on(turns=20)
+    assert custody.exchange.locked[number] == 0
+    if is_still_high:
+        assert "P13" in flow.given_up
+    else:
+        assert (len(flow.attempts), flow.attempts[0].fee_sats < 1_000) == (1, True)
+    assert custody.report().agrees

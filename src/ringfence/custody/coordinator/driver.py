@@ -55,6 +55,9 @@ from ringfence.units.time import NS_PER_SECOND
 
 CONSOLIDATED_MAX = 90
 """Coins that become one at once; a few more may be needed to pay."""
+FEE_RULE = "P13"
+DEAR_BLOCKS_MAX = 12
+"""So long a batch waits for blocks that cost what the policy allows."""
 BUMP_AFTER_BLOCKS = 6
 Ask = Callable[[str, Question], Awaitable[Told | None]]
 """Put a question to a co-signer by name; None if it does not answer."""
@@ -236,6 +239,7 @@ class Driver:
         return found
 
     def _build(self, flow: Flow, *, rate: int | None = None) -> None:
+        """Build the transaction of a batch; one that was built before is replaced by one of the same coins."""
         owner = owner_of(flow.batch.owner)
         payments = []
         for intent in flow.batch.intents:
@@ -244,7 +248,7 @@ class Driver:
                 self._give_up(flow, f"{intent.destination} is no address of this network")
                 return
             payments.append(Payment(script, intent.amount_sats))
-        is_replacement = bool(flow.attempts)
+        is_replacement = bool(flow.psbt)
         change = flow.change_index if is_replacement else self.batches.change_next
         coins = self._coins(flow)
         if is_replacement:
@@ -272,6 +276,13 @@ class Driver:
             return
         self._write_built(flow, unsigned, change)
 
+    def _build_again(self, flow: Flow, because: str) -> None:
+        """Build of the same coins at what blocks cost now; give up if that is too much for long."""
+        assert flow.sealed is not None
+        self._build(flow)
+        if not flow.attempts and self._node.block_count() >= flow.sealed.height + DEAR_BLOCKS_MAX:
+            self._give_up(flow, because)
+
     def _to_consolidate(self, flow: Flow, coins: list[Coin], payments: list[Payment]) -> list[Outpoint]:
         """Return the coins that a payment to an address of our own makes one of: the smallest, as many as may be."""
         if any(self._wallets.classify(payment.script) is None for payment in payments):
@@ -280,6 +291,8 @@ class Driver:
         return [coin.outpoint for coin in smallest[:CONSOLIDATED_MAX]]
 
     def _write_built(self, flow: Flow, unsigned: Unsigned, change: int) -> None:
+        if unsigned.psbt == flow.psbt:
+            return
         body = {
             "id": flow.batch.id, "psbt": unsigned.psbt, "fee_sats": unsigned.fee_sats,
             "spends": [str(one) for one in unsigned.spends], "change_index": change,
@@ -338,6 +351,8 @@ class Driver:
                 flow.waiting_for = f"{name} refuses ({answer.step}): {answer.reason}"
                 if not answer.is_for_now and not flow.attempts:
                     self._give_up(flow, flow.waiting_for)
+                elif any(row.rule == FEE_RULE and not row.allows for row in answer.verdicts):
+                    self._build_again(flow, flow.waiting_for)
                 return None
             else:
                 flow.waiting_for = f"{name} does not answer"

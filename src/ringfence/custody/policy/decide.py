@@ -12,7 +12,7 @@ from ringfence.units.time import NS_PER_MINUTE
 
 _OF_PEOPLE_AND_TIME = ("P4", "P6", "P7", "P8", "P27", "P29")
 """Rules whose verdict changes by waiting; they look at no fact but the clock and what clients have said."""
-OF_NOW = (*_OF_PEOPLE_AND_TIME, "P25", "P26")
+OF_NOW = (*_OF_PEOPLE_AND_TIME, "P13", "P25", "P26")
 """Rules that deny for now, not for ever."""
 
 
