@@ -128,7 +128,7 @@ def verify(transcript: Path, *, directory: Path = DIRECTORY) -> None:
 
     charter, read = _charter(directory), _read(transcript)
     try:
-        record = check_transcript(read, _verifier(charter))
+        record = check_transcript(read, charter.is_signed)
         _check_people(charter, read)
     except TranscriptError as error:
         sys.exit(f"{transcript.name} does not verify: {error}")
@@ -189,7 +189,7 @@ def _hold(directory: Path, signed: "SignedOrder", record: "KeyRecord | None") ->
     _leave_unless_all(adopted, Adopted, "some have it in force already: ask again with the same order")
     transcript = Transcript(signed, ready, tuple(adopted.values()))
     try:
-        after = check_transcript(transcript, _verifier(_charter(directory)))
+        after = check_transcript(transcript, _charter(directory).is_signed)
     except TranscriptError as error:
         sys.exit(f"the co-signers' answers do not fit together: {error}")
     folder = directory / "custody" / "keys"
@@ -245,15 +245,8 @@ def _charter(directory: Path) -> "Charter":
         sys.exit(str(error))
 
 
-def _verifier(charter: "Charter") -> Any:
-    from ringfence.custody.quorum.mpc.keys import Verify
-
-    return Verify({one.name: bytes.fromhex(one.identity) for one in charter.members})
-
-
 def _check_people(charter: "Charter", read: "Transcript") -> None:
-    from ringfence.custody.cosigner.mpc import people_of
     from ringfence.custody.quorum.mpc.keys import TranscriptError
 
-    if not people_of(charter, read.signed):
+    if not charter.people_of(read.signed.order.digest, read.signed.signatures):
         raise TranscriptError("it was not ordered by two people of different groups")

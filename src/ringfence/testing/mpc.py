@@ -22,7 +22,6 @@ from ringfence.custody.quorum.mpc.keys import (
     Order,
     SignedOrder,
     Transcript,
-    Verify,
     What,
     check_transcript,
 )
@@ -74,7 +73,7 @@ class MpcHardware:
             for name, group in PEOPLE.items()
         )
         self.charter = Charter("regtest", members, people, (), (PolicyDocument(FIRST_POLICY, 0, ()),), 0, "")
-        self.verify = Verify({one.name: bytes.fromhex(one.identity) for one in members})
+        self.verify = self.charter.is_signed
 
 
 class PartyProcess:

@@ -257,17 +257,18 @@ class Driver:
         else:
             all_of = self._to_consolidate(flow, coins, payments)
         wanted = rate if rate is not None else max(self._node.fee_rate_sats_per_kvb(6) or 0, 2_000)
-        try:
-            unsigned = build(
+
+        def built(of: list[Outpoint]) -> Unsigned:
+            return build(
                 self._wallets, owner, [Funds(coin) for coin in coins], payments, fee_rate_sats_per_kvb=wanted,
-                change_index=change, all_of=all_of,
+                change_index=change, all_of=of,
             )  # fmt: skip
+
+        try:
+            unsigned = built(all_of)
             while all_of and not is_replacement and unsigned.fee_sats > fee_cap_sats(flow.batch):
                 all_of = all_of[: len(all_of) * 3 // 4]
-                unsigned = build(
-                    self._wallets, owner, [Funds(coin) for coin in coins], payments, fee_rate_sats_per_kvb=wanted,
-                    change_index=change, all_of=all_of,
-                )  # fmt: skip
+                unsigned = built(all_of)
         except (BuildError, LookupError) as error:
             flow.waiting_for = str(error)
             return

@@ -14,7 +14,6 @@ from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.cosigner.facts import Node
 from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.hsm import EvidenceError, check_evidence
-from ringfence.custody.hsm.token import verifies
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.nomination import (
     TIMEOUTS_NEEDED,
@@ -207,18 +206,11 @@ def check_witnesses(charter: Charter, sealed: str, witnesses: tuple[Witnessed, .
     seen = set()
     digest = statement(b"witnessed", sealed)
     for one in witnesses:
-        if one.sealed == sealed and _is_signed(charter, one.signer, digest, one.signature):
+        if one.sealed == sealed and charter.is_signed(one.signer, digest, one.signature):
             seen.add(one.signer)
     needed = charter.roster().witnesses_needed
     if len(seen) < needed:
         raise RefusalError("nominated", f"{len(seen)} co-signers saw the seal in time, {needed} are needed")
-
-
-def _is_signed(charter: Charter, signer: str, digest: bytes, signature: str) -> bool:
-    try:
-        return verifies(bytes.fromhex(charter.member(signer).identity), digest, bytes.fromhex(signature))
-    except (KeyError, ValueError):
-        return False
 
 
 # ---- the chain
@@ -290,7 +282,7 @@ def _check_late(charter: Charter, question: Consider, sealed: str, names: tuple[
         for one in question.timeouts:
             if one.who == late and one.sealed == sealed and one.signer != late:
                 digest = timed_out_digest(one)
-                if _is_signed(charter, one.signer, digest, one.signature):
+                if charter.is_signed(one.signer, digest, one.signature):
                     others.add(one.signer)
         if len(others) < TIMEOUTS_NEEDED:
             raise NominationError(

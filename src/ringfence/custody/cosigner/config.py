@@ -8,6 +8,7 @@ import msgspec
 from ringfence.custody.beacon import Beacon
 from ringfence.custody.clients import signs
 from ringfence.custody.hsm import Baseline
+from ringfence.custody.hsm.token import verifies
 from ringfence.custody.nomination import Role, Roster, Signer
 from ringfence.custody.policy import Policy, PolicyError, SignedPolicy, check_change
 from ringfence.custody.quorum.messages import SignedApproval, SignedVeto, statement
@@ -15,6 +16,9 @@ from ringfence.custody.wallets.descriptors import Vault
 from ringfence.custody.wallets.owners import Owner, Wallets, owner_of
 
 ASSET = "XBt"
+PEOPLE_NEEDED = 2
+Signatures = tuple[tuple[str, str], ...]
+"""(person, signature), hexadecimal."""
 
 
 class ConfigurationError(ValueError):
@@ -147,6 +151,23 @@ class Charter(msgspec.Struct, frozen=True):
 
     def person(self, name: str) -> Person | None:
         return next((one for one in self.people if one.name == name), None)
+
+    def people_of(self, digest: bytes, signatures: Signatures) -> tuple[str, ...]:
+        """Return who of the charter has signed a digest; nobody, if they are not two of different groups."""
+        groups = {
+            person.name: person.group
+            for name, signature in signatures
+            if (person := self.person(name)) is not None and signed_by(person, digest, signature)
+        }
+        enough = min(len(groups), len(set(groups.values()))) >= PEOPLE_NEEDED
+        return tuple(groups) if enough else ()
+
+    def is_signed(self, signer: str, digest: bytes, signature: str) -> bool:
+        """Return whether a co-signer's identity has signed a digest; a signature in hexadecimal."""
+        try:
+            return verifies(bytes.fromhex(self.member(signer).identity), digest, bytes.fromhex(signature))
+        except (KeyError, ValueError):
+            return False
 
     def approvals(self, signed: tuple[SignedApproval, ...]) -> tuple[Any, ...]:
         """Return the approvals that their people have signed; others do not count."""

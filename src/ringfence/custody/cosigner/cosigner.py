@@ -29,7 +29,7 @@ from ringfence.custody.cosigner.checks import (
     sealed_of,
     timed_out_digest,
 )
-from ringfence.custody.cosigner.config import Charter, ConfigurationError, PolicyDocument, signed_by
+from ringfence.custody.cosigner.config import PEOPLE_NEEDED, Charter, ConfigurationError, PolicyDocument
 from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats, ledger_entries
 from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.cosigner.policies import Versions, announced_body, is_news, versions
@@ -71,7 +71,6 @@ from ringfence.units.time import NS_PER_SECOND
 
 _NONCES_MAX = 1_000
 _CONTRIBUTION_BYTES = 32
-PEOPLE_NEEDED = 2
 
 
 @dataclass
@@ -445,17 +444,10 @@ class Cosigner:
         if not self._memory.frozen or question.frozen != self._memory.frozen:
             raise RefusalError("thaw", "this co-signer is not frozen, or not by that line of its log")
         digest = statement(b"thaw", self.name, question.frozen)
-        signers = [
-            person
-            for name, signature in question.signatures
-            if (person := self.charter.person(name)) is not None and signed_by(person, digest, signature)
-        ]
-        if (
-            len({one.name for one in signers}) < PEOPLE_NEEDED
-            or len({one.group for one in signers}) < PEOPLE_NEEDED
-        ):
+        people = self.charter.people_of(digest, question.signatures)
+        if not people:
             raise RefusalError("thaw", f"{PEOPLE_NEEDED} people of different groups must sign")
-        self._write("thawed", {"frozen": question.frozen, "people": sorted(one.name for one in signers)})
+        self._write("thawed", {"frozen": question.frozen, "people": sorted(people)})
         return self.standing()
 
     def _check_sources(self) -> None:

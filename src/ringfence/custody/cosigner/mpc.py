@@ -13,7 +13,7 @@ import msgspec
 
 from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.cosigner.checks import RefusalError
-from ringfence.custody.cosigner.config import Charter, signed_by
+from ringfence.custody.cosigner.config import PEOPLE_NEEDED, Charter
 from ringfence.custody.quorum.messages import statement
 from ringfence.custody.quorum.mpc.engine import Operation, Outcome, ProtocolAbort, Run, perform
 from ringfence.custody.quorum.mpc.keys import (
@@ -27,7 +27,6 @@ from ringfence.custody.quorum.mpc.keys import (
     Ready,
     SignedOrder,
     TranscriptError,
-    Verify,
     What,
     check_ready,
 )
@@ -39,7 +38,6 @@ FAILURES_MAX = 5
 """Runs of a key that may fail in a row."""
 ORDER_MINUTES_MAX = 30
 SIGNING_ROUND_SECONDS, CEREMONY_ROUND_SECONDS = 20.0, 120.0
-_PEOPLE_NEEDED = 2
 
 
 @dataclass
@@ -105,7 +103,6 @@ class MpcParty:
         self.name, self._charter, self._vault, self._log, self._memory = name, charter, vault, log, memory
         self._sign, self._send, self._now_ns = sign, send, now_ns
         self._signing_seconds, self._ceremony_seconds = signing_seconds, ceremony_seconds
-        self._verify = Verify({one.name: bytes.fromhex(one.identity) for one in charter.members})
         self.switchboard = Switchboard()
 
     # ---- orders
@@ -169,7 +166,7 @@ class MpcParty:
         order = question.signed.order
         self._check_people(question.signed)
         try:
-            record = check_ready(order, question.ready, self._verify)
+            record = check_ready(order, question.ready, self._charter.is_signed)
         except TranscriptError as error:
             raise RefusalError("mpc", str(error)) from error
         before = self._memory.records.get(order.key)
@@ -213,8 +210,8 @@ class MpcParty:
             raise RefusalError("mpc", f"the order is not of the last {ORDER_MINUTES_MAX} minutes")
 
     def _check_people(self, signed: SignedOrder) -> None:
-        if not people_of(self._charter, signed):
-            raise RefusalError("mpc", f"{_PEOPLE_NEEDED} people of different groups must sign an order")
+        if not self._charter.people_of(signed.order.digest, signed.signatures):
+            raise RefusalError("mpc", f"{PEOPLE_NEEDED} people of different groups must sign an order")
 
     def _check_fits(self, order: Order, told: KeyRecord | None) -> KeyRecord | None:
         """Return the epoch in force that an order begins from, None for a new key. Raises RefusalError."""
@@ -288,7 +285,7 @@ class MpcParty:
         self._write("mpc began", {"run": name, "order": order, "key": key})
         places = {names[place - 1]: place for place in run.parties}
         session = Session(
-            name, Identities(self.name, places, self._sign, self._verify), self._send,
+            name, Identities(self.name, places, self._sign, self._charter.is_signed), self._send,
             round_seconds=self._signing_seconds if run.operation == Operation.SIGN else self._ceremony_seconds,
         )  # fmt: skip
         self.switchboard.begin(name, session)
@@ -307,18 +304,6 @@ class MpcParty:
 
     def _write(self, kind: str, body: dict[str, Any]) -> None:
         self._log.append(kind, body, now_ns=self._now_ns())
-
-
-def people_of(charter: Charter, signed: SignedOrder) -> tuple[str, ...]:
-    """Return who has signed an order; nobody, if they are not two of different groups."""
-    digest = signed.order.digest
-    people = {
-        person.name: person.group
-        for name, signature in signed.signatures
-        if (person := charter.person(name)) is not None and signed_by(person, digest, signature)
-    }
-    enough = len(people) >= _PEOPLE_NEEDED and len(set(people.values())) >= _PEOPLE_NEEDED
-    return tuple(people) if enough else ()
 
 
 def segregates(charter: Charter, threshold: int) -> bool:

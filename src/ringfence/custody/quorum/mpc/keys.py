@@ -1,15 +1,17 @@
 """A key that nobody has: what everybody knows of it, what people order for it, and what parties sign about it."""
 
 import hashlib
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
 
-from ringfence.custody.hsm.token import verifies
 from ringfence.custody.quorum.messages import statement
 from ringfence.custody.quorum.mpc.engine import Scheme
 
 NAME_BYTES_MAX = 32
+Verify = Callable[[str, bytes, str], bool]
+"""Whether somebody's identity has signed: name, digest, signature in hexadecimal."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
@@ -153,21 +155,6 @@ class Transcript(msgspec.Struct, frozen=True):
     @property
     def record(self) -> KeyRecord:
         return self.ready[0].record
-
-
-class Verify(msgspec.Struct, frozen=True):
-    """Checks signatures of identities: `verify(name, digest, signature)`."""
-
-    identities: dict[str, bytes]
-    """Public keys by name."""
-
-    def __call__(self, name: str, digest: bytes, signature: str) -> bool:
-        try:
-            return name in self.identities and verifies(
-                self.identities[name], digest, bytes.fromhex(signature)
-            )
-        except ValueError:
-            return False
 
 
 class TranscriptError(Exception):
