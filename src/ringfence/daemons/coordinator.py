@@ -471,20 +471,21 @@ class Coordinator:
 
     def shown(self) -> list[dict[str, Any]]:
         """Return every withdrawal and how far it is, newest first: what a page or a terminal shows."""
-        found = []
         confirmed = self.confirmed()
-        for number, one in sorted(self.ledger.withdrawals.items(), reverse=True):
-            if one.asset != XBT.number:
-                continue
-            flow = self.batches.flow_of(number)
-            refused, waits = self.batches.refused.get(str(number), ""), self.waits.get(number, "")
-            found.append(row_of(one, flow, refused, waits, confirmed, self.charter.chain))
-        return found
+        return [
+            self._row(one, confirmed)
+            for _, one in sorted(self.ledger.withdrawals.items(), reverse=True) if one.asset == XBT.number
+        ]  # fmt: skip
+
+    def _row(self, one: Withdrawal, confirmed: dict[str, int]) -> dict[str, Any]:
+        refused, waits = self.batches.refused.get(str(one.number), ""), self.waits.get(one.number, "")
+        return row_of(one, self.batches.flow_of(one.number), refused, waits, confirmed, self.charter.chain)
 
     def _withdrawal(self, number: int) -> dict[str, Any]:
-        row = next((one for one in self.shown() if one["withdrawal"] == number), None)
-        if row is None:
+        one = self.ledger.entry(number)
+        if one is None or one.asset != XBT.number:
             return {"error": f"there is no withdrawal {number}"}
+        row = self._row(one, self.confirmed())
         people = self.batches.approvals.get(row["digest"], {})
         flow = self.batches.flow_of(number)
         return {

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ringfence.testing.up import wait_for
 from ringfence.testing.venue import free_port
 
 _HOME = Path(__file__).parents[3] / "deploy" / "local" / "anvil" / "node_modules" / "@foundry-rs"
@@ -50,11 +51,9 @@ class Anvil:
 
     def receipt(self, transaction_hash: str) -> Any:
         """Return the receipt of a transaction as soon as it is in a block."""
-        until = time.monotonic() + _SECONDS
-        while (found := self.call("eth_getTransactionReceipt", transaction_hash)) is None:
-            assert time.monotonic() < until, "the transaction is in no block"
-            time.sleep(0.02)
-        return found
+        return wait_for(
+            lambda: self.call("eth_getTransactionReceipt", transaction_hash), int(_SECONDS), "receipt"
+        )
 
     def __enter__(self) -> Self:
         until = time.monotonic() + _SECONDS
