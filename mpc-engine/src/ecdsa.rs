@@ -141,7 +141,12 @@ fn renew(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
 }
 
 fn sign(request: &Request, frames: &mut Frames) -> Result<Outcome, Abort> {
-    let party = share_of(request)?;
+    let mut party = share_of(request)?;
+    if !request.path.is_empty() {
+        party = party
+            .derive_from_path(&request.path, |_| String::new())
+            .map_err(|error| Abort::of_parent(error.description.clone()))?;
+    }
     let digest: Commitment =
         request.message.0.as_slice().try_into().map_err(|_| Abort::of_parent("a digest has 32 bytes"))?;
     let data = SignData {
@@ -274,6 +279,7 @@ fn outcome(party: &Party, package: &PublicKeyPackage) -> Result<Outcome, Abort> 
         public_key: hex::encode(party.pk.to_bytes()),
         share: written(party),
         package: written(package),
+        chain_code: Hex::of(party.chain_code().to_vec()),
         ..Outcome::default()
     })
 }

@@ -48,6 +48,8 @@ pub struct Request {
     pub package: Hex,
     /// ECDSA: a digest of 32 bytes. Ed25519: the message itself.
     pub message: Hex,
+    /// ECDSA: which key below the shared one signs, as BIP32 has it; empty for itself.
+    pub path: String,
 }
 
 impl Request {
@@ -72,6 +74,10 @@ impl Request {
         if has_target != (self.target != 0) || (has_target && !self.parties.contains(&self.target)) {
             return Err(Abort::of_parent("a repair has a target, and nothing else has"));
         }
+        if !self.path.is_empty() && (self.operation != Operation::Sign || self.scheme != Scheme::EcdsaSecp256k1)
+        {
+            return Err(Abort::of_parent("only a signature with ECDSA is of a key below the shared one"));
+        }
         if self.session.0.len() != 32 {
             return Err(Abort::of_parent("a session's name has 32 bytes"));
         }
@@ -93,6 +99,8 @@ pub struct Outcome {
     pub signature: Hex,
     /// ECDSA: which of the two points of r.
     pub recovery_id: u8,
+    /// ECDSA: what keys below this one are derived with; no secret.
+    pub chain_code: Hex,
 }
 
 #[derive(Serialize, Debug)]

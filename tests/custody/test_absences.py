@@ -76,20 +76,20 @@ def test_a_payment_that_was_built_when_blocks_were_dear_is_built_again(
     number = ask(custody)
     for one in custody.cosigners.values():
         one.sources.node = Priced(one.sources.node, 1_000)  # type: ignore[assignment]
-    dear = Priced(custody.driver._node, 100_000)
-    custody.driver._node = dear  # type: ignore[assignment]
+    dear = Priced(custody.rail._node, 100_000)
+    custody.rail._node = dear  # type: ignore[assignment]
     for _ in range(12):
         custody.turn()
         custody.mine()
         (flow,) = custody.batches.flows.values()
-        if flow.psbt:
+        if flow.unsigned:
             break
-    assert flow.fee_sats > 20_000
+    assert flow.fee > 20_000
     dear.rate = 100_000 if is_still_high else 2_000
     custody.go_on(turns=20)
     assert custody.exchange.locked[number] == 0
     if is_still_high:
         assert "P13" in flow.given_up
     else:
-        assert (len(flow.attempts), flow.attempts[0].fee_sats < 1_000) == (1, True)
+        assert (len(flow.attempts), flow.attempts[0].fee < 1_000) == (1, True)
     assert custody.report().agrees

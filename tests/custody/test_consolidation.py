@@ -122,7 +122,7 @@ def test_nobody_else_is_paid_to_an_address_of_ours_and_nobody_to_one_for_change(
     own = custody.book.address_of(HOUSE).text
     for account, address, reason in (
         (CLIENT, own, "paid to an address of ours"),
-        (HOUSE, change, "0 sats leave, 10000 were asked for"),
+        (HOUSE, change, "0 leave, 10000 were asked for"),
     ):
         custody.exchange.ask(account, 10_000, 50_000, address, now_ns=custody.now_ns)
         custody.go_on(turns=6)

@@ -74,7 +74,7 @@ class Story:
     def is_sent(self) -> bool:
         mempool = self.custody.node.rpc.mempool()
         flows = self.custody.batches.flows.values()
-        return any(one.transaction.txid in mempool for flow in flows for one in flow.attempts)
+        return any(one.txid in mempool for flow in flows for one in flow.attempts)
 
     @property
     def is_over(self) -> bool:
@@ -121,7 +121,7 @@ def replaced(story: Story) -> None:
     """The payment is stuck, and a dearer one takes its place."""
     story.until(lambda: story.is_over or story.is_sent)
     rpc = story.custody.node.rpc
-    stuck = [one.transaction.txid for flow in story.custody.batches.flows.values() for one in flow.attempts]
+    stuck = [one.txid for flow in story.custody.batches.flows.values() for one in flow.attempts]
     for txid in stuck:
         if txid in rpc.mempool():
             rpc.prioritise(txid, -(10**8))

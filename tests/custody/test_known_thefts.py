@@ -86,7 +86,7 @@ def test_bybit_2025_wazirx_2024_radiant_2024_the_payload_is_not_what_was_shown(
     assert not heist.is_stolen()
 
 
-@pytest.mark.parametrize("changes", [{"destination": THIEF}, {"amount_sats": XBT // 4 + 1}, {"account": 2}])
+@pytest.mark.parametrize("changes", [{"destination": THIEF}, {"amount": XBT // 4 + 1}, {"account": 2}])
 def test_dmm_bitcoin_2024_a_legitimate_request_is_altered_on_the_way(
     heist: Heist, changes: dict[str, object]
 ) -> None:
@@ -98,7 +98,7 @@ def test_dmm_bitcoin_2024_a_request_that_was_never_made(custody: Custody) -> Non
     """A coordinator that seals a batch of its own making gets no signature: the ledger knows no such withdrawal."""
     heist = Heist(custody)
     intent = msgspec.structs.replace(
-        heist.honest.batch.intents[0], id="999999", destination=THIEF, amount_sats=XBT // 10
+        heist.honest.batch.intents[0], id="999999", destination=THIEF, amount=XBT // 10
     )
     forged = Batch("batch-forged", Owner.CLIENTS.text, (intent,))
     custody.driver._write("gathered", {"batch": msgspec.to_builtins(forged)})
@@ -268,7 +268,7 @@ def test_mt_gox_2011_bitgrail_2018_paid_twice(heist: Heist) -> None:
 def custody_inputs(question: Consider) -> object:
     from ringfence.custody.quorum.multisig import read_unsigned
 
-    return read_unsigned(question.psbt).transaction.inputs
+    return read_unsigned(question.unsigned).transaction.inputs
 
 
 def test_mt_gox_2014_a_transaction_whose_name_changes(heist: Heist) -> None:
@@ -279,7 +279,7 @@ def test_mt_gox_2014_a_transaction_whose_name_changes(heist: Heist) -> None:
     assert len(flow.attempts) == 1
     from ringfence.custody.quorum.multisig import read_unsigned
 
-    assert flow.attempts[0].transaction.txid == read_unsigned(flow.psbt).transaction.txid
+    assert flow.attempts[0].txid == read_unsigned(flow.unsigned).transaction.txid
 
 
 def test_a_question_is_replayed(heist: Heist) -> None:
@@ -341,7 +341,7 @@ def test_upbit_2025_android_2013_no_nonce_is_used_twice(heist: Heist) -> None:
 
 @pytest.mark.parametrize("is_policy", [False, True])
 def test_quadriga_2019_drift_2026_one_person_changes_the_policy(hardware: Hardware, is_policy: bool) -> None:
-    loose = msgspec.structs.replace(FIRST_POLICY, version=2, cap_sats=10**15)
+    loose = msgspec.structs.replace(FIRST_POLICY, version=2, cap=10**15)
     alone = hardware.signed(loose, by=("custody-anna",))
     charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, alone))
     with pytest.raises(ConfigurationError, match="two people"):
@@ -350,7 +350,7 @@ def test_quadriga_2019_drift_2026_one_person_changes_the_policy(hardware: Hardwa
     charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, both))
     with pytest.raises(ConfigurationError, match="comes into force"):
         charter.policy(now_ns=10**18 + 10**9)
-    forged = msgspec.structs.replace(both, policy=msgspec.structs.replace(loose, cap_sats=10**16))
+    forged = msgspec.structs.replace(both, policy=msgspec.structs.replace(loose, cap=10**16))
     charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, forged))
     with pytest.raises(ConfigurationError, match="is none"):
         charter.policy(now_ns=10**19)
@@ -502,13 +502,13 @@ def test_every_cosigner_counts_what_the_others_have_paid(heist: Heist) -> None:
     custody.mine(BLOCKS_KEPT + 1)
     for process in custody.cosigners.values():
         process.replica.look()
-        (payment,) = process.cosigner._signed()
-        assert (payment.id, payment.destination, payment.amount_sats) == (str(heist.number), TO, XBT // 4)
+        (payment,) = process.cosigner._signed(ASSET.currency, process.rail)
+        assert (payment.id, payment.destination, payment.amount) == (str(heist.number), TO, XBT // 4)
         assert custody.now_ns - payment.at_ns < NS_PER_HOUR
         entry = process.replica.ledger.withdrawals[heist.number]
         process.replica.ledger.withdrawals[heist.number] = entry._replace(txid="ab" * 32)
     outside = [process for name, process in custody.cosigners.items() if name not in heist.flow.quorum]
-    assert [process.cosigner._signed() for process in outside] == [(), ()]
+    assert [process.cosigner._signed(ASSET.currency, process.rail) for process in outside] == [(), ()]
 
 
 def test_a_movement_of_nobodys(heist: Heist) -> None:
@@ -549,7 +549,7 @@ def test_one_that_is_frozen_is_not_done_without(heist: Heist) -> None:
 
 def test_a_policy_that_somebody_without_a_name_has_signed(heist: Heist) -> None:
     """Who owns coordinator and network brings a wide policy: no co-signer writes it down."""
-    wide = msgspec.structs.replace(FIRST_POLICY, version=2, cap_sats=10**15)
+    wide = msgspec.structs.replace(FIRST_POLICY, version=2, cap=10**15)
     digest = statement(b"policy", wide.digest, 0)
     forged = PolicyDocument(wide, 0, tuple((name, OWN.sign(digest).hex()) for name in PEOPLE))
     for name in PLACES:
@@ -559,7 +559,7 @@ def test_a_policy_that_somebody_without_a_name_has_signed(heist: Heist) -> None:
 
 
 def test_one_person_tightens_the_policy_under_way_and_nothing_more_is_signed(heist: Heist) -> None:
-    tight = msgspec.structs.replace(FIRST_POLICY, version=2, cap_sats=1)
+    tight = msgspec.structs.replace(FIRST_POLICY, version=2, cap=1)
     question = Announce(
         msgspec.json.encode(heist.custody.hardware.signed(tight, by=("custody-anna",))).decode()
     )

@@ -90,7 +90,7 @@ def of_evidence(question: Consider, dice: random.Random) -> Consider:
 
 
 def of_transaction(question: Consider, dice: random.Random) -> Consider:
-    transaction = PSBT.from_string(question.psbt).tx
+    transaction = PSBT.from_string(question.unsigned).tx
     kind = dice.randrange(9)
     output = dice.choice(transaction.vout)
     if kind == 0:
@@ -113,11 +113,11 @@ def of_transaction(question: Consider, dice: random.Random) -> Consider:
         transaction.locktime = dice.randrange(1, 2**31)
     else:
         transaction.vin[0].vout ^= 1 << dice.randrange(4)
-    return msgspec.structs.replace(question, psbt=PSBT(transaction).to_string())
+    return msgspec.structs.replace(question, unsigned=PSBT(transaction).to_string())
 
 
 def of_text(question: Consider, dice: random.Random) -> Consider:
-    return msgspec.structs.replace(question, psbt=_text(question.psbt, dice))
+    return msgspec.structs.replace(question, unsigned=_text(question.unsigned, dice))
 
 
 REDONE = (of_batch, of_intent, of_seal, of_nomination, of_transaction, of_text)
@@ -159,7 +159,8 @@ def _says_the_same(changed: Consider, honest: Consider) -> bool:
         return False
     try:
         return bool(
-            PSBT.from_string(changed.psbt).tx.serialize() == PSBT.from_string(honest.psbt).tx.serialize()
+            PSBT.from_string(changed.unsigned).tx.serialize()
+            == PSBT.from_string(honest.unsigned).tx.serialize()
         )
     except Exception:
         return False
@@ -178,12 +179,12 @@ def _differs_in_the_fee_alone(heist: Heist, changed: Consider) -> bool:
     if changed.batch != heist.honest.batch or changed.sealed != heist.honest.sealed:
         return False
     try:
-        mine, theirs = (PSBT.from_string(one.psbt).tx for one in (changed, heist.honest))
+        mine, theirs = (PSBT.from_string(one.unsigned).tx for one in (changed, heist.honest))
     except Exception:
         return False
     held = sum(heist.coins[f"{item.txid.hex()}:{item.vout}"].amount_sats for item in theirs.vin)
     fee = held - sum(output.value for output in mine.vout)
-    if len(mine.vout) != len(theirs.vout) or not 0 <= fee <= changed.batch.intents[0].fee_sats_max:
+    if len(mine.vout) != len(theirs.vout) or not 0 <= fee <= changed.batch.intents[0].fee_max:
         return False
     mine.vout[-1].value = theirs.vout[-1].value
     return bool(mine.serialize() == theirs.serialize())

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ringfence.custody.chains.bitcoin.transactions import parse_transaction
 from ringfence.custody.cosigner.config import ConfigurationError
 from ringfence.custody.demonstration import FIRST_POLICY, PLACES
 from ringfence.custody.ledger import LedgerGapError, Moved
@@ -54,7 +55,7 @@ def _steal_as_signer(heist: Heist, dice: random.Random, role: str) -> None:
     name = dice.choice([one for one in PLACES if one.startswith(role)])
     wallets = heist.custody.hardware.wallets
     stolen = heist.changed(dice.choice((thieves.pay_thief, thieves.swap_change, thieves.add_thief)))
-    parts = read_unsigned(stolen.psbt)
+    parts = read_unsigned(stolen.unsigned)
     coins = [heist.coins[str(item.outpoint)] for item in parts.transaction.inputs]
     mine = [wallets.classify(coin.script) for coin in coins]
     scripts = [wallets.derivers[one.owner].witness_script(one.keychain, one.number) for one in mine if one]
@@ -96,7 +97,7 @@ def steal_as_node(heist: Heist, dice: random.Random) -> None:
     custody = heist.custody
     intent = msgspec.structs.replace(
         heist.honest.batch.intents[0], id=str(dice.randrange(10**6, 10**7)), destination=THIEF,
-        amount_sats=dice.randrange(10_000, XBT),
+        amount=dice.randrange(10_000, XBT),
     )  # fmt: skip
     forged = Batch(f"batch-{intent.id}", Owner.CLIENTS.text, (intent,))
     custody.driver._write("gathered", {"batch": msgspec.to_builtins(forged)})
@@ -132,7 +133,7 @@ def steal_as_person(heist: Heist, dice: random.Random) -> None:
     stolen = msgspec.structs.replace(heist.changed(thieves.pay_thief), approvals=approvals)
     heist.consider(heist.signer, stolen)
     loose = msgspec.structs.replace(
-        FIRST_POLICY, version=2, cap_sats=10**15 + dice.randrange(99), tiers=FIRST_POLICY.tiers[:1]
+        FIRST_POLICY, version=2, cap=10**15 + dice.randrange(99), tiers=FIRST_POLICY.tiers[:1]
     )
     document = hardware.signed(loose, by=("custody-anna",) * dice.choice((1, 2)))
     charter = msgspec.structs.replace(hardware.charter, policies=(*hardware.charter.policies, document))
@@ -195,4 +196,4 @@ def test_one_dishonest_role_gets_nothing(custody: Any, role: str) -> None:
     assert custody.node.rpc.scan([THIEF_SCRIPT]).coins == ()
     for flow in custody.batches.flows.values():
         for attempt in flow.attempts:
-            assert all(output.script != THIEF_SCRIPT for output in attempt.transaction.outputs)
+            assert all(output.script != THIEF_SCRIPT for output in parse_transaction(attempt.raw).outputs)

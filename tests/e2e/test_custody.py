@@ -167,10 +167,10 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
 
         # One person tightens the policy; every co-signer has it at once.
         drafted = tmp_path / "policy.json"
-        assert "tightens: cap_sats" in custody(
-            "policy", "draft", "--output", drafted, "--set", f"cap_sats={30 * XBT}", *there
+        assert "tightens: cap" in custody(
+            "policy", "draft", "--output", drafted, "--set", f"cap={30 * XBT}", *there
         )
-        assert f"cap_sats: {30 * XBT}" in custody("policy", "sign", drafted, *anna)
+        assert f"cap: {30 * XBT}" in custody("policy", "sign", drafted, *anna)
         assert "version 2 is in force at 5 co-signers" in custody("policy", "announce", drafted, *there)
         shown = json.loads(custody("policy", "show", "--json", *there))
         assert (shown["inForce"]["version"], shown["pending"]) == (2, None)

@@ -20,7 +20,7 @@ from tests.mpc.conftest import Settled
 
 RUN = {
     "operation": "sign", "scheme": "ed25519", "me": 1, "threshold": 4, "count": 5, "parties": [1, 2, 3, 4], "target": 0,
-    "session": "00" * 32, "share": "", "package": "", "message": "",
+    "session": "00" * 32, "share": "", "package": "", "message": "", "path": "",
 }  # fmt: skip
 
 

@@ -39,12 +39,12 @@ def changed(version: int = 2, **figures: object) -> Policy:
 
 
 CHARTER = Charter("regtest", (), PEOPLE, (), (document(FIRST_POLICY, "anna", "bert"),), 0, "")
-LOOSER = changed(cap_sats=FIRST_POLICY.cap_sats + 1)
-TIGHTER = changed(cap_sats=1)
+LOOSER = changed(cap=FIRST_POLICY.cap + 1)
+TIGHTER = changed(cap=1)
 
 
 def at(now_ns: int, *announced: Announced) -> Versions:
-    return versions(CHARTER, list(announced), now_ns=now_ns)
+    return versions(CHARTER, CHARTER.policy(now_ns=now_ns), list(announced), now_ns=now_ns)
 
 
 def test_without_news_the_founders_version_is_in_force() -> None:
@@ -69,11 +69,11 @@ def test_what_tightens_is_in_force_at_once_by_one_signature() -> None:
         (document(TIGHTER), "nobody"),
         (document(TIGHTER, "eve"), "signature of eve"),
         (
-            msgspec.structs.replace(document(LOOSER, "anna", "bert"), policy=changed(cap_sats=10**12)),
+            msgspec.structs.replace(document(LOOSER, "anna", "bert"), policy=changed(cap=10**12)),
             "signature",
         ),
-        (document(changed(3, cap_sats=1), "anna"), "cannot follow"),
-        (document(changed(1, cap_sats=1), "anna"), "cannot follow"),
+        (document(changed(3, cap=1), "anna"), "cannot follow"),
+        (document(changed(1, cap=1), "anna"), "cannot follow"),
         (document(changed(chain="main"), "anna", "bert"), "another chain"),
         (document(changed(tiers=()), "anna", "bert"), "first tier"),
     ],
@@ -105,7 +105,7 @@ def test_brought_again_it_waits_again() -> None:
 
 
 def test_versions_follow_one_another() -> None:
-    third = changed(3, cap_sats=1)
+    third = changed(3, cap=1)
     heard = (
         Announced(document(LOOSER, "anna", "bert"), START),
         Announced(document(third, "anna"), START + DELAY),

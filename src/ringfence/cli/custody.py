@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from rich.table import Table
 
-    from ringfence.custody.cosigner.config import Person
+    from ringfence.custody.cosigner.config import Charter, Person
     from ringfence.custody.intents import Intent
 
 app = App(
@@ -35,22 +35,31 @@ def status(*, directory: Path = DIRECTORY, json: Json = False) -> None:
     if json:
         print(encoder.dumps(said))
         return
-    last = said["reconciled"]
-    print(f"block {said['height']}, ledger at {said['ledger']}, charter {said['charter'][:16]}")
-    if last is None:
-        print("chain and ledger were not compared yet")
-    else:
-        print(
-            f"chain and ledger {'agree' if last[-1] == 0 else f'DIFFER by {last[-1]} sats'} at block {last[0]}"
+    print(f"ledger at {said['ledger']}, charter {said['charter'][:16]}")
+    for chain, one in said["chains"].items():
+        fees = (
+            ""
+            if one["feesLeft"] is None
+            else f"; the company has {one['feesLeft']:,} {one['assets'][0]} for fees"
         )
+        print(f"{chain}: {', '.join(one['assets'])}{fees}")
+        for asset in one["assets"]:
+            print(f"  {asset}: {_compared(said['reconciled'].get(asset))}")
     (addresses, receive), (payments, change) = said["pools"]["receive"], said["pools"]["change"]
     print(
         f"{addresses} of {receive} deposit addresses are given out, keys for the change of {payments} of {change} used"
     )
     if 10 * addresses > 9 * receive or 10 * payments > 9 * change:
         print("the keys run out: stop, and start with `ringfence up --coin-keys` and a larger number")
-    if said["trouble"]:
-        print(f"trouble: {said['trouble']}")
+    for where, trouble in said["trouble"].items():
+        print(f"trouble with {where}: {trouble}")
+
+
+def _compared(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "chain and ledger were not compared yet"
+    differ = f"DIFFER by {last['difference']:,}"
+    return f"chain and ledger {'agree' if last['difference'] == 0 else differ} at block {last['height']}"
 
 
 @app.command
@@ -62,13 +71,14 @@ def withdrawals(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         return
     from rich.console import Console
 
-    table = _table("number", "account", "sats", "to", "state", "step")
+    table = _table("number", "account", "amount", "of", "to", "state", "step")
     for row in rows:
         step = row["because"] or row["waitingFor"] or f"{row['step']}, {row['confirmations']} confirmations"
         table.add_row(
             str(row["withdrawal"]),
             str(row["account"]),
-            f"{row['amountSats']:,}",
+            f"{row['amount']:,}",
+            row["currency"],
             row["address"],
             row["state"],
             step,
@@ -85,12 +95,13 @@ def pending(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         return
     from rich.console import Console
 
-    table = _table("number", "account", "sats", "to", "waits for")
+    table = _table("number", "account", "amount", "of", "to", "waits for")
     for row in rows:
         table.add_row(
             str(row["withdrawal"]),
             str(row["account"]),
-            f"{row['amountSats']:,}",
+            f"{row['amount']:,}",
+            row["currency"],
             row["address"],
             row["waitingFor"],
         )
@@ -120,7 +131,7 @@ def show(withdrawal: int, *, directory: Path = DIRECTORY, json: Json = False) ->
 
 
 def _told(said: dict[str, Any]) -> "Iterator[str]":
-    to = f"{said['amountSats']:,} sats of account {said['account']} to {said['address']}"
+    to = f"{said['amount']:,} {said['currency']} of account {said['account']} to {said['address']}"
     yield f"withdrawal {said['withdrawal']}: {to}: {said['state']}, {said['step']}"
     if said["because"] or said["waitingFor"]:
         yield said["because"] or f"waits for {said['waitingFor']}"
@@ -136,12 +147,12 @@ def _told(said: dict[str, Any]) -> "Iterator[str]":
 
 
 def _transaction_table(transaction: dict[str, Any]) -> "Table":
-    table = _table("what", "sats", "where")
+    table = _table("what", "amount", "where")
     for outpoint in transaction["inputs"]:
         table.add_row("spends", "", outpoint)
     for output in transaction["outputs"]:
-        table.add_row(output["what"], f"{output['sats']:,}", output["address"])
-    table.add_row("fee", f"{transaction['feeSats']:,}", f"{transaction['vsize']} vbytes")
+        table.add_row(output["what"], f"{output['amount']:,}", output["address"])
+    table.add_row("fee", f"{transaction['fee']:,}", transaction["size"])
     return table
 
 
@@ -171,11 +182,11 @@ def reconciliation(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         return
     from rich.console import Console
 
-    table = _table("block", "ledger", "clients on chain", "owed to chains", "in flight", "difference")
-    for height, _, sequence, _, chain, backed, _, items, difference in reports[:20]:
-        flight = "; ".join(f"{what} {name}: {sats:,}" for what, name, sats in items)
+    table = _table("of", "block", "ledger", "clients on chain", "owed to chains", "in flight", "difference")
+    for asset, _, height, _, sequence, _, chain, backed, _, items, difference in reports[:20]:
+        flight = "; ".join(f"{what} {name}: {amount:,}" for what, name, amount in items)
         table.add_row(
-            str(height), str(sequence), f"{chain['clients']:,}", f"{backed:,}", flight,
+            asset, str(height), str(sequence), f"{chain['clients']:,}", f"{backed:,}", flight,
             "0, agrees" if difference == 0 else f"[bold red]{difference:,}[/]",
         )  # fmt: skip
     Console().print(table)
@@ -194,13 +205,14 @@ def signers(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         return
     from rich.console import Console
 
-    table = _table("signer", "role", "policy", "frozen", "block", "ledger", "log", "token")
+    table = _table("signer", "role", "policies", "frozen", "block", "ledger", "log", "token")
     for name, one in found.items():
         if one is None or not hasattr(one, "role"):
             table.add_row(name, "[bold red]does not answer[/]")
             continue
         table.add_row(
-            name, one.role, one.policy[:12], "yes" if one.is_frozen else "no", str(one.height),
+            name, one.role, ", ".join(f"{of[0]} {of[1][:8]}" for of in one.policies),
+            "yes" if one.is_frozen else "no", str(one.height),
             str(one.ledger_sequence), f"{one.log_entries} entries, {one.log_head[:12]}", one.token,
         )  # fmt: skip
     Console().print(table)
@@ -258,9 +270,9 @@ def approve(*, withdrawal: int, person: str, key: Path, directory: Path = DIRECT
     from ringfence.custody.quorum.messages import SignedApproval
 
     intent, known, private = _what_and_who(directory, withdrawal, person, key)
-    what = f"{intent.amount_sats:,} sats of account {intent.account} to {intent.destination}"
-    if sys.stdin.isatty() and input(f"{what}\nApprove? Type the amount in satoshis: ") != str(
-        intent.amount_sats
+    what = f"{intent.amount:,} {intent.asset} of account {intent.account} to {intent.destination}"
+    if sys.stdin.isatty() and input(f"{what}\nApprove? Type the amount in {intent.asset}: ") != str(
+        intent.amount
     ):
         sys.exit("that is not the amount; nothing was signed")
     bare = SignedApproval(Approval(person, known.group, intent.digest, time.time_ns()), "")
@@ -283,26 +295,27 @@ def veto(*, withdrawal: int, because: str, person: str, key: Path, directory: Pa
     ask_desk(
         directory, ask="veto", veto=_builtins(replace(bare, signature=private.sign(veto_digest(bare)).hex()))
     )
-    print(f"{person} stops {intent.amount_sats:,} sats of account {intent.account} to {intent.destination}")
+    print(
+        f"{person} stops {intent.amount:,} {intent.asset} of account {intent.account} to {intent.destination}"
+    )
 
 
 @app.command
-def faucet(sats: int, *, account: int = 1, directory: Path = DIRECTORY) -> None:
-    """Pay regtest coins, which are worth nothing, to an account's deposit address."""
-    from embit.script import address_to_scriptpubkey
+def faucet(
+    amount: Annotated[int, Parameter(help="In the currency's smallest unit: XBt, USDt, Gwei, LAMPORT.")],
+    *, account: int = 1, currency: str = "XBt", directory: Path = DIRECTORY,
+) -> None:  # fmt: skip
+    """Pay coins of a development chain, which are worth nothing, to an account's deposit address."""
+    from ringfence.custody.chains.accounts import NodeError
+    from ringfence.custody.chains.bitcoin.rpc import BitcoinError
+    from ringfence.daemons.faucets import pay
 
-    from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
-    from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
-    from ringfence.custody.chains.bitcoin.transactions import Output
-    from ringfence.daemons.custody_ports import HOST, read_ports
-
-    address = ask_desk(directory, ask="depositAddress", account=account, asset="XBt")["address"]
+    address = ask_desk(directory, ask="depositAddress", account=account, asset=currency)["address"]
     try:
-        rpc = BitcoinRpc(Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie"))
-        paid = Faucet(rpc).pay([Output(sats, bytes(address_to_scriptpubkey(address).data))])
-    except (BitcoinError, OSError, ValueError, AssertionError) as error:
+        txid = pay(directory, currency, address, amount)
+    except (NodeError, BitcoinError, OSError, ValueError, AssertionError) as error:
         sys.exit(f"nothing was paid: {error}")
-    print(f"{sats:,} sats to {address}, the address of account {account}, in {paid.txid}")
+    print(f"{amount:,} {currency} to {address}, the address of account {account}, in {txid}")
 
 
 @app.command
@@ -356,7 +369,25 @@ def _what_and_who(
     known = charter.person(person)
     if known is None:
         sys.exit(f"the charter names no {person}; nothing was signed")
-    return intent_of(one, chain=charter.chain), known, read_person_key(key)
+    return intent_of(one, chain=_chain_of(directory, charter, one.asset)), known, read_person_key(key)
+
+
+def _chain_of(directory: Path, charter: "Charter", asset: int) -> str:
+    """Return the chain of an asset, as charter and annexes have it, or leave."""
+    from ringfence.custody.cosigner.config import ConfigurationError
+    from ringfence.daemons.account_chains import read_annexes
+    from ringfence.units.assets import ASSETS, XBT
+
+    if asset == XBT.number:
+        return charter.chain
+    try:
+        annexes = read_annexes(directory, charter)
+    except ConfigurationError as error:
+        sys.exit(f"{error}; nothing was signed")
+    for annex in annexes:
+        if ASSETS[asset].currency in [one.currency for one in annex.assets]:
+            return annex.chain
+    sys.exit(f"no annex names {ASSETS[asset].currency}; nothing was signed")
 
 
 def read_person_key(path: Path) -> "Ed25519PrivateKey":
@@ -402,18 +433,11 @@ def ask_desk(directory: Path, **question: Any) -> dict[str, Any]:
     return said
 
 
-def ask_signers(directory: Path, question: Any, *, only: str = "", seconds: float = 10.0) -> dict[str, Any]:
+def ask_signers(directory: Path, question: Any, *, only: str = "") -> dict[str, Any]:
     """Ask every co-signer at once, or one of them; None is the answer of who gives none in time."""
-    from ringfence.daemons.cosigner_client import CosignerClient
-    from ringfence.daemons.custody_ports import HOST, read_ports
-
-    async def all_of_them() -> dict[str, Any]:
-        ports = {name: port for name, port in read_ports(directory).cosigners.items() if only in ("", name)}
-        client = CosignerClient(directory / "custody", {name: (HOST, port) for name, port in ports.items()})
-        answers = await asyncio.gather(*(client.ask(name, question, seconds=seconds) for name in ports))
-        return dict(zip(ports, answers, strict=True))
+    from ringfence.daemons.ceremonies import ask_all
 
     try:
-        return asyncio.run(all_of_them())
+        return asyncio.run(ask_all(directory, question, only=only))
     except (OSError, ValueError) as error:
         sys.exit(f"custody was not founded here: {error}")

@@ -24,14 +24,19 @@ app = App(
 )
 
 
+Of = Annotated[str, Parameter(help="Of which asset: each has a policy of its own.")]
+
+
 @app.command
-def show(*, directory: Path = DIRECTORY, json: Json = False) -> None:
+def show(*, asset: Of = "XBt", directory: Path = DIRECTORY, json: Json = False) -> None:
     """Show the version in force and what waits, at the coordinator and at each co-signer."""
     from ringfence.custody.quorum.messages import Standing, Status
 
-    said = ask_desk(directory, ask="policy")
+    said = ask_desk(directory, ask="policy", asset=asset)
     standings = {
-        name: (one.policy, one.pending_policy) if isinstance(one, Standing) else None
+        name: next((of[1:] for of in one.policies if of[0] == asset), None)
+        if isinstance(one, Standing)
+        else None
         for name, one in ask_signers(directory, Status()).items()
     }
     if json:
@@ -59,13 +64,13 @@ def show(*, directory: Path = DIRECTORY, json: Json = False) -> None:
 @app.command
 def draft(
     *, output: Path, set: Annotated[list[str], Parameter(help="name=value; the value as JSON. Repeat for more.")],
-    directory: Path = DIRECTORY,
+    asset: Of = "XBt", directory: Path = DIRECTORY,
 ) -> None:  # fmt: skip
     """Write the next version, unsigned, with some figures changed."""
     from ringfence.custody.cosigner.config import PolicyDocument
     from ringfence.custody.policy.policy import compare
 
-    before = ask_desk(directory, ask="policy")["inForce"]
+    before = ask_desk(directory, ask="policy", asset=asset)["inForce"]
     fields = dict(before)
     for one in set:
         name, _, value = one.partition("=")
@@ -119,7 +124,8 @@ def announce(document: Path, *, directory: Path = DIRECTORY) -> None:
     ]
     if refused:
         sys.exit("announced, but not to all: " + "; ".join(refused) + ". Announce it again when they answer.")
-    in_force = all(one.policy == read.policy.digest for one in answers.values())
+    digest = read.policy.digest
+    in_force = all(digest in [of[1] for of in one.policies] for one in answers.values())
     print(
         f"version {read.policy.version} is {'in force' if in_force else 'waiting'} at {len(answers)} co-signers"
     )

@@ -5,7 +5,7 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -20,7 +20,6 @@ app = App(
     name="key",
     help="Keys that nobody has: `create`, `refresh`, `restore`, `review`, `list`; `verify` a ceremony's transcript.",
 )
-CEREMONY_SECONDS = 600.0
 SCHEMES = ("ecdsa-secp256k1", "ed25519")
 People = Annotated[list[str], Parameter(help="Who orders it: two people of different groups.")]
 Keys = Annotated[list[Path], Parameter(help="Their private keys, in the same order.")]
@@ -36,6 +35,7 @@ def create(
     Any `threshold` of the co-signers must hold two of operations and one of policy: of five, four do.
     """
     from ringfence.custody.quorum.mpc.keys import NAME_BYTES_MAX, What
+    from ringfence.daemons.ceremonies import transcript_path
 
     if scheme not in SCHEMES:
         sys.exit(f"--scheme is {' or '.join(SCHEMES)}; nothing was ordered")
@@ -43,7 +43,7 @@ def create(
         sys.exit(
             f"a key's name has letters, digits and hyphens, {NAME_BYTES_MAX} at most; nothing was ordered"
         )
-    if _path(directory, name).exists():
+    if transcript_path(directory, name).exists():
         sys.exit(f"there is a key {name} already; nothing was ordered")
     signed = _order(directory, What.CREATE, name, scheme, 1, threshold, "", person, key)
     _hold(directory, signed, None)
@@ -79,13 +79,14 @@ def restore(name: str, *, target: str, person: People, key: Keys, directory: Pat
 def review(name: str, *, person: People, key: Keys, directory: Path = DIRECTORY) -> None:
     """Let a key go on that rests because runs have failed. Look at the co-signers' logs first: who was named?"""
     from ringfence.custody.quorum.mpc.keys import Review, What
+    from ringfence.daemons.ceremonies import why
 
     record = _record(directory, name)
     signed = _order(
         directory, What.REVIEW, name, record.scheme, record.epoch, record.threshold, "", person, key
     )
     answers = ask_signers(directory, Review(signed))
-    refused = [f"{one}: {_why(told)}" for one, told in answers.items() if not hasattr(told, "keys")]
+    refused = [f"{one}: {why(told)}" for one, told in answers.items() if not hasattr(told, "keys")]
     if refused:
         sys.exit("; ".join(refused))
     print(f"{name} goes on at {len(answers)} co-signers")
@@ -99,6 +100,7 @@ def list_(*, directory: Path = DIRECTORY, json: bool = False) -> None:
     from rich.table import Table
 
     from ringfence.custody.quorum.mpc.keys import Keys as Ask
+    from ringfence.daemons.ceremonies import why
 
     answers = ask_signers(directory, Ask())
     if json:
@@ -118,7 +120,7 @@ def list_(*, directory: Path = DIRECTORY, json: bool = False) -> None:
     Console().print(table)
     for one, told in answers.items():
         if not hasattr(told, "keys"):
-            print(f"{one}: {_why(told)}")
+            print(f"{one}: {why(told)}")
 
 
 @app.command
@@ -166,74 +168,40 @@ def _order(
 
 
 def _hold(directory: Path, signed: "SignedOrder", record: "KeyRecord | None") -> None:
-    """Carry an order out at every co-signer and write down what they have signed."""
-    import msgspec
+    """Carry an order out at every co-signer and write down what they have signed, or leave."""
+    import asyncio
 
-    from ringfence.custody.quorum.mpc.keys import (
-        Adopt,
-        Adopted,
-        Conduct,
-        Ready,
-        Transcript,
-        TranscriptError,
-        check_transcript,
-    )
-    from ringfence.files import replace
+    from ringfence.daemons.ceremonies import CeremonyError, hold
 
     order = signed.order
     print(f"{order.what} {order.key}: {len(order.parties)} co-signers talk to each other")
-    told = ask_signers(directory, Conduct(signed, record), seconds=CEREMONY_SECONDS)
-    ready = tuple(one for one in told.values() if isinstance(one, Ready))
-    _leave_unless_all(told, Ready, "nothing has changed: the epoch before stays in force")
-    adopted = ask_signers(directory, Adopt(signed, ready))
-    _leave_unless_all(adopted, Adopted, "some have it in force already: ask again with the same order")
-    transcript = Transcript(signed, ready, tuple(adopted.values()))
     try:
-        after = check_transcript(transcript, _charter(directory).is_signed)
-    except TranscriptError as error:
-        sys.exit(f"the co-signers' answers do not fit together: {error}")
-    folder = directory / "custody" / "keys"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    raw = msgspec.json.format(msgspec.json.encode(transcript))
-    replace(folder / f"{order.key}.{order.what}.{order.epoch}.json", raw)
-    replace(_path(directory, order.key), raw)
+        after = asyncio.run(hold(directory, _charter(directory), signed, record))
+    except (CeremonyError, OSError, ValueError) as error:
+        sys.exit(str(error))
     print(f"{order.key}: epoch {after.epoch} is in force at all of them")
     print(f"public key {after.public_key}")
-
-
-def _leave_unless_all(told: dict[str, Any], kind: type, otherwise: str) -> None:
-    refused = [f"{name}: {_why(one)}" for name, one in told.items() if not isinstance(one, kind)]
-    if refused:
-        sys.exit("; ".join(refused) + f". {otherwise}")
-
-
-def _why(told: Any) -> str:
-    return getattr(told, "reason", "no answer")
 
 
 # ---- files
 
 
-def _path(directory: Path, name: str) -> Path:
-    return directory / "custody" / "keys" / f"{name}.json"
-
-
 def _record(directory: Path, name: str) -> "KeyRecord":
-    path = _path(directory, name)
+    from ringfence.daemons.ceremonies import transcript_path
+
+    path = transcript_path(directory, name)
     if not path.exists():
         sys.exit(f"there is no key {name}")
     return _read(path).record
 
 
 def _read(path: Path) -> "Transcript":
-    import msgspec
-
-    from ringfence.custody.quorum.mpc.keys import Transcript
+    from ringfence.daemons.ceremonies import CeremonyError, read_transcript
 
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Transcript)
-    except (OSError, msgspec.MsgspecError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+        return read_transcript(path)
+    except CeremonyError as error:
+        sys.exit(str(error))
 
 
 def _charter(directory: Path) -> "Charter":

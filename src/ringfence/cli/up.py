@@ -17,6 +17,7 @@ def up(
     custody: bool = True,
     tpm: bool = False,
     beacon: str = "",
+    chains: bool = True,
     coin_keys: int | None = None,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
@@ -31,12 +32,15 @@ def up(
     bots
         Run the market makers and takers.
     custody
-        Run Bitcoin custody on a regtest chain of its own: node, five co-signers, coordinator, address verifier.
+        Run custody: a Bitcoin chain of its own (regtest), five co-signers, coordinator, address verifier.
     tpm
         Give each co-signer a TPM in software (swtpm), which keeps its PIN and its counters; when it is founded.
     beacon
         `quicknet`: drand's rounds take part in every draw of a quorum, from the founding on. It needs the internet;
         withdrawals wait for the round.
+    chains
+        Run development chains of Ethereum and Solana too, and connect them: each gets a key that nobody has.
+        It needs the MPC engine (`make mpc`), Ethereum also anvil (`make anvil`).
     coin_keys
         Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
         many payments. 48 when custody is founded; more than it has, at any later start, extend it.
@@ -48,4 +52,7 @@ def up(
         sys.exit("--accounts is a number from 0 to 100000")
     if coin_keys is not None and not 1 <= coin_keys <= 10_000:
         sys.exit("--coin-keys is a number from 1 to 10000")
-    sys.exit(up(Options(directory, port, bots, accounts, custody, tpm, beacon, coin_keys or CLIENTS_KEYS)))
+    options = Options(
+        directory, port, bots, accounts, custody, tpm, beacon, chains, coin_keys or CLIENTS_KEYS
+    )
+    sys.exit(up(options))

@@ -79,16 +79,21 @@ def sign_address(
 
 @app.command
 def sign(
-    *, key: Key, account: Account, address: str, amount: int, fee: int = 200_000, nonce: Nonce = None,
-    passphrase_file: PassphraseFile = None,
+    *, key: Key, account: Account, address: str, amount: int, currency: str = "XBt", fee: int | None = None,
+    nonce: Nonce = None, passphrase_file: PassphraseFile = None,
 ) -> None:  # fmt: skip
-    """Sign what POST /user/requestWithdrawal needs; amount and fee in satoshis, what is left of the fee comes back."""
+    """Sign what POST /user/requestWithdrawal needs; amount and fee in the currency's smallest unit (XBt, USDt, Gwei,
+    LAMPORT). What is left of the fee comes back."""
     from ringfence.messages.funds import Wish
+    from ringfence.units.assets import BY_CURRENCY
 
-    private = _read(key, passphrase_file)
+    asset = BY_CURRENCY.get(currency)
+    if asset is None:
+        sys.exit(f"--currency is one of {', '.join(BY_CURRENCY)}; nothing was signed")
+    private, fee = _read(key, passphrase_file), asset.withdrawal_fee if fee is None else fee
     said = Wish(address, amount, fee, is_confirmed=True, nonce=_nonce(nonce))
-    more = {"currency": "XBt", "network": "btc", "address": address, "amount": amount, "fee": fee}
-    _sign(private, said, account, more)
+    more = {"currency": currency, "network": asset.network, "address": address, "amount": amount, "fee": fee}
+    _sign(private, said, account, more, currency=currency)
 
 
 def _read(path: Path, passphrase_file: Path | None) -> "Ed25519PrivateKey":
@@ -110,12 +115,13 @@ def _nonce(given: int | None) -> int:
 
 
 def _sign(
-    private: "Ed25519PrivateKey", said: "Keyed | Listed | Wish", account: int, more: dict[str, Any]
-) -> None:
+    private: "Ed25519PrivateKey", said: "Keyed | Listed | Wish", account: int, more: dict[str, Any], *,
+    currency: str = "",
+) -> None:  # fmt: skip
     import json
 
     from ringfence.messages.funds import to_be_signed
 
-    text = to_be_signed(said, account=account, currency="XBt")
+    text = to_be_signed(said, account=account, currency=currency)
     print(text.decode(), file=sys.stderr)
     print(json.dumps({**more, "nonce": said.nonce, "signature": private.sign(text).hex()}))

@@ -9,14 +9,14 @@ from enum import StrEnum
 
 import msgspec
 
-SATS_MAX = 21_000_000 * 10**8
-
 
 class Kind(StrEnum):
     WITHDRAWAL = "withdrawal"
     """A client's coins to a destination of the client's."""
     REFILL = "refill"
     """Cold to hot, within the hot ceiling."""
+    SWEEP = "sweep"
+    """From one address of ours to another of the same owner: nothing leaves but the fee, which is the company's."""
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -30,13 +30,13 @@ class Approval(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """One movement. Amounts in satoshis."""
+    """One movement. Amounts in the asset's smallest ledger unit."""
 
     id: str
     """The withdrawal's number in the ledger, or the operation's name."""
     kind: Kind
     chain: str
-    """Which chain: `regtest`, `main`."""
+    """Which chain: `regtest`, `main`; others as CAIP-2 has them, e.g. `eip155:1`."""
     asset: str
     owner: str
     """Whose coins: `client`, `insurance`, `company`."""
@@ -44,11 +44,13 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """0 unless a client's."""
     destination: str
     """Address in its canonical spelling."""
-    amount_sats: int
-    fee_sats_max: int
+    amount: int
+    fee_max: int
     requested_ns: int
     expires_ns: int
     requested_by: str
+    source: str = ""
+    """Of a sweep: from which of our addresses."""
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,7 @@ class Moved(NamedTuple):
     sequence: int
     timestamp_ns: int
     kind: str
-    """`wish`, `credit`, `left`, `returned`, `demo`, `says`."""
+    """`wish`, `credit`, `left`, `returned`, `demo`, `says`, `opened`."""
     account: int
     asset: int
     amount: int
@@ -84,9 +84,14 @@ class Ledger:
         self.signers_halted = False
         self.is_venue_halted = False
         self.clients = Clients()
+        self.accounts_end = 0
+        """Above the highest number of an account."""
 
     def fold(self, moved: Moved) -> None:
         """Raises LedgerGapError."""
+        self.accounts_end = max(self.accounts_end, moved.account + 1)
+        if moved.kind == "opened":
+            return
         if moved.kind == "demo":
             self.demo[moved.asset] = self.demo.get(moved.asset, 0) + moved.amount
         elif moved.kind == "wish":

@@ -198,6 +198,18 @@ def substitute(roster: Roster, nomination: Nomination, late: Sequence[str]) -> t
     return tuple(quorum)
 
 
+def seated(roster: Roster, nomination: Nomination, late: Sequence[str], *, seats: int) -> tuple[str, ...]:
+    """Return who signs together where more than the nominees have to: the next in the order sit with them.
+
+    Raises NominationError.
+    """
+    quorum = substitute(roster, nomination, late)
+    others = [name for name in nomination.substitutes if name not in quorum and name not in late]
+    if len(quorum) + len(others) < seats:
+        raise NominationError(f"{len(quorum) + len(others)} are left, {seats} have to sign")
+    return (*quorum, *others[: max(seats - len(quorum), 0)])
+
+
 def shuffled(names: Sequence[str], seed: bytes) -> list[str]:
     """Return the names in the order that a seed gives: Fisher-Yates, without bias."""
     order, stream = list(names), _stream(seed)

@@ -12,21 +12,29 @@ Exit status: 0 asked to stop, 66 the charter or the key cannot be read.
 import argparse
 import asyncio
 import hashlib
+import itertools
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from coincurve import PrivateKey
+from Crypto.Hash import keccak
+from embit import base58, bip32, ec
+from solders.pubkey import Pubkey
 
+from ringfence.custody.annex import Annex
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner, Wallets
+from ringfence.daemons.account_chains import ETHEREUM, SOLANA, read_annexes
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.files import replace
+from ringfence.units.assets import XBT
 
 log = logging.getLogger("ringfence.addresses")
 EXIT_INPUT = 66
@@ -46,23 +54,59 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    def __init__(self, wallets: Wallets, key: PrivateKey) -> None:
-        self._wallets, self._key = wallets, key
+    def __init__(self, wallets: Wallets, key: PrivateKey, annexes: Callable[[], list[Annex]]) -> None:
+        """`annexes`: the chains of today."""
+        self._wallets, self._key, self._annexes = wallets, key, annexes
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Sign an address that the vault gives at this number, and no other."""
         try:
             asked = msgspec.json.decode(line, type=Question)
-            script = self._wallets.derivers[Owner.CLIENTS].script_again(Keychain.RECEIVE, asked.number)
-        except (msgspec.MsgspecError, LookupError) as error:
+            derived = self._derived(asked)
+        except (msgspec.MsgspecError, LookupError, ValueError) as error:
             return {"error": f"no such address: {error}"}
-        if address_of(script, EMBIT_NETWORKS[self._wallets.network_name]) != asked.address:
-            log.critical("address %d is not what the vault gives: it is not to be shown", asked.number)
-            return {"error": "the address is not the one that the vault gives: show it to nobody"}
+        if derived != asked.address:
+            log.critical("address %d of %s is another one: it is not to be shown", asked.number, asked.asset)
+            return {"error": "the address is not the one that our keys give: show it to nobody"}
         signature = self._key.sign_recoverable(
             address_digest(asked.account, asked.asset, asked.address), hasher=None
         )
         return {"signature": signature[:64].hex()}
+
+    def _derived(self, asked: Question) -> str:
+        """Return an address in another way than whoever gives addresses out. Raises LookupError, ValueError."""
+        if asked.asset == XBT.currency:
+            script = self._wallets.derivers[Owner.CLIENTS].script_again(Keychain.RECEIVE, asked.number)
+            return address_of(script, EMBIT_NETWORKS[self._wallets.network_name]) or ""
+        if asked.number != asked.account or asked.account <= 0:
+            raise ValueError("an account has the address of its own number")
+        for annex in self._annexes():
+            if asked.asset in [one.currency for one in annex.assets]:
+                return address_again(annex, asked.account)
+        raise LookupError(f"no annex names {asked.asset}")
+
+
+def address_again(annex: Annex, account: int) -> str:
+    """Return an account's deposit address on a chain of accounts: by embit where custody asks libsecp256k1, and by hand
+    where it asks solders. Raises ValueError."""
+    key, namespace = bytes.fromhex(annex.public_key), annex.chain.partition(":")[0]
+    if namespace == ETHEREUM:
+        parent = bip32.HDKey(ec.PublicKey.parse(key), bytes.fromhex(annex.chain_code))
+        child = parent.derive([1, account]).key
+        child.compressed = False
+        return _eip_55(keccak.new(digest_bits=256, data=child.sec()[1:]).hexdigest()[-40:])
+    if namespace == SOLANA:
+        candidates = (f"{account}.{turn}" if turn else str(account) for turn in itertools.count())
+        derived = (hashlib.sha256(key + seed.encode() + bytes(32)).digest() for seed in candidates)
+        return str(base58.encode(next(one for one in derived if Pubkey(one).is_on_curve())))
+    raise ValueError(f"chains of {namespace!r} are not known here")
+
+
+def _eip_55(digits: str) -> str:
+    signs = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
+    return "0x" + "".join(
+        one.upper() if int(sign, 16) > 7 else one for one, sign in zip(digits, signs, strict=False)
+    )
 
 
 def own_key(home: Path) -> PrivateKey:
@@ -108,7 +152,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s addresses %(levelname)s %(message)s")
     home = directory / "custody"
     try:
-        verifier = Verifier(read_charter(directory).wallets(lookahead=0), own_key(home))
+        charter = read_charter(directory)
+        verifier = Verifier(
+            charter.wallets(lookahead=0), own_key(home), lambda: read_annexes(directory, charter)
+        )
     except (FoundingError, OSError, ValueError) as error:
         log.critical("%s; no address will be verified", error)
         sys.exit(EXIT_INPUT)

@@ -21,7 +21,7 @@ from ringfence.assurance.audit.law import When
 from ringfence.assurance.audit.rows import Sweep, read_sweep
 from ringfence.commitments import Root
 from ringfence.daemons.bench import Bench, Finding
-from ringfence.daemons.bitcoin_reader import BitcoinReader
+from ringfence.daemons.chains_reader import ChainsReader
 from ringfence.daemons.custody_founding import FoundingError
 from ringfence.daemons.halts import Target
 from ringfence.daemons.judge_state import JudgeState
@@ -55,7 +55,7 @@ class AuditorDaemon(JudgeDaemon):
         )
         self._cut_sequence = 0
         self._cuts = 0
-        self._chain: BitcoinReader | None = None
+        self._chain: ChainsReader | None = None
         self._next_chain = 0.0
         self._roots: dict[int, Root] = {}
         """Of the last cuts, until the cut is judged."""
@@ -134,7 +134,7 @@ class AuditorDaemon(JudgeDaemon):
         self._next_chain = time.monotonic() + _CHAIN_SECONDS
         if self._chain is None:
             try:
-                self._chain = BitcoinReader.of(self.directory)
+                self._chain = ChainsReader.of(self.directory)
             except (FoundingError, OSError, ValueError):
                 return  # custody is being founded; the law grows stale if it never is
         self._take(self._auditor.on_chain(self._chain, time.time_ns()))

@@ -81,6 +81,11 @@ class BitcoinReader:
         """By block."""
         self._answers: dict[str, Answer] = {}
 
+    @property
+    def ledger(self) -> Ledger:
+        """As far as it was followed."""
+        return self._feed.ledger
+
     def _is_clients(self, script: bytes) -> bool:
         mine = self._wallets.classify(script)
         return mine is not None and mine.owner == Owner.CLIENTS
@@ -141,7 +146,7 @@ class BitcoinReader:
 
     def _paid_ahead(self) -> int:
         """Return what explained payments have taken out of the chain, less what the ledger has closed for them."""
-        withdrawals = self._feed.ledger.withdrawals.values()
+        withdrawals = [one for one in self._feed.ledger.withdrawals.values() if one.asset == XBT.number]
         wishes = [one.wish for one in withdrawals if one.wish is not None]
         unpaid = Counter((wish.address, wish.amount) for wish in wishes)
         fees_max: dict[tuple[str, int], int] = {}
@@ -155,7 +160,7 @@ class BitcoinReader:
             if is_explained and 0 <= spend.fee_sats <= min(fees_max[what] for what in spend.paid):
                 unpaid.subtract(spend.paid)
                 left += spend.left_sats
-        return left - sum(one.left for one in withdrawals if one.asset == XBT.number)
+        return left - sum(one.left for one in withdrawals)
 
     # ---- what the law asks
 

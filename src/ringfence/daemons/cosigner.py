@@ -23,15 +23,18 @@ from pathlib import Path
 
 import msgspec
 
+from ringfence.custody.annex import Annex
 from ringfence.custody.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
+from ringfence.custody.cosigner.account_rail import AccountRail
+from ringfence.custody.cosigner.bitcoin_rail import BitcoinRail
 from ringfence.custody.cosigner.checks import RefusalError
 from ringfence.custody.cosigner.config import Charter, ConfigurationError
 from ringfence.custody.cosigner.cosigner import Cosigner, Sources
 from ringfence.custody.cosigner.memory import Memory
-from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty
+from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty, Task
 from ringfence.custody.hsm import (
     Counter,
     CounterError,
@@ -48,13 +51,20 @@ from ringfence.custody.hsm import (
 )
 from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.ledger import LedgerGapError
-from ringfence.custody.quorum.messages import MESSAGE_BYTES_MAX, Refusal
+from ringfence.custody.quorum.messages import (
+    MESSAGE_BYTES_MAX,
+    Join,
+    JointSignature,
+    Recall,
+    Refusal,
+)
 from ringfence.custody.quorum.mpc.engine import EngineMissingError, ProtocolAbort
 from ringfence.custody.quorum.mpc.keys import Adopt, Conduct, Keys, Review
 from ringfence.custody.quorum.mpc.sessions import Echo, Message
 from ringfence.custody.quorum.mpc.shares import ShareError, ShareVault
 from ringfence.custody.quorum.wire import Asked, Taken, Told
 from ringfence.custody.wallets.descriptors import DescriptorError
+from ringfence.daemons.account_chains import TROUBLES, AccountChain, connect, read_nodes
 from ringfence.daemons.cosigner_peers import PeerLines, Peers, certificate_of
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
@@ -85,7 +95,10 @@ class CosignerDaemon:
     def __init__(self, directory: Path, name: str, *, node: Endpoint, ports: dict[str, int]) -> None:
         """Raises ConfigurationError, LogError, HsmError, TokenLockedError, DescriptorError, OSError, KeyError."""
         home = directory / "custody" / "cosigners" / name
-        self._home, self.name = home, name
+        self._directory, self._home, self.name = directory, home, name
+        self._chains: list[AccountChain] = []
+        self._troubles: dict[str, str] = {}
+        """By chain of an annex: why it cannot be followed now."""
         charter = read_charter(home)
         module = softhsm_module()
         if module is None:
@@ -135,12 +148,10 @@ class CosignerDaemon:
         others = {member.name for member in charter.members} - {name}
         addresses = {other: (HOST, ports[other]) for other in others}
         peers, self._lines = Peers(home, addresses), PeerLines(home, addresses)
+        self._bitcoin = BitcoinRail(wallets, self._rpc, follower)
         sources = Sources(
-            self._rpc, follower, self.feed.ledger, trouble=self.trouble, standing_of=peers.standing_of
-        )
-        self.cosigner = Cosigner(
-            name, charter, wallets=wallets, token=self._token, witness=witness, log=self._log, memory=memory,
-            sources=sources, now_ns=time.time_ns,
+            self._rpc, self.feed.ledger, {charter.chain: self._bitcoin}, self._connect, trouble=self.trouble,
+            standing_of=peers.standing_of,
         )  # fmt: skip
         self._mpc: MpcParty | None = None
         if has_shares(home):
@@ -150,6 +161,10 @@ class CosignerDaemon:
                 name, charter, vault=vault, log=self._log, memory=of_keys, sign=sign, send=self._lines.send,
                 now_ns=time.time_ns,
             )  # fmt: skip
+        self.cosigner = Cosigner(
+            name, charter, wallets=wallets, token=self._token, witness=witness, log=self._log, memory=memory,
+            sources=sources, now_ns=time.time_ns,
+        )  # fmt: skip
         self._coordinator = fingerprint_of(home / "coordinator.crt")
         pinned = [certificate_of(home, other) for other in others]
         self._context = server_context(home, [home / "coordinator.crt", *pinned])
@@ -173,6 +188,13 @@ class CosignerDaemon:
             OSError,
         ) as error:
             self._tell(f"{type(error).__name__}: {error}")
+        for annex, room, follower in self._chains:
+            self._troubles[annex.chain] = ""
+            try:
+                room.know(self.feed.ledger.accounts_end)
+                follower.poll()
+            except TROUBLES as error:
+                self._troubles[annex.chain] = f"{annex.chain} cannot be followed: {error}"
 
     def trouble(self) -> str:
         """Return why this co-signer cannot know what it has to know, empty if it can.
@@ -224,6 +246,8 @@ class CosignerDaemon:
             return Refusal(self.name, "question", f"this is no question: {error}")
         if isinstance(asked, Conduct | Adopt | Review | Keys | Message | Echo):
             told = await self._answer_of_keys(asked)
+        elif isinstance(asked, Join | Recall):
+            told = await self._join(asked, is_coordinator=is_coordinator)
         else:
             self.look()
             told = self.cosigner.answer(asked, is_coordinator=is_coordinator)
@@ -251,6 +275,47 @@ class CosignerDaemon:
             return Refusal(self.name, error.step, str(error.reason))
         except (ProtocolAbort, EngineMissingError, ShareError, HsmError, CounterError, OSError) as error:
             return Refusal(self.name, "mpc", f"{type(error).__name__}: {error}", is_for_now=True)
+
+    async def _join(self, asked: Join | Recall, *, is_coordinator: bool) -> Told:
+        """Sign together with the other nominees what this co-signer has said yes to, or tell what came of it."""
+        try:
+            if self._mpc is None or not is_coordinator:
+                raise RefusalError("join", "this co-signer has no shares, or this is not the coordinator")
+            known = self._mpc.signature_of(asked.subject)
+            if known is not None:
+                return JointSignature(self.name, asked.subject, *known)
+            if isinstance(asked, Recall):
+                raise RefusalError("join", "nothing was signed for this transaction")
+            self.look()
+            annex, consent = self.cosigner.consent(asked.subject)
+            record = self._mpc.record_of(annex.key)
+            task = Task(
+                annex.key, record.epoch, asked.subject, bytes.fromhex(consent.message), consent.parties, asked.attempt,
+                consent.path,
+            )  # fmt: skip
+            outcome = await self._mpc.sign(task)
+        except RefusalError as error:
+            return Refusal(self.name, error.step, str(error.reason), is_for_now=error.is_for_now)
+        except (ProtocolAbort, EngineMissingError, ShareError, HsmError, CounterError, OSError) as error:
+            return Refusal(self.name, "mpc", f"{type(error).__name__}: {error}", is_for_now=True)
+        return JointSignature(self.name, asked.subject, outcome.signature.hex(), outcome.recovery_id)
+
+    def _connect(self, annex: Annex) -> AccountRail:
+        """Look at one more chain. Raises ConfigurationError if this co-signer has no share of its key."""
+        chain = connect(annex, read_nodes(self._directory))
+        if self._mpc is None:
+            raise ConfigurationError("custody was founded before there were keys that nobody has")
+        try:
+            record = self._mpc.record_of(annex.key)
+        except RefusalError as error:
+            raise ConfigurationError(str(error)) from error
+        said = (annex.public_key, annex.chain_code, annex.threshold)
+        if said != (record.public_key, record.chain_code, record.threshold):
+            raise ConfigurationError(f"the annex says of {annex.key} what this co-signer does not know of it")
+        self._chains.append(chain)
+        return AccountRail(
+            annex, chain.room, chain.follower, trouble=lambda: self._troubles.get(annex.chain, "")
+        )
 
     @property
     def is_broken(self) -> bool:

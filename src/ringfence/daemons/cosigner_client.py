@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from ringfence.daemons.pinned_tls import client_context
 
 log = logging.getLogger("ringfence.coordinator")
 _SECONDS = 10.0
+_SLOW_SECONDS = 2.0
 
 
 class CosignerClient:
@@ -28,6 +30,7 @@ class CosignerClient:
 
     async def ask(self, name: str, question: Asked, *, seconds: float = _SECONDS) -> Told | None:
         """Return the answer, None if there is none in time or if who answers is not who was pinned."""
+        began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._ask(name, question)
@@ -43,6 +46,9 @@ class CosignerClient:
             self._away.add(name)
             return None
         self._away.discard(name)
+        took = time.monotonic() - began
+        if took > _SLOW_SECONDS:
+            log.info("%s took %.1f s for %s", name, took, type(question).__name__)
         return answer
 
     async def _ask(self, name: str, question: Asked) -> Told:

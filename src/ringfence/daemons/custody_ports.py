@@ -14,6 +14,9 @@ class Ports(msgspec.Struct, frozen=True):
     node: int
     """Of the Bitcoin node's JSON-RPC."""
     cosigners: dict[str, int]
+    ethereum: int = 0
+    """Of the development chain's JSON-RPC, as the next; 0 in a venue that was founded before there was one."""
+    solana: int = 0
 
 
 def ensure_ports(directory: Path, names: tuple[str, ...]) -> Ports:
@@ -21,8 +24,9 @@ def ensure_ports(directory: Path, names: tuple[str, ...]) -> Ports:
     path = directory / "custody" / "ports.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        node, *others = _free(1 + len(names))
-        replace(path, msgspec.json.encode(Ports(node, dict(zip(names, others, strict=True)))))
+        node, ethereum, solana, *others = _free(3 + len(names))
+        ports = Ports(node, dict(zip(names, others, strict=True)), ethereum, solana)
+        replace(path, msgspec.json.encode(ports))
     return read_ports(directory)
 
 

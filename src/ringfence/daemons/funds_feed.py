@@ -32,7 +32,15 @@ from ringfence.messages.funds import (
 from ringfence.units.assets import ASSETS
 
 _LOOKED_AT = np.array(
-    [Event.DEPOSITED, Event.WITHDRAWN, Event.TRANSFERRED, Event.VENUE_SET, Event.HALT_SET, Event.ACCOUNT_SET],
+    [
+        Event.DEPOSITED,
+        Event.WITHDRAWN,
+        Event.TRANSFERRED,
+        Event.VENUE_SET,
+        Event.HALT_SET,
+        Event.ACCOUNT_SET,
+        Event.ACCOUNT_OPENED,
+    ],
     np.uint8,
 )
 _EVERY_ASSET = frozenset(range(len(ASSETS)))
@@ -93,6 +101,8 @@ def _fold(ledger: Ledger, batch: Batch, raw: bytes, event: np.void) -> None:
 def _moved(ledger: Ledger, event: np.void, text: bytes, sequence: int, timestamp_ns: int) -> Moved | None:
     kind, account, asset, amount = (int(event[name]) for name in ("kind", "account", "symbol", "amount"))
     first = Moved(sequence, timestamp_ns, "demo", account, asset, amount)
+    if kind == Event.ACCOUNT_OPENED:
+        return first._replace(kind="opened")
     if kind == Event.ACCOUNT_SET:
         if event["px"] != AccountParameter.WITHDRAWALS:
             return None

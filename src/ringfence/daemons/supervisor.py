@@ -24,11 +24,15 @@ from rich.console import Console
 
 from ringfence.custody.beacon import BEACONS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
+from ringfence.custody.chains.ethereum.devnet import anvil_path
 from ringfence.custody.demonstration import CLIENTS_KEYS, PLACES
 from ringfence.custody.hsm import tpm
-from ringfence.daemons import custody_founding, founding, software_tpm, welcome
+from ringfence.custody.quorum.mpc.engine import engine_path
+from ringfence.daemons import chain_founding, custody_founding, founding, software_tpm, welcome
+from ringfence.daemons.account_chains import TROUBLES
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
+from ringfence.daemons.ceremonies import CeremonyError
 from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
@@ -74,6 +78,8 @@ class Options(NamedTuple):
     """A TPM in software beside each co-signer's token."""
     beacon: str = ""
     """The beacon that takes part in every draw; empty = none."""
+    chains: bool = True
+    """Development chains of Ethereum and Solana beside Bitcoin, where their parts are installed."""
     coin_keys: int = CLIENTS_KEYS
     """Of each co-signer's token, for the clients' coins; more than there are extend the pools."""
 
@@ -234,6 +240,8 @@ class Supervisor:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
             await self._step("market makers", self._until(self._is_liquid))
         self._is_up = True
+        if self._options.custody and not chain_founding.is_connected(self._directory):
+            self._keepers.append(asyncio.create_task(self._connect_chains()))
         welcome.show(
             self._console, directory=self._directory, url=self.url, venue=venue,
             keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots, source=self._source,
@@ -273,6 +281,19 @@ class Supervisor:
         except (OSError, ValueError) as error:
             raise StartError(f"custody/ports.json: {error}", EXIT_INPUT) from error
         self._run("bitcoin", "--port", str(self._ports.node), final=_FINAL_OF_NODE)
+        if not self._options.chains:
+            return
+        if engine_path() is None:
+            self._console.print("  no MPC engine is built (`make mpc`): custody holds Bitcoin alone")
+            return
+        nodes, ports = {}, self._ports
+        if ports.ethereum and anvil_path() is not None:
+            nodes[chain_founding.ETHEREUM_CHAIN] = f"http://{HOST}:{ports.ethereum}/"
+            self._run("ethereum", "--port", str(ports.ethereum), final=_FINAL_OF_NODE)
+        if ports.solana:
+            nodes[chain_founding.SOLANA_CHAIN] = f"http://{HOST}:{ports.solana}/"
+            self._run("solana", "--port", str(ports.solana), final=_FINAL_OF_NODE)
+        replace(self._directory / "custody" / "nodes.json", msgspec.json.encode(nodes))
 
     async def _begin_custody(self) -> None:
         """Found custody the first time, then run co-signers, verifier and coordinator."""
@@ -291,6 +312,18 @@ class Supervisor:
         self._run("addresses", final=(EXIT_INPUT,))
         self._run("coordinator", "--block-seconds", _BLOCK_SECONDS, final=_FINAL_OF_COORDINATOR)
         await self._until(lambda: (self._directory / "custody" / "desk.sock").exists())
+
+    async def _connect_chains(self) -> None:
+        """Make the keys of the other chains while the exchange trades already; what goes wrong there stops nothing."""
+        began = time.monotonic()
+
+        def say(what: str) -> None:
+            self._console.print(f"  {time.monotonic() - began:5.1f} s  {what}", highlight=False)
+
+        try:
+            await chain_founding.found(self._directory, say)
+        except (CeremonyError, custody_founding.FoundingError, *TROUBLES, OSError, ValueError) as error:
+            self._console.print(f"[bold red]not every chain is connected: {error}[/]; start again to go on")
 
     def _choose_beacon(self) -> None:
         """Write down with which beacon custody is founded; who has written it before keeps theirs."""
@@ -459,7 +492,7 @@ class Supervisor:
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
             "bots", "price-feed", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses", *JUDGES,
-            "gateway", "history", "core", "bitcoin",
+            "gateway", "history", "core", "ethereum", "solana", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):

@@ -1,27 +1,26 @@
-"""An Ethereum node for tests: anvil, a real EVM, from its npm package (`make anvil`)."""
+"""Ethereum nodes for tests: anvil, a real EVM, from its npm package (`make anvil`), alone or as the venue runs it."""
 
 import json
-import platform
+import os
+import signal
 import subprocess
+import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ringfence.custody.chains.accounts import NodeError
+from ringfence.custody.chains.ethereum.devnet import anvil_path
+from ringfence.custody.chains.ethereum.rpc import EthereumRpc
 from ringfence.testing.up import wait_for
 from ringfence.testing.venue import free_port
 
-_HOME = Path(__file__).parents[3] / "deploy" / "local" / "anvil" / "node_modules" / "@foundry-rs"
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+__all__ = ["Anvil", "RunningDevnet", "anvil_path"]
+
 _SECONDS = 10.0
-
-
-def anvil_path() -> Path | None:
-    """Return where the node is, None if it is not installed."""
-    machine = _MACHINES.get(platform.machine(), "")
-    path = _HOME / f"anvil-linux-{machine}" / "bin" / "anvil"
-    return path if path.exists() else None
+_START_S = 30.0
 
 
 class Anvil:
@@ -70,3 +69,41 @@ class Anvil:
     ) -> None:
         self._process.kill()
         self._process.wait()
+
+
+class RunningDevnet:
+    """The development chain, as a process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.rpc = EthereumRpc(f"http://127.0.0.1:{self.port}/")
+        self.start()
+
+    def start(self) -> None:
+        with (self.directory / "ethereum.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ringfence.daemons.ethereum", str(self.directory), "--port", str(self.port)],
+                stdout=log, stderr=log, env={**os.environ},
+            )  # fmt: skip
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                self.rpc.chain_id()
+                return
+            except NodeError:
+                assert time.monotonic() < until, self.log()
+                assert self.process.poll() is None, self.log()
+                time.sleep(0.02)
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """End the process and return how it ended."""
+        self.rpc.close()
+        self.process.send_signal(how)
+        return self.process.wait(timeout=20)
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def log(self) -> str:
+        return (self.directory / "ethereum.log").read_text()

@@ -14,29 +14,47 @@ from typing import Any, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from embit.script import address_to_scriptpubkey
 
+import ringfence.custody.coordinator.bitcoin_rail as coordinator
+from ringfence.custody.annex import Annex
 from ringfence.custody.beacon import Beacon
 from ringfence.custody.chained_log import Entry, Log
-from ringfence.custody.chains.bitcoin.follow import Follower
+from ringfence.custody.chains.bitcoin.follow import ChainEvent, Follower
 from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
 from ringfence.custody.chains.bitcoin.transactions import Output, Transaction
 from ringfence.custody.chains.bitcoin.watch import Watch
 from ringfence.custody.coordinator.batches import Batches, gather
-from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.coordinator.driver import Driver
-from ringfence.custody.coordinator.instructions import Instruction, next_instruction
-from ringfence.custody.coordinator.reconcile import Report, reconcile
-from ringfence.custody.cosigner.config import Charter, Member, Person, PolicyDocument, approval_digest
+from ringfence.custody.coordinator.instructions import Instruction, Settled, next_instruction
+from ringfence.custody.coordinator.reconcile import Report
+from ringfence.custody.cosigner.bitcoin_rail import BitcoinRail
+from ringfence.custody.cosigner.config import (
+    Charter,
+    ConfigurationError,
+    Member,
+    Person,
+    PolicyDocument,
+    approval_digest,
+)
 from ringfence.custody.cosigner.cosigner import Cosigner, Sources
 from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.cosigner.rail import Rail
 from ringfence.custody.demonstration import FIRST_POLICY, PEOPLE, PLACES
 from ringfence.custody.hsm import FileCounter, Lockout, Token, Witness, softhsm_module
 from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.intents import Approval, Intent
 from ringfence.custody.ledger import Ledger, Moved
 from ringfence.custody.policy import Policy
-from ringfence.custody.quorum.messages import Answer, Question, Refusal, SignedApproval, Standing, statement
+from ringfence.custody.quorum.messages import (
+    Answer,
+    Join,
+    Question,
+    Recall,
+    Refusal,
+    SignedApproval,
+    Standing,
+    statement,
+)
 from ringfence.custody.wallets.addresses import AddressBook
 from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vault, key_label
 from ringfence.custody.wallets.owners import Owner
@@ -218,7 +236,7 @@ class Replica:
         )
         self.watch = Watch(node.rpc, self.follower, chain="regtest")
 
-    def look(self) -> list[object]:
+    def look(self) -> list[ChainEvent]:
         while self._read < len(self._exchange.said):
             self.ledger.fold(self._exchange.said[self._read])
             self._read += 1
@@ -248,9 +266,11 @@ class CosignerProcess:
         )  # fmt: skip
         self.memory = memory
         self.replica = custody.replica()
+        self.rail = BitcoinRail(custody.hardware.wallets, custody.node.rpc, self.replica.follower)
         self.sources = Sources(
-            custody.node.rpc, self.replica.follower, self.replica.ledger, standing_of=custody.standing_of
-        )
+            custody.node.rpc, self.replica.ledger, {custody.charter.chain: self.rail}, _no_other_chain,
+            standing_of=custody.standing_of,
+        )  # fmt: skip
         self.cosigner = Cosigner(
             self.name, custody.charter, wallets=custody.hardware.wallets, token=place.token, witness=place.witness,
             log=self.log, memory=memory, sources=self.sources, now_ns=lambda: custody.now_ns,
@@ -328,17 +348,22 @@ class Custody:
         self.batches = Batches()
         self._log = Log(self.folder / "coordinator.log", on_entry=self.batches.take)
         self.book = AddressBook(self.folder / "addresses", wallets)
-        self.deposits = Deposits(wallets, self.book)
+        sending = _Sending(self.node, self)
+        self.rail = coordinator.BitcoinRail(
+            self.charter.chain, wallets=wallets, node=sending, follower=self.view.follower, book=self.book,
+            events=self.view.look,
+        )  # fmt: skip
         self.driver = Driver(
-            roster=self.charter.roster(), wallets=wallets, log=_Noticed(self._log, self), batches=self.batches,
-            follower=self.view.follower, node=_Sending(self.node, self), ask=self.ask, script_of=script_of,
-            now_ns=lambda: self.now_ns, beacon=self.charter.beacon, round_of=self._fetch,
+            roster=self.charter.roster(), rails={self.charter.chain: self.rail}, log=_Noticed(self._log, self),
+            batches=self.batches, node=sending, ask=self.ask, now_ns=lambda: self.now_ns,
+            beacon=self.charter.beacon, round_of=self._fetch,
         )  # fmt: skip
 
     async def _fetch(self, number: int) -> str:
         return self.round_of(number)
 
-    async def ask(self, name: str, question: Question) -> Answer | None:
+    async def ask(self, name: str, question: Question | Join | Recall) -> Answer | None:
+        assert not isinstance(question, Join | Recall), "nothing is signed together on Bitcoin"
         self.before_effect(f"ask {type(question).__name__}")
         if name in self.down:
             return None
@@ -350,14 +375,13 @@ class Custody:
 
     def turn(self) -> None:
         """One turn of the coordinator."""
-        events = self.view.look()
-        self.deposits.chain(events, self.view.ledger)  # type: ignore[arg-type]
+        self.rail.poll(self.view.ledger)
         while (instruction := self.next_instruction()) is not None:
             self.before_effect(f"instruct {instruction.kind}")
             self.exchange.take(instruction, now_ns=self.now_ns)
             self.before_effect(f"instructed {instruction.kind}")
             self.view.look()
-        if not any(not flow.given_up and not flow.attempts for flow in self.batches.flows.values()):
+        if self.rail.is_free(self.batches):
             waiting = [
                 one for n, one in self.view.ledger.open().items() if str(n) not in self.batches.batch_of
             ]
@@ -368,24 +392,22 @@ class Custody:
         asyncio.run(self.driver.turn())
 
     def next_instruction(self) -> Instruction | None:
-        return next_instruction(
-            self.view.ledger, self.deposits.all(self.view.follower, self.view.ledger), self.batches, chain="regtest",
-            confirmed=self.confirmed(), needed=1,
-        )  # fmt: skip
+        ledger = self.view.ledger
+        deposits = ((self.charter.chain, one) for one in self.rail.deposits(ledger))
+        return next_instruction(ledger, deposits, self.batches, self._settled())
 
-    def confirmed(self) -> dict[str, int]:
-        follower = self.view.follower
-        return {
-            attempt.transaction.txid: follower.confirmations_of(attempt.transaction.txid)
-            for flow in self.batches.flows.values() for attempt in flow.attempts
-        }  # fmt: skip
+    def _settled(self) -> dict[str, Settled]:
+        found = {
+            intent.id: self.rail.settled(flow, intent)
+            for flow in self.batches.of(self.charter.chain)
+            for intent in flow.batch.intents
+        }
+        return {number: settled for number, settled in found.items() if settled is not None}
 
     def report(self) -> Report:
-        self.view.look()
-        return reconcile(
-            self.view.follower, self.hardware.wallets, self.view.ledger, self.deposits, self.batches,
-            confirmed=self.confirmed(), now_ns=self.now_ns,
-        )  # fmt: skip
+        self.rail.poll(self.view.ledger)
+        (report,) = self.rail.reconcile(self.view.ledger, self.batches, self.now_ns)
+        return report
 
     # ---- what happens around it
 
@@ -447,8 +469,5 @@ class _Sending:
         return txid
 
 
-def script_of(address: str) -> bytes | None:
-    try:
-        return bytes(address_to_scriptpubkey(address).data)
-    except Exception:
-        return None
+def _no_other_chain(annex: Annex) -> Rail:
+    raise ConfigurationError(f"{annex.chain} is not connected here")

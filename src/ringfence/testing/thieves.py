@@ -49,7 +49,7 @@ class Heist:
             custody.mine()
         assert self.questions, [flow.waiting_for for flow in custody.batches.flows.values()]
         custody.change = lambda name, question: question
-        self.flow = next(flow for flow in custody.batches.flows.values() if flow.psbt)
+        self.flow = next(flow for flow in custody.batches.flows.values() if flow.unsigned)
         self.signer, self.honest = next(iter(self.questions.items()))
         self.coins = self._coins()
         self.parts: list[Part] = []
@@ -80,7 +80,7 @@ class Heist:
 
     def evidence(self, name: str, question: Consider) -> tuple[Evidence, ...]:
         try:
-            subject = subject_of(read_unsigned(question.psbt).unsigned)
+            subject = subject_of(read_unsigned(question.unsigned).unsigned)
         except ValueError:
             return question.evidence
         nonce = self.ask(name, Challenge(subject))
@@ -93,9 +93,9 @@ class Heist:
 
     def changed(self, change: Callable[[EmbitTransaction], None]) -> Consider:
         """Return the honest question with another transaction."""
-        transaction = PSBT.from_string(self.honest.psbt).tx
+        transaction = PSBT.from_string(self.honest.unsigned).tx
         change(transaction)
-        return msgspec.structs.replace(self.honest, psbt=PSBT(transaction).to_string())
+        return msgspec.structs.replace(self.honest, unsigned=PSBT(transaction).to_string())
 
     def with_intent(self, **changes: Any) -> Consider:
         """Return the honest question with something else in its movement; the batch's digest follows."""
@@ -113,7 +113,7 @@ class Heist:
     def _pays_a_thief(self, parts: list[Part]) -> bool:
         for question in [*self.questions.values(), *self.asked]:
             try:
-                unsigned = read_unsigned(question.psbt)
+                unsigned = read_unsigned(question.unsigned)
             except ValueError:
                 continue
             if subject_of(unsigned.unsigned) != parts[0].subject:

@@ -36,14 +36,15 @@ class Up:
     """A running `ringfence up`, in a session of its own as in a terminal."""
 
     def __init__(
-        self, directory: Path, *options: str, port: int | None = None, custody: bool = False
-    ) -> None:
-        """Custody takes ten seconds to found: stories that move no coins go without."""
+        self, directory: Path, *options: str, port: int | None = None, custody: bool = False, chains: bool = False
+    ) -> None:  # fmt: skip
+        """Custody takes ten seconds to found, other chains as many: stories that move no coins go without."""
         self.directory = directory
         self.port = port or free_port()
         self._output = directory.with_suffix(".txt")
         arguments = [RINGFENCE, "up", str(directory), "--port", str(self.port), *options]
         arguments += [] if custody else ["--no-custody"]
+        arguments += [] if chains else ["--no-chains"]
         with self._output.open("wb") as file:
             self.process = subprocess.Popen(
                 arguments, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"COLUMNS": "80"}

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from ringfence.custody.chained_log import Entry
-from ringfence.custody.chains.bitcoin.transactions import Transaction, parse_transaction
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Withdrawal
 from ringfence.custody.quorum.messages import (
@@ -23,7 +22,7 @@ from ringfence.custody.quorum.messages import (
     Witnessed,
 )
 from ringfence.custody.wallets.owners import Owner
-from ringfence.units.rounding import ceil_div
+from ringfence.units.assets import ASSETS
 from ringfence.units.time import NS_PER_DAY
 
 INTENTS_MAX = 20
@@ -34,8 +33,11 @@ VALID_NS = 7 * NS_PER_DAY
 class Attempt:
     """One transaction that was signed for a batch."""
 
-    transaction: Transaction
-    fee_sats: int
+    txid: str
+    raw: bytes
+    fee: int
+    """What the network takes for it, in ledger units; of what an account sends, at most."""
+    unsigned: str
     signers: tuple[str, ...]
     verdicts: dict[str, tuple[VerdictRow, ...]]
     """What each signer's own policy has said, by signer."""
@@ -55,10 +57,13 @@ class Flow:
     """Nominated, substitutes in the places of the late."""
     late: tuple[str, ...] = ()
     timeouts: tuple[TimedOut, ...] = ()
-    psbt: str = ""
-    fee_sats: int = 0
+    unsigned: str = ""
+    """The transaction as it is put before the co-signers."""
+    fee: int = 0
     spends: tuple[str, ...] = ()
     change_index: int = -1
+    joins: int = 0
+    """How often the nominees were asked to sign together: from the first time on somebody may have a signature."""
     attempts: list[Attempt] = field(default_factory=list)
     given_up: str = ""
     """Why, if it was."""
@@ -71,16 +76,34 @@ class Flow:
             return "given up"
         if self.attempts:
             return "signed"
-        if self.psbt:
+        if self.unsigned:
             return "collecting"
         if self.quorum:
             return "nominated"
         return "sealed" if self.sealed else "gathered"
 
-    def share_sats(self, attempt: Attempt, intent: Intent) -> int:
+    @property
+    def chain(self) -> str:
+        return self.batch.intents[0].chain
+
+    @property
+    def asset(self) -> str:
+        return self.batch.intents[0].asset
+
+    @property
+    def may_be_signed(self) -> bool:
+        """Whether somebody may have a transaction of it that the network takes: then nothing of it is given back."""
+        return bool(self.attempts) or self.joins > 0
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether the transaction that was built last is signed."""
+        return any(attempt.unsigned == self.unsigned for attempt in self.attempts)
+
+    def share(self, attempt: Attempt, intent: Intent) -> int:
         """Return an intent's part of the fee: equal parts, what does not divide on the first ones; in sum the fee."""
         place, count = self.batch.intents.index(intent), len(self.batch.intents)
-        whole, rest = divmod(attempt.fee_sats, count)
+        whole, rest = divmod(attempt.fee, count)
         return whole + (1 if place < rest else 0)
 
 
@@ -127,14 +150,15 @@ class Batches:
             flow.quorum, flow.late = tuple(body["quorum"]), tuple(body["late"])
             flow.timeouts = msgspec.convert(body["timeouts"], tuple[TimedOut, ...])
         elif entry.kind == "built":
-            flow.psbt, flow.fee_sats, flow.spends = body["psbt"], body["fee_sats"], tuple(body["spends"])
+            flow.unsigned, flow.fee, flow.spends = body["unsigned"], body["fee"], tuple(body["spends"])
             flow.change_index = body["change_index"]
             self.change_next = max(self.change_next, flow.change_index + 1)
         elif entry.kind == "signed":
-            transaction = parse_transaction(bytes.fromhex(body["raw"]))
             verdicts = msgspec.convert(body["verdicts"], dict[str, tuple[VerdictRow, ...]])
-            attempt = Attempt(transaction, body["fee_sats"], tuple(body["signers"]), verdicts)
-            flow.attempts.append(attempt)
+            signers, raw = tuple(body["signers"]), bytes.fromhex(body["raw"])
+            flow.attempts.append(Attempt(body["txid"], raw, body["fee"], body["unsigned"], signers, verdicts))
+        elif entry.kind == "joining":
+            flow.joins += 1
         elif entry.kind == "given up":
             flow.given_up = body["because"]
 
@@ -145,6 +169,10 @@ class Batches:
             self.confirmed.add(body["withdrawal"])
         else:
             self.cancelled.add(body["withdrawal"])
+
+    def of(self, chain: str) -> list[Flow]:
+        """Return the flows of a chain that were not given up, oldest first."""
+        return [flow for flow in self.flows.values() if flow.chain == chain and not flow.given_up]
 
     def held(self) -> set[str]:
         """Return the outpoints that transactions on their way spend."""
@@ -159,13 +187,16 @@ def intent_of(one: Withdrawal, *, chain: str) -> Intent:
     """Return what a withdrawal of the ledger wants to move; everybody makes the same of the same ledger."""
     assert one.wish is not None
     return Intent(
-        id=str(one.number), kind=Kind.WITHDRAWAL, chain=chain, asset="XBt", owner=Owner.CLIENTS.text,
-        account=one.account, destination=one.wish.address, amount_sats=one.wish.amount, fee_sats_max=one.wish.fee_max,
+        id=str(one.number), kind=Kind.WITHDRAWAL, chain=chain, asset=ASSETS[one.asset].currency,
+        owner=Owner.CLIENTS.text, account=one.account, destination=one.wish.address,
+        amount=one.wish.amount, fee_max=one.wish.fee_max,
         requested_ns=one.asked_ns, expires_ns=one.asked_ns + VALID_NS, requested_by=f"account-{one.account}",
     )  # fmt: skip
 
 
-def gather(waiting: list[Withdrawal], *, chain: str, housekeeper: int = 0) -> Batch | None:
+def gather(
+    waiting: list[Withdrawal], *, chain: str, housekeeper: int = 0, intents_max: int = INTENTS_MAX
+) -> Batch | None:
     """Return the next batch: the oldest withdrawals first, no two to one destination, in the order of their ids.
 
     The housekeeper's are in batches of their own, so that nobody shares the fee of making few coins of many.
@@ -175,19 +206,19 @@ def gather(waiting: list[Withdrawal], *, chain: str, housekeeper: int = 0) -> Ba
         intent = intent_of(one, chain=chain)
         if housekeeper and chosen and housekeeper in (intent.account, chosen[0].account):
             continue
-        if all(intent.destination != other.destination for other in chosen) and len(chosen) < INTENTS_MAX:
+        if all(intent.destination != other.destination for other in chosen) and len(chosen) < intents_max:
             chosen.append(intent)
     if not chosen:
         return None
+    return batch_of(chosen)
+
+
+def batch_of(chosen: list[Intent]) -> Batch:
+    """Return the batch of some movements of clients' coins."""
     chosen.sort(key=lambda intent: intent.id)
     return Batch(f"batch-{chosen[0].id}-{len(chosen)}", Owner.CLIENTS.text, tuple(chosen))
 
 
-def fee_cap_sats(batch: Batch) -> int:
+def fee_cap(batch: Batch) -> int:
     """Return the highest fee that every intent of a batch allows."""
-    return min(intent.fee_sats_max for intent in batch.intents)
-
-
-def bumped_rate(fee_sats: int, vsize: int, rate_sats_per_kvb: int) -> int:
-    """Return the rate of a replacement: at least the node's, and a quarter above what was paid, rounded up."""
-    return max(rate_sats_per_kvb, ceil_div(fee_sats * 1_000 * 5, vsize * 4))
+    return min(intent.fee_max for intent in batch.intents)

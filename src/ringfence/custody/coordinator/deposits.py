@@ -8,9 +8,9 @@ from typing import NamedTuple
 from ringfence.custody.chains.bitcoin.follow import ChainEvent, Confirmed, Follower, Reorged, Replaced
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.wallets.addresses import AddressBook
-from ringfence.custody.wallets.coins import Coin
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner, Wallets
+from ringfence.units.assets import XBT
 
 XBT_SATS = 10**8
 TIERS = ((0, 1), (XBT_SATS, 2), (10 * XBT_SATS, 3), (100 * XBT_SATS, 6))
@@ -24,14 +24,22 @@ def confirmations_needed(amount_sats: int) -> int:
 
 
 class Deposit(NamedTuple):
-    """One output at an address that was given out."""
+    """Coins that have come to an address that was given out."""
 
-    coin: Coin
+    txid: str
+    output: int
     account: int
+    asset: int
+    amount: int
+    """In the asset's ledger units, rounded down."""
     confirmations: int
     needed: int
     state: str
     """`seen`, `confirmed`, `credited`, `dust`."""
+
+    @property
+    def outpoint(self) -> str:
+        return f"{self.txid}:{self.output}"
 
 
 class Deposits:
@@ -71,7 +79,9 @@ class Deposits:
                 state = "dust"
             else:
                 state = "confirmed" if confirmations >= needed else "seen"
-            found.append(Deposit(coin, address.account, confirmations, needed, state))
+            txid, vout = coin.outpoint
+            amount, account = coin.amount_sats, address.account
+            found.append(Deposit(txid, vout, account, XBT.number, amount, confirmations, needed, state))
         return found
 
     def uncredited_sats(self, follower: Follower, ledger: Ledger) -> int:

@@ -4,16 +4,16 @@ A crash between two steps loses nothing: what was asked is asked again, and a co
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from ringfence.custody.beacon import Beacon, BeaconError
 from ringfence.custody.chained_log import Entry
-from ringfence.custody.chains.bitcoin.follow import Follower
-from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, BitcoinError, RejectedError
-from ringfence.custody.coordinator.batches import Batches, Flow, bumped_rate, fee_cap_sats
+from ringfence.custody.chains.accounts import NodeError
+from ringfence.custody.coordinator.batches import Batches, Flow
+from ringfence.custody.coordinator.rail import Built, Hopeless, Rail, Waits
 from ringfence.custody.hsm.evidence import Evidence
 from ringfence.custody.nomination import (
     BEACON_SECONDS_AHEAD,
@@ -24,7 +24,7 @@ from ringfence.custody.nomination import (
     Sealed,
     nominate,
     seal,
-    substitute,
+    seated,
 )
 from ringfence.custody.quorum.messages import (
     Challenge,
@@ -33,9 +33,12 @@ from ringfence.custody.quorum.messages import (
     Consider,
     Contribution,
     Countersign,
+    Join,
+    JointSignature,
     Nonce,
     Part,
     Question,
+    Recall,
     Refusal,
     Reveal,
     SealedRecord,
@@ -44,36 +47,24 @@ from ringfence.custody.quorum.messages import (
     TimedOut,
     Waited,
     Witnessed,
-    subject_of,
 )
-from ringfence.custody.quorum.multisig import MultisigError, network_accepts, put_together, read_unsigned
 from ringfence.custody.quorum.wire import Told
-from ringfence.custody.wallets.building import BuildError, Funds, Payment, Unsigned, build
-from ringfence.custody.wallets.coins import Coin, Outpoint
-from ringfence.custody.wallets.owners import Wallets, owner_of
 from ringfence.units.time import NS_PER_SECOND
 
-CONSOLIDATED_MAX = 90
-"""Coins that become one at once; a few more may be needed to pay."""
 FEE_RULE = "P13"
 DEAR_BLOCKS_MAX = 12
 """So long a batch waits for blocks that cost what the policy allows."""
-BUMP_AFTER_BLOCKS = 6
-Ask = Callable[[str, Question], Awaitable[Told | None]]
+Ask = Callable[[str, Question | Join | Recall], Awaitable[Told | None]]
 """Put a question to a co-signer by name; None if it does not answer."""
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Node(Protocol):
+    """Bitcoin's, whose blocks decide who is drawn."""
+
     def block_count(self) -> int: ...
 
     def block_hash(self, height: int) -> str: ...
-
-    def fee_rate_sats_per_kvb(self, target_blocks: int) -> int | None: ...
-
-    def send(self, raw: bytes) -> str: ...
-
-    def mempool(self) -> set[str]: ...
 
 
 class Record(Protocol):
@@ -83,25 +74,32 @@ class Record(Protocol):
 
 
 class Driver:
-    """One step at a time for each batch. Raises BitcoinError, OSError: the rest is done in the next turn."""
+    """One step at a time for each batch. Raises the errors of nodes, OSError: the rest is done in the next turn."""
 
     def __init__(
-        self, *, roster: Roster, wallets: Wallets, log: Record, batches: Batches, follower: Follower, node: Node,
-        ask: Ask, script_of: Callable[[str], bytes | None], now_ns: Callable[[], int], beacon: Beacon | None = None,
+        self, *, roster: Roster, rails: Mapping[str, Rail], log: Record, batches: Batches, node: Node, ask: Ask,
+        now_ns: Callable[[], int], beacon: Beacon | None = None,
         round_of: Callable[[int], Awaitable[str]] | None = None,
     ) -> None:  # fmt: skip
-        """`round_of` fetches the beacon's signature of a round, empty if it is not to be had now."""
-        self._roster, self._wallets, self._log, self.batches = roster, wallets, log, batches
-        self._follower, self._node, self._ask, self._script_of = follower, node, ask, script_of
-        self._now_ns, self._beacon, self._round_of = now_ns, beacon, round_of
-        self._sent_at: dict[str, int] = {}
-        """By txid: the height at which it was first sent by this process."""
+        """`rails` by chain; `round_of` fetches the beacon's signature of a round, empty if it is not to be had now."""
+        self._roster, self._rails, self._log, self.batches = roster, rails, log, batches
+        self._node, self._ask, self._now_ns, self._beacon, self._round_of = (
+            node,
+            ask,
+            now_ns,
+            beacon,
+            round_of,
+        )
 
     async def turn(self) -> None:
         """Move every batch on as far as it goes now."""
         for flow in list(self.batches.flows.values()):
-            if not flow.given_up:
+            if flow.given_up:
+                continue
+            try:
                 await self._step(flow)
+            except NodeError as error:  # of one chain: the others go on
+                flow.waiting_for = str(error)
 
     async def _step(self, flow: Flow) -> None:
         if flow.sealed is None:
@@ -110,9 +108,9 @@ class Driver:
             await self._witness(flow)
         if self.is_witnessed(flow) and not flow.quorum:
             await self._draw(flow)
-        if flow.quorum and not flow.psbt:
+        if flow.quorum and not flow.unsigned:
             self._build(flow)
-        if flow.psbt and not self._is_collected(flow):
+        if flow.unsigned and not flow.is_collected:
             await self._collect(flow)
         if flow.attempts:
             self._send(flow)
@@ -125,7 +123,7 @@ class Driver:
 
     # ---- sealing
 
-    async def _everybody(self, question: Question, kind: type[Kind]) -> list[Kind]:
+    async def _everybody(self, question: Question | Recall, kind: type[Kind]) -> list[Kind]:
         names = [signer.name for signer in self._roster.signers]
         answers = await asyncio.gather(*(self._ask(name, question) for name in names))
         return [answer for answer in answers if isinstance(answer, kind)]
@@ -183,8 +181,11 @@ class Driver:
                 return
         block = self._node.block_hash(flow.sealed.height)
         nomination = self._nominate(flow.sealed, contributions, block, signature)
-        late = [name for name in nomination.quorum if name in nomination.withheld]
-        quorum = self._substituted(flow, nomination, late)
+        late: list[str] = []
+        quorum = self._seated(flow, nomination, late)
+        while quorum is not None and set(quorum) & set(nomination.withheld):
+            late += [name for name in quorum if name in nomination.withheld]
+            quorum = self._seated(flow, nomination, late)
         if quorum is None:
             return
         body = {
@@ -218,96 +219,49 @@ class Driver:
             revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
         )  # fmt: skip
 
-    def _substituted(self, flow: Flow, nomination: Nomination, late: Sequence[str]) -> tuple[str, ...] | None:
-        """Return the quorum without those who let time pass; None, and the batch waits, if nobody is left."""
+    def _seated(self, flow: Flow, nomination: Nomination, late: Sequence[str]) -> tuple[str, ...] | None:
+        """Return who signs, without those who let time pass; None, and the batch waits, if too few are left."""
         try:
-            return substitute(self._roster, nomination, late)
+            return seated(self._roster, nomination, late, seats=self._rails[flow.chain].seats)
         except NominationError as error:
             flow.waiting_for = str(error)
             return None
 
     # ---- the transaction
 
-    def _coins(self, flow: Flow) -> list[Coin]:
-        """Return the coins that a batch may spend: confirmed, of its owner, and not spent by another batch."""
-        owner, held = owner_of(flow.batch.owner), self.batches.held() - set(flow.spends)
-        found = []
-        for coin in self._follower.confirmed_coins():
-            mine = self._wallets.classify(coin.script)
-            if mine is not None and mine.owner == owner and str(coin.outpoint) not in held:
-                found.append(coin)
-        return found
-
-    def _build(self, flow: Flow, *, rate: int | None = None) -> None:
-        """Build the transaction of a batch; one that was built before is replaced by one of the same coins."""
-        owner = owner_of(flow.batch.owner)
-        payments = []
-        for intent in flow.batch.intents:
-            script = self._script_of(intent.destination)
-            if script is None:
-                self._give_up(flow, f"{intent.destination} is no address of this network")
-                return
-            payments.append(Payment(script, intent.amount_sats))
-        is_replacement = bool(flow.psbt)
-        change = flow.change_index if is_replacement else self.batches.change_next
-        coins = self._coins(flow)
-        if is_replacement:
-            all_of = [_outpoint(text) for text in flow.spends]
-            coins = [coin for coin in coins if coin.outpoint in all_of]
-        else:
-            all_of = self._to_consolidate(flow, coins, payments)
-        wanted = rate if rate is not None else max(self._node.fee_rate_sats_per_kvb(6) or 0, 2_000)
-
-        def built(of: list[Outpoint]) -> Unsigned:
-            return build(
-                self._wallets, owner, [Funds(coin) for coin in coins], payments, fee_rate_sats_per_kvb=wanted,
-                change_index=change, all_of=of,
-            )  # fmt: skip
-
+    def _build(self, flow: Flow) -> None:
+        """Build the transaction of a batch; one that was built before is built anew, to take its place."""
         try:
-            unsigned = built(all_of)
-            while all_of and not is_replacement and unsigned.fee_sats > fee_cap_sats(flow.batch):
-                all_of = all_of[: len(all_of) * 3 // 4]
-                unsigned = built(all_of)
-        except (BuildError, LookupError) as error:
+            built = self._rails[flow.chain].build(flow, self.batches)
+        except Waits as error:
             flow.waiting_for = str(error)
-            return
-        if unsigned.fee_sats > fee_cap_sats(flow.batch):
-            flow.waiting_for = f"a fee of {unsigned.fee_sats} sats, {fee_cap_sats(flow.batch)} are allowed"
-            return
-        self._write_built(flow, unsigned, change)
+        except Hopeless as error:
+            if not flow.may_be_signed:
+                self._give_up(flow, str(error))
+        else:
+            self._write_built(flow, built)
 
     def _build_again(self, flow: Flow, because: str) -> None:
-        """Build of the same coins at what blocks cost now; give up if that is too much for long."""
+        """Build at what blocks cost now; give up if that is too much for long."""
         assert flow.sealed is not None
         self._build(flow)
-        if not flow.attempts and self._node.block_count() >= flow.sealed.height + DEAR_BLOCKS_MAX:
+        if not flow.may_be_signed and self._node.block_count() >= flow.sealed.height + DEAR_BLOCKS_MAX:
             self._give_up(flow, because)
 
-    def _to_consolidate(self, flow: Flow, coins: list[Coin], payments: list[Payment]) -> list[Outpoint]:
-        """Return the coins that a payment to an address of our own makes one of: the smallest, as many as may be."""
-        if any(self._wallets.classify(payment.script) is None for payment in payments):
-            return []
-        smallest = sorted(coins, key=lambda coin: (coin.amount_sats, coin.outpoint))
-        return [coin.outpoint for coin in smallest[:CONSOLIDATED_MAX]]
-
-    def _write_built(self, flow: Flow, unsigned: Unsigned, change: int) -> None:
-        if unsigned.psbt == flow.psbt:
+    def _write_built(self, flow: Flow, built: Built) -> None:
+        if built.unsigned == flow.unsigned:
             return
         body = {
-            "id": flow.batch.id, "psbt": unsigned.psbt, "fee_sats": unsigned.fee_sats,
-            "spends": [str(one) for one in unsigned.spends], "change_index": change,
+            "id": flow.batch.id, "unsigned": built.unsigned, "fee": built.fee, "spends": list(built.spends),
+            "change_index": built.change_index,
         }  # fmt: skip
         self._write("built", body)
 
     # ---- collecting
 
-    def _is_collected(self, flow: Flow) -> bool:
-        unsigned = read_unsigned(flow.psbt).transaction.txid
-        return any(attempt.transaction.txid == unsigned for attempt in flow.attempts)
-
     async def _collect(self, flow: Flow) -> None:
-        subject = subject_of(read_unsigned(flow.psbt).unsigned)
+        rail = self._rails[flow.chain]
+        subject = rail.subject(flow.unsigned)
         nonces = await self._of_quorum(flow, {name: Challenge(subject) for name in flow.quorum}, Nonce)
         if nonces is None:
             return
@@ -322,8 +276,31 @@ class Driver:
             evidence[name] = [one.evidence for one in shown.values()]
         questions = {name: self._question(flow, evidence[name]) for name in flow.quorum}
         parts = await self._of_quorum(flow, questions, Part)
-        if parts is not None:
-            self._put_together(flow, list(parts.values()))
+        if parts is None:
+            return
+        joint = None
+        if rail.is_joint:
+            joint = await self._join(flow, subject)
+            if joint is None:
+                return
+        self._put_together(flow, list(parts.values()), joint)
+
+    async def _join(self, flow: Flow, subject: str) -> JointSignature | None:
+        """Have the nominees sign together. It is written down before: somebody may have what comes of it."""
+        if flow.joins:
+            known = await self._everybody(Recall(subject), JointSignature)
+            if known:
+                return known[0]
+        self._write("joining", {"id": flow.batch.id})
+        answers = await asyncio.gather(*(self._ask(name, Join(subject, flow.joins)) for name in flow.quorum))
+        found = [one for one in answers if isinstance(one, JointSignature)]
+        if found:
+            return found[0]  # all have the same; who was cut off before it could answer is not waited for
+        flow.waiting_for = "; ".join(
+            f"{name}: {one.reason if isinstance(one, Refusal) else 'no answer'}"
+            for name, one in zip(flow.quorum, answers, strict=True)
+        )
+        return None
 
     def _question(self, flow: Flow, evidence: list[Evidence]) -> Consider:
         assert flow.sealed is not None
@@ -335,8 +312,7 @@ class Driver:
         return Consider(
             batch=flow.batch, approvals=tuple(approvals), sealed=flow.sealed, witnesses=flow.witnesses,
             contributions=flow.contributions, beacon=flow.beacon, late=flow.late, timeouts=flow.timeouts,
-            psbt=flow.psbt,
-            replaces=flow.attempts[-1].transaction.txid if flow.attempts else "", evidence=tuple(evidence),
+            unsigned=flow.unsigned, replaces=flow.attempts[-1].txid if flow.attempts else "", evidence=tuple(evidence),
         )  # fmt: skip
 
     async def _of_quorum(
@@ -350,9 +326,11 @@ class Driver:
                 found[name] = answer
             elif isinstance(answer, Refusal):
                 flow.waiting_for = f"{name} refuses ({answer.step}): {answer.reason}"
-                if not answer.is_for_now and not flow.attempts:
+                if not answer.is_for_now and not flow.may_be_signed:
                     self._give_up(flow, flow.waiting_for)
-                elif any(row.rule == FEE_RULE and not row.allows for row in answer.verdicts):
+                elif (answer.step == "decoded" and self._rails[flow.chain].is_joint) or any(
+                    row.rule == FEE_RULE and not row.allows for row in answer.verdicts
+                ):
                     self._build_again(flow, flow.waiting_for)
                 return None
             else:
@@ -371,9 +349,7 @@ class Driver:
             return
         block = self._node.block_hash(flow.sealed.height)
         late = (*flow.late, name)
-        quorum = self._substituted(
-            flow, self._nominate(flow.sealed, flow.contributions, block, flow.beacon), late
-        )
+        quorum = self._seated(flow, self._nominate(flow.sealed, flow.contributions, block, flow.beacon), late)
         if quorum is None:
             return
         told = [*flow.timeouts, *timeouts]
@@ -382,52 +358,31 @@ class Driver:
         }  # fmt: skip
         self._write("substituted", body)
 
-    def _put_together(self, flow: Flow, parts: list[Part]) -> None:
-        unsigned = read_unsigned(flow.psbt)
-        by_outpoint = {coin.outpoint: coin for coin in self._follower.confirmed_coins()}
-        coins = [by_outpoint[item.outpoint] for item in unsigned.transaction.inputs]
-        signatures: list[dict[bytes, bytes]] = [{} for _ in coins]
-        for part in parts:
-            for place, (public, signature) in enumerate(part.signatures):
-                signatures[place][bytes.fromhex(public)] = bytes.fromhex(signature)
+    def _put_together(self, flow: Flow, parts: list[Part], joint: JointSignature | None) -> None:
         try:
-            transaction = put_together(unsigned, self._wallets, coins, signatures)
-        except MultisigError as error:
+            signed = self._rails[flow.chain].put_together(flow, parts, joint)
+        except Waits as error:
             flow.waiting_for = str(error)
-            return
-        if not network_accepts(transaction, coins):
-            flow.waiting_for = "the network would refuse what these parts make; nothing is sent"
             return
         verdicts = {part.signer: msgspec.to_builtins(part.verdicts) for part in parts}
         body = {
-            "id": flow.batch.id, "raw": transaction.raw.hex(), "txid": transaction.txid, "fee_sats": flow.fee_sats,
+            "id": flow.batch.id, "raw": signed.raw.hex(), "txid": signed.txid, "fee": flow.fee,
+            "unsigned": flow.unsigned,
             "signers": [part.signer for part in parts], "verdicts": verdicts,
         }  # fmt: skip
         self._write("signed", body)
 
-    # ---- sending
-
     def _send(self, flow: Flow) -> None:
-        """Send the newest transaction unless the chain or the mempool has it; bump its fee if it is stuck."""
-        newest = flow.attempts[-1].transaction
-        if any(self._follower.confirmations_of(one.transaction.txid) for one in flow.attempts):
+        try:
+            instead = self._rails[flow.chain].send(flow, self.batches)
+        except Waits as error:
+            flow.waiting_for = str(error)
             return
-        if newest.txid not in self._node.mempool():
-            try:
-                self._node.send(newest.raw)
-            except AlreadyConfirmedError:
-                return
-            except RejectedError as error:
-                flow.waiting_for = f"the node does not take it: {error}"
-                return
-        height = self._node.block_count()
-        since = self._sent_at.setdefault(newest.txid, height)
-        if height - since >= BUMP_AFTER_BLOCKS and self._is_collected(flow):
-            rate = bumped_rate(flow.fee_sats, newest.vsize, self._node.fee_rate_sats_per_kvb(2) or 0)
-            self._build(flow, rate=rate)
+        if instead is not None:
+            self._write_built(flow, instead)
 
     def _give_up(self, flow: Flow, because: str) -> None:
-        assert not flow.attempts
+        assert not flow.may_be_signed
         self._write("given up", {"id": flow.batch.id, "because": because[:300]})
 
 
@@ -449,11 +404,3 @@ def _sealed_of(record: SealedRecord) -> Sealed:
         bytes.fromhex(record.batch), bytes.fromhex(record.roster), record.sealed_height, record.height,
         record.beacon_round, commitments,
     )  # fmt: skip
-
-
-def _outpoint(text: str) -> Outpoint:
-    txid, _, vout = text.partition(":")
-    return Outpoint(txid, int(vout))
-
-
-__all__ = ["BUMP_AFTER_BLOCKS", "Ask", "BitcoinError", "Driver", "Node"]

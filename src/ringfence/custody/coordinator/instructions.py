@@ -4,13 +4,13 @@ One instruction is under way at a time, with the number that the ledger expects.
 it, the ledger is read again: either it was taken, and is not needed any more, or its number is still free.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ringfence.custody.coordinator.batches import Attempt, Batches, Flow
+from ringfence.custody.coordinator.batches import Batches
 from ringfence.custody.coordinator.deposits import Deposit
 from ringfence.custody.ledger import Ledger, Withdrawal
 from ringfence.messages.funds import Closed, Credit
-from ringfence.units.assets import XBT
 
 
 class Instruction(NamedTuple):
@@ -25,61 +25,50 @@ class Instruction(NamedTuple):
     text: Credit | Closed
 
 
+class Settled(NamedTuple):
+    """What has become of a movement's transaction, deep enough in the chain."""
+
+    txid: str
+    left: int
+    """What its owner is charged, the network's fee included; 0 if nothing of it has left."""
+    because: str = ""
+    """Why nothing but the fee has left."""
+
+
 def next_instruction(
-    ledger: Ledger,
-    deposits: list[Deposit],
-    batches: Batches,
-    *,
-    chain: str,
-    confirmed: dict[str, int],
-    needed: int,
+    ledger: Ledger, deposits: Iterable[tuple[str, Deposit]], batches: Batches, settled: Mapping[str, Settled]
 ) -> Instruction | None:
     """Return what has to be told next, None if nothing.
 
-    `confirmed`: confirmations of our transactions by txid; `needed`: how many make a payment final.
+    `deposits` with the chain of each; `settled` by the withdrawal's number, as text.
     """
     number = ledger.instruction_next
-    for deposit in deposits:
+    for chain, deposit in deposits:
         if deposit.state == "confirmed":
-            coin = deposit.coin
-            text = Credit(chain, coin.outpoint.txid, coin.outpoint.vout)
-            return Instruction(number, "deposit", deposit.account, XBT.number, coin.amount_sats, text)
+            text = Credit(chain, deposit.txid, deposit.output)
+            return Instruction(number, "deposit", deposit.account, deposit.asset, deposit.amount, text)
     for one in sorted(ledger.open().values(), key=lambda each: each.number):
-        if one.asset != XBT.number:
-            continue
-        found = _of(one, number, batches, confirmed, needed)
+        found = _of(one, number, batches, settled.get(str(one.number)))
         if found is not None:
             return found
     return None
 
 
-def _of(
-    one: Withdrawal, number: int, batches: Batches, confirmed: dict[str, int], needed: int
-) -> Instruction | None:
+def _of(one: Withdrawal, number: int, batches: Batches, settled: Settled | None) -> Instruction | None:
     flow = batches.flow_of(one.number)
     refused = batches.refused.get(str(one.number)) or (flow.given_up if flow is not None else "")
-    if refused and not (flow and flow.attempts):
+    if refused and not (flow and flow.may_be_signed):
         return _back(one, number, Closed(one.number, because=refused))
-    if flow is None:
+    if settled is None:
         return None
-    attempt = final_attempt(flow, confirmed, needed)
-    if attempt is None:
-        return None
-    txid = attempt.transaction.txid
-    if one.left:
-        return _back(one, number, Closed(one.number, txid=txid))
-    intent = next(intent for intent in flow.batch.intents if intent.id == str(one.number))
-    left = intent.amount_sats + flow.share_sats(attempt, intent)
-    assert left <= one.locked, f"withdrawal {one.number}: {left} left, {one.locked} were put aside"
-    return Instruction(number, "left", one.account, one.asset, left, Closed(one.number, txid=txid))
+    if one.left or not settled.left:
+        return _back(one, number, Closed(one.number, txid=settled.txid, because=settled.because))
+    assert settled.left <= one.locked, (
+        f"withdrawal {one.number}: {settled.left} left, {one.locked} were put aside"
+    )
+    text = Closed(one.number, txid=settled.txid)
+    return Instruction(number, "left", one.account, one.asset, settled.left, text)
 
 
 def _back(one: Withdrawal, number: int, text: Closed) -> Instruction:
     return Instruction(number, "returned", one.account, one.asset, one.locked, text)
-
-
-def final_attempt(flow: Flow, confirmed: dict[str, int], needed: int) -> Attempt | None:
-    """Return the one transaction of a batch that the chain holds deep enough. Two can never be: they share a coin."""
-    deep = [one for one in flow.attempts if confirmed.get(one.transaction.txid, 0) >= needed]
-    assert len(deep) <= 1, "two payments of one batch are in the chain"
-    return deep[0] if deep else None

@@ -1,9 +1,10 @@
-"""Chain against ledger, to the satoshi: what the scripts hold, what is owed, and every item that explains the rest."""
+"""Chain against ledger, to the smallest unit: what addresses hold, what is owed, every item that explains the rest."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ringfence.custody.chains.bitcoin.follow import Follower
-from ringfence.custody.coordinator.batches import Batches
+from ringfence.custody.coordinator.batches import Flow
 from ringfence.custody.coordinator.deposits import Deposits
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.wallets.owners import Owner, Wallets
@@ -15,20 +16,22 @@ class Item(NamedTuple):
 
     what: str
     name: str
-    sats: int
+    amount: int
 
 
 class Report(NamedTuple):
-    """One look at both. Amounts in satoshis."""
+    """One look at both. Amounts in the chain's smallest unit: satoshis, wei, a token's unit, lamports."""
 
+    asset: str
+    chain_name: str
     height: int
     block: str
     ledger_sequence: int
     timestamp_ns: int
     chain: dict[str, int]
-    """By owner: what the chain holds at its scripts."""
+    """By owner: what the chain holds at its addresses."""
     backed: int
-    """What the ledger says that the clients' chain wallet holds for everybody: credited less left."""
+    """What the ledger says that the clients' addresses hold for everybody: credited less left."""
     demo: int
     """Coins in accounts that no chain backs, in the demonstration only."""
     items: tuple[Item, ...]
@@ -41,8 +44,7 @@ class Report(NamedTuple):
 
 
 def reconcile(
-    follower: Follower, wallets: Wallets, ledger: Ledger, deposits: Deposits, batches: Batches, *,
-    confirmed: dict[str, int], now_ns: int,
+    follower: Follower, wallets: Wallets, ledger: Ledger, deposits: Deposits, flows: Iterable[Flow], *, now_ns: int,
 ) -> Report:  # fmt: skip
     """Compare everything at the follower's block with the ledger as far as it was followed."""
     chain = dict.fromkeys((owner.text for owner in Owner), 0)
@@ -54,13 +56,13 @@ def reconcile(
     uncredited = deposits.uncredited_sats(follower, ledger)
     if uncredited:
         items.append(Item("deposits that are not credited yet", "", uncredited))
-    for flow in batches.flows.values():
+    for flow in flows:
         for attempt in flow.attempts:
-            is_in_chain = confirmed.get(attempt.transaction.txid, 0) > 0
+            is_in_chain = follower.confirmations_of(attempt.txid) > 0
             for intent in flow.batch.intents:
                 entry = ledger.entry(int(intent.id))
-                left = entry is not None and entry.left and entry.txid == attempt.transaction.txid
-                sats = intent.amount_sats + flow.share_sats(attempt, intent)
+                left = entry is not None and entry.left and entry.txid == attempt.txid
+                sats = intent.amount + flow.share(attempt, intent)
                 if is_in_chain and not left:
                     items.append(Item("paid on the chain, not closed in the ledger yet", intent.id, -sats))
                 elif left and not is_in_chain:
@@ -68,6 +70,6 @@ def reconcile(
     clients = chain[Owner.CLIENTS.text]
     backed = ledger.backed.get(XBT.number, 0)
     return Report(
-        follower.height, follower.tip, ledger.next_sequence, now_ns, chain, backed, ledger.demo.get(XBT.number, 0),
-        tuple(items), clients - backed - sum(item.sats for item in items),
+        XBT.currency, wallets.network_name, follower.height, follower.tip, ledger.next_sequence, now_ns, chain, backed,
+        ledger.demo.get(XBT.number, 0), tuple(items), clients - backed - sum(item.amount for item in items),
     )  # fmt: skip

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from ringfence.custody.beacon import BeaconError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
-from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.cosigner.facts import Node
 from ringfence.custody.cosigner.memory import Memory
@@ -22,7 +21,7 @@ from ringfence.custody.nomination import (
     Sealed,
     commitment_of,
     nominate,
-    substitute,
+    seated,
 )
 from ringfence.custody.policy import (
     OF_NOW,
@@ -30,7 +29,6 @@ from ringfence.custody.policy import (
     Decision,
     DecodedTransaction,
     Facts,
-    Output,
     Policy,
     Signed,
     decide,
@@ -43,13 +41,8 @@ from ringfence.custody.quorum.messages import (
     VerdictRow,
     Witnessed,
     statement,
-    subject_of,
 )
-from ringfence.custody.quorum.multisig import MultisigError, Parts, digests, read_unsigned
-from ringfence.custody.wallets.building import INPUTS_MAX, REPLACEABLE, vsize_max
-from ringfence.custody.wallets.coins import Coin, Outpoint
-from ringfence.custody.wallets.descriptors import Keychain, key_label
-from ringfence.custody.wallets.owners import Mine, Owner, Wallets
+from ringfence.custody.wallets.owners import Mine, Owner
 from ringfence.units.time import NS_PER_SECOND
 
 INTENTS_MAX = 50
@@ -91,19 +84,28 @@ class Evident(NamedTuple):
     counters: dict[str, int]
 
 
+class OfToken(NamedTuple):
+    """What a key of this co-signer's token is to sign."""
+
+    mine: Mine
+    digest: bytes
+
+
+class OfShare(NamedTuple):
+    """What a key is to sign of which this co-signer has a share."""
+
+    path: str
+    """Which key below the shared one, empty for itself."""
+    message: bytes
+
+
 class Decoded(NamedTuple):
-    """What the very bytes say, with every coin looked up at the co-signer's own node."""
+    """What the very bytes say, with everything that they rest on looked up at the co-signer's own node."""
 
     before: Evident
-    parts: Parts
-    coins: tuple[Coin, ...]
-    mine: tuple[Mine, ...]
+    subject: str
     transaction: DecodedTransaction
-    digests: tuple[bytes, ...]
-
-    @property
-    def subject(self) -> str:
-        return subject_of(self.parts.unsigned)
+    to_sign: tuple[OfToken, ...] | OfShare
 
 
 class Decided(NamedTuple):
@@ -194,6 +196,8 @@ def check_batch(batch: Batch) -> None:
         raise RefusalError("batch", f"{len(ids)} movements, of 1 to {INTENTS_MAX}, each once and in order")
     if batch.owner not in {owner.text for owner in Owner}:
         raise RefusalError("batch", f"nobody is called {batch.owner!r}")
+    if len({(intent.chain, intent.asset) for intent in batch.intents}) > 1:
+        raise RefusalError("batch", "movements of several chains or assets are never in one transaction")
     if {intent.owner for intent in batch.intents} != {batch.owner}:
         raise RefusalError("batch", "movements of several owners are never in one transaction")
     if len({intent.destination for intent in batch.intents}) < len(ids):
@@ -223,8 +227,9 @@ def authenticate(question: Consider, *, is_coordinator: bool) -> Authenticated:
 
 
 def check_nomination(
-    before: Authenticated, charter: Charter, memory: Memory, node: Node, *, me: str
+    before: Authenticated, charter: Charter, memory: Memory, node: Node, *, me: str, seats: int
 ) -> Nominated:
+    """Return who signs, if this co-signer is among them; `seats` = how many it takes. Raises RefusalError."""
     question = before.question
     check_batch(question.batch)
     sealed = sealed_of(question.sealed)
@@ -251,7 +256,7 @@ def check_nomination(
         )  # fmt: skip
         # Who leaves a contribution out draws again; so nobody is left out whom two others have not waited for.
         _check_late(charter, question, digest, (*question.late, *nomination.withheld))
-        quorum = substitute(charter.roster(), nomination, question.late)
+        quorum = seated(charter.roster(), nomination, question.late, seats=seats)
     except (NominationError, ValueError) as error:
         raise RefusalError("nominated", str(error)) from error
     if set(quorum) & set(nomination.withheld):
@@ -295,10 +300,10 @@ def timed_out_digest(one: TimedOut) -> bytes:
 
 
 def check_others(
-    before: Nominated, charter: Charter, memory: Memory, nonces: Mapping[str, str], *, me: str, now_ns: int
-) -> Evident:
+    before: Nominated, charter: Charter, memory: Memory, nonces: Mapping[str, str], *, subject: str, me: str,
+    now_ns: int,
+) -> Evident:  # fmt: skip
     question = before.before.question
-    subject = _subject(question)
     nonce = nonces.get(subject)
     if nonce is None:
         raise RefusalError("evidence", "no nonce was given for this transaction", is_for_now=True)
@@ -322,77 +327,6 @@ def check_others(
     return Evident(before, max(oldest, 0), counters)
 
 
-def _subject(question: Consider) -> str:
-    try:
-        return subject_of(read_unsigned(question.psbt).unsigned)
-    except MultisigError as error:
-        raise RefusalError("decoded", str(error)) from error
-
-
-def decode(before: Evident, charter: Charter, wallets: Wallets, node: Node) -> Decoded:
-    """Take the bytes apart. What a PSBT says beside the transaction is not looked at: the own node is asked."""
-    question = before.before.before.question
-    try:
-        parts = read_unsigned(question.psbt)
-    except MultisigError as error:
-        raise RefusalError("decoded", str(error)) from error
-    transaction = parts.transaction
-    if not 0 < len(transaction.inputs) <= INPUTS_MAX or not transaction.outputs:
-        raise RefusalError("decoded", f"{len(transaction.inputs)} inputs, {len(transaction.outputs)} outputs")
-    if any(item.sequence != REPLACEABLE for item in transaction.inputs):
-        raise RefusalError("decoded", "an input has another sequence than a replaceable one")
-    if parts.unsigned[:4] != b"\2\0\0\0" or parts.unsigned[-4:] != bytes(4):
-        raise RefusalError("decoded", "another version or lock time than ours")
-    coins, mine = [], []
-    for item in transaction.inputs:
-        coin, whose = _coin(item.outpoint, wallets, node)
-        coins.append(coin)
-        mine.append(whose)
-    if len(set(coins)) < len(coins):
-        raise RefusalError("decoded", "a coin is spent twice")
-    scripts = [
-        wallets.derivers[one.owner].witness_script(one.keychain, one.number) for one in mine
-    ]  # fmt: skip
-    try:
-        to_sign = digests(parts, coins, scripts)
-    except MultisigError as error:
-        raise RefusalError("decoded", str(error)) from error
-    network = EMBIT_NETWORKS[wallets.network_name]
-    outputs = tuple(
-        Output(address_of(one.script, network) or "", one.amount_sats, _change_of(wallets, one.script))
-        for one in transaction.outputs
-    )
-    decoded = DecodedTransaction(
-        inputs=tuple(str(coin.outpoint) for coin in coins),
-        input_owners=tuple(one.owner.text for one in mine),
-        input_sats=sum(coin.amount_sats for coin in coins),
-        outputs=outputs,
-        vsize=vsize_max(len(coins), [one.script for one in transaction.outputs]),
-        sighash_types=(1,),
-        is_replaceable=True,
-    )
-    return Decoded(before, parts, tuple(coins), tuple(mine), decoded, tuple(to_sign))
-
-
-def _coin(outpoint: Outpoint, wallets: Wallets, node: Node) -> tuple[Coin, Mine]:
-    try:
-        found = node.tx_out(outpoint, with_mempool=False)
-    except BitcoinError as error:
-        raise RefusalError("decoded", f"the node does not answer: {error}", is_for_now=True) from error
-    if found is None:
-        raise RefusalError("decoded", f"{outpoint} is spent, or never was", is_for_now=True)
-    whose = wallets.classify(found.output.script)
-    if whose is None:
-        raise RefusalError("decoded", f"{outpoint} is not ours")
-    return Coin(outpoint, found.output.amount_sats, found.output.script), whose
-
-
-def _change_of(wallets: Wallets, script: bytes) -> str:
-    """Return whose change a script is. A deposit address is nobody's: to pay one would credit its account."""
-    mine = wallets.classify(script)
-    return mine.owner.text if mine is not None and mine.keychain == Keychain.CHANGE else ""
-
-
 def decide_all(before: Decoded, charter: Charter, policy: Policy, facts: Facts) -> Decided:
     question = before.before.before.before.question
     approvals = charter.approvals(question.approvals)
@@ -407,13 +341,10 @@ def decide_all(before: Decoded, charter: Charter, policy: Policy, facts: Facts) 
         decisions.append(decision)
         rows += [VerdictRow(one.rule, intent.id, one.allows, one.reason) for one in decision.verdicts]
     leaving = [intent for intent in question.batch.intents if intent.kind == Kind.WITHDRAWAL]
-    asked = sum(intent.amount_sats for intent in leaving)
-    back = sum(one.amount_sats for one in before.transaction.outputs if one.owner)
-    whole = sum(one.amount_sats for one in before.transaction.outputs)
-    if whole - back != asked:
-        raise RefusalError(
-            "policy", f"{whole - back} sats leave, {asked} were asked for", verdicts=tuple(rows)
-        )
+    asked = sum(intent.amount for intent in leaving)
+    leaves = sum(one.amount for one in before.transaction.outputs if not one.owner)
+    if leaves != asked:
+        raise RefusalError("policy", f"{leaves} leave, {asked} were asked for", verdicts=tuple(rows))
     denied = [row for row in rows if not row.allows]
     if denied:
         why = "; ".join(f"{row.rule} on {row.intent}: {row.reason}" for row in denied[:5])
@@ -424,10 +355,6 @@ def decide_all(before: Decoded, charter: Charter, policy: Policy, facts: Facts) 
 
 def _as_signed(intent: Intent, now_ns: int, before: Decoded) -> Signed:
     return Signed(
-        now_ns, intent.digest, intent.id, intent.account, intent.destination, intent.amount_sats,
+        now_ns, intent.digest, intent.id, intent.account, intent.destination, intent.amount,
         before.transaction.inputs,
     )  # fmt: skip
-
-
-def my_label(mine: Mine) -> str:
-    return key_label(mine.owner.text, mine.keychain, mine.number)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from ringfence.custody.annex import Annex, Signatures
 from ringfence.custody.beacon import Beacon
 from ringfence.custody.clients import signs
 from ringfence.custody.hsm import Baseline
@@ -14,11 +15,10 @@ from ringfence.custody.policy import Policy, PolicyError, SignedPolicy, check_ch
 from ringfence.custody.quorum.messages import SignedApproval, SignedVeto, statement
 from ringfence.custody.wallets.descriptors import Vault
 from ringfence.custody.wallets.owners import Owner, Wallets, owner_of
+from ringfence.units.assets import BY_CURRENCY, XBT
 
-ASSET = "XBt"
+ASSET = XBT.currency
 PEOPLE_NEEDED = 2
-Signatures = tuple[tuple[str, str], ...]
-"""(person, signature), hexadecimal."""
 
 
 class ConfigurationError(ValueError):
@@ -119,7 +119,7 @@ class Charter(msgspec.Struct, frozen=True):
         return Wallets(vaults, lookahead=lookahead)
 
     def policy(self, *, now_ns: int) -> Policy:
-        """Return the version in force. Raises ConfigurationError if one of them does not follow."""
+        """Return Bitcoin's, as the charter has it. Raises ConfigurationError if one version does not follow."""
         if not self.policies:
             raise ConfigurationError("there is no policy: nothing may be signed")
         before: Policy | None = None
@@ -186,6 +186,21 @@ class Charter(msgspec.Struct, frozen=True):
         return person is not None and signed_by(person, veto_digest(veto), veto.signature)
 
 
+def check_annex(charter: Charter, annex: Annex) -> None:
+    """Raises ConfigurationError unless two people have signed an annex that is one."""
+    if not charter.people_of(annex.digest, annex.signatures):
+        raise ConfigurationError(f"{PEOPLE_NEEDED} people of different groups must sign an annex")
+    currencies = [one.currency for one in annex.assets]
+    if not currencies or len(set(currencies)) < len(currencies) or set(currencies) - set(BY_CURRENCY):
+        raise ConfigurationError("an annex names assets of the ledger, each once")
+    if annex.native.contract or not all(one.contract for one in annex.assets[1:]):
+        raise ConfigurationError("the first asset of an annex has no contract, the others have one")
+    for one in annex.assets:
+        if (one.policy.chain, one.policy.asset) != (annex.chain, one.currency) or one.factor < 1:
+            raise ConfigurationError(f"the policy of {one.currency} is of another chain or asset")
+        _check_first(SignedPolicy(one.policy, tuple((p.name, p.group) for p in charter.people), 0))
+
+
 def veto_digest(veto: SignedVeto) -> bytes:
     """Return what a person signs who stops a movement."""
     return statement(b"veto", veto.person, veto.digest, veto.because)
@@ -207,5 +222,5 @@ def _check_first(signed: SignedPolicy) -> None:
         raise PolicyError(
             "the first version has the number 1 and is signed by two people of different groups"
         )
-    if not signed.policy.tiers or signed.policy.tiers[0].from_sats != 0:
+    if not signed.policy.tiers or signed.policy.tiers[0].from_amount != 0:
         raise PolicyError("the first tier must begin at 0")

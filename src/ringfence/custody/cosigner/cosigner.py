@@ -1,20 +1,20 @@
 """A co-signer's answers. It holds no facts of anybody else's, and writes down what it does before it says so."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from ringfence.custody.annex import Annex
 from ringfence.custody.chained_log import Log
-from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
-from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.client_facts import client_facts
 from ringfence.custody.cosigner.checks import (
     Decided,
     Decoded,
+    OfShare,
     RefusalError,
     authenticate,
     check_batch,
@@ -23,24 +23,32 @@ from ringfence.custody.cosigner.checks import (
     check_others,
     check_witnesses,
     decide_all,
-    decode,
-    my_label,
     sealed_digest,
     sealed_of,
     timed_out_digest,
 )
-from ringfence.custody.cosigner.config import PEOPLE_NEEDED, Charter, ConfigurationError, PolicyDocument
-from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats, ledger_entries
-from ringfence.custody.cosigner.memory import Memory
+from ringfence.custody.cosigner.config import (
+    ASSET,
+    PEOPLE_NEEDED,
+    Charter,
+    ConfigurationError,
+    PolicyDocument,
+    check_annex,
+)
+from ringfence.custody.cosigner.facts import Node, ledger_entries
+from ringfence.custody.cosigner.memory import Consent, Memory
 from ringfence.custody.cosigner.policies import Versions, announced_body, is_news, versions
+from ringfence.custody.cosigner.rail import Rail
 from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witness, protects
 from ringfence.custody.hsm.token import IDENTITY, der
+from ringfence.custody.intents import Kind
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.nomination import commitment_of
 from ringfence.custody.policy import Facts, Policy, Signed
 from ringfence.custody.quorum.messages import (
     Announce,
     Answer,
+    Attach,
     Batch,
     Challenge,
     Commit,
@@ -65,12 +73,15 @@ from ringfence.custody.quorum.messages import (
     Witnessed,
     statement,
 )
-from ringfence.custody.wallets.owners import Owner, Wallets, owner_of
-from ringfence.units.assets import XBT
-from ringfence.units.time import NS_PER_SECOND
+from ringfence.custody.wallets.descriptors import key_label
+from ringfence.custody.wallets.owners import Owner, Wallets
+from ringfence.units.assets import BY_CURRENCY
+from ringfence.units.time import NS_PER_MINUTE, NS_PER_SECOND
 
 _NONCES_MAX = 1_000
 _CONTRIBUTION_BYTES = 32
+CONSENT_MINUTES_MAX = 10
+"""So long a co-signer stands by a yes that the others have yet to say."""
 
 
 @dataclass
@@ -78,8 +89,12 @@ class Sources:
     """What a co-signer reads by itself."""
 
     node: Node
-    follower: Follower
+    """Of Bitcoin, whose blocks decide who is drawn."""
     ledger: Ledger
+    rails: dict[str, Rail]
+    """By chain; an annex brings another one."""
+    rail_of: Callable[[Annex], Rail]
+    """Look at one more chain, from this co-signer's own node. Raises ConfigurationError."""
     screen: Callable[[str], bool] = field(default=lambda address: True)
     """Whether the screening service has nothing against a destination."""
     trouble: Callable[[], str] = field(default=lambda: "")
@@ -104,6 +119,8 @@ class Cosigner:
         self._first_seen: dict[str, int] = {}
         """By sealed digest: when this co-signer first saw that the block which decides is there."""
         charter.policy(now_ns=now_ns())
+        for annex in memory.annexes.values():
+            sources.rails[annex.chain] = sources.rail_of(annex)
 
     # ---- questions
 
@@ -133,6 +150,8 @@ class Cosigner:
             return self._thaw(question)
         if isinstance(question, Announce):
             return self._announce(question)
+        if isinstance(question, Attach):
+            return self._attach(question)
         if not is_coordinator:
             raise RefusalError("authenticated", "this connection is not the coordinator's")
         if isinstance(question, Commit):
@@ -152,9 +171,7 @@ class Cosigner:
     # ---- nomination
 
     def _commit(self, batch: Batch) -> Commitment:
-        check_batch(batch)
-        self._check_sources()
-        self._check_not_frozen()
+        self._check_may_begin(batch)
         digest = batch.digest.hex()
         contribution = self._memory.contributions.get(digest)
         if contribution is None:
@@ -167,9 +184,7 @@ class Cosigner:
 
     def _countersign(self, batch: Batch, record: SealedRecord) -> Witnessed:
         """Witness that a batch is sealed before the block that decides exists. Once for a batch's id."""
-        check_batch(batch)
-        self._check_sources()
-        self._check_not_frozen()
+        self._check_may_begin(batch)
         sealed = sealed_of(record)
         digest = sealed_digest(sealed)
         if sealed.batch != batch.digest or sealed.roster != self.charter.roster().digest:
@@ -184,6 +199,14 @@ class Cosigner:
         elif known != digest:
             raise RefusalError("sealed", "this batch was sealed before: it is nominated once, for ever")
         return Witnessed(self.name, digest, self._sign(statement(b"witnessed", digest)))
+
+    def _check_may_begin(self, batch: Batch) -> None:
+        check_batch(batch)
+        self._rail(batch.intents[0].chain)
+        self._check_sources()
+        self._check_not_frozen()
+        if self._is_halted(_asset_of(batch)):
+            raise RefusalError("frozen", "withdrawals of the asset are halted", is_for_now=True)
 
     def _check_seal(
         self, batch: Batch, sealed_height: int, height: int, commitments: dict[str, bytes]
@@ -255,41 +278,106 @@ class Cosigner:
     def _consider(self, question: Consider, *, is_coordinator: bool) -> Part:
         decided = self.decide(question, is_coordinator=is_coordinator)
         decoded = decided.before
-        signed = self._check_token(decoded)
+        keys = self._check_token(decoded)
         counter = self._write_down(decided)
         signatures = []
-        for label, public, digest in signed:
+        for label, public, digest in keys:
             signatures.append((public.hex(), (der(self._token.sign(label, digest)) + b"\1").hex()))
         sealed = sealed_digest(decoded.before.before.sealed)
+        policy = self._versions(_asset_of(question.batch)).in_force.digest
         countersignature = self._sign(
-            statement(b"part", decoded.subject, decided.digest, sealed, self.policy.digest, counter)
+            statement(b"part", decoded.subject, decided.digest, sealed, policy, counter)
         )
         self._nonces.pop(decoded.subject, None)
         return Part(
-            self.name, decoded.subject, tuple(signatures), decided.verdicts, self.policy.digest, counter,
-            countersignature, self._log.head,
+            self.name, decoded.subject, tuple(signatures), decided.verdicts, policy, counter, countersignature,
+            self._log.head,
         )  # fmt: skip
+
+    def consent(self, subject: str) -> tuple[Annex, Consent]:
+        """Return what it has said yes to and still stands by, for all nominees to sign together.
+
+        A yes is not for ever: whoever was told of it could wait until the coins were given back. Raises RefusalError.
+        """
+        self._check_sources()
+        self._check_not_frozen()
+        found = self._memory.consents.get(subject)
+        if found is None:
+            raise RefusalError("join", "this co-signer has not said yes to this transaction")
+        age_ns = self._now_ns() - found.at_ns
+        if not 0 <= age_ns <= CONSENT_MINUTES_MAX * NS_PER_MINUTE:
+            raise RefusalError(
+                "join", "it has said yes too long ago: it has to be asked again", is_for_now=True
+            )
+        entries = ledger_entries(self._sources.ledger)
+        for intent in found.intents:
+            entry = entries.get(intent.id)
+            if intent.kind == Kind.WITHDRAWAL and (entry is None or entry.state != "locked"):
+                raise RefusalError("join", f"the coins of {intent.id} are not put aside any more")
+            if self._is_halted(intent.asset):
+                raise RefusalError("join", f"withdrawals of {intent.asset} are halted", is_for_now=True)
+        return self._memory.annexes[found.intents[0].chain], found
 
     def decide(self, question: Consider, *, is_coordinator: bool) -> Decided:
         """Go through all checks but the HSM's. Raises RefusalError."""
         now_ns = self._now_ns()
         authenticated = authenticate(question, is_coordinator=is_coordinator)
         self._check_sources()
+        check_batch(question.batch)
+        rail = self._rail(question.batch.intents[0].chain)
         nominated = check_nomination(
-            authenticated, self.charter, self._memory, self._sources.node, me=self.name
+            authenticated, self.charter, self._memory, self._sources.node, me=self.name, seats=rail.seats
         )
         evident = check_others(
-            nominated, self.charter, self._memory, self._nonces, me=self.name, now_ns=now_ns
-        )
-        decoded = decode(evident, self.charter, self._wallets, self._sources.node)
-        return decide_all(decoded, self.charter, self.policy, self._facts(decoded, now_ns))
+            nominated, self.charter, self._memory, self._nonces, subject=rail.subject(question.unsigned),
+            me=self.name, now_ns=now_ns,
+        )  # fmt: skip
+        decoded = rail.decode(evident)
+        policy = self._versions(_asset_of(question.batch)).in_force
+        return decide_all(decoded, self.charter, policy, self._facts(decoded, rail, now_ns))
+
+    def _rail(self, chain: str) -> Rail:
+        found = self._sources.rails.get(chain)
+        if found is None:
+            raise RefusalError("batch", f"neither charter nor annex names the chain {chain!r}")
+        return found
 
     @property
     def policy(self) -> Policy:
-        return self._versions().in_force
+        """Bitcoin's, in force."""
+        return self._versions(ASSET).in_force
 
-    def _versions(self) -> Versions:
-        return versions(self.charter, self._memory.announced, now_ns=self._now_ns())
+    def _versions(self, asset: str) -> Versions:
+        now_ns = self._now_ns()
+        return versions(self.charter, self._first_policy(asset), self._memory.announced, now_ns=now_ns)
+
+    def _first_policy(self, asset: str) -> Policy:
+        if asset == ASSET:
+            return self.charter.policy(now_ns=self._now_ns())
+        for annex in self._memory.annexes.values():
+            for one in annex.assets:
+                if one.currency == asset:
+                    return one.policy
+        raise RefusalError("policy", f"neither charter nor annex names the asset {asset!r}")
+
+    def _attach(self, question: Attach) -> Standing:
+        """Take an annex, once for a chain; the same again changes nothing."""
+        try:
+            annex = msgspec.json.decode(question.annex, type=Annex)
+        except msgspec.MsgspecError as error:
+            raise RefusalError("annex", f"this is no annex: {error}") from error
+        known = self._memory.annexes.get(annex.chain)
+        if known is not None:
+            if known.digest != annex.digest:
+                raise RefusalError("annex", f"there is another annex for {annex.chain}; it never changes")
+            return self.standing()
+        check_annex(self.charter, annex)
+        if {one.currency for one in annex.assets} & {asset for asset, _, _ in self.standing().policies}:
+            raise RefusalError("annex", "an asset of it is of another chain already")
+        rail = self._sources.rail_of(annex)
+        self._write("attached", {"annex": msgspec.to_builtins(annex)})
+        self._sources.rails[annex.chain] = rail
+        return self.standing()
 
     def _announce(self, question: Announce) -> Standing:
         """Write down a version that may come into force; its delay begins here. The same again changes nothing."""
@@ -297,82 +385,82 @@ class Cosigner:
             document = msgspec.json.decode(question.document, type=PolicyDocument)
         except msgspec.MsgspecError as error:
             raise RefusalError("policy", f"this is no version of the policy: {error}") from error
-        if is_news(self.charter, self._versions(), document):
+        if is_news(self.charter, self._versions(document.policy.asset), document):
             self._write("announced", announced_body(document))
         return self.standing()
 
-    def _facts(self, decoded: Decoded, now_ns: int) -> Facts:
-        ledger, follower = self._sources.ledger, self._sources.follower
+    def _facts(self, decoded: Decoded, rail: Rail, now_ns: int) -> Facts:
+        ledger = self._sources.ledger
         batch = decoded.before.before.before.question.batch
-        owner = owner_of(batch.owner)
-        held = held_sats(follower, self._wallets, owner)
+        intents, asset = batch.intents, _asset_of(batch)
+        here = {intent.id for intent in intents}
+        signed = self._signed(asset, rail)
+        chain = rail.facts(decoded, ledger, [one for one in signed if one.id in here])
         transaction = decoded.transaction
-        leaving = transaction.input_sats - sum(one.amount_sats for one in transaction.outputs if one.owner)
-        here = {intent.id for intent in batch.intents}
-        owed = ledger.backed.get(XBT.number, 0) - self._may_have_left(here) if owner == Owner.CLIENTS else 0
-        network = EMBIT_NETWORKS[self._wallets.network_name]
-        own = frozenset(
-            address_of(script, network) or ""
-            for each in self._wallets.vaults
-            for script in self._wallets.scripts(each)
-        )
-        entries = ledger_entries(ledger)
+        leaving = sum(one.amount for one in transaction.outputs if not one.owner)
+        if transaction.fee_asset == asset:
+            leaving += transaction.fee
+        owed = self._owed(asset, here) if batch.owner == Owner.CLIENTS.text else 0
+        if all(intent.kind == Kind.WITHDRAWAL for intent in intents):
+            owed = max(owed - leaving, 0)
         return Facts(
             now_ns=now_ns,
             transaction=transaction,
-            ledger=entries,
-            liabilities_sats=max(owed - leaving, 0),
-            assets_sats=held - leaving,
-            wallet_sats=held,
-            hot_sats=0,
-            signed=self._signed(),
+            ledger=ledger_entries(ledger),
+            liabilities=owed,
+            held=chain.held - leaving,
+            wallet=chain.held,
+            hot=0,
+            signed=signed,
             held_accounts=frozenset(),
-            own_addresses=own,
-            screened={
-                intent.destination: self._sources.screen(intent.destination) for intent in batch.intents
-            },
-            fee_rate_sats_per_kvb=self._ask_node(lambda: fee_rate(self._sources.node)),
+            own_addresses=chain.own_addresses,
+            screened={intent.destination: self._sources.screen(intent.destination) for intent in intents},
+            fee_due=chain.fee_due,
+            company_fees=chain.company_fees,
+            dead=chain.dead,
             nominated=frozenset(decoded.before.before.quorum),
             me=self.name,
             evidence_age_ns=decoded.before.age_ns,
-            is_frozen=self._is_frozen(),
-            last_reconciled_ns=now_ns if self._reconciles() else None,
-            **client_facts(ledger, XBT.number)._asdict(),
+            is_frozen=self._is_frozen() or self._is_halted(asset),
+            last_reconciled_ns=now_ns if rail.held(asset) >= self._owed(asset, set()) else None,
+            **client_facts(ledger, BY_CURRENCY[asset].number)._asdict(),
         )
 
-    def _signed(self) -> tuple[Signed, ...]:
+    def _signed(self, asset: str, rail: Rail) -> tuple[Signed, ...]:
         """Return what it has signed itself, and what others have: each quorum sees only a part of the payments.
 
         What the ledger alone says has left does not count: the chain must have the transaction.
         """
-        mine = {one.id for one in self._memory.signed}
+        signed, number_of_asset = self._memory.signed.get(asset, []), BY_CURRENCY[asset].number
+        mine = {one.id for one in signed}
         of_others = [
             Signed(
                 one.left_ns, "", str(number), one.account, one.wish.address, one.wish.amount, ()
             )
             for number, one in self._sources.ledger.withdrawals.items()
-            if one.wish is not None and one.left and str(number) not in mine
-            and self._sources.follower.confirmations_of(one.txid)
+            if one.wish is not None and one.left and one.asset == number_of_asset and str(number) not in mine
+            and rail.has_confirmed(one.txid)
         ]  # fmt: skip
-        return (*self._memory.signed, *of_others)
+        return (*signed, *of_others)
 
-    def _reconciles(self) -> bool:
-        """Return whether the chain holds what the ledger says, less what this co-signer knows may have left."""
-        held = held_sats(self._sources.follower, self._wallets, Owner.CLIENTS)
-        return bool(held >= self._sources.ledger.backed.get(XBT.number, 0) - self._may_have_left(set()))
-
-    def _may_have_left(self, but: set[str]) -> int:
-        """Return what is put aside for movements that this co-signer has signed, but for some."""
-        signed = {one.id for one in self._memory.signed} - but
-        open_ones = self._sources.ledger.open()
-        return sum(one.locked for number, one in open_ones.items() if str(number) in signed)
+    def _owed(self, asset: str, but: set[str]) -> int:
+        """Return what the ledger says that the chain has to hold, less what may have left: what is put aside for
+        movements that this co-signer has signed, but for some."""
+        ledger, number_of_asset = self._sources.ledger, BY_CURRENCY[asset].number
+        signed = {one.id for one in self._memory.signed.get(asset, [])} - but
+        may_have_left = sum(
+            one.locked
+            for number, one in ledger.open().items()
+            if one.asset == number_of_asset and str(number) in signed
+        )
+        return ledger.backed.get(number_of_asset, 0) - may_have_left
 
     def _is_frozen(self) -> bool:
         ledger = self._sources.ledger
-        return (
-            bool(self._memory.frozen) or ledger.signers_halted or ledger.is_venue_halted
-            or XBT.number in ledger.halted_assets
-        )  # fmt: skip
+        return bool(self._memory.frozen) or ledger.signers_halted or ledger.is_venue_halted
+
+    def _is_halted(self, asset: str) -> bool:
+        return BY_CURRENCY[asset].number in self._sources.ledger.halted_assets
 
     def _check_token(self, decoded: Decoded) -> list[tuple[str, bytes, bytes]]:
         """Return label, public key and digest for each input, if the token is the enrolled one."""
@@ -383,8 +471,8 @@ class Cosigner:
             ]
             raise RefusalError("hsm", f"the token's {', '.join(wrong)} are not what was enrolled")
         chosen = []
-        for mine, digest in zip(decoded.mine, decoded.digests, strict=True):
-            label = my_label(mine)
+        for mine, digest in decoded.to_sign if not isinstance(decoded.to_sign, OfShare) else ():
+            label = key_label(mine.owner.text, mine.keychain, mine.number)
             public = self._token.public_key(label)
             keys = self._wallets.derivers[mine.owner].keys(mine.keychain, mine.number)
             if public not in (*keys.operations, *keys.policy):
@@ -405,14 +493,18 @@ class Cosigner:
         self._write("seen", {"counters": decoded.before.counters})
         intents = [
             {"digest": one.digest, "id": one.id, "account": one.account, "destination": one.destination,
-             "amount_sats": one.amount_sats}
+             "amount": one.amount, "asset": one.asset}
             for one in question.batch.intents
         ]  # fmt: skip
         body: dict[str, Any] = {
             "batch": question.batch.id, "sealed": sealed, "subject": decoded.subject, "intents": intents,
-            "inputs": list(decoded.transaction.inputs), "decision": decided.digest, "policy": self.policy.digest,
-            "counter": counter,
+            "inputs": list(decoded.transaction.inputs), "decision": decided.digest, "counter": counter,
+            "policy": self._versions(_asset_of(question.batch)).in_force.digest,
         }  # fmt: skip
+        if isinstance(decoded.to_sign, OfShare):
+            path, message = decoded.to_sign
+            consent = Consent(self._now_ns(), question.batch.intents, path, message.hex(), nominated.quorum)
+            body["consent"] = msgspec.to_builtins(consent)
         self._write("signed", body)
         return counter
 
@@ -423,16 +515,23 @@ class Cosigner:
             height = self._sources.node.block_count()
         except BitcoinError:
             height = -1
-        info, now = self._token.info, self._versions()
+        info = self._token.info
         return Standing(
-            signer=self.name, role=self._me.role, policy=now.in_force.digest,
-            pending_policy=now.pending.document.policy.digest if now.pending is not None else "",
-            is_frozen=self._is_frozen(),
+            signer=self.name, role=self._me.role, policies=tuple(self._policies()),
+            chains=tuple((chain, self._sources.rails[chain].height()) for chain in self._memory.annexes),
+            is_frozen=self._is_frozen() or self._is_halted(ASSET),
             frozen=self._memory.frozen, height=height, trouble=self._sources.trouble(),
             ledger_sequence=self._sources.ledger.next_sequence,
             log_head=self._log.head, log_entries=self._log.count, protects=protects(info),
             token=f"{info.manufacturer} {info.model} {info.serial}",
         )  # fmt: skip
+
+    def _policies(self) -> Iterator[tuple[str, str, str]]:
+        annexed = [one.currency for annex in self._memory.annexes.values() for one in annex.assets]
+        for asset in (ASSET, *annexed):
+            now = self._versions(asset)
+            pending = now.pending.document.policy.digest if now.pending is not None else ""
+            yield asset, now.in_force.digest, pending
 
     def _freeze(self, because: str) -> Standing:
         if not self._memory.frozen:
@@ -474,3 +573,8 @@ class Cosigner:
 
     def _sign(self, digest: bytes) -> str:
         return self._token.sign(IDENTITY, digest).hex()
+
+
+def _asset_of(batch: Batch) -> str:
+    """Return of which asset the movements of a batch are; they are of one."""
+    return batch.intents[0].asset

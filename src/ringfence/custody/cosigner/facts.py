@@ -4,12 +4,11 @@ from typing import Protocol
 
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.rpc import TxOut
-from ringfence.custody.cosigner.config import ASSET
 from ringfence.custody.ledger import Ledger, Withdrawal
 from ringfence.custody.policy import LedgerEntry
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.custody.wallets.owners import Owner, Wallets
-from ringfence.units.assets import XBT
+from ringfence.units.assets import ASSETS
 
 
 class Node(Protocol):
@@ -34,10 +33,10 @@ def fee_rate(node: Node) -> int:
 
 
 def ledger_entries(ledger: Ledger) -> dict[str, LedgerEntry]:
-    """Return the withdrawals of Bitcoin that are asked for and confirmed, by number."""
+    """Return the withdrawals that are asked for and confirmed, by number."""
     found = {}
     for number, one in ledger.open().items():
-        if one.asset == XBT.number and one.wish is not None and one.wish.is_confirmed:
+        if one.wish is not None and one.wish.is_confirmed:
             found[str(number)] = _entry(one)
     return found
 
@@ -46,7 +45,7 @@ def _entry(one: Withdrawal) -> LedgerEntry:
     assert one.wish is not None
     whole = one.locked == one.asked == one.wish.amount + one.wish.fee_max
     state = "locked" if whole else "closed in part"
-    return LedgerEntry(one.account, ASSET, one.wish.amount, one.wish.address, state)
+    return LedgerEntry(one.account, ASSETS[one.asset].currency, one.wish.amount, one.wish.address, state)
 
 
 def held_sats(follower: Follower, wallets: Wallets, owner: Owner) -> int:

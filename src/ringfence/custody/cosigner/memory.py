@@ -2,9 +2,25 @@
 
 from typing import Any
 
+import msgspec
+
+from ringfence.custody.annex import Annex
 from ringfence.custody.chained_log import Entry
 from ringfence.custody.cosigner.policies import Announced, read_announced
+from ringfence.custody.intents import Intent
 from ringfence.custody.policy import Signed
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """A transaction that a co-signer signs together with others, if all of them say yes."""
+
+    at_ns: int
+    intents: tuple[Intent, ...]
+    path: str
+    """Which key below the shared one."""
+    message: str
+    """What is signed, hexadecimal."""
+    parties: tuple[str, ...]
 
 
 class Memory:
@@ -21,7 +37,12 @@ class Memory:
         """By sealed digest: the block that decided, once this co-signer has acted on it."""
         self.counters: dict[str, int] = {}
         """The highest counter that was seen of each other co-signer's HSM."""
-        self.signed: list[Signed] = []
+        self.signed: dict[str, list[Signed]] = {}
+        """By asset."""
+        self.consents: dict[str, Consent] = {}
+        """By subject: what it has said yes to, and signs if all have."""
+        self.annexes: dict[str, Annex] = {}
+        """By chain."""
         self.announced: list[Announced] = []
         """Versions of the policy, as they were heard of."""
         self.frozen = ""
@@ -42,13 +63,17 @@ class Memory:
         elif entry.kind == "signed":
             self.sealed[body["batch"]] = body["sealed"]
             self.batch_of |= {one["id"]: body["batch"] for one in body["intents"]}
-            self.signed += [
-                Signed(
-                    entry.at_ns, one["digest"], one["id"], one["account"], one["destination"], one["amount_sats"],
+            for one in body["intents"]:
+                signed = Signed(
+                    entry.at_ns, one["digest"], one["id"], one["account"], one["destination"], one["amount"],
                     tuple(body["inputs"]),
-                )
-                for one in body["intents"]
-            ]  # fmt: skip
+                )  # fmt: skip
+                self.signed.setdefault(one["asset"], []).append(signed)
+            if "consent" in body:
+                self.consents[body["subject"]] = msgspec.convert(body["consent"], Consent)
+        elif entry.kind == "attached":
+            annex = msgspec.convert(body["annex"], Annex)
+            self.annexes[annex.chain] = annex
         elif entry.kind == "announced":
             self.announced.append(read_announced(entry))
         elif entry.kind == "frozen":

@@ -32,6 +32,7 @@ from ringfence.custody.quorum.mpc.keys import (
 )
 from ringfence.custody.quorum.mpc.sessions import Identities, Sent, Session, Switchboard
 from ringfence.custody.quorum.mpc.shares import Kept, ShareVault
+from ringfence.custody.wallets.derivation import PathError, derived_key
 from ringfence.units.time import NS_PER_MINUTE
 
 FAILURES_MAX = 5
@@ -50,6 +51,8 @@ class MpcMemory:
     records: dict[str, KeyRecord] = field(default_factory=dict)
     """By key, the epoch in force."""
     waiting: dict[str, KeyRecord] = field(default_factory=dict)
+    signatures: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By subject: what was signed together, hexadecimal, and its recovery id."""
     failures: dict[str, int] = field(default_factory=dict)
     """By key: runs that have failed since one was good."""
 
@@ -70,6 +73,8 @@ class MpcMemory:
             self.failures.pop(record.name, None)
         elif entry.kind in ("mpc signed", "mpc reviewed"):
             self.failures.pop(body["key"], None)
+            if entry.kind == "mpc signed":
+                self.signatures[body["subject"]] = (body["signature"], body["recovery_id"])
 
 
 class Task(NamedTuple):
@@ -84,11 +89,21 @@ class Task(NamedTuple):
     parties: tuple[str, ...]
     """The nominated, exactly as many as the key's threshold."""
     attempt: int = 0
+    path: str = ""
+    """Which key below the shared one, as BIP32 has it."""
 
     @property
     def run(self) -> bytes:
         """Names the run: the same at everybody, and of nothing else."""
-        parts = (self.key, self.epoch, self.subject, self.message.hex(), ",".join(self.parties), self.attempt)
+        parts = (
+            self.key,
+            self.epoch,
+            self.subject,
+            self.message.hex(),
+            ",".join(self.parties),
+            self.attempt,
+            self.path,
+        )
         return statement(b"mpc signing", *parts)
 
 
@@ -148,11 +163,12 @@ class MpcParty:
         if order.what == What.RESTORE and self.name != order.target:
             assert record is not None
             return self._ready(digest, record)
-        if record is not None and outcome.public_key.hex() != record.public_key:
+        made = (outcome.public_key.hex(), outcome.chain_code.hex())
+        if record is not None and made != (record.public_key, record.chain_code):
             raise ProtocolAbort("the run has come to another public key; its shares are thrown away")
         after = KeyRecord(
             order.key, order.scheme, order.epoch, order.threshold, order.parties, outcome.public_key.hex(),
-            outcome.package.hex(),
+            outcome.package.hex(), outcome.chain_code.hex(),
         )  # fmt: skip
         self._vault.keep(order.key, order.epoch, outcome.share)
         self._write("mpc kept", {"record": msgspec.to_builtins(after), "order": digest})
@@ -190,6 +206,17 @@ class MpcParty:
             raise RefusalError("mpc", "this is no review, or one that was used before")
         self._write("mpc began", {"run": order.digest.hex(), "order": order.digest.hex(), "key": order.key})
         self._write("mpc reviewed", {"key": order.key})
+
+    def signature_of(self, subject: str) -> tuple[str, int] | None:
+        """Return what was signed together for a transaction, None if this co-signer has nothing."""
+        return self._memory.signatures.get(subject)
+
+    def record_of(self, key: str) -> KeyRecord:
+        """Return the epoch of a key that is in force here. Raises RefusalError."""
+        record = self._memory.records.get(key)
+        if record is None:
+            raise RefusalError("mpc", f"this co-signer has no share of {key}")
+        return record
 
     def show(self) -> KeysHeld:
         """Say of which keys this co-signer has a share in force."""
@@ -262,12 +289,16 @@ class MpcParty:
         run = Run(
             Operation.SIGN, record.scheme, record.place_of(self.name), record.threshold, len(record.parties),
             tuple(sorted(record.place_of(one) for one in task.parties)), task.run, self._vault.share(kept),
-            bytes.fromhex(record.package), task.message,
+            bytes.fromhex(record.package), task.message, path=task.path,
         )  # fmt: skip
         outcome = await self._perform(run, task.key, record.parties, order="")
-        if outcome.public_key.hex() != record.public_key:
+        if outcome.public_key != _key_of(record, task.path):
             raise ProtocolAbort("the signature is of another key; it is thrown away")
-        self._write("mpc signed", {"run": task.run.hex(), "key": task.key, "subject": task.subject})
+        body = {
+            "run": task.run.hex(), "key": task.key, "subject": task.subject, "signature": outcome.signature.hex(),
+            "recovery_id": outcome.recovery_id,
+        }  # fmt: skip
+        self._write("mpc signed", body)
         return outcome
 
     def _check_banned(self, kept: Kept, parties: tuple[str, ...]) -> None:
@@ -306,11 +337,24 @@ class MpcParty:
         self._log.append(kind, body, now_ns=self._now_ns())
 
 
+def _key_of(record: KeyRecord, path: str) -> bytes:
+    """Return the public key that has to have signed. Raises RefusalError."""
+    try:
+        return derived_key(bytes.fromhex(record.public_key), bytes.fromhex(record.chain_code), path)
+    except PathError as error:
+        raise RefusalError("mpc", str(error)) from error
+
+
 def segregates(charter: Charter, threshold: int) -> bool:
     """Return whether any `threshold` co-signers hold two of operations and one of policy among them."""
     roles = [one.role for one in charter.members]
     operations, policy = roles.count("operations"), roles.count("policy")
     return threshold - policy >= 2 and threshold - operations >= 1 and threshold <= len(roles)
+
+
+def least_threshold(charter: Charter) -> int:
+    """Return the least number of co-signers among whom there are always two of operations and one of policy."""
+    return next(count for count in range(2, len(charter.members) + 1) if segregates(charter, count))
 
 
 def _helpers_of(order: Order) -> tuple[str, ...]:

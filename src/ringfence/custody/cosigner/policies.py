@@ -35,10 +35,16 @@ class Versions(NamedTuple):
     """The next one, if it waits."""
 
 
-def versions(charter: Charter, announced: list[Announced], *, now_ns: int) -> Versions:
-    """Return what is in force and what waits. Raises ConfigurationError if the charter's own versions are none."""
-    current, pending = charter.policy(now_ns=now_ns), None
+def versions(charter: Charter, first: Policy, announced: list[Announced], *, now_ns: int) -> Versions:
+    """Return what is in force and what waits of the policy for one asset, from its first version on.
+
+    Raises ConfigurationError if a document is signed by nobody who may.
+    """
+    current: Policy = first
+    pending: Announced | None = None
     for one in announced:
+        if one.document.policy.asset != first.asset:
+            continue
         current, pending = _passed(charter, current, pending, one.heard_ns)
         if one.document.policy.version == current.version + 1:
             pending = one

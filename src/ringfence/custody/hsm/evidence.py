@@ -79,8 +79,8 @@ def measure_directory(directory: Path) -> str:
 def keys_of(token: Token) -> str:
     """Return a digest over the labels and public keys of a token."""
     digest = hashlib.sha256()
-    for label in token.labels():
-        digest.update(label.encode() + b"\0" + token.public_key(label))
+    for label, public in token.public_keys().items():
+        digest.update(label.encode() + b"\0" + public)
     return digest.hexdigest()
 
 

@@ -137,8 +137,24 @@ class Token:
         key = self._find(ObjectClass.PUBLIC_KEY, label)
         if key is None:
             raise KeyMissingError(f"the token has no key {label}")
-        point = OctetString.load(key[Attribute.EC_POINT]).native
-        return bytes(PublicKey(point).format(compressed=True))
+        return _compressed(key)
+
+    def public_keys(self) -> dict[str, bytes]:
+        """Return the public key of every pair by its label, sorted, in one pass: a search for each takes seconds.
+
+        Raises HsmError if two have one label, KeyMissingError for half of a pair.
+        """
+        found: dict[str, bytes] = {}
+        for key in self._session.get_objects({Attribute.CLASS: ObjectClass.PUBLIC_KEY}):
+            label = str(key[Attribute.LABEL])
+            if label in found:
+                raise HsmError(f"the token has several keys {label}")
+            found[label] = _compressed(key)
+        labels = self.labels()
+        missing = [label for label in labels if label not in found]
+        if missing:
+            raise KeyMissingError(f"the token has no public half of {missing[0]}")
+        return {label: found[label] for label in labels}
 
     def labels(self) -> list[str]:
         """Return the labels of all keys, sorted."""
@@ -240,6 +256,11 @@ class Token:
             raise HsmError(f"the token has several keys {label}") from error
         except pkcs11.PKCS11Error as error:
             raise HsmError(f"the token does not answer: {type(error).__name__}") from error
+
+
+def _compressed(key: Any) -> bytes:
+    point = OctetString.load(key[Attribute.EC_POINT]).native
+    return bytes(PublicKey(point).format(compressed=True))
 
 
 def _lower(s: int) -> int:

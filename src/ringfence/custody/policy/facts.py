@@ -7,30 +7,29 @@ from ringfence.custody.clients import ClientStanding
 
 
 class Output(NamedTuple):
-    """One output of the very bytes that are to be signed."""
+    """One payment in the very bytes that are to be signed."""
 
     address: str
     """Canonical; empty if the script has none."""
-    amount_sats: int
+    amount: int
     owner: str
-    """Whose descriptor derives the script, worked out by the co-signer; empty = nobody's of ours."""
+    """Whose wallet the address is of, worked out by the co-signer; empty = nobody's of ours."""
 
 
 class DecodedTransaction(NamedTuple):
     """The transaction as the co-signer has decoded it from the bytes."""
 
     inputs: tuple[str, ...]
-    """Outpoints, `txid:n`."""
+    """What it uses up, so that no other transaction can: outpoints, `txid:n`; on chains of accounts the sender with its
+    nonce, `address:n`, or with what limits its life, `address@blockhash`."""
     input_owners: tuple[str, ...]
-    input_sats: int
     outputs: tuple[Output, ...]
-    vsize: int
-    sighash_types: tuple[int, ...]
-    is_replaceable: bool
-
-    @property
-    def fee_sats(self) -> int:
-        return self.input_sats - sum(output.amount_sats for output in self.outputs)
+    fee: int
+    """The most that the network can take for it, in the ledger unit of `fee_asset`, rounded up."""
+    fee_asset: str
+    calls: tuple[str, ...]
+    """By name, what it makes programs of the chain do; empty where coins simply move."""
+    sighash_types: tuple[int, ...] = ()
 
 
 class LedgerEntry(NamedTuple):
@@ -38,7 +37,7 @@ class LedgerEntry(NamedTuple):
 
     account: int
     asset: str
-    amount_sats: int
+    amount: int
     destination: str
     state: str
     """`locked`: the coins are set aside and unpaid; anything else is no reason to pay."""
@@ -53,7 +52,7 @@ class Signed(NamedTuple):
     id: str
     account: int
     destination: str
-    amount_sats: int
+    amount: int
     inputs: tuple[str, ...]
     """Empty if others have signed it."""
 
@@ -63,7 +62,7 @@ class Unsigned(NamedTuple):
 
     id: str
     at_ns: int
-    amount_sats: int
+    amount: int
 
 
 class ClientFacts(NamedTuple):
@@ -80,11 +79,11 @@ class Facts(NamedTuple):
     transaction: DecodedTransaction | None
     ledger: Mapping[str, LedgerEntry] | None
     """By withdrawal id."""
-    liabilities_sats: int | None
-    assets_sats: int | None
+    liabilities: int | None
+    held: int | None
     """What the chain holds for this owner, after the movement."""
-    wallet_sats: int | None
-    hot_sats: int | None
+    wallet: int | None
+    hot: int | None
     """What the hot wallet holds now."""
     signed: tuple[Signed, ...] | None
     clients: Mapping[str, ClientStanding] | None
@@ -95,8 +94,12 @@ class Facts(NamedTuple):
     own_addresses: frozenset[str] | None
     screened: Mapping[str, bool] | None
     """By destination: whether the screening service has nothing against it."""
-    fee_rate_sats_per_kvb: int | None
-    """What a confirmation in time costs, from the co-signer's own node."""
+    fee_due: int | None
+    """What such a transaction costs now by the co-signer's own node, in the ledger unit that fees are taken in."""
+    company_fees: int | None
+    """What lies beside the clients' coins for fees that no client pays, in the same unit."""
+    dead: frozenset[str] | None
+    """Inputs of what was signed before that can never be used any more: the chain has left them behind."""
     nominated: frozenset[str] | None
     me: str
     evidence_age_ns: int | None

@@ -20,14 +20,14 @@ class Window(msgspec.Struct, frozen=True):
     """At most so much and so many within a sliding time."""
 
     hours: int
-    sats: int
+    amount: int
     count: int
 
 
 class Tier(msgspec.Struct, frozen=True):
     """From an amount on: who must approve, and how long it waits."""
 
-    from_sats: int
+    from_amount: int
     approvers: int
     groups: int
     """From at least so many different groups."""
@@ -35,20 +35,20 @@ class Tier(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Amounts in satoshis, shares in ppm, fee rates in satoshis per 1,000 virtual bytes."""
+    """The numbers for one asset, in its smallest ledger unit; shares in ppm."""
 
     version: int
     chain: str
     kinds: tuple[str, ...]
-    assets: tuple[str, ...]
-    cap_sats: int
+    asset: str
+    cap: int
     per_account: tuple[Window, ...]
     per_destination: tuple[Window, ...]
     whole_exchange: tuple[Window, ...]
     wallet_share_ppm: int
     allow_list_delay_hours: int
-    first_use_cap_sats: int
-    unsigned_sats_max: int
+    first_use_cap: int
+    unsigned_max: int
     """How much leaves an account that has no withdrawal key, without people looking."""
     unsigned: tuple[Window, ...]
     """The same for all such accounts together."""
@@ -56,11 +56,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Ascending by amount; the first begins at 0."""
     closed_hours_utc: tuple[int, ...]
     """Hours of the day in which nothing is signed."""
-    fee_sats_max: int
+    fee_max: int
+    """Of a transaction, in the ledger unit of what the chain takes fees in."""
     fee_ppm_max: int
     fee_rate_times_max: int
-    """No fee rate of more than so many times what the own node says."""
-    hot_sats_max: int
+    """No fee of more than so many times what it would be by the own node."""
+    hot_max: int
     approval_minutes_max: int
     evidence_seconds_max: int
     cool_down_hours: int
@@ -91,11 +92,11 @@ class Amendment(NamedTuple):
 
 
 _LOWER_IS_TIGHTER = (
-    "cap_sats", "wallet_share_ppm", "first_use_cap_sats", "unsigned_sats_max", "fee_sats_max", "fee_ppm_max",
-    "fee_rate_times_max", "hot_sats_max", "approval_minutes_max", "evidence_seconds_max", "reconciled_minutes_max",
+    "cap", "wallet_share_ppm", "first_use_cap", "unsigned_max", "fee_max", "fee_ppm_max",
+    "fee_rate_times_max", "hot_max", "approval_minutes_max", "evidence_seconds_max", "reconciled_minutes_max",
 )  # fmt: skip
 _HIGHER_IS_TIGHTER = ("allow_list_delay_hours", "cool_down_hours", "change_delay_hours")
-_LESS_IS_TIGHTER = ("kinds", "assets")
+_LESS_IS_TIGHTER = ("kinds",)
 _MORE_IS_TIGHTER = ("closed_hours_utc",)
 _WINDOWS = ("per_account", "per_destination", "whole_exchange", "unsigned")
 
@@ -130,12 +131,12 @@ def _is_tighter(name: str, before: Any, after: Any) -> bool:
 
 def _covers(new: Window, old: Window) -> bool:
     """Return whether a window stops everything that another one stops."""
-    return new.hours >= old.hours and new.sats <= old.sats and new.count <= old.count
+    return new.hours >= old.hours and new.amount <= old.amount and new.count <= old.count
 
 
 def _tiers_tighter(before: tuple[Tier, ...], after: tuple[Tier, ...]) -> bool:
     """Return whether at every amount at least as many must approve, from as many groups, after as long a wait."""
-    amounts = sorted({tier.from_sats for tier in before + after})
+    amounts = sorted({tier.from_amount for tier in before + after})
     for amount in amounts:
         old, new = tier_of(before, amount), tier_of(after, amount)
         if (new.approvers, new.groups, new.wait_hours) != (
@@ -145,12 +146,12 @@ def _tiers_tighter(before: tuple[Tier, ...], after: tuple[Tier, ...]) -> bool:
     return True
 
 
-def tier_of(tiers: tuple[Tier, ...], amount_sats: int) -> Tier:
+def tier_of(tiers: tuple[Tier, ...], amount: int) -> Tier:
     """Return the tier of an amount. Raises PolicyError if none begins at or below it."""
-    found = [tier for tier in tiers if tier.from_sats <= amount_sats]
+    found = [tier for tier in tiers if tier.from_amount <= amount]
     if not found:
-        raise PolicyError(f"no tier holds {amount_sats} sats")
-    return max(found, key=lambda tier: tier.from_sats)
+        raise PolicyError(f"no tier holds {amount}")
+    return max(found, key=lambda tier: tier.from_amount)
 
 
 def check_change(old: Policy, new: SignedPolicy, *, now_ns: int) -> None:
@@ -162,9 +163,9 @@ def check_change(old: Policy, new: SignedPolicy, *, now_ns: int) -> None:
     policy = new.policy
     if policy.version != old.version + 1:
         raise PolicyError(f"version {policy.version} cannot follow version {old.version}")
-    if policy.chain != old.chain:
-        raise PolicyError("a policy does not move to another chain")
-    if not policy.tiers or policy.tiers[0].from_sats != 0:
+    if (policy.chain, policy.asset) != (old.chain, old.asset):
+        raise PolicyError("a policy does not move to another chain or asset")
+    if not policy.tiers or policy.tiers[0].from_amount != 0:
         raise PolicyError("the first tier must begin at 0")
     people, roles = {person for person, _ in new.signers}, {role for _, role in new.signers}
     if not people:

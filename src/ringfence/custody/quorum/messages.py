@@ -10,6 +10,7 @@ A batch goes through five questions, each put to a co-signer as one message:
 3. `Reveal`: the block exists; tell the contribution (`Contribution`).
 4. `Challenge`: give a nonce for this transaction (`Nonce`); then `Show`: evidence of the HSM for another's nonce.
 5. `Consider`: everything; sign or refuse by name (`Part` or `Refusal`).
+6. `Join`, for keys that nobody has: all nominees have said yes; sign with them (`JointSignature`).
 """
 
 import hashlib
@@ -122,8 +123,8 @@ class Consider(msgspec.Struct, frozen=True, tag="consider", kw_only=True):
     """Nominees in whose place substitutes step, in the order in which they let their time pass."""
     timeouts: tuple["TimedOut", ...]
     """For each of them: at least two others that waited in vain."""
-    psbt: str
-    """The unsigned transaction as BIP174 has it, base64; the bytes that are decoded and signed."""
+    unsigned: str
+    """The very transaction: on Bitcoin as BIP174 has it, base64; elsewhere the bytes that are signed, hexadecimal."""
     replaces: str
     """Transaction that this one replaces (it has to spend an input of it), hexadecimal; empty = none."""
     evidence: tuple[Evidence, ...]
@@ -163,8 +164,43 @@ class Announce(msgspec.Struct, frozen=True, tag="announce"):
     """A `PolicyDocument` of the charter's, as JSON."""
 
 
+class Attach(msgspec.Struct, frozen=True, tag="attach"):
+    """Take an annex to the charter: one more chain. Anybody may bring it; people have signed it."""
+
+    annex: str
+    """An `Annex` of the co-signers' configuration, as JSON."""
+
+
+class Recall(msgspec.Struct, frozen=True, tag="recall"):
+    """Tell what the nominees have signed together for this subject, if this co-signer has it.
+
+    One message signed twice is one payment under two names, and only one of them would ever be found.
+    """
+
+    subject: str
+
+
+class Join(msgspec.Struct, frozen=True, tag="join"):
+    """Sign with the other nominees what this co-signer has said yes to."""
+
+    subject: str
+    attempt: int
+    """Above that of every run for this subject before: each has a name of its own."""
+
+
 Question = (
-    Commit | Countersign | Reveal | Challenge | Show | Consider | Waited | Status | Freeze | Thaw | Announce
+    Commit
+    | Countersign
+    | Reveal
+    | Challenge
+    | Show
+    | Consider
+    | Waited
+    | Status
+    | Freeze
+    | Thaw
+    | Announce
+    | Attach
 )
 
 
@@ -215,7 +251,7 @@ class Part(msgspec.Struct, frozen=True, tag="part"):
     signer: str
     subject: str
     signatures: tuple[tuple[str, str], ...]
-    """(public key, signature in DER with its sighash byte), hexadecimal."""
+    """(public key, signature in DER with its sighash byte), hexadecimal; none where the nominees sign together."""
     verdicts: tuple[VerdictRow, ...]
     policy: str
     counter: int
@@ -223,6 +259,16 @@ class Part(msgspec.Struct, frozen=True, tag="part"):
     """By the identity key, of `statement(b"part", subject, decision, sealed, counter)`."""
     log_head: str
     """Head of this co-signer's log with this entry in it."""
+
+
+class JointSignature(msgspec.Struct, frozen=True, tag="jointSignature"):
+    """What the nominees have signed together; every one of them has the same."""
+
+    signer: str
+    subject: str
+    signature: str
+    """r|s, or as RFC 8032 has it; hexadecimal."""
+    recovery_id: int
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
@@ -240,9 +286,10 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 class Standing(msgspec.Struct, frozen=True, tag="standing", kw_only=True):
     signer: str
     role: str
-    policy: str
-    pending_policy: str
-    """Digest of a version that it has heard of and that is not in force yet; empty if there is none."""
+    policies: tuple[tuple[str, str, str], ...]
+    """(asset, digest of its policy in force, digest of a version that waits or nothing)."""
+    chains: tuple[tuple[str, int], ...]
+    """(chain, height to which it is followed) of the chains of annexes."""
     is_frozen: bool
     frozen: str
     """By which line of its log it has frozen itself; empty if it has not, or if a halt of the exchange stops it."""

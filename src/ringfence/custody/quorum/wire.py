@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ringfence.custody.quorum.messages import Answer, Question
+from ringfence.custody.quorum.messages import Answer, Join, JointSignature, Question, Recall
 from ringfence.custody.quorum.mpc.keys import Adopt, Adopted, Conduct, Keys, KeysHeld, Ready, Review
 from ringfence.custody.quorum.mpc.sessions import Echo, Message
 
@@ -11,5 +11,5 @@ class Taken(msgspec.Struct, frozen=True, tag="taken"):
     """A message of a run was taken; what becomes of it the run says."""
 
 
-Asked = Question | Conduct | Adopt | Review | Keys | Message | Echo
-Told = Answer | Ready | Adopted | KeysHeld | Taken
+Asked = Question | Join | Recall | Conduct | Adopt | Review | Keys | Message | Echo
+Told = Answer | JointSignature | Ready | Adopted | KeysHeld | Taken

@@ -45,6 +45,10 @@ class CustodyDesk:
         finally:
             writer.close()
 
+    async def currencies(self) -> set[str]:
+        """Return the assets that a chain is connected of. Raises Refused."""
+        return set((await self.ask(ask="currencies"))["currencies"])
+
     async def address(self, account: int, currency: str) -> str:
         """Return an account's deposit address. Raises Refused, also if the verifier has not signed it."""
         said = await self.ask(ask="depositAddress", account=account, asset=currency)

@@ -1,4 +1,7 @@
-"""The rules, one a file. P11, P12 and P16 are of chains with contracts; P18 and P19 are `policy.check_change`."""
+"""The rules, one a file.
+
+P12 is in P11, P16 is for programs that we never call, P18 and P19 are `policy.check_change`.
+"""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -12,7 +12,9 @@ def _look(case: Case) -> tuple[bool, str]:
         for output in transaction.outputs
         if output.owner != intent.owner and output.address not in case.paid | {intent.destination}
     ]
-    where = ", ".join(f"{one.amount_sats} sats to {one.address or 'a strange script'}" for one in strange)
+    where = ", ".join(
+        f"{one.amount} {case.intent.asset} to {one.address or 'a strange script'}" for one in strange
+    )
     return not strange, where or "every output pays an intent or comes back"
 
 

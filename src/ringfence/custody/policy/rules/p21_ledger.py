@@ -6,16 +6,16 @@ from ringfence.custody.policy.rule import Case, Rule, known
 
 def _look(case: Case) -> tuple[bool, str]:
     intent = case.intent
-    assets, owed = known(case.facts.assets_sats, "assets"), known(case.facts.liabilities_sats, "liabilities")
+    assets, owed = known(case.facts.held, "assets"), known(case.facts.liabilities, "liabilities")
     if intent.kind != Kind.WITHDRAWAL:
-        return assets >= owed, f"{assets} sats held, {owed} owed"
+        return assets >= owed, f"{assets} {case.intent.asset} held, {owed} owed"
     entry = known(case.facts.ledger, "the ledger").get(intent.id)
     if entry is None:
         return False, f"the ledger knows no withdrawal {intent.id}"
-    said = (intent.account, intent.asset, intent.amount_sats, intent.destination, "locked")
+    said = (intent.account, intent.asset, intent.amount, intent.destination, "locked")
     if tuple(entry) != said:
         return False, f"the ledger has {tuple(entry)}, the intent says {said}"
-    return assets >= owed, f"{assets} sats held, {owed} owed afterwards"
+    return assets >= owed, f"{assets} {case.intent.asset} held, {owed} owed afterwards"
 
 
 RULE = Rule(

@@ -1,4 +1,4 @@
-"""P22: One intent, one payment: another transaction for it must spend an input of the first."""
+"""P22: One intent, one payment: another transaction for it must use up what the first uses, if that can still come."""
 
 from ringfence.custody.policy.rule import Case, Rule, known
 
@@ -11,7 +11,8 @@ def _look(case: Case) -> tuple[bool, str]:
         return True, "it was never signed"
     if any(one.intent != intent.digest for one in before):
         return False, "another movement was signed under this number"
-    conflicts = all(set(one.inputs) & set(transaction.inputs) for one in before)
+    dead = known(case.facts.dead, "what can never confirm any more")
+    conflicts = all(set(one.inputs) & ({*transaction.inputs} | dead) for one in before)
     return (
         conflicts,
         "it replaces the one before" if conflicts else "both could confirm: it would be paid twice",
@@ -19,5 +20,7 @@ def _look(case: Case) -> tuple[bool, str]:
 
 
 RULE = Rule(
-    "P22", "One intent, one payment: another transaction for it must spend an input of the first.", _look
+    "P22",
+    "One intent, one payment: another transaction must use up what the first uses, if that can still come.",
+    _look,
 )

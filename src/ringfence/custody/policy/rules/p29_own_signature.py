@@ -30,18 +30,18 @@ def _look(case: Case) -> tuple[bool, str]:
 
 def _too_much(case: Case) -> str:
     """Return what an unsigned movement exceeds; in a window those count that were asked for before it."""
-    amount, asked_ns, policy = case.intent.amount_sats, case.intent.requested_ns, case.policy
-    if amount > policy.unsigned_sats_max:
-        return f"{amount} sats, {policy.unsigned_sats_max} leave without one"
+    amount, asked_ns, policy = case.intent.amount, case.intent.requested_ns, case.policy
+    if amount > policy.unsigned_max:
+        return f"{amount} {case.intent.asset}, {policy.unsigned_max} leave without one"
     others = known(case.facts.unsigned, "withdrawals without a signature")
     for window in policy.unsigned:
         since = case.facts.now_ns - window.hours * NS_PER_HOUR
         before = [
             one for one in others if one.at_ns > since and (one.at_ns, one.id) < (asked_ns, case.intent.id)
         ]
-        total = sum(one.amount_sats for one in before) + amount
-        if total > window.sats or len(before) + 1 > window.count:
-            return f"{total} sats and {len(before) + 1} withdrawals without one in {window.hours} h"
+        total = sum(one.amount for one in before) + amount
+        if total > window.amount or len(before) + 1 > window.count:
+            return f"{total} {case.intent.asset} and {len(before) + 1} withdrawals without one in {window.hours} h"
     return ""
 
 

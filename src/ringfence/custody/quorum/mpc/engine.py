@@ -56,6 +56,8 @@ class Run(msgspec.Struct, frozen=True):
     """What everybody knows of the key: public key and verifying shares."""
     message: bytes = b""
     target: int = 0
+    path: str = ""
+    """ECDSA: which key below the shared one signs, as BIP32 has it, e.g. `m/1/5`."""
 
 
 class Outcome(NamedTuple):
@@ -66,6 +68,8 @@ class Outcome(NamedTuple):
     signature: bytes = b""
     """ECDSA: r|s, s in the lower half. Ed25519: RFC 8032."""
     recovery_id: int = 0
+    chain_code: bytes = b""
+    """ECDSA: what keys below this one are derived with; no secret."""
 
 
 class ProtocolAbort(Exception):
@@ -200,7 +204,7 @@ def _plain(value: Any) -> Any:
 def _outcome(said: dict[str, Any]) -> Outcome:
     return Outcome(
         bytes.fromhex(said["public_key"]), bytes.fromhex(said["share"]), bytes.fromhex(said["package"]),
-        bytes.fromhex(said["signature"]), said["recovery_id"],
+        bytes.fromhex(said["signature"]), said["recovery_id"], bytes.fromhex(said["chain_code"]),
     )  # fmt: skip
 
 

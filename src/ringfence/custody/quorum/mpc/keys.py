@@ -27,6 +27,8 @@ class KeyRecord(msgspec.Struct, frozen=True):
     """Compressed, hexadecimal."""
     package: str
     """Verifying shares, as the engine writes them, hexadecimal."""
+    chain_code: str = ""
+    """ECDSA: what keys below this one are derived with (BIP32), hexadecimal; the same in all epochs."""
 
     @property
     def digest(self) -> str:

@@ -10,10 +10,6 @@ from ringfence.exchange.gateway.rest.query import table_query
 from ringfence.exchange.gateway.rest.route import TABLE_PARAMETERS, Request, optional, required, route
 from ringfence.exchange.gateway.rest.subaccount import TARGET, target_account
 from ringfence.exchange.gateway.rest.withdrawal import (
-    WITHDRAWAL_FEE,
-    WITHDRAWAL_FEE_MAX,
-    WITHDRAWAL_FEE_MIN,
-    WITHDRAWAL_MIN,
     asset_of,
 )
 from ringfence.exchange.projections import Account, Market
@@ -277,7 +273,7 @@ async def _address_information(request: Request) -> Row:
 def _on_chain(request: Request) -> Asset:
     """Return the asset that is asked for, if a chain of it is connected. Raises Refused."""
     asset = asset_of(request)
-    if asset is not XBT or not request.gateway.desk.views.coins.custody_account:
+    if not request.gateway.desk.views.coins.custody_account:
         raise Refused(400, f"Deposits of {asset.currency} are not possible: {_NO_COINS}")
     return asset
 
@@ -286,7 +282,8 @@ def _on_chain(request: Request) -> Asset:
 def get_min_withdrawal_fee(request: Request) -> object:
     """Get the fee that is put aside for the network; what it does not take comes back."""
     currency = _currency(request)
-    return {"currency": currency, "fee": WITHDRAWAL_FEE, "minFee": WITHDRAWAL_FEE_MIN}
+    asset = BY_CURRENCY[currency]
+    return {"currency": currency, "fee": asset.withdrawal_fee, "minFee": asset.withdrawal_fee_min}
 
 
 @route("GET", "/user/deposits", "User.getDeposits", key=True)
@@ -340,17 +337,18 @@ def get_assets(request: Request) -> object:
     """Get the assets of the venue and their limits."""
     rows = []
     for asset in ASSETS:
-        # Enabled means that coins come and go by command; there is no address yet to send them to.
+        # Without a chain of it that is connected, an asset's coins come and go for demonstration alone.
         network = {
             "asset": asset.network, "tokenAddress": None, "depositEnabled": asset.enabled,
             "withdrawalEnabled": asset.enabled,
-            "withdrawalFee": WITHDRAWAL_FEE, "minFee": WITHDRAWAL_FEE_MIN, "maxFee": WITHDRAWAL_FEE_MAX,
+            "withdrawalFee": asset.withdrawal_fee, "minFee": asset.withdrawal_fee_min,
+            "maxFee": asset.withdrawal_fee_max,
         }  # fmt: skip
         rows.append(
             {"asset": asset.asset, "currency": asset.currency, "majorCurrency": asset.asset, "name": asset.name,
              "currencyType": "Crypto", "scale": asset.scale, "enabled": asset.enabled,
-             "isMarginCurrency": asset.is_margin, "memoRequired": False, "minDepositAmount": 10_000,
-             "minWithdrawalAmount": WITHDRAWAL_MIN, "maxWithdrawalAmount": 10**15, "networks": [network]}
+             "isMarginCurrency": asset.is_margin, "memoRequired": False, "minDepositAmount": asset.deposit_min,
+             "minWithdrawalAmount": asset.withdrawal_min, "maxWithdrawalAmount": 10**15, "networks": [network]}
         )  # fmt: skip
     return rows
 
@@ -362,6 +360,6 @@ def get_networks(request: Request) -> object:
     return [
         {"network": network, "name": network.upper(), "currency": currency, "networkSymbol": network,
          "transactionExplorer": None, "tokenExplorer": None, "depositConfirmations": confirmations,
-         "enabled": has_custody and network == "btc"}
+         "enabled": has_custody}
         for network, currency, confirmations in (("btc", "XBt", 1), ("eth", "Gwei", 12), ("sol", "LAMPORT", 32))
     ]  # fmt: skip

@@ -22,8 +22,6 @@ from ringfence.units.assets import BY_CURRENCY, XBT, Asset
 from ringfence.units.time import iso
 
 Row = dict[str, Any]
-WITHDRAWAL_MIN = 1_000
-WITHDRAWAL_FEE, WITHDRAWAL_FEE_MIN, WITHDRAWAL_FEE_MAX = 200_000, 20_000, 10_000_000
 _ADDRESS_CHARACTERS_MAX, _TEXT_CHARACTERS_MAX, _NAME_CHARACTERS_MAX = 90, 128, 64
 _NONCE_MAX = 2**63 - 1
 _UNAVAILABLE = 503
@@ -52,13 +50,18 @@ def request_withdrawal(request: Request) -> object:
     parameters = request.parameters
     asset = asset_of(request)
     amount = read.integer(parameters, "amount", low=1)
-    if amount is None or amount < WITHDRAWAL_MIN:
-        raise invalid(f"Invalid withdrawal amount: at least {WITHDRAWAL_MIN} {asset.currency}")
+    if amount is None or amount < asset.withdrawal_min:
+        raise invalid(f"Invalid withdrawal amount: at least {asset.withdrawal_min} {asset.currency}")
     desk = request.gateway.desk
     desk.check_open(may_shed=True)
-    if desk.views.coins.custody_account and asset is XBT:
-        return _requested(request, asset, amount)
-    token = desk.token()
+    if desk.views.coins.custody_account:
+        return _of_custody(request, asset, amount)
+    return request.carry_out(*_vanishing(request, asset, amount), _transaction)
+
+
+def _vanishing(request: Request, asset: Asset, amount: int) -> tuple[int, bytes]:
+    """Return the command that takes demo coins away, with its token."""
+    token = request.gateway.desk.token()
     command = commands.pack(
         Command.WITHDRAW,
         request=token,
@@ -67,13 +70,19 @@ def request_withdrawal(request: Request) -> object:
         qty=amount,
         flags=OrderFlag.DEMO,
     )
-    return request.carry_out(token, command, _transaction)
+    return token, command
+
+
+async def _of_custody(request: Request, asset: Asset, amount: int) -> Row:
+    if asset is not XBT and asset.currency not in await request.gateway.custody.currencies():
+        return _transaction(await _done(request, *_vanishing(request, asset, amount)))
+    return await _requested(request, asset, amount)
 
 
 async def _requested(request: Request, asset: Asset, amount: int) -> Row:
-    wish = _wish(request, amount, await _address(request))
+    wish = _wish(request, asset, amount, await _address(request))
     try:
-        await _ask_custody(request, wish)
+        await _ask_custody(request, wish, asset)
     except Refused as refused:
         # Custody may be away for a moment: it looks at what was asked for when it comes back.
         if refused.status != _UNAVAILABLE:
@@ -116,16 +125,16 @@ def _spelled(request: Request) -> str:
     return address
 
 
-def _wish(request: Request, amount: int, address: str) -> Wish:
+def _wish(request: Request, asset: Asset, amount: int, address: str) -> Wish:
     """Raises Refused."""
     parameters = request.parameters
-    fee = read.integer(parameters, "fee", low=WITHDRAWAL_FEE_MIN, high=WITHDRAWAL_FEE_MAX)
+    fee = read.integer(parameters, "fee", low=asset.withdrawal_fee_min, high=asset.withdrawal_fee_max)
     text = read.text(parameters, "text") or ""
     if len(text) > _TEXT_CHARACTERS_MAX:
         raise invalid(f"Invalid text: at most {_TEXT_CHARACTERS_MAX} characters")
     nonce, signature = _signed(request)
     return Wish(
-        address, amount, WITHDRAWAL_FEE if fee is None else fee, is_confirmed=True, text=text, nonce=nonce,
+        address, amount, asset.withdrawal_fee if fee is None else fee, is_confirmed=True, text=text, nonce=nonce,
         signature=signature,
     )  # fmt: skip
 
@@ -200,9 +209,10 @@ async def _addresses(request: Request) -> list[Row]:
 
 def _address_row(request: Request, line: Row) -> Row:
     return {
-        "id": line["id"], "currency": XBT.currency, "created": iso(line["since"]), "userId": request.account,
+        "id": line["id"], "currency": line["currency"], "created": iso(line["since"]), "userId": request.account,
         "address": line["address"], "name": line["name"], "note": None, "skipConfirm": False,
-        "skipConfirmVerified": False, "skip2FA": False, "skip2FAVerified": False, "network": XBT.network, "memo": None,
+        "skipConfirmVerified": False, "skip2FA": False, "skip2FAVerified": False, "memo": None,
+        "network": BY_CURRENCY[line["currency"]].network,
         "cooldownExpires": iso(line["usableFrom"]), "verified": True,
     }  # fmt: skip
 
@@ -214,8 +224,7 @@ def _address_row(request: Request, line: Row) -> Row:
 )  # fmt: skip
 def add_address(request: Request) -> object:
     """Add an address to your book; coins go there once `cooldownExpires` is past."""
-    if asset_of(request) is not XBT:
-        raise invalid("Invalid currency: no chain of it is connected")
+    asset_of(request)
     name = read.required_text(request.parameters, "name")
     if len(name) > _NAME_CHARACTERS_MAX:
         raise invalid(f"Invalid name: at most {_NAME_CHARACTERS_MAX} characters")
@@ -293,9 +302,10 @@ async def _client(request: Request) -> Row:
     return await request.gateway.custody.ask(ask="client", account=request.account)
 
 
-async def _ask_custody(request: Request, said: AccountText | Wish) -> None:
+async def _ask_custody(request: Request, said: AccountText | Wish, asset: Asset = XBT) -> None:
     """Raises Refused: 400 with the reason if it would not count, 503 if custody is away."""
-    await request.gateway.custody.ask(ask="doubt", account=request.account, said=encode(said).decode())
+    text = encode(said).decode()
+    await request.gateway.custody.ask(ask="doubt", account=request.account, said=text, asset=asset.currency)
 
 
 async def _say(request: Request, kind: AccountSays, said: AccountText) -> Row:

@@ -1,0 +1,148 @@
+"""Solana as custody uses it: which addresses are ours, messages that pay, and what the node says of them.
+
+One key that nobody has signs everything: its own address is the treasury, and deposit addresses are derived from it so
+that it alone moves what lies there (`addresses.py`). A message lives as long as the blockhash in it, some minutes; what
+was signed and has not come into a block by then never will.
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ringfence.custody.chains.accounts import AccountTransaction, BytesError, TransactionRefusedError
+from ringfence.custody.chains.solana.addresses import (
+    AddressError,
+    deposit_address,
+    deposit_seed,
+    read_address,
+    spelt,
+)
+from ringfence.custody.chains.solana.messages import (
+    MessageError,
+    Payment,
+    Sweep,
+    read_unsigned,
+    signed_bytes,
+    unsigned_bytes,
+)
+from ringfence.custody.chains.solana.rpc import SolanaRpc, txid_of
+
+ACCOUNTS_AHEAD = 256
+"""Accounts are numbered one by one; so many are known before the feed has told of them."""
+FEE_LAMPORTS = 5_000
+"""Of a message with one signature, without a priority fee."""
+
+
+class SolanaRoom:
+    """See `AccountRoom`."""
+
+    def __init__(self, rpc: SolanaRpc, *, public_key: bytes, native: str) -> None:
+        """Raises AddressError."""
+        self._rpc, self._base, self.native = rpc, public_key, native
+        self.treasury = spelt(public_key)
+        self._numbers = {self.treasury: 0}
+        self._addresses = [self.treasury]
+        self.know(0)
+
+    # ---- addresses
+
+    def know(self, accounts_end: int) -> None:
+        while len(self._addresses) < accounts_end + ACCOUNTS_AHEAD:
+            address = deposit_address(self._base, len(self._addresses))
+            self._numbers[address] = len(self._addresses)
+            self._addresses.append(address)
+
+    def deposit_address(self, account: int) -> str:
+        assert account > 0
+        self.know(account + 1)
+        return self._addresses[account]
+
+    def number_of(self, address: str) -> int | None:
+        return self._numbers.get(address)
+
+    def is_address(self, text: str) -> bool:
+        try:
+            return bool(read_address(text))
+        except AddressError:
+            return False
+
+    # ---- bytes
+
+    def read(self, raw: bytes, *, source: str) -> AccountTransaction:
+        said = _read(raw)
+        if said.payer != self._base:
+            raise BytesError(f"{spelt(said.payer)} pays for it, the treasury has to")
+        moves = spelt(said.source if isinstance(said, Sweep) else said.payer)
+        if moves != source:
+            raise BytesError(f"it moves coins of {moves}, not of {source}")
+        call = "transferWithSeed" if isinstance(said, Sweep) else "transfer"
+        place = f"{self.treasury}@{spelt(said.blockhash)}"
+        return AccountTransaction(
+            source, spelt(said.to), self.native, said.lamports, FEE_LAMPORTS, place, call
+        )
+
+    def to_sign(self, raw: bytes, *, source: str) -> tuple[str, bytes]:
+        return "", raw
+
+    def signed(self, raw: bytes, signature: bytes, recovery_id: int, *, source: str) -> tuple[str, bytes]:
+        try:
+            Ed25519PublicKey.from_public_bytes(self._base).verify(signature, raw)
+        except (InvalidSignature, ValueError) as error:
+            raise BytesError("the signature is not the treasury's") from error
+        whole = signed_bytes(_read(raw), signature)
+        return txid_of(whole), whole
+
+    def build(self, *, source: str, to: str, asset: str, raw: int, above: bytes = b"") -> bytes:
+        """`above`: what was signed before has to have expired. There is nothing here by which one takes its place."""
+        if above:
+            place = self.read(above, source=source).place
+            if not self.has_expired(place):
+                raise TransactionRefusedError("what was signed before may still come into a block")
+        blockhash, receiver = self._rpc.latest_blockhash().blockhash, read_address(to)
+        if source == self.treasury:
+            return unsigned_bytes(Payment(self._base, receiver, raw, blockhash))
+        number = self._numbers[source]
+        seed = deposit_seed(self._base, number)
+        return unsigned_bytes(Sweep(self._base, read_address(source), seed, receiver, raw, blockhash))
+
+    # ---- the node
+
+    def fee_payer(self, source: str) -> str:
+        return self.treasury
+
+    def fee_raw_of(self, asset: str) -> int:
+        return FEE_LAMPORTS
+
+    def fee_due_raw(self, transaction: AccountTransaction) -> int:
+        """Raises TransactionRefusedError if what would lie at one of the ends is less than an account may have."""
+        least = self._rpc.rent_exempt_lamports()
+        there = self._rpc.balance_lamports(transaction.to)
+        left = self._rpc.balance_lamports(transaction.source) - transaction.raw
+        if transaction.source == self.treasury:
+            left -= FEE_LAMPORTS
+        if there + transaction.raw < least:
+            raise TransactionRefusedError(f"{transaction.to} would have less than {least} lamports")
+        if left and left < least:
+            raise TransactionRefusedError(f"{transaction.source} would be left with {left} lamports")
+        return FEE_LAMPORTS
+
+    def objection(self, transaction: AccountTransaction) -> str:
+        if self.has_expired(transaction.place):
+            return "its blockhash is too old, or none of this chain"
+        return ""
+
+    def has_expired(self, place: str) -> bool:
+        return not self._rpc.is_blockhash_valid(read_address(place.rpartition("@")[2]))
+
+    def balance_raw(self, address: str, asset: str, height: int) -> int:
+        """The node knows the newest final block alone: whoever compares sees to it that it is the one at `height`."""
+        return self._rpc.balance_lamports(address)
+
+    def send(self, raw: bytes) -> None:
+        self._rpc.send(raw)
+
+
+def _read(raw: bytes) -> Payment | Sweep:
+    try:
+        return read_unsigned(raw)
+    except MessageError as error:
+        raise BytesError(str(error)) from error

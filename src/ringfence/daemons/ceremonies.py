@@ -1,0 +1,96 @@
+"""Carries out what people have ordered for a key that nobody has, at every co-signer, and writes down what they signed.
+
+| in DIRECTORY/custody/keys | |
+|-|-|
+| NAME.json | transcript of the newest ceremony: which epoch is in force |
+| NAME.WHAT.EPOCH.json | transcript of each |
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ringfence.custody.cosigner.config import Charter
+from ringfence.custody.quorum.mpc.keys import (
+    Adopt,
+    Adopted,
+    Conduct,
+    KeyRecord,
+    Ready,
+    SignedOrder,
+    Transcript,
+    TranscriptError,
+    check_transcript,
+)
+from ringfence.custody.quorum.wire import Asked, Told
+from ringfence.daemons.cosigner_client import CosignerClient
+from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.files import replace
+
+CEREMONY_SECONDS = 600.0
+_SECONDS = 10.0
+
+
+class CeremonyError(Exception):
+    """The ceremony has come to nothing, or not to its end; the text says what is in force."""
+
+
+async def ask_all(
+    directory: Path, question: Asked, *, only: str = "", seconds: float = _SECONDS
+) -> dict[str, Told | None]:
+    """Ask every co-signer at once, or one of them; None is the answer of who gives none in time.
+
+    Raises OSError, ValueError if custody was not founded.
+    """
+    ports = {name: port for name, port in read_ports(directory).cosigners.items() if only in ("", name)}
+    client = CosignerClient(directory / "custody", {name: (HOST, port) for name, port in ports.items()})
+    answers = await asyncio.gather(*(client.ask(name, question, seconds=seconds) for name in ports))
+    return dict(zip(ports, answers, strict=True))
+
+
+async def hold(directory: Path, charter: Charter, signed: SignedOrder, record: KeyRecord | None) -> KeyRecord:
+    """Return the epoch that is in force then; `record`: the one before. Raises CeremonyError, OSError, ValueError."""
+    order = signed.order
+    told = await ask_all(directory, Conduct(signed, record), seconds=CEREMONY_SECONDS)
+    ready = tuple(one for one in told.values() if isinstance(one, Ready))
+    check_all(told, Ready, "nothing has changed: the epoch before stays in force")
+    answers = await ask_all(directory, Adopt(signed, ready))
+    check_all(answers, Adopted, "some have it in force already: ask again with the same order")
+    adopted = tuple(one for one in answers.values() if isinstance(one, Adopted))
+    transcript = Transcript(signed, ready, adopted)
+    try:
+        after = check_transcript(transcript, charter.is_signed)
+    except TranscriptError as error:
+        raise CeremonyError(f"the co-signers' answers do not fit together: {error}") from error
+    folder = transcript_path(directory, order.key).parent
+    folder.mkdir(mode=0o700, exist_ok=True)
+    raw = msgspec.json.format(msgspec.json.encode(transcript))
+    replace(folder / f"{order.key}.{order.what}.{order.epoch}.json", raw)
+    replace(transcript_path(directory, order.key), raw)
+    return after
+
+
+def check_all(told: dict[str, Told | None], kind: type, otherwise: str) -> None:
+    """Raises CeremonyError unless everybody has answered as hoped."""
+    refused = [f"{name}: {why(one)}" for name, one in told.items() if not isinstance(one, kind)]
+    if refused:
+        raise CeremonyError("; ".join(refused) + f". {otherwise}")
+
+
+def why(told: Any) -> str:
+    """Return what a co-signer says who refuses."""
+    return str(getattr(told, "reason", "no answer"))
+
+
+def transcript_path(directory: Path, name: str) -> Path:
+    return directory / "custody" / "keys" / f"{name}.json"
+
+
+def read_transcript(path: Path) -> Transcript:
+    """Raises CeremonyError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Transcript)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise CeremonyError(f"{path} cannot be read: {error}") from error
