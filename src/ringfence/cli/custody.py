@@ -211,7 +211,7 @@ def signers(*, directory: Path = DIRECTORY, json: Json = False) -> None:
             table.add_row(name, "[bold red]does not answer[/]")
             continue
         table.add_row(
-            name, one.role, ", ".join(f"{of[0]} {of[1][:8]}" for of in one.policies),
+            name, one.role, ", ".join(f"{of[1]} {of[2][:8]}" for of in one.policies),
             "yes" if one.is_frozen else "no", str(one.height),
             str(one.ledger_sequence), f"{one.log_entries} entries, {one.log_head[:12]}", one.token,
         )  # fmt: skip

@@ -34,7 +34,7 @@ def show(*, asset: Of = "XBt", directory: Path = DIRECTORY, json: Json = False) 
 
     said = ask_desk(directory, ask="policy", asset=asset)
     standings = {
-        name: next((of[1:] for of in one.policies if of[0] == asset), None)
+        name: next((of[2:] for of in one.policies if of[:2] == (said["inForce"]["chain"], asset)), None)
         if isinstance(one, Standing)
         else None
         for name, one in ask_signers(directory, Status()).items()
@@ -125,7 +125,7 @@ def announce(document: Path, *, directory: Path = DIRECTORY) -> None:
     if refused:
         sys.exit("announced, but not to all: " + "; ".join(refused) + ". Announce it again when they answer.")
     digest = read.policy.digest
-    in_force = all(digest in [of[1] for of in one.policies] for one in answers.values())
+    in_force = all(digest in [of[2] for of in one.policies] for one in answers.values())
     print(
         f"version {read.policy.version} is {'in force' if in_force else 'waiting'} at {len(answers)} co-signers"
     )

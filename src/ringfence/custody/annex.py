@@ -9,6 +9,10 @@ Signatures = tuple[tuple[str, str], ...]
 """(person, signature), hexadecimal."""
 
 
+HOT_SUFFIX = ":hot"
+"""Of a chain's name: its coins under a key that nobody has, beside those under scripts."""
+
+
 class AnnexAsset(msgspec.Struct, frozen=True):
     """One asset of a chain."""
 
@@ -47,6 +51,11 @@ class Annex(msgspec.Struct, frozen=True):
     def digest(self) -> bytes:
         bare = msgspec.structs.replace(self, signatures=())
         return statement(b"annex", msgspec.json.encode(bare, order="sorted").decode())
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether it is no other chain, but the small hot wallet beside Bitcoin's cold one."""
+        return self.chain.endswith(HOT_SUFFIX)
 
     @property
     def native(self) -> AnnexAsset:

@@ -26,13 +26,13 @@ def sizes(clients: int) -> dict[str, tuple[int, int]]:
 
 
 FIRST_POLICY = Policy(
-    version=1, chain="regtest", kinds=(Kind.WITHDRAWAL,), asset="XBt", cap=100 * XBT,
+    version=1, chain="regtest", kinds=(Kind.WITHDRAWAL, Kind.REFILL), asset="XBt", cap=100 * XBT,
     per_account=(Window(24, 200 * XBT, 100),), per_destination=(Window(24, 200 * XBT, 100),),
     whole_exchange=(Window(1, 500 * XBT, 500), Window(24, 2_000 * XBT, 5_000)), wallet_share_ppm=900_000,
     allow_list_delay_hours=0, first_use_cap=10 * XBT,
     unsigned_max=50 * XBT, unsigned=(Window(24, 500 * XBT, 1_000),),
     tiers=(Tier(0, 0, 0, 0), Tier(20 * XBT, 1, 1, 0), Tier(50 * XBT, 2, 2, 0)),
-    closed_hours_utc=(), fee_max=2_000_000, fee_ppm_max=100_000, fee_rate_times_max=20, hot_max=0,
+    closed_hours_utc=(), fee_max=2_000_000, fee_ppm_max=100_000, fee_rate_times_max=20, hot_max=5 * XBT,
     approval_minutes_max=60, evidence_seconds_max=60, cool_down_hours=0, reconciled_minutes_max=10,
     change_delay_hours=24,
 )  # fmt: skip
@@ -54,4 +54,12 @@ def first_policy(asset: Asset, *, chain: str, coins: int, fee_max: int) -> Polic
         unsigned=windows(first.unsigned),
         tiers=tuple(Tier(t.from_amount // XBT * one, t.approvers, t.groups, t.wait_hours) for t in first.tiers),
         wallet_share_ppm=1_000_000, fee_max=fee_max,
+    )  # fmt: skip
+
+
+def hot_policy(chain: str) -> Policy:
+    """Return that of the hot wallet: small payments, which no people look at."""
+    return msgspec.structs.replace(
+        FIRST_POLICY, chain=chain, kinds=(Kind.WITHDRAWAL,), cap=XBT, tiers=(Tier(0, 0, 0, 0),),
+        wallet_share_ppm=1_000_000,
     )  # fmt: skip

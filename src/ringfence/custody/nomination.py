@@ -124,21 +124,26 @@ def commitment_of(contribution: bytes) -> bytes:
 
 
 def seal(
-    roster: Roster, batch: bytes, *, tip: int, beacon_round: int, commitments: Mapping[str, bytes]
-) -> Sealed:
-    """Seal a batch at a tip of the chain. Raises NominationError if too few have committed, or a stranger has."""
+    roster: Roster, batch: bytes, *, tip: int, beacon_round: int, commitments: Mapping[str, bytes],
+    heights_ahead: int = HEIGHTS_AHEAD,
+) -> Sealed:  # fmt: skip
+    """Seal a batch at a tip of the chain. Raises NominationError if too few have committed, or a stranger has.
+
+    Without heights ahead no block decides that nobody knew: then the contributions alone do.
+    """
     roster.check()
     if len(batch) != DIGEST_BYTES:
         raise NominationError(f"a batch's digest has {DIGEST_BYTES} bytes, not {len(batch)}")
     _check_committed(roster, set(commitments))
     return Sealed(
-        batch, roster.digest, tip, tip + HEIGHTS_AHEAD, beacon_round, tuple(sorted(commitments.items()))
+        batch, roster.digest, tip, tip + heights_ahead, beacon_round, tuple(sorted(commitments.items()))
     )
 
 
 def nominate(
-    roster: Roster, sealed: Sealed, *, block_hash: bytes, beacon: bytes, revealed: Mapping[str, bytes]
-) -> Nomination:
+    roster: Roster, sealed: Sealed, *, block_hash: bytes, beacon: bytes, revealed: Mapping[str, bytes],
+    heights_ahead: int = HEIGHTS_AHEAD,
+) -> Nomination:  # fmt: skip
     """Return who must sign, once block and beacon are there. Raises NominationError.
 
     `block_hash` is of the block at `sealed.height`, `beacon` the verified randomness of the round or nothing.
@@ -146,7 +151,7 @@ def nominate(
     roster.check()
     if roster.digest != sealed.roster:
         raise NominationError("the batch was sealed for another roster")
-    if sealed.height < sealed.sealed_height + HEIGHTS_AHEAD:
+    if sealed.height < sealed.sealed_height + heights_ahead:
         raise NominationError("the block that decides was known when the batch was sealed")
     if len(dict(sealed.commitments)) < len(sealed.commitments):
         raise NominationError("somebody has committed twice")

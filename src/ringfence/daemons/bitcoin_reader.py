@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ringfence.assurance.audit.chains import ChainError, Tip
+from ringfence.custody.chains.bitcoin.company import company_money
 from ringfence.custody.chains.bitcoin.follow import BlockCame, BlockLeft, Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.ledger import Ledger, LedgerGapError
+from ringfence.custody.quorum.hot import hot_key, hot_script
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.account_chains import read_annexes
 from ringfence.daemons.custody_founding import read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
@@ -65,7 +68,12 @@ class BitcoinReader:
     def of(cls, directory: Path) -> "BitcoinReader":
         """Raises FoundingError, OSError, ValueError."""
         node = Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie")
-        return cls(read_charter(directory), BitcoinRpc(node), FundsFeed(directory))
+        charter = read_charter(directory)
+        reader = cls(charter, BitcoinRpc(node), FundsFeed(directory))
+        for annex in read_annexes(directory, charter):
+            if annex.is_hot:
+                reader.add_hot(hot_script(hot_key(annex.public_key, annex.chain_code)))
+        return reader
 
     def __init__(self, charter: Charter, rpc: BitcoinRpc, feed: Feed) -> None:
         self._rpc, self._feed = rpc, feed
@@ -80,6 +88,16 @@ class BitcoinReader:
         self._spends: dict[str, list[Spend]] = {}
         """By block."""
         self._answers: dict[str, Answer] = {}
+        self._company = company_money(self._wallets)
+
+    def add_hot(self, script: bytes) -> None:
+        """Know the hot wallet, before anything was looked at."""
+        self._wallets.add_hot(script)
+        self._company.hot = script
+
+    @property
+    def has_hot(self) -> bool:
+        return self._wallets.hot is not None
 
     @property
     def ledger(self) -> Ledger:
@@ -103,7 +121,9 @@ class BitcoinReader:
 
     def tip(self) -> Tip:
         try:
-            for event in self._watch.poll():
+            events = self._watch.poll()
+            self._company.take(events)
+            for event in events:
                 if isinstance(event, BlockCame):
                     self._take(event)
                 elif isinstance(event, BlockLeft):
@@ -112,7 +132,9 @@ class BitcoinReader:
             raise ChainError(str(error)) from error
         tip = Tip(self._follower.height, self._follower.tip)
         held = sum(coin.amount_sats for coin in self._follower.confirmed_coins())
-        self._answers[tip.digest] = Answer(tip, held, self._uncredited(), self._paid_ahead())
+        self._answers[tip.digest] = Answer(
+            tip, held, self._uncredited() + max(self._company.sats, 0), self._paid_ahead()
+        )
         for old in list(self._answers)[:-_ANSWERS_KEPT]:
             del self._answers[old]
         return tip

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from ringfence.custody.annex import Annex, AnnexAsset
+from ringfence.custody.annex import HOT_SUFFIX, Annex, AnnexAsset
 from ringfence.custody.chains.accounts import Tip
+from ringfence.custody.chains.bitcoin.regtest import faucet as bitcoin_faucet
+from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
+from ringfence.custody.chains.bitcoin.transactions import Output
 from ringfence.custody.chains.ethereum import faucet as ethereum_faucet
 from ringfence.custody.chains.ethereum.addresses import spelt
 from ringfence.custody.chains.ethereum.blocks import EthereumBlocks
@@ -24,7 +27,8 @@ from ringfence.custody.chains.solana.blocks import SolanaBlocks
 from ringfence.custody.chains.solana.rpc import SolanaRpc
 from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.cosigner.mpc import least_threshold
-from ringfence.custody.demonstration import PEOPLE, first_policy
+from ringfence.custody.demonstration import PEOPLE, first_policy, hot_policy
+from ringfence.custody.quorum.hot import hot_key, hot_script
 from ringfence.custody.quorum.messages import Attach, Standing
 from ringfence.custody.quorum.mpc.engine import Scheme
 from ringfence.custody.quorum.mpc.keys import KeyRecord, Order, SignedOrder, What
@@ -33,12 +37,12 @@ from ringfence.daemons.ceremonies import ask_all, check_all, hold, read_transcri
 from ringfence.daemons.custody_founding import person_key, read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.files import replace
-from ringfence.units.assets import ETH, SOL, USDT
+from ringfence.units.assets import ETH, SOL, USDT, XBT
 
 ETHEREUM_CHAIN = f"{ETHEREUM}:{CHAIN_ID}"
 SOLANA_CHAIN = f"{SOLANA}:{solana_faucet.GENESIS_HASH[:32]}"
 _WEI_PER_GWEI = 10**9
-_FEES_WEI, _FEES_LAMPORTS = 10**18, 10**9
+_FEES_WEI, _FEES_LAMPORTS, _FEES_SATS = 10**18, 10**9, 10**6
 """What the company pays in for fees at first."""
 _DOORS_SECONDS = 120.0
 _FEE_MAX_GWEI, _FEE_MAX_LAMPORTS = 10_000_000, 100_000
@@ -51,7 +55,7 @@ async def found(directory: Path, on_progress: Callable[[str], None]) -> None:
     """
     charter = read_charter(directory)
     await _until_cosigners_answer(directory)
-    for chain, url in read_nodes(directory).items():
+    for chain, url in (read_nodes(directory) | {charter.chain + HOT_SUFFIX: ""}).items():
         path = _annex_path(directory, chain)
         if path.exists():
             continue
@@ -60,8 +64,8 @@ async def found(directory: Path, on_progress: Callable[[str], None]) -> None:
         annex = _draft(directory, chain, url, record)
         answers = await ask_all(directory, Attach(msgspec.json.encode(annex).decode()))
         check_all(answers, Standing, f"{chain} is not connected at all of them: start again")
-        _pay_fees(annex, url, read_nodes(directory))
         replace(path, msgspec.json.format(msgspec.json.encode(annex)))
+        _pay_fees(directory, annex, url)
         _draft_path(directory, chain).unlink(missing_ok=True)
         on_progress(f"{chain}: {', '.join(one.currency for one in annex.assets)} come and go")
 
@@ -82,13 +86,19 @@ async def _until_cosigners_answer(directory: Path) -> None:
 
 def is_connected(directory: Path) -> bool:
     """Return whether every chain of `nodes.json` has its annex."""
-    return all(_annex_path(directory, chain).exists() for chain in read_nodes(directory))
+    wanted = [*read_nodes(directory), read_charter(directory).chain + HOT_SUFFIX]
+    return all(_annex_path(directory, chain).exists() for chain in wanted)
 
 
 def _annex_path(directory: Path, chain: str) -> Path:
     folder = directory / "custody" / "annexes"
     folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{chain.partition(':')[0]}.json"
+    return folder / f"{_name_of(chain)}.json"
+
+
+def _name_of(chain: str) -> str:
+    """Return what the key of a chain is called, and the file of its annex."""
+    return "bitcoin-hot" if chain.endswith(HOT_SUFFIX) else chain.partition(":")[0]
 
 
 def _draft_path(directory: Path, chain: str) -> Path:
@@ -96,14 +106,12 @@ def _draft_path(directory: Path, chain: str) -> Path:
 
 
 async def _key(directory: Path, charter: Charter, chain: str) -> KeyRecord:
-    name = chain.partition(":")[0]
+    name = _name_of(chain)
     if transcript_path(directory, name).exists():
         return read_transcript(transcript_path(directory, name)).record
     parties = tuple(one.name for one in charter.members)
-    order = Order(
-        What.CREATE, name, Scheme(SCHEMES[name]), 1, least_threshold(charter), parties, "", secrets.token_hex(16),
-        time.time_ns(),
-    )  # fmt: skip
+    scheme, nonce = Scheme(SCHEMES.get(name, SCHEMES[ETHEREUM])), secrets.token_hex(16)
+    order = Order(What.CREATE, name, scheme, 1, least_threshold(charter), parties, "", nonce, time.time_ns())
     people = directory / "custody" / "people"
     signatures = tuple((who, person_key(people, who).sign(order.digest).hex()) for who in PEOPLE)
     return await hold(directory, charter, SignedOrder(order, signatures), None)
@@ -133,6 +141,8 @@ def _draft(directory: Path, chain: str, url: str, record: KeyRecord) -> Annex:
 
 
 def _assets(chain: str, url: str) -> tuple[Tip, tuple[AnnexAsset, ...]]:
+    if chain.endswith(HOT_SUFFIX):
+        return Tip(0, ""), (AnnexAsset(XBT.currency, "", 1, hot_policy(chain)),)
     if chain == SOLANA_CHAIN:
         policy = first_policy(SOL, chain=chain, coins=500, fee_max=_FEE_MAX_LAMPORTS)
         tip = SolanaBlocks(SolanaRpc(url), genesis=chain.partition(":")[2]).tip()
@@ -146,12 +156,17 @@ def _assets(chain: str, url: str) -> tuple[Tip, tuple[AnnexAsset, ...]]:
     )
 
 
-def _pay_fees(annex: Annex, url: str, nodes: dict[str, str]) -> None:
-    """Pay into the treasury what sweeps and tokens cost, from the faucet: in the company's name."""
-    treasury = connect(annex, nodes).room.treasury
+def _pay_fees(directory: Path, annex: Annex, url: str) -> None:
+    """Pay in what sweeps, tokens and refills cost, from the faucet: in the company's name."""
+    if annex.is_hot:
+        rpc = BitcoinRpc(Endpoint(HOST, read_ports(directory).node, directory / "bitcoin" / ".cookie"))
+        script = hot_script(hot_key(annex.public_key, annex.chain_code))
+        bitcoin_faucet.Faucet(rpc).pay([Output(_FEES_SATS, script)])
+        return
+    treasury = connect(annex, read_nodes(directory)).room.treasury
     if annex.chain == SOLANA_CHAIN:
         solana_faucet.Faucet(SolanaRpc(url)).pay(treasury, _FEES_LAMPORTS)
         return
-    rpc = EthereumRpc(url)
-    ethereum_faucet.Faucet(rpc).pay_wei(treasury, _FEES_WEI)
-    rpc.mine()
+    node = EthereumRpc(url)
+    ethereum_faucet.Faucet(node).pay_wei(treasury, _FEES_WEI)
+    node.mine()

@@ -49,11 +49,11 @@ class ChainsReader:
 
     def tip(self) -> Tip:
         """Return a name for this moment of all chains; its height goes up as theirs do."""
-        bitcoin = self._bitcoin.tip()
         owed: dict[int, int] = {}
-        heights, digests = [bitcoin.height], [bitcoin.digest]
         try:
             self._connect()
+            bitcoin = self._bitcoin.tip()
+            heights, digests = [bitcoin.height], [bitcoin.digest]
             for chain in self._chains.values():
                 owed |= _owed(chain, self._bitcoin.ledger)
                 heights.append(chain.follower.height)
@@ -69,7 +69,11 @@ class ChainsReader:
     def _connect(self) -> None:
         """Look at the chains of annexes that are new."""
         for annex in read_annexes(self._directory, self._charter):
-            if annex.chain not in self._chains:
+            if annex.is_hot and not self._bitcoin.has_hot:
+                # Coins may have come to its address before it was known here: all is looked at again.
+                self._bitcoin = BitcoinReader.of(self._directory)
+                raise ChainError("there is a hot wallet now: the chain is looked at from the beginning")
+            if not annex.is_hot and annex.chain not in self._chains:
                 self._chains[annex.chain] = connect(annex, read_nodes(self._directory))
 
     def confirmed(self, asset: int, at: Tip) -> int:

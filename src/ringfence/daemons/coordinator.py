@@ -7,7 +7,7 @@ what has come and gone, collects signatures for withdrawals, and holds every cha
 and every ten minutes. `--block-seconds` makes a block so often where something waits: for development chains alone.
 
 Exit status: 0 asked to stop, 65 its log is damaged, 66 custody was not founded, 70 chain and ledger make no sense, 74
-the disk fails (the next start reads the log anew).
+the disk fails (the next start reads the log anew), 75 there is a wallet that it did not know of when it began.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from ringfence.custody.coordinator.batches import VALID_NS, Batches, batch_of, g
 from ringfence.custody.coordinator.bitcoin_rail import BitcoinRail
 from ringfence.custody.coordinator.deposits import Deposit
 from ringfence.custody.coordinator.driver import Driver
+from ringfence.custody.coordinator.hot_rail import HotRail
 from ringfence.custody.coordinator.instructions import Instruction, Settled, next_instruction
 from ringfence.custody.coordinator.rail import Rail
 from ringfence.custody.coordinator.reconcile import Report
@@ -70,7 +71,7 @@ REPORTS_KEPT = 200
 _TURN_SECONDS = 0.25
 _ASKING_SECONDS = 10.0
 _LINE_BYTES_MAX = 64 << 10
-EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK = 65, 66, 70, 74
+EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK, EXIT_OUTDATED = 65, 66, 70, 74, 75
 
 
 class Coordinator:
@@ -90,6 +91,7 @@ class Coordinator:
         watch = Watch(self.rpc, follower, chain=charter.chain)
         self.bitcoin = BitcoinRail(
             charter.chain, wallets=self.wallets, node=self.rpc, follower=follower, events=watch.poll,
+            policy=lambda: self.policy_of(ASSET),
             book=AddressBook(self.home / "coordinator" / "addresses.jsonl", self.wallets),
         )  # fmt: skip
         self.rails: dict[str, Rail] = {charter.chain: self.bitcoin}
@@ -107,6 +109,7 @@ class Coordinator:
         self._reconciled: dict[str, tuple[str, int, int]] = {}
         """By chain: at which block, after which instruction and when it was reconciled last."""
         self._halted_for: set[str] = set()
+        self._has_followed = self.is_outdated = False
         self.troubles: dict[str, str] = {}
         """By chain, or by what else: why it cannot be gone on with now."""
         self.waits: dict[int, str] = {}
@@ -129,13 +132,13 @@ class Coordinator:
     def policy_of(self, asset: str) -> Policy:
         return self.versions(asset).in_force
 
-    def versions(self, asset: str) -> Versions:
-        """Raises ConfigurationError."""
+    def versions(self, asset: str, chain: str = "") -> Versions:
+        """Return an asset's policy; `chain` tells the hot wallet's from the others. Raises ConfigurationError."""
         now_ns = time.time_ns()
-        rail = self.rail_of(asset)
+        rail = self.rails.get(chain) or self.rail_of(asset)
         first = (
             rail.annex.asset(asset).policy
-            if isinstance(rail, AccountRail)
+            if isinstance(rail, AccountRail | HotRail)
             else self.charter.policy(now_ns=now_ns)
         )
         return versions(self.charter, first, self._announced, now_ns=now_ns)
@@ -170,12 +173,19 @@ class Coordinator:
     def _attach(self) -> None:
         """Connect the chains of annexes that have come since the last turn."""
         for annex in read_annexes(self._directory, self.charter):
-            if annex.chain not in self.rails:
+            if annex.chain in self.rails:
+                continue
+            if annex.is_hot:
+                self.rails[annex.chain] = HotRail(annex, self.bitcoin)
+                # What has come to the address before it was known here is found by looking from the beginning.
+                self.is_outdated = self._has_followed
+            else:
                 self.rails[annex.chain] = AccountRail(*connect(annex, read_nodes(self._directory)))
-                log.info("%s is connected, key %s", annex.chain, annex.key)
+            log.info("%s is connected, key %s", annex.chain, annex.key)
 
     async def _follow(self) -> None:
         """Follow each chain; what is wrong with one stops no other."""
+        self._has_followed = True
         for chain, rail in self.rails.items():
             try:
                 alarms = rail.poll(self.ledger)
@@ -304,7 +314,7 @@ class Coordinator:
 
         A movement that people have yet to approve is in no batch: the others would wait for it.
         """
-        waiting = [one for one in self.waiting() if ASSETS[one.asset].currency in rail.assets]
+        waiting = [one for one in self.waiting() if self.rail_for(one) is rail]
         for number in [one for one in self.waits if one not in self.ledger.open()]:
             del self.waits[number]
         now_ns = time.time_ns()
@@ -321,10 +331,21 @@ class Coordinator:
             batch = batch_of([movement])
         self.write("gathered", {"batch": msgspec.to_builtins(batch)})
 
+    def rail_for(self, one: Withdrawal) -> Rail | None:
+        """Return where a withdrawal is paid from: what is small from the hot wallet, as long as that has enough."""
+        flow, cold = self.batches.flow_of(one.number), self.rail_of(ASSETS[one.asset].currency)
+        if flow is not None:
+            return self.rails.get(flow.chain)
+        if cold is self.bitcoin and one.wish is not None:
+            for rail in self.rails.values():
+                if isinstance(rail, HotRail) and rail.takes(intent_of(one, chain=rail.chain)):
+                    return rail
+        return cold
+
     def _waits_for(self, one: Withdrawal, rail: Rail, now_ns: int) -> str:
         """Return which people, time or coins a withdrawal waits for, empty if for none."""
         asset = ASSETS[one.asset].currency
-        policy, intent = self.policy_of(asset), intent_of(one, chain=rail.chain)
+        policy, intent = self.versions(asset, rail.chain).in_force, intent_of(one, chain=rail.chain)
         signed = self.batches.approvals.get(intent.digest, {})
         for person, each in list(signed.items()):
             if not is_fresh(each.approval, policy, now_ns=now_ns):
@@ -343,7 +364,7 @@ class Coordinator:
         oldest = min(ready, key=lambda one: one.number).asset
         return gather(
             [one for one in ready if one.asset == oldest], chain=rail.chain, intents_max=rail.intents_max,
-            housekeeper=self.policy_of(ASSETS[oldest].currency).housekeeper,
+            housekeeper=self.versions(ASSETS[oldest].currency, rail.chain).in_force.housekeeper,
         )  # fmt: skip
 
     # ---- reconciliation
@@ -419,7 +440,7 @@ async def run(coordinator: Coordinator, miner: Miner | None) -> None:
     os.chmod(path, 0o600)
     log.info("coordinator of charter %s", coordinator.charter.digest[:16])
     async with server:
-        while not stop.is_set() and not coordinator.is_broken:
+        while not stop.is_set() and not coordinator.is_broken and not coordinator.is_outdated:
             await coordinator.turn()
             if miner is not None:
                 miner.look(coordinator)
@@ -447,6 +468,9 @@ def main() -> None:
         sys.exit(EXIT_INPUT)
     try:
         asyncio.run(run(coordinator, miner))
+        if coordinator.is_outdated:
+            log.info("there is a hot wallet now: it is looked at from the beginning")
+            sys.exit(EXIT_OUTDATED)
         if coordinator.is_broken:
             log.critical("a line of the log may not be on the disk; it is read anew before anything goes on")
             sys.exit(EXIT_DISK)

@@ -81,7 +81,7 @@ class Desk:
         if ask == "announce":
             return self._announce(msgspec.convert(asked["document"], PolicyDocument))
         if ask == "policy":
-            now = self._of.versions(str(asked.get("asset", ASSET)))
+            now = self._of.versions(str(asked.get("asset", ASSET)), str(asked.get("chain", "")))
             waits = now.pending
             return {
                 "inForce": msgspec.to_builtins(now.in_force), "digest": now.in_force.digest,
@@ -202,7 +202,9 @@ class Desk:
     def _announce(self, document: PolicyDocument) -> dict[str, Any]:
         """Write down a version of the policy; co-signers hear of it for themselves."""
         try:
-            if is_news(self._of.charter, self._of.versions(document.policy.asset), document):
+            if is_news(
+                self._of.charter, self._of.versions(document.policy.asset, document.policy.chain), document
+            ):
                 self._of.write("announced", announced_body(document))
         except ConfigurationError as error:
             return {"error": str(error)}
@@ -223,7 +225,7 @@ class Desk:
         }
 
     def _chain_of(self, one: Withdrawal) -> str:
-        rail = self._of.rail_of(ASSETS[one.asset].currency)
+        rail = self._of.rail_for(one)
         return rail.chain if rail is not None else ""
 
     def shown(self) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ import msgspec
 
 from ringfence.custody.annex import Annex
 from ringfence.custody.chained_log import Entry, Log, LogError
+from ringfence.custody.chains.bitcoin.company import company_money
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError
@@ -33,8 +34,11 @@ from ringfence.custody.cosigner.bitcoin_rail import BitcoinRail
 from ringfence.custody.cosigner.checks import RefusalError
 from ringfence.custody.cosigner.config import Charter, ConfigurationError
 from ringfence.custody.cosigner.cosigner import Cosigner, Sources
+from ringfence.custody.cosigner.hot_rail import HotRail
+from ringfence.custody.cosigner.joining import join
 from ringfence.custody.cosigner.memory import Memory
-from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty, Task
+from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty
+from ringfence.custody.cosigner.rail import Rail
 from ringfence.custody.hsm import (
     Counter,
     CounterError,
@@ -54,7 +58,6 @@ from ringfence.custody.ledger import LedgerGapError
 from ringfence.custody.quorum.messages import (
     MESSAGE_BYTES_MAX,
     Join,
-    JointSignature,
     Recall,
     Refusal,
 )
@@ -145,10 +148,11 @@ class CosignerDaemon:
             height=charter.follow_from_height, digest=charter.follow_from_block,
         )  # fmt: skip
         self._watch = Watch(self._rpc, follower, chain=charter.chain)
+        self._wallets, self._follower, self._company = wallets, follower, company_money(wallets)
         others = {member.name for member in charter.members} - {name}
         addresses = {other: (HOST, ports[other]) for other in others}
         peers, self._lines = Peers(home, addresses), PeerLines(home, addresses)
-        self._bitcoin = BitcoinRail(wallets, self._rpc, follower)
+        self._bitcoin = BitcoinRail(wallets, self._rpc, follower, company_sats=lambda: self._company.sats)
         sources = Sources(
             self._rpc, self.feed.ledger, {charter.chain: self._bitcoin}, self._connect, trouble=self.trouble,
             standing_of=peers.standing_of,
@@ -177,7 +181,7 @@ class CosignerDaemon:
         """Follow the feed and the chain as far as they are; what cannot be followed is said once."""
         try:
             self.feed.catch_up()
-            self._watch.poll()
+            self._company.take(self._watch.poll())
             self._tell("")
         except (
             BitcoinError,
@@ -281,28 +285,15 @@ class CosignerDaemon:
         try:
             if self._mpc is None or not is_coordinator:
                 raise RefusalError("join", "this co-signer has no shares, or this is not the coordinator")
-            known = self._mpc.signature_of(asked.subject)
-            if known is not None:
-                return JointSignature(self.name, asked.subject, *known)
-            if isinstance(asked, Recall):
-                raise RefusalError("join", "nothing was signed for this transaction")
             self.look()
-            annex, consent = self.cosigner.consent(asked.subject)
-            record = self._mpc.record_of(annex.key)
-            task = Task(
-                annex.key, record.epoch, asked.subject, bytes.fromhex(consent.message), consent.parties, asked.attempt,
-                consent.path,
-            )  # fmt: skip
-            outcome = await self._mpc.sign(task)
+            return await join(self.cosigner, self._mpc, asked)
         except RefusalError as error:
             return Refusal(self.name, error.step, str(error.reason), is_for_now=error.is_for_now)
         except (ProtocolAbort, EngineMissingError, ShareError, HsmError, CounterError, OSError) as error:
             return Refusal(self.name, "mpc", f"{type(error).__name__}: {error}", is_for_now=True)
-        return JointSignature(self.name, asked.subject, outcome.signature.hex(), outcome.recovery_id)
 
-    def _connect(self, annex: Annex) -> AccountRail:
+    def _connect(self, annex: Annex) -> Rail:
         """Look at one more chain. Raises ConfigurationError if this co-signer has no share of its key."""
-        chain = connect(annex, read_nodes(self._directory))
         if self._mpc is None:
             raise ConfigurationError("custody was founded before there were keys that nobody has")
         try:
@@ -312,6 +303,11 @@ class CosignerDaemon:
         said = (annex.public_key, annex.chain_code, annex.threshold)
         if said != (record.public_key, record.chain_code, record.threshold):
             raise ConfigurationError(f"the annex says of {annex.key} what this co-signer does not know of it")
+        if annex.is_hot:
+            rail = HotRail(annex, self._wallets, self._rpc, self._follower)
+            self._company.hot = self._wallets.hot
+            return rail
+        chain = connect(annex, read_nodes(self._directory))
         self._chains.append(chain)
         return AccountRail(
             annex, chain.room, chain.follower, trouble=lambda: self._troubles.get(annex.chain, "")

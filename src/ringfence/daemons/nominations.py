@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence.custody.chained_log import Entry, LogError, entries_of
 from ringfence.custody.cosigner.checks import RefusalError, randomness_of, sealed_of
-from ringfence.custody.nomination import Nomination, nominate, substitute
+from ringfence.custody.nomination import HEIGHTS_AHEAD, Nomination, nominate, seated
 from ringfence.custody.quorum.messages import Contribution, SealedRecord
 from ringfence.daemons.custody_founding import read_charter
 
@@ -30,6 +30,7 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
             drawn[entry.body["id"]] = nominate(
                 roster, sealed_of(record), beacon=beacon, block_hash=bytes.fromhex(entry.body["block"]),
                 revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
+                heights_ahead=min(record.height - record.sealed_height, HEIGHTS_AHEAD),
             )  # fmt: skip
             rows[entry.body["id"]] = {
                 "batch": entry.body["id"], "sealedAt": record.sealed_height, "height": record.height,
@@ -37,7 +38,7 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
             }  # fmt: skip
         if entry.kind in ("drawn", "substituted"):
             batch, quorum, late = (entry.body[name] for name in ("id", "quorum", "late"))
-            again = list(substitute(roster, drawn[batch], late))
+            again = list(seated(roster, drawn[batch], late, seats=len(quorum)))
             rows[batch] |= {"quorum": quorum, "late": late, "again": again, "agrees": quorum == again}
 
     # Read without opening it as a log: the coordinator may be in the middle of a line.

@@ -351,7 +351,7 @@ class Custody:
         sending = _Sending(self.node, self)
         self.rail = coordinator.BitcoinRail(
             self.charter.chain, wallets=wallets, node=sending, follower=self.view.follower, book=self.book,
-            events=self.view.look,
+            events=self.view.look, policy=lambda: self.charter.policy(now_ns=self.now_ns),
         )  # fmt: skip
         self.driver = Driver(
             roster=self.charter.roster(), rails={self.charter.chain: self.rail}, log=_Noticed(self._log, self),

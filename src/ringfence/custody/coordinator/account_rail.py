@@ -26,6 +26,7 @@ from ringfence.custody.coordinator.shown import newest_of, outputs_of
 from ringfence.custody.explained import Explained, charged, explain
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger
+from ringfence.custody.nomination import HEIGHTS_AHEAD
 from ringfence.custody.quorum.messages import JointSignature, Part, subject_of
 from ringfence.custody.wallets.owners import Owner
 from ringfence.units.assets import BY_CURRENCY, Asset
@@ -46,6 +47,7 @@ _REST_NS = 60 * NS_PER_SECOND
 
 class AccountRail:
     is_joint = True
+    heights_ahead = HEIGHTS_AHEAD
     intents_max = 1
 
     def __init__(self, annex: Annex, room: AccountRoom, follower: AccountFollower) -> None:
@@ -213,8 +215,9 @@ class AccountRail:
         assert joint is not None
         (intent,) = flow.batch.intents
         try:
+            ((signature, recovery_id),) = joint.signatures
             txid, raw = self.room.signed(
-                bytes.fromhex(flow.unsigned), bytes.fromhex(joint.signature), joint.recovery_id,
+                bytes.fromhex(flow.unsigned), bytes.fromhex(signature), recovery_id,
                 source=intent.source or self.room.treasury,
             )  # fmt: skip
         except (BytesError, ValueError) as error:

@@ -1,10 +1,12 @@
 """Bitcoin as the coordinator uses it: coins of the vaults, many payments in one transaction, parts of each signer."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 from embit.script import address_to_scriptpubkey
 
+from ringfence.custody.chains.bitcoin.company import company_money
 from ringfence.custody.chains.bitcoin.follow import ChainEvent, Follower
 from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, RejectedError
 from ringfence.custody.chains.bitcoin.transactions import (
@@ -19,24 +21,32 @@ from ringfence.custody.coordinator.instructions import Settled
 from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits
 from ringfence.custody.coordinator.reconcile import Report, reconcile
 from ringfence.custody.coordinator.shown import newest_of, outputs_of
-from ringfence.custody.intents import Intent
+from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger
-from ringfence.custody.nomination import NOMINATED
+from ringfence.custody.nomination import HEIGHTS_AHEAD, NOMINATED
+from ringfence.custody.policy import Policy
 from ringfence.custody.quorum.messages import JointSignature, Part, subject_of
 from ringfence.custody.quorum.multisig import MultisigError, network_accepts, put_together, read_unsigned
 from ringfence.custody.wallets.addresses import AddressBook
 from ringfence.custody.wallets.building import BuildError, Funds, Payment, Unsigned, build
 from ringfence.custody.wallets.coins import Coin, Outpoint
-from ringfence.custody.wallets.owners import Wallets, owner_of
+from ringfence.custody.wallets.owners import Mine, Owner, Wallets, owner_of
 from ringfence.units.assets import XBT
 from ringfence.units.rounding import ceil_div
+from ringfence.units.time import NS_PER_HOUR, NS_PER_SECOND
 
 CONSOLIDATED_MAX = 90
 """Coins that become one at once; a few more may be needed to pay."""
 BUMP_AFTER_BLOCKS = 6
 PAYMENT_CONFIRMATIONS = 1
-_TARGET_BLOCKS, _URGENT_BLOCKS = 6, 2
-_RATE_SATS_PER_KVB_FLOOR = 2_000
+_REST_NS = 60 * NS_PER_SECOND
+"""So long the hot wallet is not filled again after it was tried."""
+TARGET_BLOCKS, _URGENT_BLOCKS = 6, 2
+FEE_RATE_SATS_PER_KVB_FLOOR = 2_000
+_REFILL_VSIZE = 2_000
+"""More than what fills the hot wallet has: so much has the company to have paid in for its fee."""
+_REFILL_SATS_MIN = 100_000
+_REFILL_VALID_NS = 24 * NS_PER_HOUR
 
 
 class Node(Protocol):
@@ -53,24 +63,32 @@ class BitcoinRail:
     assets: tuple[str, ...] = (XBT.currency,)
     seats = sum(NOMINATED.values())
     is_joint = False
+    heights_ahead = HEIGHTS_AHEAD
     intents_max = INTENTS_MAX
 
     def __init__(
         self, chain: str, *, wallets: Wallets, node: Node, follower: Follower, book: AddressBook,
-        events: Callable[[], list[ChainEvent]],
+        events: Callable[[], list[ChainEvent]], policy: Callable[[], Policy],
     ) -> None:  # fmt: skip
-        """`events`: what has happened on the chain since it was asked last."""
+        """`events`: what has happened on the chain since it was asked last; `policy`: the one in force."""
         self.chain, self._wallets, self._node, self._follower = chain, wallets, node, follower
-        self.book, self._events = book, events
+        self.book, self._events, self._policy = book, events, policy
+        self._company = company_money(wallets)
+        self._hot_chain = ""
+        """The hot wallet's, if there is one."""
         self._deposits = Deposits(wallets, book)
         self._network = EMBIT_NETWORKS[wallets.network_name]
         self._sent_at: dict[str, int] = {}
         """By txid: the height at which it was first sent by this process."""
+        self._tried_ns = 0
+        """When the hot wallet was last to be filled."""
 
     # ---- what comes in
 
     def poll(self, ledger: Ledger) -> list[str]:
-        gone = self._deposits.chain(self._events(), ledger)
+        events = self._events()
+        self._company.take(events)
+        gone = self._deposits.chain(events, ledger)
         return [f"deposit {outpoint} was credited and has left the chain" for outpoint in gone]
 
     def deposits(self, ledger: Ledger) -> list[Deposit]:
@@ -101,16 +119,64 @@ class BitcoinRail:
         return True
 
     def tries(self, intent: Intent, now_ns: int) -> None:
-        """Nothing is moved by itself here."""
+        """The hot wallet is to be filled."""
+        self._tried_ns = now_ns
 
     def sweeps(self, ledger: Ledger, batches: Batches, now_ns: int) -> list[Intent]:
-        """None by itself: the housekeeper asks for few coins of many as for a withdrawal, and pays for it."""
-        return []
+        """Return what fills the hot wallet once it is half empty, as long as the company has paid in for the fee.
+
+        Few coins are made of many by the housekeeper, who asks for it as for a withdrawal.
+        """
+        hot, policy = self._wallets.hot, self._policy()
+        if hot is None or now_ns - self._tried_ns < _REST_NS or self._is_filling(batches):
+            return []
+        hot_sats = sum(coin.amount_sats for coin in self.hot_coins())
+        cold_sats = sum(coin.amount_sats for coin in self._cold_coins(Owner.CLIENTS))
+        amount = min(policy.hot_max - hot_sats, cold_sats // 2, policy.cap)
+        rate = max(self.rate(TARGET_BLOCKS), FEE_RATE_SATS_PER_KVB_FLOOR)
+        fee_max = ceil_div(_REFILL_VSIZE * rate, 1_000)
+        if hot_sats >= policy.hot_max // 2 or amount < _REFILL_SATS_MIN or self._company.sats < fee_max:
+            return []
+        name = next(
+            name for turn in count(1) if (name := f"refill-{self.chain}-{turn}") not in batches.batch_of
+        )
+        intent = Intent(
+            id=name, kind=Kind.REFILL, chain=self.chain, asset=XBT.currency, owner=Owner.CLIENTS.text, account=0,
+            destination=address_of(hot, self._network) or "", amount=amount, fee_max=fee_max, requested_ns=now_ns,
+            expires_ns=now_ns + _REFILL_VALID_NS, requested_by="coordinator",
+        )  # fmt: skip
+        return [intent]
+
+    def _is_filling(self, batches: Batches) -> bool:
+        return any(
+            flow.batch.intents[0].kind == Kind.REFILL and not self._in_chain(flow)
+            for flow in batches.of(self.chain)
+        )
+
+    def _in_chain(self, flow: Flow) -> bool:
+        return any(self.confirmations(one) for one in flow.attempts)
+
+    def add_hot(self, script: bytes, chain: str) -> None:
+        """Know the hot wallet's address, and under which chain's name its payments are."""
+        self._wallets.add_hot(script)
+        self._company.hot, self._hot_chain = script, chain
+
+    def hot_coins(self) -> list[Coin]:
+        """Return what lies in the hot wallet, as far as blocks hold it."""
+        return [coin for coin in self._follower.confirmed_coins() if coin.script == self._wallets.hot]
+
+    def _cold_coins(self, owner: Owner) -> list[Coin]:
+        found = []
+        for coin in self._follower.confirmed_coins():
+            mine = self._wallets.classify(coin.script)
+            if mine is not None and mine.owner == owner and not mine.is_hot:
+                found.append(coin)
+        return found
 
     def build(self, flow: Flow, batches: Batches) -> Built:
-        return self._build(flow, batches, max(self._rate(_TARGET_BLOCKS), _RATE_SATS_PER_KVB_FLOOR))
+        return self._build(flow, batches, max(self.rate(TARGET_BLOCKS), FEE_RATE_SATS_PER_KVB_FLOOR))
 
-    def _rate(self, target_blocks: int) -> int:
+    def rate(self, target_blocks: int) -> int:
         return self._node.fee_rate_sats_per_kvb(target_blocks) or 0
 
     def _build(self, flow: Flow, batches: Batches, rate_sats_per_kvb: int) -> Built:
@@ -152,16 +218,12 @@ class BitcoinRail:
     def _coins(self, flow: Flow, batches: Batches) -> list[Coin]:
         """Return the coins that a batch may spend: confirmed, of its owner, and not spent by another batch."""
         owner, held = owner_of(flow.batch.owner), batches.held() - set(flow.spends)
-        found = []
-        for coin in self._follower.confirmed_coins():
-            mine = self._wallets.classify(coin.script)
-            if mine is not None and mine.owner == owner and str(coin.outpoint) not in held:
-                found.append(coin)
-        return found
+        return [coin for coin in self._cold_coins(owner) if str(coin.outpoint) not in held]
 
     def _to_consolidate(self, coins: list[Coin], payments: list[Payment]) -> list[Outpoint]:
         """Return the coins that a payment to an address of our own makes one of: the smallest, as many as may be."""
-        if any(self._wallets.classify(payment.script) is None for payment in payments):
+        own = [self._wallets.classify(payment.script) for payment in payments]
+        if any(mine is None or mine.is_hot for mine in own):
             return []
         smallest = sorted(coins, key=lambda coin: (coin.amount_sats, coin.outpoint))
         return [coin.outpoint for coin in smallest[:CONSOLIDATED_MAX]]
@@ -189,22 +251,30 @@ class BitcoinRail:
         return Signed(transaction.txid, transaction.raw)
 
     def send(self, flow: Flow, batches: Batches) -> Built | None:
+        rate = self.push(flow)
+        return self._build(flow, batches, rate) if rate else None
+
+    def push(self, flow: Flow) -> int:
+        """Send the newest transaction unless the chain has one; return the rate of what is to take its place, or 0.
+
+        Raises Waits.
+        """
         newest = flow.attempts[-1]
-        if any(self.confirmations(one) for one in flow.attempts):
-            return None
+        if self._in_chain(flow):
+            return 0
         if newest.txid not in self._node.mempool():
             try:
                 self._node.send(newest.raw)
             except AlreadyConfirmedError:
-                return None
+                return 0
             except RejectedError as error:
                 raise Waits(f"the node does not take it: {error}") from error
         height = self._node.block_count()
         since = self._sent_at.setdefault(newest.txid, height)
         if height - since < BUMP_AFTER_BLOCKS or not flow.is_collected:
-            return None
+            return 0
         vsize = parse_transaction(newest.raw).vsize
-        return self._build(flow, batches, bumped_rate(flow.fee, vsize, self._rate(_URGENT_BLOCKS)))
+        return bumped_rate(flow.fee, vsize, self.rate(_URGENT_BLOCKS))
 
     def confirmations(self, attempt: Attempt) -> int:
         return self._follower.confirmations_of(attempt.txid)
@@ -220,6 +290,10 @@ class BitcoinRail:
             return None
         newest = newest_of(flow)
         transaction = parse_transaction(newest.raw) if newest else read_unsigned(flow.unsigned).transaction
+        return self.shown_of(flow, transaction)
+
+    def shown_of(self, flow: Flow, transaction: Transaction) -> dict[str, Any]:
+        """Return a transaction taken apart, for people."""
         return {
             "txid": transaction.txid, "size": f"{transaction.vsize} vB", "fee": flow.fee,
             "inputs": [str(item.outpoint) for item in transaction.inputs],
@@ -229,10 +303,7 @@ class BitcoinRail:
     def _outputs(self, transaction: Transaction) -> Iterator[tuple[str, int, str]]:
         for output in transaction.outputs:
             address, mine = address_of(output.script, self._network), self._wallets.classify(output.script)
-            own = (
-                f"comes back: {mine.keychain.name.lower()} {mine.number} of {mine.owner.text}" if mine else ""
-            )
-            yield address or output.script.hex(), output.amount_sats, own
+            yield address or output.script.hex(), output.amount_sats, _what(mine)
 
     # ---- whether it adds up
 
@@ -242,9 +313,23 @@ class BitcoinRail:
     def reconcile(self, ledger: Ledger, batches: Batches, now_ns: int) -> list[Report]:
         return [
             reconcile(
-                self._follower, self._wallets, ledger, self._deposits, batches.of(self.chain), now_ns=now_ns
+                self._follower,
+                self._wallets,
+                ledger,
+                self._deposits,
+                [*batches.of(self.chain), *(batches.of(self._hot_chain) if self._hot_chain else ())],
+                company_sats=self._company.sats,
+                now_ns=now_ns,
             )
         ]
+
+
+def _what(mine: Mine | None) -> str:
+    """Return what an output of ours is, for people; empty for a stranger's."""
+    if mine is None:
+        return ""
+    where = "hot wallet" if mine.is_hot else f"{mine.keychain.name.lower()} {mine.number}"
+    return f"comes back: {where} of {mine.owner.text}"
 
 
 def bumped_rate(fee_sats: int, vsize: int, rate_sats_per_kvb: int) -> int:

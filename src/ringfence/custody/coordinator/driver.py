@@ -138,6 +138,7 @@ class Driver:
                 tip=self._node.block_count(),
                 beacon_round=self._round_to_come(),
                 commitments=commitments,
+                heights_ahead=self._rails[flow.chain].heights_ahead,
             )
         except NominationError as error:
             flow.waiting_for = str(error)
@@ -159,7 +160,9 @@ class Driver:
                 "witnesses": msgspec.to_builtins(witnesses),
             }  # fmt: skip
             self._write("sealed", body)
-        elif self._node.block_count() >= flow.sealed.height:
+        elif (
+            self._rails[flow.chain].heights_ahead and self._node.block_count() >= flow.sealed.height
+        ):  # without heights ahead no block decides
             self._give_up(flow, "the block that decides came before most co-signers had witnessed the seal")
 
     async def _draw(self, flow: Flow) -> None:
@@ -180,7 +183,7 @@ class Driver:
                 flow.waiting_for = f"the contribution of {name}"
                 return
         block = self._node.block_hash(flow.sealed.height)
-        nomination = self._nominate(flow.sealed, contributions, block, signature)
+        nomination = self._nominate(flow, contributions, block, signature)
         late: list[str] = []
         quorum = self._seated(flow, nomination, late)
         while quorum is not None and set(quorum) & set(nomination.withheld):
@@ -211,12 +214,15 @@ class Driver:
         return signature
 
     def _nominate(
-        self, record: SealedRecord, contributions: Sequence[Contribution], block: str, signature: str
+        self, flow: Flow, contributions: Sequence[Contribution], block: str, signature: str
     ) -> Nomination:
+        assert flow.sealed is not None
+        record = flow.sealed
         beacon = self._beacon.randomness(record.beacon_round, signature) if self._beacon is not None else b""
         return nominate(
             self._roster, _sealed_of(record), beacon=beacon, block_hash=bytes.fromhex(block),
             revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
+            heights_ahead=self._rails[flow.chain].heights_ahead,
         )  # fmt: skip
 
     def _seated(self, flow: Flow, nomination: Nomination, late: Sequence[str]) -> tuple[str, ...] | None:
@@ -287,12 +293,14 @@ class Driver:
 
     async def _join(self, flow: Flow, subject: str) -> JointSignature | None:
         """Have the nominees sign together. It is written down before: somebody may have what comes of it."""
+        signed: tuple[tuple[str, int], ...] = ()
         if flow.joins:
             known = await self._everybody(Recall(subject), JointSignature)
-            if known:
-                return known[0]
+            signed = max((one.signatures for one in known), key=len, default=())
         self._write("joining", {"id": flow.batch.id})
-        answers = await asyncio.gather(*(self._ask(name, Join(subject, flow.joins)) for name in flow.quorum))
+        answers = await asyncio.gather(
+            *(self._ask(name, Join(subject, flow.joins, signed)) for name in flow.quorum)
+        )
         found = [one for one in answers if isinstance(one, JointSignature)]
         if found:
             return found[0]  # all have the same; who was cut off before it could answer is not waited for
@@ -349,7 +357,7 @@ class Driver:
             return
         block = self._node.block_hash(flow.sealed.height)
         late = (*flow.late, name)
-        quorum = self._seated(flow, self._nominate(flow.sealed, flow.contributions, block, flow.beacon), late)
+        quorum = self._seated(flow, self._nominate(flow, flow.contributions, block, flow.beacon), late)
         if quorum is None:
             return
         told = [*flow.timeouts, *timeouts]

@@ -44,6 +44,8 @@ class Rail(Protocol):
     assets: tuple[str, ...]
     seats: int
     """How many co-signers it takes."""
+    heights_ahead: int
+    """How far ahead the block lies that decides a draw; 0 = none does."""
     is_joint: bool
     """The nominees sign together, once all have said yes; otherwise each signs for itself."""
     intents_max: int

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.coordinator.batches import Flow
 from ringfence.custody.coordinator.deposits import Deposits
+from ringfence.custody.intents import Kind
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.wallets.owners import Owner, Wallets
 from ringfence.units.assets import XBT
@@ -44,7 +45,8 @@ class Report(NamedTuple):
 
 
 def reconcile(
-    follower: Follower, wallets: Wallets, ledger: Ledger, deposits: Deposits, flows: Iterable[Flow], *, now_ns: int,
+    follower: Follower, wallets: Wallets, ledger: Ledger, deposits: Deposits, flows: Iterable[Flow], *,
+    company_sats: int, now_ns: int,
 ) -> Report:  # fmt: skip
     """Compare everything at the follower's block with the ledger as far as it was followed."""
     chain = dict.fromkeys((owner.text for owner in Owner), 0)
@@ -56,7 +58,11 @@ def reconcile(
     uncredited = deposits.uncredited_sats(follower, ledger)
     if uncredited:
         items.append(Item("deposits that are not credited yet", "", uncredited))
+    if company_sats:
+        items.append(Item("what the company has paid in for fees, and not used", "", company_sats))
     for flow in flows:
+        if flow.batch.intents[0].kind == Kind.REFILL:
+            continue
         for attempt in flow.attempts:
             is_in_chain = follower.confirmations_of(attempt.txid) > 0
             for intent in flow.batch.intents:
@@ -69,7 +75,9 @@ def reconcile(
                     items.append(Item("closed in the ledger, and out of the chain again", intent.id, sats))
     clients = chain[Owner.CLIENTS.text]
     backed = ledger.backed.get(XBT.number, 0)
+    # What the company has not paid in, fees were taken from clients' coins for.
+    difference = clients - backed - sum(item.amount for item in items) + min(company_sats, 0)
     return Report(
         XBT.currency, wallets.network_name, follower.height, follower.tip, ledger.next_sequence, now_ns, chain, backed,
-        ledger.demo.get(XBT.number, 0), tuple(items), clients - backed - sum(item.amount for item in items),
+        ledger.demo.get(XBT.number, 0), tuple(items), difference,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from ringfence.custody.cosigner.rail import ChainFacts, only_intent
 from ringfence.custody.explained import explain
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger
+from ringfence.custody.nomination import HEIGHTS_AHEAD
 from ringfence.custody.policy import DecodedTransaction, Output, Signed
 from ringfence.custody.quorum.messages import Consider, subject_of
 from ringfence.custody.wallets.owners import Owner
@@ -26,6 +27,8 @@ Value = TypeVar("Value")
 
 
 class AccountRail:
+    heights_ahead = HEIGHTS_AHEAD
+
     def __init__(
         self, annex: Annex, room: AccountRoom, follower: AccountFollower, *, trouble: Callable[[], str]
     ) -> None:
@@ -61,7 +64,8 @@ class AccountRail:
             fee=ceil_div(transaction.fee_raw_max, self._annex.native.factor), fee_asset=self._room.native,
             calls=(transaction.call,) if transaction.call else (),
         )  # fmt: skip
-        return Decoded(before, subject_of(raw), decoded, OfShare(*self._room.to_sign(raw, source=source)))
+        path, message = self._room.to_sign(raw, source=source)
+        return Decoded(before, subject_of(raw), decoded, OfShare(path, (message,)))
 
     def _movement(self, question: Consider) -> tuple[Intent, AnnexAsset]:
         if len(question.batch.intents) != 1:

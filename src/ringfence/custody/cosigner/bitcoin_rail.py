@@ -11,7 +11,7 @@ from ringfence.custody.cosigner.config import ASSET
 from ringfence.custody.cosigner.facts import Node, fee_rate, held_sats
 from ringfence.custody.cosigner.rail import ChainFacts
 from ringfence.custody.ledger import Ledger
-from ringfence.custody.nomination import NOMINATED
+from ringfence.custody.nomination import HEIGHTS_AHEAD, NOMINATED
 from ringfence.custody.policy import DecodedTransaction, Output, Signed
 from ringfence.custody.quorum.messages import subject_of
 from ringfence.custody.quorum.multisig import MultisigError, Parts, digests, read_unsigned
@@ -25,10 +25,15 @@ Value = TypeVar("Value")
 
 
 class BitcoinRail:
+    heights_ahead = HEIGHTS_AHEAD
     seats = sum(NOMINATED.values())
 
-    def __init__(self, wallets: Wallets, node: Node, follower: Follower) -> None:
+    def __init__(
+        self, wallets: Wallets, node: Node, follower: Follower, *, company_sats: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`company_sats`: what the company has paid in for fees that no client pays."""
         self._wallets, self._node, self._follower = wallets, node, follower
+        self._company_sats = company_sats
         self._network = EMBIT_NETWORKS[wallets.network_name]
 
     def height(self) -> int:
@@ -78,6 +83,8 @@ class BitcoinRail:
         whose = self._wallets.classify(found.output.script)
         if whose is None:
             raise RefusalError("decoded", f"{outpoint} is not ours")
+        if whose.is_hot:
+            raise RefusalError("decoded", f"{outpoint} is of the hot wallet, which no script signs for")
         return Coin(outpoint, found.output.amount_sats, found.output.script), whose
 
     def _change_of(self, script: bytes) -> str:
@@ -97,8 +104,13 @@ class BitcoinRail:
         )
         return ChainFacts(
             held=held_sats(self._follower, self._wallets, owner_of(question.batch.owner)), own_addresses=own,
-            fee_due=ceil_div(rate * vsize, 1_000), company_fees=0, dead=frozenset(),
+            fee_due=ceil_div(rate * vsize, 1_000), company_fees=self._company_sats(), dead=frozenset(),
+            hot=self._hot_sats(),
         )  # fmt: skip
+
+    def _hot_sats(self) -> int:
+        coins, hot = self._follower.confirmed_coins(), self._wallets.hot
+        return sum(coin.amount_sats for coin in coins if coin.script == hot)
 
     def held(self, asset: str) -> int:
         return held_sats(self._follower, self._wallets, Owner.CLIENTS)

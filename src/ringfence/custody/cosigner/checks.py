@@ -96,7 +96,7 @@ class OfShare(NamedTuple):
 
     path: str
     """Which key below the shared one, empty for itself."""
-    message: bytes
+    messages: tuple[bytes, ...]
 
 
 class Decoded(NamedTuple):
@@ -227,7 +227,14 @@ def authenticate(question: Consider, *, is_coordinator: bool) -> Authenticated:
 
 
 def check_nomination(
-    before: Authenticated, charter: Charter, memory: Memory, node: Node, *, me: str, seats: int
+    before: Authenticated,
+    charter: Charter,
+    memory: Memory,
+    node: Node,
+    *,
+    me: str,
+    seats: int,
+    heights_ahead: int,
 ) -> Nominated:
     """Return who signs, if this co-signer is among them; `seats` = how many it takes. Raises RefusalError."""
     question = before.question
@@ -253,6 +260,7 @@ def check_nomination(
         revealed = {one.signer: bytes.fromhex(one.contribution) for one in question.contributions}
         nomination = nominate(
             charter.roster(), sealed, block_hash=bytes.fromhex(block), beacon=beacon, revealed=revealed,
+            heights_ahead=heights_ahead,
         )  # fmt: skip
         # Who leaves a contribution out draws again; so nobody is left out whom two others have not waited for.
         _check_late(charter, question, digest, (*question.late, *nomination.withheld))

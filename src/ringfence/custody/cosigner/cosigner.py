@@ -43,7 +43,7 @@ from ringfence.custody.hsm import Baseline, CounterError, HsmError, Token, Witne
 from ringfence.custody.hsm.token import IDENTITY, der
 from ringfence.custody.intents import Kind
 from ringfence.custody.ledger import Ledger
-from ringfence.custody.nomination import commitment_of
+from ringfence.custody.nomination import Sealed, commitment_of
 from ringfence.custody.policy import Facts, Policy, Signed
 from ringfence.custody.quorum.messages import (
     Announce,
@@ -193,7 +193,7 @@ class Cosigner:
         known = self._memory.sealed.get(batch.id)
         if known is None:
             check_beacon(self.charter, sealed, now_ns=self._now_ns())
-            self._check_seal(batch, sealed.sealed_height, sealed.height, dict(sealed.commitments))
+            self._check_seal(batch, sealed)
             ids = [intent.id for intent in batch.intents]
             self._write("witnessed", {"id": batch.id, "sealed": digest, "intents": ids})
         elif known != digest:
@@ -208,19 +208,19 @@ class Cosigner:
         if self._is_halted(_asset_of(batch)):
             raise RefusalError("frozen", "withdrawals of the asset are halted", is_for_now=True)
 
-    def _check_seal(
-        self, batch: Batch, sealed_height: int, height: int, commitments: dict[str, bytes]
-    ) -> None:
+    def _check_seal(self, batch: Batch, sealed: Sealed) -> None:
         for intent in batch.intents:
             if intent.id in self._memory.batch_of:
                 raise RefusalError("sealed", f"movement {intent.id} was in a batch already")
         mine = self._memory.contributions.get(batch.digest.hex())
-        if mine is None or commitments.get(self.name) != commitment_of(mine):
+        if mine is None or dict(sealed.commitments).get(self.name) != commitment_of(mine):
             raise RefusalError("sealed", "the seal does not hold what this co-signer has committed to")
         tip = self._ask_node(lambda: self._sources.node.block_count())
-        if not sealed_height <= tip < height:
-            reason = f"sealed at {sealed_height} for block {height}; this node is at {tip}"
-            raise RefusalError("sealed", reason, is_for_now=tip < sealed_height)
+        decides_later = self._rail(batch.intents[0].chain).heights_ahead > 0
+        is_in_time = tip < sealed.height if decides_later else sealed.height == sealed.sealed_height
+        if not sealed.sealed_height <= tip or not is_in_time:
+            reason = f"sealed at {sealed.sealed_height} for block {sealed.height}; this node is at {tip}"
+            raise RefusalError("sealed", reason, is_for_now=tip < sealed.sealed_height)
 
     def _reveal(self, question: Reveal) -> Contribution:
         """Tell what it gives to the draw, for the one seal that most have witnessed; it may have been away itself."""
@@ -284,7 +284,7 @@ class Cosigner:
         for label, public, digest in keys:
             signatures.append((public.hex(), (der(self._token.sign(label, digest)) + b"\1").hex()))
         sealed = sealed_digest(decoded.before.before.sealed)
-        policy = self._versions(_asset_of(question.batch)).in_force.digest
+        policy = self._versions(*_policy_of(question.batch)).in_force.digest
         countersignature = self._sign(
             statement(b"part", decoded.subject, decided.digest, sealed, policy, counter)
         )
@@ -326,14 +326,20 @@ class Cosigner:
         check_batch(question.batch)
         rail = self._rail(question.batch.intents[0].chain)
         nominated = check_nomination(
-            authenticated, self.charter, self._memory, self._sources.node, me=self.name, seats=rail.seats
+            authenticated,
+            self.charter,
+            self._memory,
+            self._sources.node,
+            me=self.name,
+            seats=rail.seats,
+            heights_ahead=rail.heights_ahead,
         )
         evident = check_others(
             nominated, self.charter, self._memory, self._nonces, subject=rail.subject(question.unsigned),
             me=self.name, now_ns=now_ns,
         )  # fmt: skip
         decoded = rail.decode(evident)
-        policy = self._versions(_asset_of(question.batch)).in_force
+        policy = self._versions(*_policy_of(question.batch)).in_force
         return decide_all(decoded, self.charter, policy, self._facts(decoded, rail, now_ns))
 
     def _rail(self, chain: str) -> Rail:
@@ -345,20 +351,22 @@ class Cosigner:
     @property
     def policy(self) -> Policy:
         """Bitcoin's, in force."""
-        return self._versions(ASSET).in_force
+        return self._versions(self.charter.chain, ASSET).in_force
 
-    def _versions(self, asset: str) -> Versions:
-        now_ns = self._now_ns()
-        return versions(self.charter, self._first_policy(asset), self._memory.announced, now_ns=now_ns)
+    def _versions(self, chain: str, asset: str) -> Versions:
+        now_ns, first = self._now_ns(), self._first_policy(chain, asset)
+        return versions(self.charter, first, self._memory.announced, now_ns=now_ns)
 
-    def _first_policy(self, asset: str) -> Policy:
-        if asset == ASSET:
+    def _first_policy(self, chain: str, asset: str) -> Policy:
+        if (chain, asset) == (self.charter.chain, ASSET):
             return self.charter.policy(now_ns=self._now_ns())
-        for annex in self._memory.annexes.values():
-            for one in annex.assets:
-                if one.currency == asset:
-                    return one.policy
-        raise RefusalError("policy", f"neither charter nor annex names the asset {asset!r}")
+        annex = self._memory.annexes.get(chain)
+        try:
+            if annex is not None:
+                return annex.asset(asset).policy
+        except KeyError:
+            pass
+        raise RefusalError("policy", f"neither charter nor annex names {asset!r} on {chain!r}")
 
     def _attach(self, question: Attach) -> Standing:
         """Take an annex, once for a chain; the same again changes nothing."""
@@ -372,7 +380,7 @@ class Cosigner:
                 raise RefusalError("annex", f"there is another annex for {annex.chain}; it never changes")
             return self.standing()
         check_annex(self.charter, annex)
-        if {one.currency for one in annex.assets} & {asset for asset, _, _ in self.standing().policies}:
+        if not annex.is_hot and {one.currency for one in annex.assets} & {of[1] for of in self._policies()}:
             raise RefusalError("annex", "an asset of it is of another chain already")
         rail = self._sources.rail_of(annex)
         self._write("attached", {"annex": msgspec.to_builtins(annex)})
@@ -385,7 +393,7 @@ class Cosigner:
             document = msgspec.json.decode(question.document, type=PolicyDocument)
         except msgspec.MsgspecError as error:
             raise RefusalError("policy", f"this is no version of the policy: {error}") from error
-        if is_news(self.charter, self._versions(document.policy.asset), document):
+        if is_news(self.charter, self._versions(document.policy.chain, document.policy.asset), document):
             self._write("announced", announced_body(document))
         return self.standing()
 
@@ -410,7 +418,7 @@ class Cosigner:
             liabilities=owed,
             held=chain.held - leaving,
             wallet=chain.held,
-            hot=0,
+            hot=chain.hot,
             signed=signed,
             held_accounts=frozenset(),
             own_addresses=chain.own_addresses,
@@ -499,11 +507,12 @@ class Cosigner:
         body: dict[str, Any] = {
             "batch": question.batch.id, "sealed": sealed, "subject": decoded.subject, "intents": intents,
             "inputs": list(decoded.transaction.inputs), "decision": decided.digest, "counter": counter,
-            "policy": self._versions(_asset_of(question.batch)).in_force.digest,
+            "policy": self._versions(*_policy_of(question.batch)).in_force.digest,
         }  # fmt: skip
         if isinstance(decoded.to_sign, OfShare):
-            path, message = decoded.to_sign
-            consent = Consent(self._now_ns(), question.batch.intents, path, message.hex(), nominated.quorum)
+            path, messages = decoded.to_sign
+            texts = tuple(one.hex() for one in messages)
+            consent = Consent(self._now_ns(), question.batch.intents, path, texts, nominated.quorum)
             body["consent"] = msgspec.to_builtins(consent)
         self._write("signed", body)
         return counter
@@ -526,12 +535,14 @@ class Cosigner:
             token=f"{info.manufacturer} {info.model} {info.serial}",
         )  # fmt: skip
 
-    def _policies(self) -> Iterator[tuple[str, str, str]]:
-        annexed = [one.currency for annex in self._memory.annexes.values() for one in annex.assets]
-        for asset in (ASSET, *annexed):
-            now = self._versions(asset)
+    def _policies(self) -> Iterator[tuple[str, str, str, str]]:
+        annexed = [
+            (annex.chain, one.currency) for annex in self._memory.annexes.values() for one in annex.assets
+        ]
+        for chain, asset in ((self.charter.chain, ASSET), *annexed):
+            now = self._versions(chain, asset)
             pending = now.pending.document.policy.digest if now.pending is not None else ""
-            yield asset, now.in_force.digest, pending
+            yield chain, asset, now.in_force.digest, pending
 
     def _freeze(self, because: str) -> Standing:
         if not self._memory.frozen:
@@ -578,3 +589,8 @@ class Cosigner:
 def _asset_of(batch: Batch) -> str:
     """Return of which asset the movements of a batch are; they are of one."""
     return batch.intents[0].asset
+
+
+def _policy_of(batch: Batch) -> tuple[str, str]:
+    """Return by which policy a batch is decided: chain and asset."""
+    return batch.intents[0].chain, batch.intents[0].asset

@@ -18,8 +18,8 @@ class Consent(msgspec.Struct, frozen=True):
     intents: tuple[Intent, ...]
     path: str
     """Which key below the shared one."""
-    message: str
-    """What is signed, hexadecimal."""
+    messages: tuple[str, ...]
+    """What is signed, hexadecimal; one for each signature."""
     parties: tuple[str, ...]
 
 

@@ -15,7 +15,7 @@ from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.cosigner.checks import RefusalError
 from ringfence.custody.cosigner.config import PEOPLE_NEEDED, Charter
 from ringfence.custody.quorum.messages import statement
-from ringfence.custody.quorum.mpc.engine import Operation, Outcome, ProtocolAbort, Run, perform
+from ringfence.custody.quorum.mpc.engine import Operation, Outcome, ProtocolAbort, Run, is_signature, perform
 from ringfence.custody.quorum.mpc.keys import (
     Adopt,
     Adopted,
@@ -51,8 +51,8 @@ class MpcMemory:
     records: dict[str, KeyRecord] = field(default_factory=dict)
     """By key, the epoch in force."""
     waiting: dict[str, KeyRecord] = field(default_factory=dict)
-    signatures: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """By subject: what was signed together, hexadecimal, and its recovery id."""
+    signatures: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    """By subject, in the order in which they were made: what was signed together, hexadecimal, with its recovery id."""
     failures: dict[str, int] = field(default_factory=dict)
     """By key: runs that have failed since one was good."""
 
@@ -74,7 +74,8 @@ class MpcMemory:
         elif entry.kind in ("mpc signed", "mpc reviewed"):
             self.failures.pop(body["key"], None)
             if entry.kind == "mpc signed":
-                self.signatures[body["subject"]] = (body["signature"], body["recovery_id"])
+                before = self.signatures.get(body["subject"], ())
+                self.signatures[body["subject"]] = (*before, (body["signature"], body["recovery_id"]))
 
 
 class Task(NamedTuple):
@@ -207,9 +208,26 @@ class MpcParty:
         self._write("mpc began", {"run": order.digest.hex(), "order": order.digest.hex(), "key": order.key})
         self._write("mpc reviewed", {"key": order.key})
 
-    def signature_of(self, subject: str) -> tuple[str, int] | None:
-        """Return what was signed together for a transaction, None if this co-signer has nothing."""
-        return self._memory.signatures.get(subject)
+    def signatures_of(self, subject: str) -> tuple[tuple[str, int], ...]:
+        """Return what was signed together for a transaction so far."""
+        return self._memory.signatures.get(subject, ())
+
+    def take_signatures(
+        self, key: str, path: str, subject: str, messages: list[bytes], signed: tuple[tuple[str, int], ...]
+    ) -> None:
+        """Take over what others have signed already: all go on at the same place. Raises RefusalError, OSError."""
+        record, mine = self.record_of(key), len(self.signatures_of(subject))
+        public_key = _key_of(record, path)
+        if len(signed) > len(messages):
+            raise RefusalError("mpc", f"{len(signed)} signatures of {len(messages)}")
+        for message, (signature, _) in zip(messages, signed, strict=False):
+            if not is_signature(record.scheme, public_key, message, _bytes_of(signature)):
+                raise RefusalError("mpc", "what was signed already is not signed by this key")
+        for signature, recovery_id in signed[mine:]:
+            body = {
+                "run": "", "key": key, "subject": subject, "signature": signature, "recovery_id": recovery_id
+            }  # fmt: skip
+            self._write("mpc signed", body)
 
     def record_of(self, key: str) -> KeyRecord:
         """Return the epoch of a key that is in force here. Raises RefusalError."""
@@ -343,6 +361,13 @@ def _key_of(record: KeyRecord, path: str) -> bytes:
         return derived_key(bytes.fromhex(record.public_key), bytes.fromhex(record.chain_code), path)
     except PathError as error:
         raise RefusalError("mpc", str(error)) from error
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise RefusalError("mpc", "a signature is not in hexadecimal") from error
 
 
 def segregates(charter: Charter, threshold: int) -> bool:

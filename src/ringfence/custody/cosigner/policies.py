@@ -36,14 +36,14 @@ class Versions(NamedTuple):
 
 
 def versions(charter: Charter, first: Policy, announced: list[Announced], *, now_ns: int) -> Versions:
-    """Return what is in force and what waits of the policy for one asset, from its first version on.
+    """Return what is in force and what waits of the policy for an asset of a chain, from its first version on.
 
     Raises ConfigurationError if a document is signed by nobody who may.
     """
     current: Policy = first
     pending: Announced | None = None
     for one in announced:
-        if one.document.policy.asset != first.asset:
+        if (one.document.policy.chain, one.document.policy.asset) != (first.chain, first.asset):
             continue
         current, pending = _passed(charter, current, pending, one.heard_ns)
         if one.document.policy.version == current.version + 1:

@@ -17,6 +17,8 @@ class ChainFacts(NamedTuple):
     fee_due: int
     company_fees: int
     dead: frozenset[str]
+    hot: int = 0
+    """What lies in the wallet that is filled from the cold one."""
 
 
 class Rail(Protocol):
@@ -25,6 +27,11 @@ class Rail(Protocol):
     @property
     def seats(self) -> int:
         """Return how many co-signers it takes."""
+        ...
+
+    @property
+    def heights_ahead(self) -> int:
+        """Return how far ahead the block lies that decides a draw; 0 = none does, the contributions alone do."""
         ...
 
     def height(self) -> int:

@@ -186,6 +186,8 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
     subject: str
     attempt: int
     """Above that of every run for this subject before: each has a name of its own."""
+    signed: tuple[tuple[str, int], ...] = ()
+    """What some of them have signed already: all go on behind it. Each checks it."""
 
 
 Question = (
@@ -266,9 +268,8 @@ class JointSignature(msgspec.Struct, frozen=True, tag="jointSignature"):
 
     signer: str
     subject: str
-    signature: str
-    """r|s, or as RFC 8032 has it; hexadecimal."""
-    recovery_id: int
+    signatures: tuple[tuple[str, int], ...]
+    """r|s, or as RFC 8032 has it, in hexadecimal, with its recovery id; one for each that the transaction wants."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
@@ -286,8 +287,8 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 class Standing(msgspec.Struct, frozen=True, tag="standing", kw_only=True):
     signer: str
     role: str
-    policies: tuple[tuple[str, str, str], ...]
-    """(asset, digest of its policy in force, digest of a version that waits or nothing)."""
+    policies: tuple[tuple[str, str, str, str], ...]
+    """(chain, asset, digest of its policy in force, digest of a version that waits or nothing)."""
     chains: tuple[tuple[str, int], ...]
     """(chain, height to which it is followed) of the chains of annexes."""
     is_frozen: bool

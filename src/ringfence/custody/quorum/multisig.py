@@ -52,15 +52,15 @@ def digests(parts: Parts, coins: Sequence[Coin], scripts: Sequence[bytes]) -> li
     found = []
     for index, (coin, script) in enumerate(zip(coins, scripts, strict=True)):
         of_embit = bytes(transaction.sighash_segwit(index, Script(script), coin.amount_sats, SIGHASH_ALL))
-        by_hand = _digest(parts.transaction, index, script, coin.amount_sats)
+        by_hand = digest_of(parts.transaction, index, script, coin.amount_sats)
         if of_embit != by_hand:
             raise MultisigError(f"two ways give different digests of input {index}")
         found.append(by_hand)
     return found
 
 
-def _digest(transaction: Transaction, index: int, script: bytes, amount_sats: int) -> bytes:
-    """Return the digest of BIP143 for SIGHASH_ALL."""
+def digest_of(transaction: Transaction, index: int, script: bytes, amount_sats: int) -> bytes:
+    """Return the digest of BIP143 for SIGHASH_ALL, by hand; `script` is the code that is run."""
     raw = transaction.raw
     outpoints = [_outpoint(item.outpoint) for item in transaction.inputs]
     sequences = [item.sequence.to_bytes(4, "little") for item in transaction.inputs]

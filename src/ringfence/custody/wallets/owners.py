@@ -37,12 +37,21 @@ def owner_of(text: str) -> Owner:
     raise ValueError(f"{text!r} owns nothing here")
 
 
+HOT = -1
+"""Number of the hot wallet's one script among the clients' change: what comes back to it is nobody's deposit."""
+
+
 class Mine(NamedTuple):
     """Where a script of ours stands."""
 
     owner: Owner
     keychain: Keychain
     number: int
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether a key signs for it that nobody has, and no script says who."""
+        return self.number == HOT
 
 
 class Wallets:
@@ -79,6 +88,15 @@ class Wallets:
     def classify(self, script: bytes) -> Mine | None:
         """Return whose a script is, None if it is not ours as far as has been looked."""
         return self._known.get(script)
+
+    @property
+    def hot(self) -> bytes | None:
+        """Return the script of the hot wallet, None if there is none."""
+        return next((script for script, mine in self._known.items() if mine.is_hot), None)
+
+    def add_hot(self, script: bytes) -> None:
+        """Know the hot wallet: its coins are the clients', beside those of their vault."""
+        self._known[script] = Mine(Owner.CLIENTS, Keychain.CHANGE, HOT)
 
     def scripts(self, owner: Owner) -> list[bytes]:
         """Return every known script of an owner."""

@@ -8,7 +8,7 @@ from ringfence.custody.policy.rule import Case, Rule, known
 def _look(case: Case) -> tuple[bool, str]:
     signed, intent = known(case.facts.signed, "what was signed before"), case.intent
     policy = case.policy
-    if intent.kind == Kind.SWEEP:
+    if intent.kind != Kind.WITHDRAWAL:
         return _within_count(case, [one.id for one in signed if not one.account and one.id != intent.id])
     for what, windows, counts in (
         ("the account", policy.per_account, lambda one: one.account == intent.account),

@@ -6,7 +6,7 @@ from ringfence.units.rounding import PPM
 
 
 def _look(case: Case) -> tuple[bool, str]:
-    if case.intent.kind == Kind.SWEEP:
+    if case.intent.kind != Kind.WITHDRAWAL:
         return True, "it stays in the wallet"
     wallet = known(case.facts.wallet, "what the wallet holds")
     limit = wallet * case.policy.wallet_share_ppm // PPM

@@ -6,7 +6,7 @@ from ringfence.custody.policy.rule import Case, Rule
 
 
 def _look(case: Case) -> tuple[bool, str]:
-    if case.intent.kind == Kind.SWEEP:
+    if case.intent.kind != Kind.WITHDRAWAL:
         return True, "nothing leaves the wallet"
     intent, tier = case.intent, tier_of(case.policy.tiers, case.intent.amount)
     valid = {one.person: one.group for one in case.approvals if one.digest == intent.digest}

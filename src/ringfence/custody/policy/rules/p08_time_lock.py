@@ -6,7 +6,7 @@ from ringfence.custody.policy.rule import Case, Rule
 
 
 def _look(case: Case) -> tuple[bool, str]:
-    if case.intent.kind == Kind.SWEEP:
+    if case.intent.kind != Kind.WITHDRAWAL:
         return True, "nothing leaves the wallet"
     tier = tier_of(case.policy.tiers, case.intent.amount)
     waited = (case.facts.now_ns - case.intent.requested_ns) // NS_PER_HOUR

@@ -12,7 +12,7 @@ def _look(case: Case) -> tuple[bool, str]:
         "the policy's cap": policy.fee_max,
         f"{policy.fee_rate_times_max} times what the node says": due * policy.fee_rate_times_max,
     }
-    if case.intent.kind != Kind.SWEEP and transaction.fee_asset == case.intent.asset:
+    if case.intent.kind == Kind.WITHDRAWAL and transaction.fee_asset == case.intent.asset:
         amount = sum(output.amount for output in transaction.outputs)
         caps["the intent's cap"] = case.intent.fee_max
         # A small payment may cost more than its share, as long as it costs what a confirmation does.
