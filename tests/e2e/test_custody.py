@@ -96,7 +96,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         assert 0 < paid["fee"] < 300_000
 
         row = json.loads(custody("withdrawals", *there, "--json"))[0]
-        assert (row["state"], row["txid"], row["leftSats"]) == ("paid", paid["tx"], XBT // 2 + paid["fee"])
+        assert (row["state"], row["txid"], row["left"]) == ("paid", paid["tx"], XBT // 2 + paid["fee"])
         assert sorted(row["signers"]) == sorted(row["nominated"])
         assert sum(name.startswith("ops") for name in row["signers"]) == 2
         shown = json.loads(custody("show", row["withdrawal"], *there, "--json"))
@@ -109,11 +109,11 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         assert [(one["agrees"], one["quorum"]) for one in drawn] == [(True, row["nominated"])]
 
         def agrees() -> Any:
-            last = json.loads(custody("status", *there, "--json"))["reconciled"]
-            return last if last and last[-1] == 0 and not last[-2] else None
+            last = json.loads(custody("status", *there, "--json"))["reconciled"].get("XBt")
+            return last if last and last["difference"] == 0 and not last["items"] else None
 
         report = wait_for(agrees, 20, "reconciliation")
-        assert report[4]["clients"] == report[5] == 3 * XBT // 2 - row["leftSats"]
+        assert report["chain"]["clients"] == report["backed"] == 3 * XBT // 2 - row["left"]
         assert json.loads(custody("signers", *there, "--json"))["ops-2"]["is_frozen"] is False
 
         if (CLIENTS / "ccxt").exists():
@@ -134,7 +134,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
         assert state_of(there, newest["withdrawal"]) == "locked"
         anna = ("--person", "custody-anna", "--key", directory / "custody" / "people" / "custody-anna.key")
         said = custody("approve", "--withdrawal", newest["withdrawal"], *anna, *there)
-        assert "approves 2,000,000,000 sats" in said
+        assert "approves 2,000,000,000 XBt" in said
         assert NOBODY in said
         wait_for(lambda: state_of(there, newest["withdrawal"]) == "paid", 30, "payment")
 
@@ -200,7 +200,7 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
             return {row["scope"] for row in rows} >= {"Withdrawals", "Venue"}
 
         wait_for(halted, 20, "halt of withdrawals, then of the venue")
-        assert json.loads(custody("status", *there, "--json"))["reconciled"][-1] == -XBT
+        assert json.loads(custody("status", *there, "--json"))["reconciled"]["XBt"]["difference"] == -XBT
 
 
 def custody_account(directory: Path) -> int:

@@ -104,22 +104,22 @@ def test_a_key_is_made_refreshed_and_restored_and_is_nowhere_whole(tmp_path: Pat
         told = key(directory, "verify", str(directory / "custody" / "keys" / "hot.json"), by=())
         assert "every co-signer says that it has destroyed what opened epoch 1" in told
 
-        dumps = _dumps(up)
+        dumps = dumps_of(up)
 
     shares = {name: secret_of(share_of(directory, name, "hot", 2)) for name in PLACES}
     whole = interpolated({place: shares[name] for place, name in enumerate(list(PLACES)[:4], 1)})
     assert public_key_of(whole).hex() == public
     for name, content in dumps.items():
-        assert not _is_in(whole, content), f"{name} has the key"
-        has = {holder for holder, share in shares.items() if _is_in(share, content)}
+        assert not is_in(whole, content), f"{name} has the key"
+        has = {holder for holder, share in shares.items() if is_in(share, content)}
         assert has <= {name.removeprefix("cosigner-")}, f"{name} has the shares of {has}"
     files = [path for path in directory.rglob("*") if path.is_file()]
     for path in files:
         content = path.read_bytes()
-        assert not any(_is_in(secret, content) for secret in (whole, *shares.values())), path
+        assert not any(is_in(secret, content) for secret in (whole, *shares.values())), path
 
 
-def _dumps(up: Up) -> dict[str, bytes]:
+def dumps_of(up: Up) -> dict[str, bytes]:
     state: Any = read_run_state(up.directory)
     try:
         found = {one.name: writable_memory(one.pid) for one in state.processes if one.pid}
@@ -130,6 +130,6 @@ def _dumps(up: Up) -> dict[str, bytes]:
     return found
 
 
-def _is_in(secret: int, content: bytes) -> bool:
+def is_in(secret: int, content: bytes) -> bool:
     raw = secret.to_bytes(32, "big")
     return raw in content or raw[::-1] in content or raw.hex().encode() in content

@@ -29,6 +29,7 @@ from solders.pubkey import Pubkey
 
 from ringfence.custody.annex import Annex
 from ringfence.custody.chains.bitcoin.transactions import EMBIT_NETWORKS, address_of
+from ringfence.custody.wallets.derivation import CHILD_MAX
 from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner, Wallets
 from ringfence.daemons.account_chains import ETHEREUM, SOLANA, read_annexes
@@ -89,6 +90,8 @@ class Verifier:
 def address_again(annex: Annex, account: int) -> str:
     """Return an account's deposit address on a chain of accounts: by embit where custody asks libsecp256k1, and by hand
     where it asks solders. Raises ValueError."""
+    if not 0 < account <= CHILD_MAX:
+        raise ValueError(f"no account has the number {account}")
     key, namespace = bytes.fromhex(annex.public_key), annex.chain.partition(":")[0]
     if namespace == ETHEREUM:
         parent = bip32.HDKey(ec.PublicKey.parse(key), bytes.fromhex(annex.chain_code))

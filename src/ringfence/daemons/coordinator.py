@@ -7,7 +7,7 @@ what has come and gone, collects signatures for withdrawals, and holds every cha
 and every ten minutes. `--block-seconds` makes a block so often where something waits: for development chains alone.
 
 Exit status: 0 asked to stop, 65 its log is damaged, 66 custody was not founded, 70 chain and ledger make no sense, 74
-the disk fails (the next start reads the log anew), 75 there is a wallet that it did not know of when it began.
+the disk fails (the next start reads the log anew).
 """
 
 import argparse
@@ -71,7 +71,7 @@ REPORTS_KEPT = 200
 _TURN_SECONDS = 0.25
 _ASKING_SECONDS = 10.0
 _LINE_BYTES_MAX = 64 << 10
-EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK, EXIT_OUTDATED = 65, 66, 70, 74, 75
+EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK = 65, 66, 70, 74
 
 
 class Coordinator:
@@ -327,7 +327,6 @@ class Coordinator:
             movement = next(iter(rail.sweeps(self.ledger, self.batches, now_ns)), None)
             if movement is None:
                 return
-            rail.tries(movement, now_ns)
             batch = batch_of([movement])
         self.write("gathered", {"batch": msgspec.to_builtins(batch)})
 
@@ -454,12 +453,17 @@ def main() -> None:
     parser.add_argument("--block-seconds", type=float, default=0.0)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s coordinator %(levelname)s %(message)s")
-    directory: Path = given.directory.absolute()
+    while _live(given.directory.absolute(), given.block_seconds):
+        log.info("there is a wallet that was not known before: its chain is looked at from the beginning")
+
+
+def _live(directory: Path, block_seconds: float) -> bool:
+    """Run a coordinator until it is asked to stop; return True if there is a wallet that it did not know of."""
     try:
         charter, ports = read_charter(directory), read_ports(directory)
         endpoint = Endpoint(HOST, ports.node, directory / "bitcoin" / ".cookie")
         coordinator = Coordinator(directory, charter, node=endpoint, ports=ports.cosigners)
-        miner = Miner(given.block_seconds, read_nodes(directory)) if given.block_seconds else None
+        miner = Miner(block_seconds, read_nodes(directory)) if block_seconds else None
     except LogError as error:
         log.critical("%s", error)
         sys.exit(EXIT_REFUSED)
@@ -468,9 +472,6 @@ def main() -> None:
         sys.exit(EXIT_INPUT)
     try:
         asyncio.run(run(coordinator, miner))
-        if coordinator.is_outdated:
-            log.info("there is a hot wallet now: it is looked at from the beginning")
-            sys.exit(EXIT_OUTDATED)
         if coordinator.is_broken:
             log.critical("a line of the log may not be on the disk; it is read anew before anything goes on")
             sys.exit(EXIT_DISK)
@@ -479,6 +480,7 @@ def main() -> None:
         sys.exit(EXIT_BUG)
     finally:
         coordinator.close()
+    return coordinator.is_outdated
 
 
 if __name__ == "__main__":

@@ -252,5 +252,5 @@ class Desk:
 def _report_row(report: Report) -> dict[str, Any]:
     return {
         "height": report.height, "chain": report.chain, "backed": report.backed, "difference": report.difference,
-        "timestampNs": report.timestamp_ns,
+        "timestampNs": report.timestamp_ns, "items": [list(item) for item in report.items],
     }  # fmt: skip

@@ -8,16 +8,17 @@ from ringfence.messages.batch import FUNDS, encode_data
 from ringfence.messages.commands import Command
 from ringfence.messages.funds import Credit, Wish, encode
 from ringfence.testing.play import command
+from ringfence.units.assets import XBT
 
 _INSTRUCTIONS_MAX = 100
 _SECONDS = 0.2
 
 
-async def credit_nothing(directory: Path, amount: int) -> None:
+async def credit_nothing(directory: Path, amount: int, *, asset: int = XBT.number) -> None:
     """Credit coins that never came, once: only custody's next number is taken, so they are tried from above."""
     text = encode_data([(FUNDS, encode(Credit("regtest", "ab" * 32, 0)))])
     rows = (
-        command(Command.DEPOSIT, account=1, symbol=0, qty=amount, px=number)
+        command(Command.DEPOSIT, account=1, symbol=asset, qty=amount, px=number)
         for number in range(_INSTRUCTIONS_MAX, 0, -1)
     )
     await _write(directory, [row.tobytes() + text for row in rows])

@@ -233,22 +233,34 @@ class AccountFollower:
 
         Raises NodeError, WrongChainError, NodeBehindError, TooDeepError. What was followed until then stays followed.
         """
+        # Asked for before any block: whatever branch is read after it has in it what was final then. Asked for last, it
+        # could be of another branch than what was read, and call that final.
+        final_height = self._source.final_height()
         tip = self._source.tip()
         if tip.height < self._blocks[-1].height:
             raise NodeBehindError(f"the node is at {tip.height}, we have seen {self._blocks[-1].height}")
         back = 0
-        if tip.height == self._blocks[-1].height and tip.digest != self.tip:
-            back += self._take_back()
-        end = min(tip.height, self.height + BLOCKS_PER_POLL)
-        while self.height < end:
-            block = self._source.block(self.height + 1, is_ours=self._is_ours)
-            if block is None:
-                self.height += 1
-            elif block.parent == self.tip:
+        left: list[AccountBlock] = []  # what was taken back since a block was last taken, newest first
+        try:
+            if tip.height == self._blocks[-1].height and tip.digest != self.tip:
+                left.append(self._take_back())
+                back += 1
+            end = min(tip.height, self.height + BLOCKS_PER_POLL)
+            while self.height < end:
+                block = self._source.block(self.height + 1, is_ours=self._is_ours)
+                if block is None:
+                    self.height += 1
+                elif block.parent == self.tip:
+                    self._take(block)
+                    left = []
+                else:
+                    left.append(self._take_back())
+                    back += 1
+        except TooDeepError:
+            for block in reversed(left):
                 self._take(block)
-            else:
-                back += self._take_back()
-        self.final_height = max(self.final_height, min(self._source.final_height(), self.height))
+            raise
+        self.final_height = max(self.final_height, min(final_height, self.height))
         return back
 
     def confirmations_of(self, txid: str) -> int:
@@ -281,8 +293,8 @@ class AccountFollower:
         self._blocks = [*self._blocks[-BLOCKS_KEPT:], block]
         self.height = block.height
 
-    def _take_back(self) -> int:
-        """Take the newest block back."""
+    def _take_back(self) -> AccountBlock:
+        """Take the newest block back, and return it. Raises TooDeepError."""
         if len(self._blocks) < 2:
             raise TooDeepError(f"block {self.height} has left the chain, and we remember none below it")
         *below, newest = self._blocks
@@ -294,7 +306,7 @@ class AccountFollower:
             del self.spent[spent.txid]
         self._move(newest, -1)
         self._blocks, self.height = below, below[-1].height
-        return 1
+        return newest
 
     def _move(self, block: AccountBlock, sign: int) -> None:
         for one in block.received:

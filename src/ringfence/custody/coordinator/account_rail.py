@@ -57,8 +57,6 @@ class AccountRail:
         self.annex, self.room, self._follower = annex, room, follower
         self._native = annex.native
         self._sent_at: dict[str, int] = {}
-        self._tried_ns: dict[str, int] = {}
-        """By address: when something was last to be moved from it."""
 
     # ---- what comes in
 
@@ -122,7 +120,8 @@ class AccountRail:
         """Return what should come to the treasury, and what has to go to an address for its fees first."""
         company = self._explained(ledger, self.room.native).company
         found = []
-        for asset in self.assets:
+        # Tokens first: what lies beside them pays for their way, and need not be sent there.
+        for asset in (*self.assets[1:], self.room.native):
             fee_raw = self.room.fee_raw_of(asset) * FEES_AHEAD_PERCENT // 100
             if company < 2 * fee_raw:
                 continue
@@ -149,7 +148,7 @@ class AccountRail:
         self, asset: str, address: str, raw: int, fee_raw: int, batches: Batches, now_ns: int
     ) -> Iterator[Intent]:
         number = self.room.number_of(address)
-        if not number or now_ns - self._tried_ns.get(address, 0) < _REST_NS or not self._is_settled(address):
+        if not number or not self._is_settled(address) or self._rests(address, batches, now_ns):
             return
         pays_itself = self.room.fee_payer(address) == address
         if pays_itself and asset == self.room.native:
@@ -183,10 +182,15 @@ class AccountRail:
             expires_ns=now_ns + _SWEEP_VALID_NS, requested_by="coordinator", source=source,
         )  # fmt: skip
 
-    def tries(self, intent: Intent, now_ns: int) -> None:
-        """A movement from or to a deposit address was begun."""
-        for address in (intent.source, intent.destination):
-            self._tried_ns[address] = now_ns
+    def _rests(self, address: str, batches: Batches, now_ns: int) -> bool:
+        """Return whether a movement from or to an address was given up a moment ago."""
+        return any(
+            flow.given_up
+            and flow.chain == self.chain
+            and address in (flow.batch.intents[0].source, flow.batch.intents[0].destination)
+            and now_ns - flow.batch.intents[0].requested_ns < _REST_NS
+            for flow in batches.flows.values()
+        )
 
     def build(self, flow: Flow, batches: Batches) -> Built:
         return self._build(flow, above=bytes.fromhex(flow.unsigned) if flow.may_be_signed else b"")

@@ -80,8 +80,6 @@ class BitcoinRail:
         self._network = EMBIT_NETWORKS[wallets.network_name]
         self._sent_at: dict[str, int] = {}
         """By txid: the height at which it was first sent by this process."""
-        self._tried_ns = 0
-        """When the hot wallet was last to be filled."""
 
     # ---- what comes in
 
@@ -118,17 +116,13 @@ class BitcoinRail:
         """A batch waits for coins by itself."""
         return True
 
-    def tries(self, intent: Intent, now_ns: int) -> None:
-        """The hot wallet is to be filled."""
-        self._tried_ns = now_ns
-
     def sweeps(self, ledger: Ledger, batches: Batches, now_ns: int) -> list[Intent]:
         """Return what fills the hot wallet once it is half empty, as long as the company has paid in for the fee.
 
         Few coins are made of many by the housekeeper, who asks for it as for a withdrawal.
         """
         hot, policy = self._wallets.hot, self._policy()
-        if hot is None or now_ns - self._tried_ns < _REST_NS or self._is_filling(batches):
+        if hot is None or self._is_filling(batches, now_ns):
             return []
         hot_sats = sum(coin.amount_sats for coin in self.hot_coins())
         cold_sats = sum(coin.amount_sats for coin in self._cold_coins(Owner.CLIENTS))
@@ -147,11 +141,15 @@ class BitcoinRail:
         )  # fmt: skip
         return [intent]
 
-    def _is_filling(self, batches: Batches) -> bool:
-        return any(
-            flow.batch.intents[0].kind == Kind.REFILL and not self._in_chain(flow)
-            for flow in batches.of(self.chain)
-        )
+    def _is_filling(self, batches: Batches, now_ns: int) -> bool:
+        """Return whether the hot wallet is being filled, or whether that was given up a moment ago."""
+        for flow in batches.flows.values():
+            intent = flow.batch.intents[0]
+            if intent.kind == Kind.REFILL and flow.chain == self.chain:
+                rests = now_ns - intent.requested_ns < _REST_NS
+                if rests if flow.given_up else not self._in_chain(flow):
+                    return True
+        return False
 
     def _in_chain(self, flow: Flow) -> bool:
         return any(self.confirmations(one) for one in flow.attempts)

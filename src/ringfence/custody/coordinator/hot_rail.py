@@ -68,9 +68,6 @@ class HotRail:
     def affords(self, intent: Intent) -> bool:
         return sum(coin.amount_sats for coin in self._coins()) > intent.amount + intent.fee_max
 
-    def tries(self, intent: Intent, now_ns: int) -> None:
-        """Nothing is moved by itself from here."""
-
     def sweeps(self, ledger: Ledger, batches: Batches, now_ns: int) -> list[Intent]:
         return []
 

@@ -73,10 +73,6 @@ class Rail(Protocol):
         """Return whether a withdrawal can be paid from where withdrawals are paid from."""
         ...
 
-    def tries(self, intent: Intent, now_ns: int) -> None:
-        """Note that a movement between our own addresses was begun."""
-        ...
-
     def sweeps(self, ledger: Ledger, batches: Batches, now_ns: int) -> list[Intent]:
         """Return what should move between our own addresses, the most urgent first."""
         ...
