@@ -9,7 +9,7 @@ RUN := .venv/bin
 .PHONY: up test check install warm clients bitcoind mpc anvil clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
-up: install
+up: install mpc anvil
 	@exec $(RUN)/ringfence up $(UP)
 
 test: warm clients mpc anvil
@@ -19,14 +19,17 @@ test: warm clients mpc anvil
 clients: install
 	@sh tests/conformance/clients/install $(UV) .venvs
 
-# The engine of threshold keys, in Rust; without a compiler for it, custody goes on with Bitcoin alone.
+# The engine of threshold keys, in Rust; without a compiler for it, custody goes on with multi-signature Bitcoin alone.
 mpc: install
 	@sh mpc-engine/build $(RUN)
 
-# An Ethereum node for tests, from its npm package.
-anvil:
+# An Ethereum development chain, from its npm package.
+anvil: deploy/local/anvil/node_modules/.package-lock.json
+
+deploy/local/anvil/node_modules/.package-lock.json: deploy/local/anvil/package-lock.json
 	@npm ci --prefix deploy/local/anvil --ignore-scripts --no-audit --no-fund --silent \
-		|| echo "No Ethereum node was installed: it needs npm. The tests that want one are skipped."
+		|| echo "No Ethereum node was installed: it needs npm; what wants one is left out."
+	@touch -c $@
 
 # Bitcoin Core's own node, to hold the embedded one against: half an hour, once; kept in the user's cache.
 bitcoind: install

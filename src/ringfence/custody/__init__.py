@@ -14,6 +14,8 @@
 | ledger     | custody's own replica of the exchange's ledger                                  |
 | clients    | what accounts have said of their withdrawals, and signed: keys, address books   |
 | client_facts | from the ledger to the policy                                                 |
+| annex      | one more chain, with its key and its policies; people sign it                   |
+| explained  | what a chain of accounts holds, and how much of it the ledger explains          |
 | beacon     | randomness that nobody of the venue makes                                       |
 | demonstration | who is who in the custody of `ringfence up`                                  |
 | chained_log| what was decided, promised or signed: durable before anybody is told            |

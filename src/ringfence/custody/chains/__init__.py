@@ -3,6 +3,7 @@
 | package  | what is in it                                                         |
 |----------|-----------------------------------------------------------------------|
 | bitcoin  | Bitcoin Core's calls, following the chain, a regtest node              |
-| ethereum | addresses, transactions as bytes, what a call would move; no node yet |
-| solana   | messages as bytes; no node yet                                        |
+| ethereum | addresses, transactions, calls, JSON-RPC, blocks; anvil that forgets nothing |
+| solana   | addresses, messages, JSON-RPC, blocks; LiteSVM behind a node's calls         |
+| accounts | what the last two have in common: followers, rooms                           |
 """

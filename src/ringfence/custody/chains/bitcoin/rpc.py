@@ -360,7 +360,9 @@ class BitcoinRpc:
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 # A node closes connections that are idle; then it has not seen this request.
-                if not is_fresh and isinstance(error, http.client.RemoteDisconnected | ConnectionResetError):
+                if not is_fresh and isinstance(
+                    error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError
+                ):
                     is_fresh = True
                     continue
                 raise NodeAwayError(f"{method}: the node does not answer: {error}") from error

@@ -254,7 +254,9 @@ class SolanaRpc:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.close()
                 # A node closes connections that are idle; then it has not seen this request.
-                if not is_fresh and isinstance(error, http.client.RemoteDisconnected | ConnectionResetError):
+                if not is_fresh and isinstance(
+                    error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError
+                ):
                     is_fresh = True
                     continue
                 raise NodeError(f"{method}: the node does not answer: {error!r}") from error
