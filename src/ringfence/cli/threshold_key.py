@@ -1,5 +1,6 @@
 """`ringfence custody key`: keys that nobody has. Two people order; every co-signer takes part and signs the outcome."""
 
+import asyncio
 import json as encoder
 import secrets
 import sys
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="key",
-    help="Keys that nobody has: `create`, `refresh`, `restore`, `review`, `list`; `verify` a ceremony's transcript.",
+    help="Keys that nobody has: `create`, `refresh`, `restore`, `review`, `succeed`, `list`; `verify` a transcript.",
 )
 SCHEMES = ("ecdsa-secp256k1", "ed25519")
 People = Annotated[list[str], Parameter(help="Who orders it: two people of different groups.")]
@@ -90,6 +91,32 @@ def review(name: str, *, person: People, key: Keys, directory: Path = DIRECTORY)
     if refused:
         sys.exit("; ".join(refused))
     print(f"{name} goes on at {len(answers)} co-signers")
+
+
+@app.command
+def succeed(
+    chain: str, *, to: Annotated[str, Parameter(help="Name of the new key, which `create` has made.")], person: People,
+    key: Keys, directory: Path = DIRECTORY,
+) -> None:  # fmt: skip
+    """Leave the key of a chain for another one: when as many shares as sign may have leaked together.
+
+    Deposit addresses change; what lies under the old key, and what still comes there, is swept to the new one.
+    """
+    from ringfence.daemons.ceremonies import CeremonyError
+    from ringfence.daemons.succession import signed_by, take_over
+
+    if len(person) != len(key):
+        sys.exit("give one --key for each --person, in the same order; nothing was signed")
+    record, charter = _record(directory, to), _charter(directory)
+    private = [(who, read_person_key(path)) for who, path in zip(person, key, strict=True)]
+    try:
+        annex = asyncio.run(
+            take_over(directory, charter, chain, record, lambda bare: signed_by(bare, private))
+        )
+    except (CeremonyError, OSError, ValueError) as error:
+        sys.exit(str(error))
+    print(f"{chain} has the key {annex.key} at all co-signers; {annex.left[-1].key} is left")
+    print("deposit addresses are others now; `ringfence custody status` shows how the old ones empty")
 
 
 @app.command(name="list")
@@ -169,8 +196,6 @@ def _order(
 
 def _hold(directory: Path, signed: "SignedOrder", record: "KeyRecord | None") -> None:
     """Carry an order out at every co-signer and write down what they have signed, or leave."""
-    import asyncio
-
     from ringfence.daemons.ceremonies import CeremonyError, hold
 
     order = signed.order

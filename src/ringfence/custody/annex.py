@@ -26,8 +26,19 @@ class AnnexAsset(msgspec.Struct, frozen=True):
     """The first version."""
 
 
+class AnnexKey(msgspec.Struct, frozen=True):
+    """A key of a chain; as in `Annex`."""
+
+    key: str
+    public_key: str
+    chain_code: str
+
+
 class Annex(msgspec.Struct, frozen=True):
-    """One more chain, whose coins lie under a key that nobody has. People sign it; it never changes."""
+    """One more chain, whose coins lie under a key that nobody has. People sign it.
+
+    It never changes but in one way: another key may take the place of the one that is used, which is `left` then.
+    """
 
     chain: str
     """As CAIP-2 has it, e.g. `eip155:1`."""
@@ -44,6 +55,8 @@ class Annex(msgspec.Struct, frozen=True):
     follow_from_height: int
     follow_from_block: str
     """Nothing of ours was on the chain at this block."""
+    left: tuple[AnnexKey, ...] = ()
+    """Keys that were used before, oldest first: what lies under them is moved away."""
     signatures: Signatures = ()
     """Of `digest`."""
 
@@ -51,6 +64,21 @@ class Annex(msgspec.Struct, frozen=True):
     def digest(self) -> bytes:
         bare = msgspec.structs.replace(self, signatures=())
         return statement(b"annex", msgspec.json.encode(bare, order="sorted").decode())
+
+    @property
+    def keys(self) -> tuple[AnnexKey, ...]:
+        """Return all keys, the one that is used last."""
+        return (*self.left, AnnexKey(self.key, self.public_key, self.chain_code))
+
+    def succeeds(self, before: "Annex") -> bool:
+        """Return whether it is the one before, but for another key that takes the place of its own."""
+        others = {one.public_key for one in before.keys} | {one.key for one in before.keys}
+        as_before = msgspec.structs.replace(
+            self, key=before.key, public_key=before.public_key, chain_code=before.chain_code,
+            threshold=before.threshold, left=before.left, signatures=before.signatures,
+        )  # fmt: skip
+        is_new = self.public_key not in others and self.key not in others
+        return as_before == before and self.left == before.keys and is_new
 
     @property
     def is_hot(self) -> bool:

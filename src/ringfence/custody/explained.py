@@ -69,13 +69,14 @@ def explain(
     withdrawals = [one for one in ledger.withdrawals.values() if one.asset == number]
     closed = {one.txid: one for one in withdrawals if one.left}
     asked = _open_payments(withdrawals, factor)
-    unclosed, overcharged, unexplained = 0, 0, []
+    overcharged = sum(one.left for one in withdrawals) * factor
+    unclosed, unexplained = 0, []
     for spent in follower.spent.values():
         leaving = [leg for leg in spent.legs if leg.asset == asset and room.number_of(leg.to) is None]
         taken = sum(leg.raw for leg in leaving)
         fee = spent.fee_raw if is_native else 0
-        if spent.txid in closed:
-            overcharged += closed[spent.txid].left * factor - taken - fee
+        if spent.txid in closed and _is_of(closed[spent.txid], spent, leaving, factor):
+            overcharged -= taken + fee
         elif not leaving:
             company -= fee
         elif _is_asked(leaving, asked):
@@ -83,12 +84,18 @@ def explain(
         else:
             unexplained.append(spent.txid)
             company -= fee
-    on_chain = {spent.txid for spent in follower.spent.values()}
-    overcharged += sum(one.left * factor for txid, one in closed.items() if txid not in on_chain)
     return Explained(
         follower.total(asset), ledger.backed.get(number, 0) * factor, uncredited, company, unclosed, overcharged,
         tuple(unexplained),
     )  # fmt: skip
+
+
+def _is_of(one: Withdrawal, spent: Spent, leaving: list[Leg], factor: int) -> bool:
+    """Return whether a transaction has paid a withdrawal, or has failed to; who closes it may name any other."""
+    if not leaving:
+        return spent.is_failed
+    assert one.wish is not None
+    return [leg[1:] for leg in leaving] == [(one.wish.address, leaving[0].asset, one.wish.amount * factor)]
 
 
 def _open_payments(withdrawals: Iterable[Withdrawal], factor: int) -> "Counter[_Asked]":

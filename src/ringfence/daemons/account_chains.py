@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ringfence.custody.annex import Annex
+from ringfence.custody.annex import HOT_SUFFIX, Annex
 from ringfence.custody.chains.accounts import AccountFollower, AccountRoom, NodeBehindError, NodeError
 from ringfence.custody.chains.accounts import TooDeepError as TooDeepError
 from ringfence.custody.chains.accounts import WrongChainError as WrongChainError
@@ -49,6 +49,17 @@ def read_nodes(directory: Path) -> dict[str, str]:
         raise ValueError(f"nodes.json cannot be read: {error}") from error
 
 
+def name_of(chain: str) -> str:
+    """Return what the first key of a chain is called, and the file of its annex."""
+    return "bitcoin-hot" if chain.endswith(HOT_SUFFIX) else chain.partition(":")[0]
+
+
+def annex_path(directory: Path, chain: str) -> Path:
+    folder = directory / "custody" / "annexes"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{name_of(chain)}.json"
+
+
 def read_annexes(directory: Path, charter: Charter) -> list[Annex]:
     """Return the annexes that people have signed, as they lie beside the charter. Raises ConfigurationError."""
     found = []
@@ -77,12 +88,18 @@ def connect(annex: Annex, nodes: dict[str, str]) -> AccountChain:
             room = EthereumRoom(
                 rpc, chain_id=chain_id, public_key=key, chain_code=bytes.fromhex(annex.chain_code), tokens=tokens,
                 native=native,
+                left=[(bytes.fromhex(one.public_key), bytes.fromhex(one.chain_code)) for one in annex.left],
             )  # fmt: skip
             source = EthereumBlocks(rpc, chain_id=chain_id, tokens=tokens, native=native)
             return AccountChain(annex, room, _follower(annex, room, source))
         if namespace == SOLANA:
             solana = SolanaRpc(url)
-            room = SolanaRoom(solana, public_key=key, native=native)
+            room = SolanaRoom(
+                solana,
+                public_key=key,
+                native=native,
+                left=[bytes.fromhex(one.public_key) for one in annex.left],
+            )
             return AccountChain(
                 annex, room, _follower(annex, room, SolanaBlocks(solana, genesis=reference, native=native))
             )

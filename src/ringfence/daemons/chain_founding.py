@@ -32,7 +32,15 @@ from ringfence.custody.quorum.hot import hot_key, hot_script
 from ringfence.custody.quorum.messages import Attach, Standing
 from ringfence.custody.quorum.mpc.engine import Scheme
 from ringfence.custody.quorum.mpc.keys import KeyRecord, Order, SignedOrder, What
-from ringfence.daemons.account_chains import ETHEREUM, SCHEMES, SOLANA, connect, read_nodes
+from ringfence.daemons.account_chains import (
+    ETHEREUM,
+    SCHEMES,
+    SOLANA,
+    annex_path,
+    connect,
+    name_of,
+    read_nodes,
+)
 from ringfence.daemons.ceremonies import ask_all, check_all, hold, read_transcript, transcript_path
 from ringfence.daemons.custody_founding import person_key, read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
@@ -56,7 +64,7 @@ async def found(directory: Path, on_progress: Callable[[str], None]) -> None:
     charter = read_charter(directory)
     await _until_cosigners_answer(directory)
     for chain, url in (read_nodes(directory) | {charter.chain + HOT_SUFFIX: ""}).items():
-        path = _annex_path(directory, chain)
+        path = annex_path(directory, chain)
         if path.exists():
             continue
         on_progress(f"{chain}: a key that nobody has")
@@ -87,26 +95,15 @@ async def _until_cosigners_answer(directory: Path) -> None:
 def is_connected(directory: Path) -> bool:
     """Return whether every chain of `nodes.json` has its annex."""
     wanted = [*read_nodes(directory), read_charter(directory).chain + HOT_SUFFIX]
-    return all(_annex_path(directory, chain).exists() for chain in wanted)
-
-
-def _annex_path(directory: Path, chain: str) -> Path:
-    folder = directory / "custody" / "annexes"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{_name_of(chain)}.json"
-
-
-def _name_of(chain: str) -> str:
-    """Return what the key of a chain is called, and the file of its annex."""
-    return "bitcoin-hot" if chain.endswith(HOT_SUFFIX) else chain.partition(":")[0]
+    return all(annex_path(directory, chain).exists() for chain in wanted)
 
 
 def _draft_path(directory: Path, chain: str) -> Path:
-    return _annex_path(directory, chain).with_suffix(".draft")
+    return annex_path(directory, chain).with_suffix(".draft")
 
 
 async def _key(directory: Path, charter: Charter, chain: str) -> KeyRecord:
-    name = _name_of(chain)
+    name = name_of(chain)
     if transcript_path(directory, name).exists():
         return read_transcript(transcript_path(directory, name)).record
     parties = tuple(one.name for one in charter.members)

@@ -73,7 +73,8 @@ class ChainsReader:
                 # Coins may have come to its address before it was known here: all is looked at again.
                 self._bitcoin = BitcoinReader.of(self._directory)
                 raise ChainError("there is a hot wallet now: the chain is looked at from the beginning")
-            if not annex.is_hot and annex.chain not in self._chains:
+            known = self._chains.get(annex.chain)
+            if not annex.is_hot and (known is None or known.annex.digest != annex.digest):
                 self._chains[annex.chain] = connect(annex, read_nodes(self._directory))
 
     def confirmed(self, asset: int, at: Tip) -> int:

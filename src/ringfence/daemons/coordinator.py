@@ -173,7 +173,8 @@ class Coordinator:
     def _attach(self) -> None:
         """Connect the chains of annexes that have come since the last turn."""
         for annex in read_annexes(self._directory, self.charter):
-            if annex.chain in self.rails:
+            known = self.rails.get(annex.chain)
+            if isinstance(known, AccountRail | HotRail) and known.annex.digest == annex.digest:
                 continue
             if annex.is_hot:
                 self.rails[annex.chain] = HotRail(annex, self.bitcoin)

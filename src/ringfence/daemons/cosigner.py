@@ -308,7 +308,7 @@ class CosignerDaemon:
             self._company.hot = self._wallets.hot
             return rail
         chain = connect(annex, read_nodes(self._directory))
-        self._chains.append(chain)
+        self._chains = [one for one in self._chains if one.annex.chain != annex.chain] + [chain]
         return AccountRail(
             annex, chain.room, chain.follower, trouble=lambda: self._troubles.get(annex.chain, "")
         )

@@ -10,7 +10,7 @@ This house may not know the daemons', so a test brings what it wants to try of t
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -68,7 +68,7 @@ from ringfence.custody.quorum.mpc.shares import ShareVault
 from ringfence.custody.quorum.wire import Asked, Told
 from ringfence.custody.wallets.owners import Owner
 from ringfence.messages.funds import Closed, Credit, Wish
-from ringfence.testing.bitcoin import NOBODY, RunningNode
+from ringfence.testing.bitcoin import NOBODY, RunningNode, Signers, wallets_of
 from ringfence.testing.custody import CUSTODY_ACCOUNT, Exchange
 from ringfence.testing.mpc import Circle, MpcHardware, make_tokens
 from ringfence.units.assets import ASSETS, BY_CURRENCY, ETH, SOL, USDT, Asset
@@ -133,6 +133,8 @@ class Hardware(MpcHardware):
             self.charter, members=tuple(members), timeout_s=0,
             policies=(PolicyDocument(FIRST_POLICY, 0, self.signatures(digest)),),
         )  # fmt: skip
+        self.wallets = wallets_of({Owner.CLIENTS: Signers(keys=1)}, lookahead=1)
+        """There is no Bitcoin in this custody, and no co-signer without a wallet of it."""
         self.shares = folder / "begun"
         self.keys = asyncio.run(self._create())
 
@@ -251,7 +253,7 @@ class CosignerProcess:
             custody.node.rpc, self.feed.ledger, self.rails, rail_of, standing_of=custody.standing_of
         )
         self.cosigner = Cosigner(
-            self.name, hardware.charter, wallets=hardware.charter.wallets(), token=hardware.identities[self.name],
+            self.name, hardware.charter, wallets=hardware.wallets, token=hardware.identities[self.name],
             witness=hardware.witnesses[self.name], log=self.log, memory=self.memory, sources=self.sources,
             now_ns=lambda: custody.now_ns,
         )  # fmt: skip
@@ -291,6 +293,8 @@ class AccountCustody:
         self.down: set[str] = set()
         self.change: Callable[[str, Asked], Asked] = lambda name, question: question
         """What a dishonest coordinator, or somebody on the line, makes of a question."""
+        self.lie: Callable[[str, Asked, Told], Told] = lambda name, question, told: told
+        """What a dishonest co-signer says instead of its answer."""
         self.line: Callable[[str, str, Sent], Sent | None] = lambda sender, to, one: one
         """What becomes of a message between co-signers; None loses it."""
         self.heard: list[tuple[str, Asked, Told]] = []
@@ -323,7 +327,7 @@ class AccountCustody:
         else:
             tip = SolanaBlocks(self.solana, genesis=chain.partition(":")[2]).tip()
         bare = Annex(
-            chain, record.name, record.public_key, record.chain_code, record.threshold, _assets(chain), tip.height,
+            chain, record.name, record.public_key, record.chain_code, record.threshold, assets_of(chain), tip.height,
             tip.digest,
         )  # fmt: skip
         return self.signed(msgspec.structs.replace(bare, **changes))
@@ -338,7 +342,7 @@ class AccountCustody:
         if name in self.down:
             return None
         changed = self.change(name, question)
-        told = await self.cosigners[name].hear(changed)
+        told = self.lie(name, changed, await self.cosigners[name].hear(changed))
         self.heard.append((name, changed, told))
         self.before_effect(f"heard {type(question).__name__}")
         return told
@@ -406,7 +410,6 @@ class AccountCustody:
             movement = next(iter(rail.sweeps(self.ledger, self.batches, self.now_ns)), None)
             if movement is None:
                 return
-            rail.tries(movement, self.now_ns)
             batch = batch_of([movement])
         self.write("gathered", {"batch": msgspec.to_builtins(batch)})
 
@@ -602,18 +605,21 @@ class Proposal:
 def sendable(rail: AccountRail, raw: bytes, told: Told, *, source: str) -> bytes:
     """Return what the network takes of what nominees have signed."""
     assert isinstance(told, JointSignature), told
-    _, whole = rail.room.signed(raw, bytes.fromhex(told.signature), told.recovery_id, source=source)
+    ((signature, recovery_id),) = told.signatures
+    _, whole = rail.room.signed(raw, bytes.fromhex(signature), recovery_id, source=source)
     return whole
 
 
 def assert_refused(told: object, step: str, words: str = "") -> Refusal:
+    """`words` are in the reason, or in what a rule says that has denied it."""
     assert isinstance(told, Refusal), told
+    denied = [f"{one.rule}: {one.reason}" for one in told.verdicts if not one.allows]
     assert told.step == step, told
-    assert words in told.reason, told
+    assert words in "; ".join((told.reason, *denied)), told
     return told
 
 
-def _assets(chain: str) -> tuple[AnnexAsset, ...]:
+def assets_of(chain: str) -> tuple[AnnexAsset, ...]:
     def policy(asset: Asset, coins: int, fee_max: int) -> Policy:
         return first_policy(asset, chain=chain, coins=coins, fee_max=fee_max)
 

@@ -133,6 +133,10 @@ class AccountRoom(Protocol):
         """Return of which account an address of ours is, 0 for the treasury, None for a stranger's."""
         ...
 
+    def key_of(self, address: str) -> int:
+        """Return under which key an address of ours is: 0 the one that is used, -1 the one before it, and so on."""
+        ...
+
     def know(self, accounts_end: int) -> None:
         """Know the deposit addresses of all accounts below a number, and of some above."""
         ...
@@ -223,6 +227,8 @@ class AccountFollower:
         self.final_height = height
         self.height = height
         """Up to which height, of blocks or of slots, was looked."""
+        self.is_behind = True
+        """There were blocks at the last look that were not looked into yet."""
 
     @property
     def tip(self) -> str:
@@ -261,6 +267,7 @@ class AccountFollower:
                 self._take(block)
             raise
         self.final_height = max(self.final_height, min(final_height, self.height))
+        self.is_behind = self.height < tip.height
         return back
 
     def confirmations_of(self, txid: str) -> int:

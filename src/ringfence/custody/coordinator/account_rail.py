@@ -6,6 +6,7 @@ moves tokens: it sends the chain's native coin to the treasury beforehand, and n
 is not the client's own.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -127,7 +128,8 @@ class AccountRail:
                 continue
             is_short = self._is_short(ledger, asset)
             for address, raw in self._follower.balances(asset):
-                if self._is_worth_it(asset, raw, fee_raw, is_short=is_short):
+                is_left = self.room.key_of(address) < 0 and self._is_worth_a_fee(asset, raw)
+                if is_left or self._is_worth_it(asset, raw, fee_raw, is_short=is_short):
                     found += list(self._sweep(asset, address, raw, fee_raw, batches, now_ns))
         return found
 
@@ -147,18 +149,47 @@ class AccountRail:
     def _sweep(
         self, asset: str, address: str, raw: int, fee_raw: int, batches: Batches, now_ns: int
     ) -> Iterator[Intent]:
-        number = self.room.number_of(address)
-        if not number or not self._is_settled(address) or self._rests(address, batches, now_ns):
+        number = self.room.number_of(address) or 0
+        if (
+            address == self.room.treasury
+            or not self._is_settled(address)
+            or self._rests(address, batches, now_ns)
+        ):
+            return
+        if not number and self._is_needed(address):
             return
         pays_itself = self.room.fee_payer(address) == address
-        if pays_itself and asset == self.room.native:
+        if (pays_itself or not number) and asset == self.room.native:
             raw -= fee_raw
         if pays_itself and asset != self.room.native and self._balance(address, self.room.native) < fee_raw:
             yield self._movement(
-                self.room.native, self.room.treasury, address, 2 * fee_raw, number, batches, now_ns
+                self.room.native, self._fees_from(fee_raw), address, 2 * fee_raw, number, batches, now_ns
             )
             return
+        if raw <= 0:
+            return
         yield self._movement(asset, address, self.room.treasury, raw, number, batches, now_ns)
+
+    def _is_needed(self, treasury: str) -> bool:
+        """Return whether a treasury that was left has yet to pay for what lies at other addresses under its key."""
+        key = self.room.key_of(treasury)
+        return any(
+            self.room.key_of(address) == key and address != treasury and self._is_worth_a_fee(asset, raw)
+            for asset in self.assets
+            for address, raw in self._follower.balances(asset)
+        )
+
+    def _is_worth_a_fee(self, asset: str, raw: int) -> bool:
+        fee_raw = self.room.fee_raw_of(asset) * FEES_AHEAD_PERCENT // 100
+        return raw > fee_raw if asset == self.room.native else raw // self._factor(asset) > 0
+
+    def _fees_from(self, fee_raw: int) -> str:
+        """Return the treasury that sends money for fees: one that was left, as long as it has some."""
+        treasuries = [address for address, _ in self._follower.balances(self.room.native)]
+        left = [one for one in treasuries if self.room.number_of(one) == 0 and one != self.room.treasury]
+        return next(
+            (one for one in left if self._balance(one, self.room.native) > 4 * fee_raw), self.room.treasury
+        )
 
     def _is_settled(self, address: str) -> bool:
         """Return whether everything that has come to an address is final."""
@@ -193,11 +224,14 @@ class AccountRail:
         )
 
     def build(self, flow: Flow, batches: Batches) -> Built:
+        if flow.may_be_signed and not self.room.has_expired(flow.spends[0]):
+            # Dearer at every refusal, it would soon be too dear to be signed at all. `send` sees what is stuck.
+            raise Waits("what was put before the co-signers may still come into a block")
         return self._build(flow, above=bytes.fromhex(flow.unsigned) if flow.may_be_signed else b"")
 
     def _build(self, flow: Flow, *, above: bytes) -> Built:
         (intent,) = flow.batch.intents
-        source = intent.source or self.room.treasury
+        source = self._source(flow)
         try:
             raw = self.room.build(
                 source=source, to=intent.destination, asset=intent.asset,
@@ -212,17 +246,25 @@ class AccountRail:
             raise Waits(f"a fee of {fee} {self.room.native}, {fee_cap(flow.batch)} are allowed")
         return Built(raw.hex(), fee, (transaction.place,))
 
+    def _source(self, flow: Flow) -> str:
+        """Return from where a movement is: what may be signed stays with the key that it was built for."""
+        (intent,) = flow.batch.intents
+        if intent.source:
+            return intent.source
+        if flow.may_be_signed:
+            return re.split("[:@]", flow.spends[0])[0]
+        return self.room.treasury
+
     def subject(self, unsigned: str) -> str:
         return subject_of(bytes.fromhex(unsigned))
 
     def put_together(self, flow: Flow, parts: Sequence[Part], joint: JointSignature | None) -> Signed:
         assert joint is not None
-        (intent,) = flow.batch.intents
         try:
             ((signature, recovery_id),) = joint.signatures
             txid, raw = self.room.signed(
                 bytes.fromhex(flow.unsigned), bytes.fromhex(signature), recovery_id,
-                source=intent.source or self.room.treasury,
+                source=self._source(flow),
             )  # fmt: skip
         except (BytesError, ValueError) as error:
             raise Waits(f"what the nominees have signed makes no transaction: {error}") from error
@@ -233,15 +275,17 @@ class AccountRail:
             return None
         newest = flow.attempts[-1]
         since = self._sent_at.setdefault(newest.txid, self._follower.height)
+        is_stuck = flow.is_collected and self._follower.height - since >= BUMP_AFTER_BLOCKS
         try:
             self.room.send(newest.raw)
         except TransactionRefusedError as error:
-            if not self.room.has_expired(flow.spends[0]):
+            if not is_stuck and not self.room.has_expired(flow.spends[0]):
                 raise Waits(f"the node does not take it: {error}") from error
-            return self._build(flow, above=bytes.fromhex(flow.unsigned))
-        if self._follower.height - since < BUMP_AFTER_BLOCKS or not flow.is_collected:
-            return None
-        return self._build(flow, above=bytes.fromhex(flow.unsigned))
+            is_stuck = True
+        try:
+            return self._build(flow, above=bytes.fromhex(flow.unsigned)) if is_stuck else None
+        except Hopeless as error:  # nothing that may be signed is given up
+            raise Waits(str(error)) from error
 
     def confirmations(self, attempt: Attempt) -> int:
         return self._follower.confirmations_of(attempt.txid)
@@ -261,7 +305,7 @@ class AccountRail:
         if not flow.unsigned:
             return None
         (intent,), newest = flow.batch.intents, newest_of(flow)
-        source = intent.source or self.room.treasury
+        source = self._source(flow)
         transaction = self.room.read(
             bytes.fromhex(newest.unsigned if newest else flow.unsigned), source=source
         )

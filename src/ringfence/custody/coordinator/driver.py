@@ -13,7 +13,7 @@ from ringfence.custody.beacon import Beacon, BeaconError
 from ringfence.custody.chained_log import Entry
 from ringfence.custody.chains.accounts import NodeError
 from ringfence.custody.coordinator.batches import Batches, Flow
-from ringfence.custody.coordinator.rail import Built, Hopeless, Rail, Waits
+from ringfence.custody.coordinator.rail import Built, Hopeless, Rail, Signed, Waits
 from ringfence.custody.hsm.evidence import Evidence
 from ringfence.custody.nomination import (
     BEACON_SECONDS_AHEAD,
@@ -110,10 +110,13 @@ class Driver:
             await self._draw(flow)
         if flow.quorum and not flow.unsigned:
             self._build(flow)
-        if flow.unsigned and not flow.is_collected:
+        if flow.unsigned and not flow.is_collected and not self._is_in_chain(flow):
             await self._collect(flow)
         if flow.attempts:
             self._send(flow)
+
+    def _is_in_chain(self, flow: Flow) -> bool:
+        return any(self._rails[flow.chain].confirmations(one) for one in flow.attempts)
 
     def is_witnessed(self, flow: Flow) -> bool:
         return len(flow.witnesses) >= self._roster.witnesses_needed
@@ -268,6 +271,10 @@ class Driver:
     async def _collect(self, flow: Flow) -> None:
         rail = self._rails[flow.chain]
         subject = rail.subject(flow.unsigned)
+        # What is signed is asked for first: somebody may have sent it, and then nobody says yes to it any more.
+        known = await self._everybody(Recall(subject), JointSignature) if flow.joins else []
+        if known and self._put_together(flow, [], known):
+            return
         nonces = await self._of_quorum(flow, {name: Challenge(subject) for name in flow.quorum}, Nonce)
         if nonces is None:
             return
@@ -284,31 +291,30 @@ class Driver:
         parts = await self._of_quorum(flow, questions, Part)
         if parts is None:
             return
-        joint = None
-        if rail.is_joint:
-            joint = await self._join(flow, subject)
-            if joint is None:
-                return
-        self._put_together(flow, list(parts.values()), joint)
+        joint = await self._join(flow, subject, known) if rail.is_joint else []
+        if joint or not rail.is_joint:
+            self._put_together(flow, list(parts.values()), joint)
 
-    async def _join(self, flow: Flow, subject: str) -> JointSignature | None:
-        """Have the nominees sign together. It is written down before: somebody may have what comes of it."""
-        signed: tuple[tuple[str, int], ...] = ()
-        if flow.joins:
-            known = await self._everybody(Recall(subject), JointSignature)
-            signed = max((one.signatures for one in known), key=len, default=())
+    async def _join(self, flow: Flow, subject: str, known: Sequence[JointSignature]) -> list[JointSignature]:
+        """Have the nominees sign together. It is written down before: somebody may have what comes of it.
+
+        All go on behind what is signed already. Whoever makes that up is refused by the others, and the next attempt
+        goes on behind what another has told, or from the beginning.
+        """
+        told = [*sorted({one.signatures for one in known}, key=len, reverse=True), ()]
+        signed = told[max(flow.joins - 1, 0) % len(told)]
         self._write("joining", {"id": flow.batch.id})
         answers = await asyncio.gather(
             *(self._ask(name, Join(subject, flow.joins, signed)) for name in flow.quorum)
         )
         found = [one for one in answers if isinstance(one, JointSignature)]
         if found:
-            return found[0]  # all have the same; who was cut off before it could answer is not waited for
+            return found  # all have the same; who was cut off before it could answer is not waited for
         flow.waiting_for = "; ".join(
             f"{name}: {one.reason if isinstance(one, Refusal) else 'no answer'}"
             for name, one in zip(flow.quorum, answers, strict=True)
         )
-        return None
+        return []
 
     def _question(self, flow: Flow, evidence: list[Evidence]) -> Consider:
         assert flow.sealed is not None
@@ -366,17 +372,24 @@ class Driver:
         }  # fmt: skip
         self._write("substituted", body)
 
-    def _put_together(self, flow: Flow, parts: list[Part], joint: JointSignature | None) -> None:
-        try:
-            signed = self._rails[flow.chain].put_together(flow, parts, joint)
-        except Waits as error:
-            flow.waiting_for = str(error)
-            return
+    def _put_together(self, flow: Flow, parts: Sequence[Part], joint: Sequence[JointSignature]) -> bool:
+        """Write down what the network takes; of joint signatures the first that makes it: one may be made up."""
+        for one in joint or (None,):
+            try:
+                signed = self._rails[flow.chain].put_together(flow, parts, one)
+            except Waits as error:
+                flow.waiting_for = str(error)
+            else:
+                self._write_signed(flow, signed, parts)
+                return True
+        return False
+
+    def _write_signed(self, flow: Flow, signed: Signed, parts: Sequence[Part]) -> None:
         verdicts = {part.signer: msgspec.to_builtins(part.verdicts) for part in parts}
         body = {
             "id": flow.batch.id, "raw": signed.raw.hex(), "txid": signed.txid, "fee": flow.fee,
             "unsigned": flow.unsigned,
-            "signers": [part.signer for part in parts], "verdicts": verdicts,
+            "signers": [part.signer for part in parts] or list(flow.quorum), "verdicts": verdicts,
         }  # fmt: skip
         self._write("signed", body)
 

@@ -9,8 +9,11 @@ from ringfence.custody.chains.accounts import (
     AccountRoom,
     AccountTransaction,
     BytesError,
+    NodeBehindError,
     NodeError,
+    TooDeepError,
     TransactionRefusedError,
+    WrongChainError,
 )
 from ringfence.custody.cosigner.checks import Decoded, Evident, OfShare, RefusalError
 from ringfence.custody.cosigner.rail import ChainFacts, only_intent
@@ -46,6 +49,7 @@ class AccountRail:
         trouble = self._trouble()
         if trouble:
             raise RefusalError("sources", trouble, is_for_now=True)
+        self._check_is_there()
         question = before.before.before.question
         intent, asset = self._movement(question)
         raw = _bytes_of(question.unsigned)
@@ -58,6 +62,7 @@ class AccountRail:
                 "decoded", f"it moves {transaction.raw} of {transaction.asset}, not whole {intent.asset}"
             )
         is_ours = self._room.number_of(transaction.to) is not None
+        self._check_not_left(transaction, asset)
         output = Output(transaction.to, transaction.raw // factor, Owner.CLIENTS.text if is_ours else "")
         decoded = DecodedTransaction(
             inputs=(transaction.place,), input_owners=(Owner.CLIENTS.text,), outputs=(output,),
@@ -65,7 +70,16 @@ class AccountRail:
             calls=(transaction.call,) if transaction.call else (),
         )  # fmt: skip
         path, message = self._room.to_sign(raw, source=source)
-        return Decoded(before, subject_of(raw), decoded, OfShare(path, (message,)))
+        key = self._annex.keys[self._room.key_of(source) - 1].key
+        return Decoded(before, subject_of(raw), decoded, OfShare(path, (message,), key))
+
+    def _check_not_left(self, transaction: AccountTransaction, asset: AnnexAsset) -> None:
+        """Nothing goes to an address under a key that was left but what tokens need to get away from it."""
+        room = self._room
+        if room.number_of(transaction.to) is None or room.key_of(transaction.to) == 0:
+            return
+        if transaction.asset != room.native or transaction.raw > asset.policy.fee_max * asset.factor:
+            raise RefusalError("decoded", f"{transaction.to} is under a key that was left")
 
     def _movement(self, question: Consider) -> tuple[Intent, AnnexAsset]:
         if len(question.batch.intents) != 1:
@@ -107,7 +121,7 @@ class AccountRail:
         return ChainFacts(
             held=self.held(intent.asset), own_addresses=self._own_among(intent, decoded),
             fee_due=ceil_div(due_raw, native.factor), company_fees=fees.company // native.factor,
-            dead=self._dead(intent, before),
+            dead=self._dead(intent, ledger, before),
         )  # fmt: skip
 
     def _own_among(self, intent: Intent, decoded: Decoded) -> frozenset[str]:
@@ -115,20 +129,44 @@ class AccountRail:
         asked = {intent.destination, *(one.address for one in decoded.transaction.outputs)}
         return frozenset(address for address in asked if self._room.number_of(address) is not None)
 
-    def _dead(self, intent: Intent, before: list[Signed]) -> frozenset[str]:
+    def _dead(self, intent: Intent, ledger: Ledger, before: list[Signed]) -> frozenset[str]:
         """Return what was signed before for a movement and can never come any more, without having come.
 
         A payment of the same amount to the same address that the chain has and that the ledger has not closed may be
         the one that was signed: then nothing of it is dead.
         """
+        places = {place for one in before for place in one.inputs}
+        dead = frozenset(place for place in places if self._has_expired(place))
+        if not dead:
+            return dead
+        self._look_again()  # it may have come into the last block that could have it
         asset = self._annex.asset(intent.asset)
         what = (intent.destination, intent.asset, intent.amount * asset.factor)
+        closed = {
+            one.txid for one in ledger.withdrawals.values()
+            if one.left and one.wish and (one.wish.address, one.wish.amount) == (intent.destination, intent.amount)
+        }  # fmt: skip
         if any(
-            (leg.to, leg.asset, leg.raw) == what for one in self._follower.spent.values() for leg in one.legs
+            (leg.to, leg.asset, leg.raw) == what and one.txid not in closed
+            for one in self._follower.spent.values()
+            for leg in one.legs
         ):
             return frozenset()
-        places = {place for one in before for place in one.inputs}
-        return frozenset(place for place in places if self._has_expired(place))
+        return dead
+
+    def _look_again(self) -> None:
+        try:
+            self._follower.poll()
+        except (NodeError, NodeBehindError, WrongChainError, TooDeepError) as error:
+            raise RefusalError(
+                "sources", f"the chain cannot be followed: {error}", is_for_now=True
+            ) from error
+        self._check_is_there()
+
+    def _check_is_there(self) -> None:
+        """A payment that has landed may be in a block that was not looked into yet."""
+        if self._follower.is_behind:
+            raise RefusalError("sources", "there are blocks that were not looked into yet", is_for_now=True)
 
     def _has_expired(self, place: str) -> bool:
         return self._ask(lambda: self._room.has_expired(place))

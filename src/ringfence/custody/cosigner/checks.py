@@ -97,6 +97,8 @@ class OfShare(NamedTuple):
     path: str
     """Which key below the shared one, empty for itself."""
     messages: tuple[bytes, ...]
+    key: str = ""
+    """Its name."""
 
 
 class Decoded(NamedTuple):

@@ -198,7 +198,10 @@ def check_annex(charter: Charter, annex: Annex) -> None:
     for one in annex.assets:
         if (one.policy.chain, one.policy.asset) != (annex.chain, one.currency) or one.factor < 1:
             raise ConfigurationError(f"the policy of {one.currency} is of another chain or asset")
-        _check_first(SignedPolicy(one.policy, tuple((p.name, p.group) for p in charter.people), 0))
+        try:
+            _check_first(SignedPolicy(one.policy, tuple((p.name, p.group) for p in charter.people), 0))
+        except PolicyError as error:
+            raise ConfigurationError(f"the policy of {one.currency}: {error}") from error
 
 
 def veto_digest(veto: SignedVeto) -> bytes:

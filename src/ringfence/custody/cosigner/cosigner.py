@@ -376,11 +376,18 @@ class Cosigner:
             raise RefusalError("annex", f"this is no annex: {error}") from error
         known = self._memory.annexes.get(annex.chain)
         if known is not None:
-            if known.digest != annex.digest:
-                raise RefusalError("annex", f"there is another annex for {annex.chain}; it never changes")
-            return self.standing()
+            if known.digest == annex.digest or known.succeeds(annex):
+                return self.standing()
+            if not annex.succeeds(known) or annex.is_hot:
+                raise RefusalError(
+                    "annex", f"there is another annex for {annex.chain}; all but its key stays"
+                )
         check_annex(self.charter, annex)
-        if not annex.is_hot and {one.currency for one in annex.assets} & {of[1] for of in self._policies()}:
+        if (
+            known is None
+            and not annex.is_hot
+            and {one.currency for one in annex.assets} & {of[1] for of in self._policies()}
+        ):
             raise RefusalError("annex", "an asset of it is of another chain already")
         rail = self._sources.rail_of(annex)
         self._write("attached", {"annex": msgspec.to_builtins(annex)})
@@ -510,9 +517,9 @@ class Cosigner:
             "policy": self._versions(*_policy_of(question.batch)).in_force.digest,
         }  # fmt: skip
         if isinstance(decoded.to_sign, OfShare):
-            path, messages = decoded.to_sign
+            path, messages, key = decoded.to_sign
             texts = tuple(one.hex() for one in messages)
-            consent = Consent(self._now_ns(), question.batch.intents, path, texts, nominated.quorum)
+            consent = Consent(self._now_ns(), question.batch.intents, path, texts, nominated.quorum, key)
             body["consent"] = msgspec.to_builtins(consent)
         self._write("signed", body)
         return counter

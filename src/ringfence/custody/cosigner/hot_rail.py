@@ -40,7 +40,7 @@ class HotRail:
     def __init__(self, annex: Annex, wallets: Wallets, node: Node, follower: Follower) -> None:
         """The wallets know the hot address from now on. Raises PathError, ValueError."""
         self._wallets, self._node, self._follower = wallets, node, follower
-        self._key = hot_key(annex.public_key, annex.chain_code)
+        self._name, self._key = annex.key, hot_key(annex.public_key, annex.chain_code)
         self._script = hot_script(self._key)
         self._network = EMBIT_NETWORKS[wallets.network_name]
         self.seats = annex.threshold
@@ -79,7 +79,7 @@ class HotRail:
             fee=sum(coin.amount_sats for coin in coins) - sum(one.amount for one in outputs), fee_asset=ASSET,
             calls=(), sighash_types=(1,),
         )  # fmt: skip
-        return Decoded(before, subject_of(raw), decoded, OfShare(PATH, messages))
+        return Decoded(before, subject_of(raw), decoded, OfShare(PATH, messages, self._name))
 
     def _coin(self, outpoint: Outpoint) -> Coin:
         found = self._ask(lambda: self._node.tx_out(outpoint, with_mempool=False))

@@ -19,12 +19,13 @@ async def join(cosigner: Cosigner, party: MpcParty, asked: Join | Recall) -> Joi
             raise RefusalError("join", "nothing was signed for this transaction")
         return JointSignature(cosigner.name, asked.subject, signed)
     annex, consent = cosigner.consent(asked.subject)
+    key = consent.key or annex.key
     messages = [bytes.fromhex(one) for one in consent.messages]
     if len(signed) < len(asked.signed):
-        party.take_signatures(annex.key, consent.path, asked.subject, messages, asked.signed)
+        party.take_signatures(key, consent.path, asked.subject, messages, asked.signed)
         signed = asked.signed
     for message in messages[len(signed) :]:
-        epoch = party.record_of(annex.key).epoch
-        task = Task(annex.key, epoch, asked.subject, message, consent.parties, asked.attempt, consent.path)
+        epoch = party.record_of(key).epoch
+        task = Task(key, epoch, asked.subject, message, consent.parties, asked.attempt, consent.path)
         await party.sign(task)
     return JointSignature(cosigner.name, asked.subject, party.signatures_of(asked.subject))

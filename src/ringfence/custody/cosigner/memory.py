@@ -21,6 +21,8 @@ class Consent(msgspec.Struct, frozen=True):
     messages: tuple[str, ...]
     """What is signed, hexadecimal; one for each signature."""
     parties: tuple[str, ...]
+    key: str = ""
+    """Name of the shared key."""
 
 
 class Memory:

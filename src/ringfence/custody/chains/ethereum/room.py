@@ -4,7 +4,7 @@ All keys are below one that nobody has: `m/1/0` is the treasury's, `m/1/N` that 
 an account's address follows from its number, and everybody derives it for themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from coincurve import PublicKey
 
@@ -39,15 +39,20 @@ class EthereumRoom:
 
     def __init__(
         self, rpc: EthereumRpc, *, chain_id: int, public_key: bytes, chain_code: bytes, tokens: Mapping[bytes, str],
-        native: str,
+        native: str, left: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:  # fmt: skip
-        """`tokens`: currency by the contract's address. Raises PathError, AddressError."""
+        """`tokens`: currency by the contract's address; `left`: keys and chain codes that were used before.
+
+        Raises PathError, AddressError.
+        """
         self._rpc, self._chain_id, self._tokens = rpc, chain_id, dict(tokens)
         self.native = native
         self._contracts = {currency: contract for contract, currency in self._tokens.items()}
-        self._clients = _step(public_key, chain_code)
-        self._numbers: dict[str, int] = {}
+        self._keys = [_step(*one) for one in (*left, (public_key, chain_code))]
+        self._places: dict[str, tuple[int, int]] = {}
+        """By address: under which key it is, and its number."""
         self._addresses: list[str] = []
+        """Under the key that is used, by number."""
         self.know(0)
         self.treasury = self._addresses[0]
 
@@ -55,9 +60,10 @@ class EthereumRoom:
 
     def know(self, accounts_end: int) -> None:
         while len(self._addresses) < accounts_end + ACCOUNTS_AHEAD:
-            key, _ = child_of(*self._clients, len(self._addresses))
-            address = spelt(address_of(key))
-            self._numbers[address] = len(self._addresses)
+            number = len(self._addresses)
+            for place, parent in enumerate(self._keys):
+                address = spelt(address_of(child_of(*parent, number)[0]))
+                self._places[address] = (place, number)
             self._addresses.append(address)
 
     def deposit_address(self, account: int) -> str:
@@ -66,7 +72,11 @@ class EthereumRoom:
         return self._addresses[account]
 
     def number_of(self, address: str) -> int | None:
-        return self._numbers.get(address)
+        found = self._places.get(address)
+        return found[1] if found is not None else None
+
+    def key_of(self, address: str) -> int:
+        return self._places[address][0] - len(self._keys) + 1
 
     def is_address(self, text: str) -> bool:
         try:
@@ -90,7 +100,7 @@ class EthereumRoom:
         )  # fmt: skip
 
     def to_sign(self, raw: bytes, *, source: str) -> tuple[str, bytes]:
-        return f"{CLIENTS}/{self._numbers[source]}", sign_digest(raw)
+        return f"{CLIENTS}/{self._places[source][1]}", sign_digest(raw)
 
     def signed(self, raw: bytes, signature: bytes, recovery_id: int, *, source: str) -> tuple[str, bytes]:
         try:

@@ -5,6 +5,8 @@ that it alone moves what lies there (`addresses.py`). A message lives as long as
 was signed and has not come into a block by then never will.
 """
 
+from collections.abc import Sequence
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -35,20 +37,25 @@ FEE_LAMPORTS = 5_000
 class SolanaRoom:
     """See `AccountRoom`."""
 
-    def __init__(self, rpc: SolanaRpc, *, public_key: bytes, native: str) -> None:
-        """Raises AddressError."""
-        self._rpc, self._base, self.native = rpc, public_key, native
+    def __init__(self, rpc: SolanaRpc, *, public_key: bytes, native: str, left: Sequence[bytes] = ()) -> None:
+        """`left`: keys that were used before. Raises AddressError."""
+        self._rpc, self.native = rpc, native
+        self._bases = (*left, public_key)
         self.treasury = spelt(public_key)
-        self._numbers = {self.treasury: 0}
+        self._places = {spelt(base): (place, 0) for place, base in enumerate(self._bases)}
+        """By address: under which key it is, and its number."""
         self._addresses = [self.treasury]
+        """Under the key that is used, by number."""
         self.know(0)
 
     # ---- addresses
 
     def know(self, accounts_end: int) -> None:
         while len(self._addresses) < accounts_end + ACCOUNTS_AHEAD:
-            address = deposit_address(self._base, len(self._addresses))
-            self._numbers[address] = len(self._addresses)
+            number = len(self._addresses)
+            for place, base in enumerate(self._bases):
+                address = deposit_address(base, number)
+                self._places[address] = (place, number)
             self._addresses.append(address)
 
     def deposit_address(self, account: int) -> str:
@@ -57,7 +64,14 @@ class SolanaRoom:
         return self._addresses[account]
 
     def number_of(self, address: str) -> int | None:
-        return self._numbers.get(address)
+        found = self._places.get(address)
+        return found[1] if found is not None else None
+
+    def key_of(self, address: str) -> int:
+        return self._places[address][0] - len(self._bases) + 1
+
+    def _base_of(self, address: str) -> bytes:
+        return self._bases[self._places[address][0]]
 
     def is_address(self, text: str) -> bool:
         try:
@@ -69,13 +83,13 @@ class SolanaRoom:
 
     def read(self, raw: bytes, *, source: str) -> AccountTransaction:
         said = _read(raw)
-        if said.payer != self._base:
-            raise BytesError(f"{spelt(said.payer)} pays for it, the treasury has to")
+        if source not in self._places or said.payer != self._base_of(source):
+            raise BytesError(f"{spelt(said.payer)} pays for it, which is not above {source}")
         moves = spelt(said.source if isinstance(said, Sweep) else said.payer)
         if moves != source:
             raise BytesError(f"it moves coins of {moves}, not of {source}")
         call = "transferWithSeed" if isinstance(said, Sweep) else "transfer"
-        place = f"{self.treasury}@{spelt(said.blockhash)}"
+        place = f"{spelt(said.payer)}@{spelt(said.blockhash)}"
         return AccountTransaction(
             source, spelt(said.to), self.native, said.lamports, FEE_LAMPORTS, place, call
         )
@@ -85,9 +99,9 @@ class SolanaRoom:
 
     def signed(self, raw: bytes, signature: bytes, recovery_id: int, *, source: str) -> tuple[str, bytes]:
         try:
-            Ed25519PublicKey.from_public_bytes(self._base).verify(signature, raw)
+            Ed25519PublicKey.from_public_bytes(self._base_of(source)).verify(signature, raw)
         except (InvalidSignature, ValueError) as error:
-            raise BytesError("the signature is not the treasury's") from error
+            raise BytesError("the signature is not that of the key above the source") from error
         whole = signed_bytes(_read(raw), signature)
         return txid_of(whole), whole
 
@@ -98,16 +112,16 @@ class SolanaRoom:
             if not self.has_expired(place):
                 raise TransactionRefusedError("what was signed before may still come into a block")
         blockhash, receiver = self._rpc.latest_blockhash().blockhash, read_address(to)
-        if source == self.treasury:
-            return unsigned_bytes(Payment(self._base, receiver, raw, blockhash))
-        number = self._numbers[source]
-        seed = deposit_seed(self._base, number)
-        return unsigned_bytes(Sweep(self._base, read_address(source), seed, receiver, raw, blockhash))
+        base, number = self._base_of(source), self._places[source][1]
+        if number == 0:
+            return unsigned_bytes(Payment(base, receiver, raw, blockhash))
+        seed = deposit_seed(base, number)
+        return unsigned_bytes(Sweep(base, read_address(source), seed, receiver, raw, blockhash))
 
     # ---- the node
 
     def fee_payer(self, source: str) -> str:
-        return self.treasury
+        return spelt(self._base_of(source))
 
     def fee_raw_of(self, asset: str) -> int:
         return FEE_LAMPORTS
@@ -117,7 +131,7 @@ class SolanaRoom:
         least = self._rpc.rent_exempt_lamports()
         there = self._rpc.balance_lamports(transaction.to)
         left = self._rpc.balance_lamports(transaction.source) - transaction.raw
-        if transaction.source == self.treasury:
+        if transaction.source == self.fee_payer(transaction.source):
             left -= FEE_LAMPORTS
         if there + transaction.raw < least:
             raise TransactionRefusedError(f"{transaction.to} would have less than {least} lamports")
