@@ -8,7 +8,6 @@ from ringfence.custody.chains.bitcoin.transactions import parse_transaction
 from ringfence.custody.coordinator.batches import Attempt, Batches, Flow, fee_cap
 from ringfence.custody.coordinator.bitcoin_rail import (
     FEE_RATE_SATS_PER_KVB_FLOOR,
-    PAYMENT_CONFIRMATIONS,
     TARGET_BLOCKS,
     BitcoinRail,
 )
@@ -124,9 +123,7 @@ class HotRail:
         return self._cold.confirmations(attempt)
 
     def settled(self, flow: Flow, intent: Intent) -> Settled | None:
-        deep = [one for one in flow.attempts if self.confirmations(one) >= PAYMENT_CONFIRMATIONS]
-        assert len(deep) <= 1, "two payments of one batch are in the chain"
-        return Settled(deep[0].txid, intent.amount + flow.share(deep[0], intent)) if deep else None
+        return self._cold.settled(flow, intent)
 
     def shown(self, flow: Flow) -> dict[str, Any] | None:
         if not flow.unsigned:
