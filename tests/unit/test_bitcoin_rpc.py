@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from ringfence.custody.chains.bitcoin import rpc as module
-from ringfence.custody.chains.bitcoin.regtest.journal import Journal, JournalDamagedError
 from ringfence.custody.chains.bitcoin.regtest.mining import Parent, assemble
 from ringfence.custody.chains.bitcoin.rpc import (
     AlreadyConfirmedError,
@@ -26,6 +25,7 @@ from ringfence.custody.chains.bitcoin.rpc import (
     sats_of,
 )
 from ringfence.custody.chains.bitcoin.transactions import TransactionError, check_block, parse_block
+from ringfence.custody.chains.journal import Journal, JournalDamagedError
 from ringfence.custody.wallets.coins import Outpoint
 
 HASH = "ab" * 32

@@ -144,7 +144,7 @@ def test_a_changed_byte_makes_signatures_worthless() -> None:
 
 def test_two_ways_that_disagree_on_a_digest_sign_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     unsigned, funds = built()
-    monkeypatch.setattr(multisig, "_digest", lambda *_: bytes(32))
+    monkeypatch.setattr(multisig, "digest_of", lambda *_: bytes(32))
     with pytest.raises(multisig.MultisigError, match="two ways"):
         CLIENTS.sign(WALLETS, unsigned.psbt, funds, (0,))
 

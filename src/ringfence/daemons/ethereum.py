@@ -1,18 +1,9 @@
 """The development Ethereum chain as a process: anvil behind a front that keeps what it has told."""
 
-import argparse
-import fcntl
-import logging
-import os
-import signal
-import sys
-import threading
-import time
 from pathlib import Path
 
 from ringfence.custody.chains.ethereum.devnet import (
     CHAIN_ID,
-    HOST,
     AnvilGoneError,
     AnvilMissingError,
     AnvilRefusedError,
@@ -20,74 +11,38 @@ from ringfence.custody.chains.ethereum.devnet import (
     DevnetServer,
     StateDamagedError,
 )
-
-log = logging.getLogger(__name__)
+from ringfence.daemons.development_node import EXIT_BUG, EXIT_MISSING, EXIT_REFUSED, run
 
 PORT = 8545
 """The one that Ethereum's nodes have."""
-EXIT_REFUSED, EXIT_NO_ANVIL, EXIT_ADDRESS, EXIT_BUG, EXIT_LOCKED = 65, 66, 69, 70, 75
 
 
-def serve(directory: Path, port: int) -> int:
-    """Serve a chain until SIGTERM; return the exit status."""
-    began = time.monotonic()
-    try:
-        devnet = Devnet(directory)
-    except StateDamagedError as error:
-        log.critical("%s", error)
-        return EXIT_REFUSED
-    except AnvilMissingError as error:
-        log.critical("%s", error)
-        return EXIT_NO_ANVIL
-    except (AnvilGoneError, AnvilRefusedError) as error:
-        log.critical("%s", error)
-        return EXIT_BUG
-    height = devnet.height()
-    try:
-        server = DevnetServer(devnet, port=port)
-    except OSError as error:
-        log.critical("%s:%d cannot be had: %s", HOST, port, error)
-        devnet.close()
-        return EXIT_ADDRESS
-    for name in (signal.SIGTERM, signal.SIGINT):
-        # shutdown() waits for the loop that this handler interrupts, so another thread asks for it.
-        signal.signal(name, lambda *_: threading.Thread(target=server.shutdown).start())
-    log.info(
-        "chain %d, worth nothing: height %d, ready in %.2f s on %s:%d",
-        CHAIN_ID, height, time.monotonic() - began, HOST, server.port,
-    )  # fmt: skip
-    server.serve_forever(poll_interval=0.05)
-    server.close()
-    if server.is_broken:
-        return EXIT_BUG
-    log.info("stopped")
-    return 0
+class EthereumNode:
+    """See `DevelopmentNode`."""
 
+    def __init__(self, directory: Path) -> None:
+        """Raises StateDamagedError, AnvilMissingError, AnvilGoneError, AnvilRefusedError."""
+        self._devnet = Devnet(directory)
 
-def lock(directory: Path) -> int:
-    """Return the lock on a directory. Raises BlockingIOError if another chain has it."""
-    descriptor = os.open(directory / "ethereum.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
+    def state(self) -> str:
+        return f"chain {CHAIN_ID}, height {self._devnet.height()}"
+
+    def server(self, *, port: int) -> DevnetServer:
+        return DevnetServer(self._devnet, port=port)
+
+    def close(self) -> str:
+        self._devnet.close()
+        return "stopped"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="ringfence-ethereum", description="an Ethereum chain of one's own")
-    parser.add_argument("directory", type=Path, help="the venue's; the chain is in its folder `ethereum`")
-    parser.add_argument("--port", type=int, default=PORT)
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s ethereum %(levelname)s %(message)s")
-    directory: Path = given.directory.absolute() / "ethereum"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        held = lock(directory)
-    except BlockingIOError:
-        log.critical("%s is in use by another chain; nothing was started", directory)
-        sys.exit(EXIT_LOCKED)
-    try:
-        sys.exit(serve(directory, given.port))
-    finally:
-        os.close(held)
+    run(
+        EthereumNode, name="ethereum", description="an Ethereum chain of one's own", port=PORT,
+        exits={
+            StateDamagedError: EXIT_REFUSED, AnvilMissingError: EXIT_MISSING, AnvilGoneError: EXIT_BUG,
+            AnvilRefusedError: EXIT_BUG,
+        },
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -56,8 +56,6 @@ from ringfence.custody.quorum.messages import (
     Question,
     Recall,
     Refusal,
-    Show,
-    Shown,
     Standing,
     statement,
 )
@@ -554,13 +552,14 @@ class Proposal:
 
     def question(self, name: str, raw: bytes, **changes: Any) -> Consider:
         """Return the question with evidence of everybody else for it."""
-        subject, evidence = self.rail.subject(raw.hex()), []
+        subject = self.rail.subject(raw.hex())
         nonce = self._ask(name, Challenge(subject))
-        for other in self.flow.quorum:
-            shown = (
-                self._ask(other, Show(name, getattr(nonce, "nonce", ""), subject)) if other != name else None
-            )
-            evidence += [shown.evidence] if isinstance(shown, Shown) and isinstance(nonce, Nonce) else []
+        assert isinstance(nonce, Nonce)
+        evidence = [  # what `Show` gives, without the way there
+            witness.show(nonce=nonce.nonce, subject=subject, now_ns=self.custody.now_ns)
+            for other, witness in self.custody.hardware.witnesses.items()
+            if other != name and other in self.flow.quorum
+        ]
         bare = msgspec.structs.replace(self.custody.driver._question(self.flow, evidence), unsigned=raw.hex())
         return msgspec.structs.replace(bare, **changes)
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from ringfence.custody.chains.solana.rpc import SolanaBlock, Status
-from ringfence.daemons.solana import EXIT_ADDRESS, EXIT_LOCKED, EXIT_REFUSED
+from ringfence.daemons.development_node import EXIT_ADDRESS, EXIT_LOCKED, EXIT_REFUSED
 from tests.chains.solana.running import FEE_LAMPORTS, SOL, Owner, RunningSolana
 
 

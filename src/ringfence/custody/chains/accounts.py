@@ -5,11 +5,14 @@ are named `raw`. Followers of every chain tell the same, so that what decides ab
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 BLOCKS_KEPT = 512
 """A reorganisation that goes back further is not followed: people look at it first."""
 BLOCKS_PER_POLL = 500
+ACCOUNTS_AHEAD = 256
+"""Accounts are numbered one by one; so many are known before the feed has told of them."""
 
 
 class NodeError(Exception):
@@ -30,6 +33,16 @@ class NodeBehindError(Exception):
 
 class TooDeepError(Exception):
     """The chain has left us further back than we remember. Nothing was taken back: people decide."""
+
+
+@contextmanager
+def reading(method: str) -> Iterator[None]:
+    """Whatever an answer lacks is said of the node, not of us."""
+    try:
+        yield
+    # Brackets in thousands exhaust the parser's recursion.
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise NodeError(f"{method}: an answer that cannot be read: {error!r:.300}") from error
 
 
 class Leg(NamedTuple):
@@ -166,6 +179,11 @@ class AccountRoom(Protocol):
 
     def fee_payer(self, source: str) -> str:
         """Return which address of ours pays the fee of what moves from another."""
+        ...
+
+    @property
+    def is_fee_exact(self) -> bool:
+        """Return whether a transfer costs what `fee_raw_of` says; else about as much."""
         ...
 
     def fee_raw_of(self, asset: str) -> int:

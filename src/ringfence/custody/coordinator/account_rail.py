@@ -123,7 +123,7 @@ class AccountRail:
         found = []
         # Tokens first: what lies beside them pays for their way, and need not be sent there.
         for asset in (*self.assets[1:], self.room.native):
-            fee_raw = self.room.fee_raw_of(asset) * FEES_AHEAD_PERCENT // 100
+            fee_raw = self._fee_ahead(asset)
             if company < 2 * fee_raw:
                 continue
             is_short = self._is_short(ledger, asset)
@@ -180,8 +180,13 @@ class AccountRail:
         )
 
     def _is_worth_a_fee(self, asset: str, raw: int) -> bool:
-        fee_raw = self.room.fee_raw_of(asset) * FEES_AHEAD_PERCENT // 100
+        fee_raw = self._fee_ahead(asset)
         return raw > fee_raw if asset == self.room.native else raw // self._factor(asset) > 0
+
+    def _fee_ahead(self, asset: str) -> int:
+        """Return what is to be left to an address for the fee of a transfer."""
+        fee_raw = self.room.fee_raw_of(asset)
+        return fee_raw if self.room.is_fee_exact else fee_raw * FEES_AHEAD_PERCENT // 100
 
     def _fees_from(self, fee_raw: int) -> str:
         """Return the treasury that sends money for fees: one that was left, as long as it has some."""

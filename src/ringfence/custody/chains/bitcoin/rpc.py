@@ -6,7 +6,6 @@ Answers and requests are bounded, redirects are not followed, amounts never pass
 """
 
 import base64
-import http.client
 import json
 from collections.abc import Sequence
 from decimal import Decimal
@@ -21,6 +20,7 @@ from ringfence.custody.chains.bitcoin.transactions import (
     parse_block,
     parse_transaction,
 )
+from ringfence.custody.chains.http_line import AnswerTooLargeError, HttpLine, LineError
 from ringfence.custody.wallets.coins import COIN_SATS_MAX, Outpoint
 
 ANSWER_BYTES_MAX = 64 << 20
@@ -153,14 +153,12 @@ class BitcoinRpc:
     """One connection to a node. Not for two threads at once."""
 
     def __init__(self, endpoint: Endpoint, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._endpoint, self._timeout_s = endpoint, timeout_s
-        self._connection: http.client.HTTPConnection | None = None
+        self._endpoint = endpoint
+        self._line = HttpLine(endpoint.host, endpoint.port, seconds=timeout_s)
         self._calls = 0
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._line.close()
 
     # ---- the chain
 
@@ -325,7 +323,15 @@ class BitcoinRpc:
         body = json.dumps(question).encode()
         if len(body) > REQUEST_BYTES_MAX:
             raise NodeOddError(f"{method}: {len(body)} bytes are more than we ask; nothing was sent")
-        status, content = self._post(method, body)
+        credentials = base64.b64encode(self._endpoint.credentials().encode()).decode()
+        try:
+            status, content = self._line.post(
+                "/", body, answer_bytes_max=ANSWER_BYTES_MAX, authorization=f"Basic {credentials}"
+            )
+        except AnswerTooLargeError as large:
+            raise NodeOddError(f"{method}: {large}") from large
+        except LineError as silence:
+            raise NodeAwayError(f"{method}: {silence}") from silence
         if status in (401, 403):
             raise NodeDeniedError(f"{method}: the node does not know us (HTTP {status}); nothing was done")
         try:
@@ -341,35 +347,6 @@ class BitcoinRpc:
                 code, message = int(error["code"]), str(error["message"])
             raise _KINDS.get(code, NodeRefusedError)(method, code, message)
         return result
-
-    def _post(self, method: str, body: bytes) -> tuple[int, bytes]:
-        headers = {
-            "Authorization": "Basic " + base64.b64encode(self._endpoint.credentials().encode()).decode(),
-            "Content-Type": "application/json",
-        }
-        is_fresh = self._connection is None
-        while True:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection(
-                    self._endpoint.host, self._endpoint.port, timeout=self._timeout_s
-                )
-            try:
-                self._connection.request("POST", "/", body, headers)
-                response = self._connection.getresponse()
-                content = response.read(ANSWER_BYTES_MAX + 1)
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                # A node closes connections that are idle; then it has not seen this request.
-                if not is_fresh and isinstance(
-                    error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError
-                ):
-                    is_fresh = True
-                    continue
-                raise NodeAwayError(f"{method}: the node does not answer: {error}") from error
-            if len(content) > ANSWER_BYTES_MAX:
-                self.close()
-                raise NodeOddError(f"{method}: the answer is larger than {ANSWER_BYTES_MAX} bytes")
-            return response.status, content
 
     def _object(self, method: str, *params: object) -> dict[str, Any]:
         found = self.call(method, *params)

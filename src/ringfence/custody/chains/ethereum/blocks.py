@@ -27,6 +27,7 @@ from ringfence.custody.chains.accounts import (
     Spent,
     Tip,
     WrongChainError,
+    reading,
 )
 from ringfence.custody.chains.ethereum.addresses import spelt
 from ringfence.custody.chains.ethereum.rpc import (
@@ -36,7 +37,6 @@ from ringfence.custody.chains.ethereum.rpc import (
     digest_in,
     quantity,
     read_header,
-    reading,
 )
 
 BLOCKS_PER_BATCH = 16

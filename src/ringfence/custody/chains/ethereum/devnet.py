@@ -30,7 +30,7 @@ import sys
 import threading
 import time
 import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,11 @@ from coincurve import PrivateKey
 
 from ringfence.custody.chains.ethereum.addresses import address_of, keccak_256, spelt
 from ringfence.custody.chains.ethereum.transactions import TYPE
+from ringfence.custody.chains.loopback_server import HOST, Answer, LoopbackServer
 from ringfence.files import replace, sync_directory
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 CHAIN_ID = 31_337
 GENESIS_TIMESTAMP_S = 1_767_225_600
 """2026-01-01. Blocks after it have the time at which they were made."""
@@ -62,7 +62,7 @@ _ANVIL = "RINGFENCE_ANVIL"
 _PACKAGES = Path(__file__).parents[5] / "deploy" / "local" / "anvil" / "node_modules" / "@foundry-rs"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _HARDFORK = "osaka"
-_START_S, _CALL_S, _IDLE_S = 20.0, 120.0, 300.0
+_START_S, _CALL_S = 20.0, 120.0
 _PR_SET_PDEATHSIG = 1
 _WEI_AT_FIRST = 10**27
 _GWEI = 10**9
@@ -283,83 +283,31 @@ class _Anvil:
         self._process.wait()
 
 
-class DevnetServer(ThreadingHTTPServer):
-    """Answers one call or batch at a time; connections may be many."""
-
-    daemon_threads = True
-    allow_reuse_address = True
+class DevnetServer(LoopbackServer):
+    """Passes calls and batches on to whoever asks on this machine."""
 
     def __init__(self, devnet: Devnet, *, port: int) -> None:
         """Raises OSError."""
-        super().__init__((HOST, port), _Handler)
-        self.devnet = devnet
-        self.lock = threading.Lock()
-        self.is_broken = False
-        """anvil or the disk has failed: nothing more is answered."""
+        super().__init__(port=port, request_bytes_max=_REQUEST_BYTES_MAX)
+        self._devnet = devnet
         self._is_closing = False
         threading.Thread(target=self._watch, daemon=True).start()
 
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-    def break_off(self) -> None:
-        """Answer nothing more: what is not on the disk is not told."""
-        self.is_broken = True
-        threading.Thread(target=self.shutdown, daemon=True).start()
+    def answer(self, body: bytes) -> Answer:
+        return Answer(HTTPStatus.OK, self._devnet.answer(body))
 
     def close(self) -> None:
         """Stop answering and end the chain. Nothing is in the middle of a call afterwards."""
         self.server_close()
         with self.lock:
             self._is_closing = True
-            self.devnet.close()
+            self._devnet.close()
 
     def _watch(self) -> None:
-        self.devnet.wait()
+        self._devnet.wait()
         if not self._is_closing:
             log.critical("anvil has ended; what it has told is on the disk")
             self.break_off()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: DevnetServer
-    protocol_version = "HTTP/1.1"
-    timeout = _IDLE_S
-    # Headers and body leave in one piece; two would wait for each other (Nagle) for 40 ms.
-    wbufsize = -1
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        size = self.headers.get("Content-Length", "")
-        if not size.isdecimal() or int(size) > _REQUEST_BYTES_MAX:
-            self.close_connection = True
-            self._answer(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"")
-            return
-        body = self.rfile.read(int(size))
-        with self.server.lock:
-            try:
-                told = None if self.server.is_broken else self.server.devnet.answer(body)
-            except Exception:
-                log.critical("nothing more is answered; what was told is on the disk", exc_info=True)
-                self.server.break_off()
-                told = None
-        if told is None:
-            self.close_connection = True
-            self._answer(http.HTTPStatus.SERVICE_UNAVAILABLE, b"")
-        else:
-            self._answer(http.HTTPStatus.OK, told)
-
-    def _answer(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Every call would be a line of log."""
 
 
 def _creation() -> bytes:

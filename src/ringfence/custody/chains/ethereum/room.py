@@ -8,8 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from coincurve import PublicKey
 
-from ringfence.custody.chains.accounts import AccountTransaction, BytesError, TransactionRefusedError
-from ringfence.custody.chains.ethereum.addresses import AddressError, address_of, read_address, spelt
+from ringfence.custody.chains.accounts import (
+    ACCOUNTS_AHEAD,
+    AccountTransaction,
+    BytesError,
+    TransactionRefusedError,
+)
+from ringfence.custody.chains.address_table import AddressTable
+from ringfence.custody.chains.ethereum.addresses import address_of, read_address, spelt
 from ringfence.custody.chains.ethereum.calls import CallError, movement_of, transfer_data
 from ringfence.custody.chains.ethereum.rpc import EthereumRpc, NodeRefusedError
 from ringfence.custody.chains.ethereum.transactions import (
@@ -25,8 +31,6 @@ from ringfence.custody.wallets.derivation import child_of, derived_key
 from ringfence.units.rounding import ceil_div
 
 CLIENTS = "m/1"
-ACCOUNTS_AHEAD = 256
-"""Accounts are numbered one by one; so many are known before the feed has told of them."""
 GAS_OF_PAYMENT = 21_000
 GAS_OF_TOKEN = 65_000
 """About: what a transfer of a token takes is asked of the node when it is built."""
@@ -34,8 +38,10 @@ _ABOVE_PERCENT = 125
 """Nodes take a replacement that offers a tenth more; an eighth and a rounding are on the safe side."""
 
 
-class EthereumRoom:
+class EthereumRoom(AddressTable[tuple[bytes, bytes]]):
     """See `AccountRoom`."""
+
+    is_fee_exact = False
 
     def __init__(
         self, rpc: EthereumRpc, *, chain_id: int, public_key: bytes, chain_code: bytes, tokens: Mapping[bytes, str],
@@ -45,44 +51,11 @@ class EthereumRoom:
 
         Raises PathError, AddressError.
         """
+        keys = [_step(*one) for one in (*left, (public_key, chain_code))]
+        super().__init__(keys, address_at=_address_at, read_address=read_address, ahead=ACCOUNTS_AHEAD)
         self._rpc, self._chain_id, self._tokens = rpc, chain_id, dict(tokens)
         self.native = native
         self._contracts = {currency: contract for contract, currency in self._tokens.items()}
-        self._keys = [_step(*one) for one in (*left, (public_key, chain_code))]
-        self._places: dict[str, tuple[int, int]] = {}
-        """By address: under which key it is, and its number."""
-        self._addresses: list[str] = []
-        """Under the key that is used, by number."""
-        self.know(0)
-        self.treasury = self._addresses[0]
-
-    # ---- addresses
-
-    def know(self, accounts_end: int) -> None:
-        while len(self._addresses) < accounts_end + ACCOUNTS_AHEAD:
-            number = len(self._addresses)
-            for place, parent in enumerate(self._keys):
-                address = spelt(address_of(child_of(*parent, number)[0]))
-                self._places[address] = (place, number)
-            self._addresses.append(address)
-
-    def deposit_address(self, account: int) -> str:
-        assert account > 0
-        self.know(account + 1)
-        return self._addresses[account]
-
-    def number_of(self, address: str) -> int | None:
-        found = self._places.get(address)
-        return found[1] if found is not None else None
-
-    def key_of(self, address: str) -> int:
-        return self._places[address][0] - len(self._keys) + 1
-
-    def is_address(self, text: str) -> bool:
-        try:
-            return bool(read_address(text))
-        except AddressError:
-            return False
 
     # ---- bytes
 
@@ -193,6 +166,10 @@ def _step(public_key: bytes, chain_code: bytes) -> tuple[bytes, bytes]:
     key, code = child_of(public_key, chain_code, int(CLIENTS.partition("/")[2]))
     assert key == derived_key(public_key, chain_code, CLIENTS)
     return key, code
+
+
+def _address_at(parent: tuple[bytes, bytes], number: int) -> str:
+    return spelt(address_of(child_of(*parent, number)[0]))
 
 
 def _read(raw: bytes) -> Transaction:

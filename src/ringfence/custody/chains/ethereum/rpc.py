@@ -6,18 +6,18 @@ requests are bounded, redirects are not followed, numbers are taken only in the 
 allows, and addresses leave here in the one that `addresses.py` takes.
 """
 
-import http.client
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from ringfence.custody.chains.accounts import NodeError, TransactionRefusedError
+from ringfence.custody.chains.accounts import NodeError, TransactionRefusedError, reading
 from ringfence.custody.chains.ethereum.addresses import ADDRESS_BYTES, read_address, spelt
 from ringfence.custody.chains.ethereum.transactions import transaction_hash
+from ringfence.custody.chains.http_line import HttpLine, LineError
 
 ANSWER_BYTES_MAX = 64 << 20
 """The traces of a full block have some megabytes."""
@@ -77,15 +77,12 @@ class EthereumRpc:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is not the URL of a node: http://HOST:PORT/")
-        self._host, self._port, self._path = parts.hostname, parts.port or 80, parts.path or "/"
-        self._seconds = seconds
-        self._connection: http.client.HTTPConnection | None = None
+        self._line = HttpLine(parts.hostname, parts.port or 80, seconds=seconds)
+        self._path = parts.path or "/"
         self._calls = 0
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._line.close()
 
     # ---- the chain
 
@@ -204,50 +201,21 @@ class EthereumRpc:
         body = json.dumps(asked).encode()
         if len(body) > REQUEST_BYTES_MAX:
             raise NodeError(f"{name}: {len(body)} bytes are more than we ask; nothing was sent")
-        status, content = self._post(name, body)
-        if status != http.HTTPStatus.OK:
+        try:
+            status, content = self._line.post(self._path, body, answer_bytes_max=ANSWER_BYTES_MAX)
+        except LineError as silence:
+            raise NodeError(f"{name}: {silence}") from silence
+        if status != HTTPStatus.OK:
             raise NodeError(f"{name}: HTTP {status} with {content[:100]!r}; nothing was taken from it")
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
             raise NodeError(f"{name}: {content[:100]!r} is no answer; nothing was taken from it") from error
 
-    def _post(self, name: str, body: bytes) -> tuple[int, bytes]:
-        is_fresh = self._connection is None
-        while True:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
-            try:
-                self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
-                response = self._connection.getresponse()
-                content = response.read(ANSWER_BYTES_MAX + 1)
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                # A node closes connections that are idle; then it has not seen this request.
-                if not is_fresh and isinstance(
-                    error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError
-                ):
-                    is_fresh = True
-                    continue
-                raise NodeError(f"{name}: the node does not answer: {error!r}") from error
-            if len(content) > ANSWER_BYTES_MAX:
-                self.close()
-                raise NodeError(f"{name}: the answer is larger than {ANSWER_BYTES_MAX} bytes")
-            return response.status, content
-
     def _number(self, method: str, *params: object) -> int:
         found = self.call(method, *params)
         with reading(method):
             return quantity(found)
-
-
-@contextmanager
-def reading(method: str) -> Iterator[None]:
-    """Whatever an answer lacks is said of the node, not of us."""
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise NodeError(f"{method}: an answer that cannot be read: {error!r:.300}") from error
 
 
 def quantity(found: object) -> int:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ringfence.custody.chains.accounts import AccountTransaction, BytesError, TransactionRefusedError
-from ringfence.custody.chains.solana.addresses import (
-    AddressError,
-    deposit_address,
-    deposit_seed,
-    read_address,
-    spelt,
+from ringfence.custody.chains.accounts import (
+    ACCOUNTS_AHEAD,
+    AccountTransaction,
+    BytesError,
+    TransactionRefusedError,
 )
+from ringfence.custody.chains.address_table import AddressTable
+from ringfence.custody.chains.solana.addresses import deposit_address, deposit_seed, read_address, spelt
 from ringfence.custody.chains.solana.messages import (
     MessageError,
     Payment,
@@ -28,62 +28,27 @@ from ringfence.custody.chains.solana.messages import (
 )
 from ringfence.custody.chains.solana.rpc import SolanaRpc, txid_of
 
-ACCOUNTS_AHEAD = 256
-"""Accounts are numbered one by one; so many are known before the feed has told of them."""
 FEE_LAMPORTS = 5_000
 """Of a message with one signature, without a priority fee."""
 
 
-class SolanaRoom:
+class SolanaRoom(AddressTable[bytes]):
     """See `AccountRoom`."""
+
+    is_fee_exact = True
 
     def __init__(self, rpc: SolanaRpc, *, public_key: bytes, native: str, left: Sequence[bytes] = ()) -> None:
         """`left`: keys that were used before. Raises AddressError."""
+        super().__init__(
+            (*left, public_key), address_at=_address_at, read_address=read_address, ahead=ACCOUNTS_AHEAD
+        )
         self._rpc, self.native = rpc, native
-        self._bases = (*left, public_key)
-        self.treasury = spelt(public_key)
-        self._places = {spelt(base): (place, 0) for place, base in enumerate(self._bases)}
-        """By address: under which key it is, and its number."""
-        self._addresses = [self.treasury]
-        """Under the key that is used, by number."""
-        self.know(0)
-
-    # ---- addresses
-
-    def know(self, accounts_end: int) -> None:
-        while len(self._addresses) < accounts_end + ACCOUNTS_AHEAD:
-            number = len(self._addresses)
-            for place, base in enumerate(self._bases):
-                address = deposit_address(base, number)
-                self._places[address] = (place, number)
-            self._addresses.append(address)
-
-    def deposit_address(self, account: int) -> str:
-        assert account > 0
-        self.know(account + 1)
-        return self._addresses[account]
-
-    def number_of(self, address: str) -> int | None:
-        found = self._places.get(address)
-        return found[1] if found is not None else None
-
-    def key_of(self, address: str) -> int:
-        return self._places[address][0] - len(self._bases) + 1
-
-    def _base_of(self, address: str) -> bytes:
-        return self._bases[self._places[address][0]]
-
-    def is_address(self, text: str) -> bool:
-        try:
-            return bool(read_address(text))
-        except AddressError:
-            return False
 
     # ---- bytes
 
     def read(self, raw: bytes, *, source: str) -> AccountTransaction:
         said = _read(raw)
-        if source not in self._places or said.payer != self._base_of(source):
+        if source not in self._places or said.payer != self.key_above(source):
             raise BytesError(f"{spelt(said.payer)} pays for it, which is not above {source}")
         moves = spelt(said.source if isinstance(said, Sweep) else said.payer)
         if moves != source:
@@ -99,7 +64,7 @@ class SolanaRoom:
 
     def signed(self, raw: bytes, signature: bytes, recovery_id: int, *, source: str) -> tuple[str, bytes]:
         try:
-            Ed25519PublicKey.from_public_bytes(self._base_of(source)).verify(signature, raw)
+            Ed25519PublicKey.from_public_bytes(self.key_above(source)).verify(signature, raw)
         except (InvalidSignature, ValueError) as error:
             raise BytesError("the signature is not that of the key above the source") from error
         whole = signed_bytes(_read(raw), signature)
@@ -112,7 +77,7 @@ class SolanaRoom:
             if not self.has_expired(place):
                 raise TransactionRefusedError("what was signed before may still come into a block")
         blockhash, receiver = self._rpc.latest_blockhash().blockhash, read_address(to)
-        base, number = self._base_of(source), self._places[source][1]
+        base, number = self.key_above(source), self._places[source][1]
         if number == 0:
             return unsigned_bytes(Payment(base, receiver, raw, blockhash))
         seed = deposit_seed(base, number)
@@ -121,7 +86,7 @@ class SolanaRoom:
     # ---- the node
 
     def fee_payer(self, source: str) -> str:
-        return spelt(self._base_of(source))
+        return spelt(self.key_above(source))
 
     def fee_raw_of(self, asset: str) -> int:
         return FEE_LAMPORTS
@@ -153,6 +118,10 @@ class SolanaRoom:
 
     def send(self, raw: bytes) -> None:
         self._rpc.send(raw)
+
+
+def _address_at(base: bytes, number: int) -> str:
+    return deposit_address(base, number) if number else spelt(base)
 
 
 def _read(raw: bytes) -> Payment | Sweep:

@@ -5,14 +5,15 @@ had closed before it got the request: whoever calls knows whether the same call 
 """
 
 import base64
-import http.client
 import json
+from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from solders.signature import Signature
 
-from ringfence.custody.chains.accounts import NodeError, TransactionRefusedError
+from ringfence.custody.chains.accounts import NodeError, TransactionRefusedError, reading
+from ringfence.custody.chains.http_line import HttpLine, LineError
 from ringfence.custody.chains.solana.addresses import read_address, spelt
 
 Commitment = Literal["processed", "confirmed", "finalized"]
@@ -82,42 +83,38 @@ class SolanaRpc:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("a node's address begins with http:// or https:// and names a host")
-        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._host, self._port, self._seconds = parts.hostname, parts.port, seconds
+        self._line = HttpLine(parts.hostname, parts.port, seconds=seconds, is_https=parts.scheme == "https")
         # Providers put keys into the path: it is never part of an error's text.
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._connection: http.client.HTTPConnection | None = None
         self._calls = 0
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._line.close()
 
     # ---- the chain
 
     def genesis_hash(self) -> str:
         """Return which chain this is."""
         found = self.call("getGenesisHash")
-        with _reading("getGenesisHash"):
+        with reading("getGenesisHash"):
             return spelt(_hash(found))
 
     def slot(self, commitment: Commitment = "finalized") -> int:
         """Return the newest slot that has a block."""
         found = self.call("getSlot", {"commitment": commitment})
-        with _reading("getSlot"):
+        with reading("getSlot"):
             return _whole(found)
 
     def block_height(self, commitment: Commitment = "finalized") -> int:
         """Return how many blocks are below the newest one: slots that were skipped do not count."""
         found = self.call("getBlockHeight", {"commitment": commitment})
-        with _reading("getBlockHeight"):
+        with reading("getBlockHeight"):
             return _whole(found)
 
     def block_slots(self, first: int, last: int) -> list[int]:
         """Return which of these slots, both ends included, have a block that is final."""
         found = self.call("getBlocks", first, last, {"commitment": "finalized"})
-        with _reading("getBlocks"):
+        with reading("getBlocks"):
             slots = [_whole(slot) for slot in _listed(found)]
             if slots != sorted(set(slots)) or (slots and not first <= slots[0] <= slots[-1] <= last):
                 raise ValueError(f"slots that were not asked for, or not in order: {slots[:5]}")
@@ -137,7 +134,7 @@ class SolanaRpc:
             raise
         if found is None:
             return None
-        with _reading("getBlock"):
+        with reading("getBlock"):
             return SolanaBlock(
                 slot, spelt(_hash(found["blockhash"])), spelt(_hash(found["previousBlockhash"])),
                 tuple(map(_balance_changes, _listed(found["transactions"]))),
@@ -147,27 +144,27 @@ class SolanaRpc:
 
     def balance_lamports(self, address: str, commitment: Commitment = "finalized") -> int:
         found = self.call("getBalance", address, {"commitment": commitment})
-        with _reading("getBalance"):
+        with reading("getBalance"):
             return _whole(found["value"])
 
     def rent_exempt_lamports(self) -> int:
         """Return the least that an account without data must hold, if it holds anything."""
         found = self.call("getMinimumBalanceForRentExemption", 0)
-        with _reading("getMinimumBalanceForRentExemption"):
+        with reading("getMinimumBalanceForRentExemption"):
             return _whole(found)
 
     # ---- transactions
 
     def latest_blockhash(self, commitment: Commitment = "finalized") -> Latest:
         found = self.call("getLatestBlockhash", {"commitment": commitment})
-        with _reading("getLatestBlockhash"):
+        with reading("getLatestBlockhash"):
             value = found["value"]
             return Latest(_hash(value["blockhash"]), _whole(value["lastValidBlockHeight"]))
 
     def is_blockhash_valid(self, blockhash: bytes, commitment: Commitment = "finalized") -> bool:
         """Return whether a transaction with a blockhash may still be taken after the newest block."""
         found = self.call("isBlockhashValid", spelt(blockhash), {"commitment": commitment})
-        with _reading("isBlockhashValid"):
+        with reading("isBlockhashValid"):
             if not isinstance(found["value"], bool):
                 raise ValueError("neither yes nor no")
             return found["value"]
@@ -175,7 +172,7 @@ class SolanaRpc:
     def fee_lamports(self, message: bytes) -> int:
         """Return what the network takes for a message. Raises TransactionRefusedError for an old blockhash."""
         found = self.call("getFeeForMessage", base64.b64encode(message).decode(), {"commitment": "confirmed"})
-        with _reading("getFeeForMessage"):
+        with reading("getFeeForMessage"):
             if found["value"] is None:
                 raise TransactionRefusedError("getFeeForMessage: the blockhash is too old, or not known yet")
             return _whole(found["value"])
@@ -202,7 +199,7 @@ class SolanaRpc:
     def status(self, txid: str) -> Status | None:
         """Return what became of a transaction; None if no block that the node knows has it."""
         found = self.call("getSignatureStatuses", [txid], {"searchTransactionHistory": True})
-        with _reading("getSignatureStatuses"):
+        with reading("getSignatureStatuses"):
             (told,) = _listed(found["value"])
             if told is None:
                 return None
@@ -216,7 +213,7 @@ class SolanaRpc:
     def advance(self, slots: int = 1) -> int:
         """Let the development chain close so many slots, each into a block; return the newest one's slot."""
         found = self.call("ringfence_advance", slots)
-        with _reading("ringfence_advance"):
+        with reading("ringfence_advance"):
             return _whole(found)
 
     # ---- any call
@@ -225,9 +222,13 @@ class SolanaRpc:
         """Make a call. Raises NodeError, and of these NodeRefusedError if the node has said no."""
         self._calls += 1
         question = {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}
-        status, content = self._post(method, json.dumps(question).encode())
-        with _reading(method):
-            if status != http.client.OK:
+        body = json.dumps(question).encode()
+        try:
+            status, content = self._line.post(self._path, body, answer_bytes_max=ANSWER_BYTES_MAX)
+        except LineError as silence:
+            raise NodeError(f"{method}: {silence}") from silence
+        with reading(method):
+            if status != HTTPStatus.OK:
                 raise NodeError(f"{method}: the node answers with HTTP {status}")
             answer = json.loads(content)
             if answer["id"] != self._calls:
@@ -240,46 +241,6 @@ class SolanaRpc:
             if not isinstance(error["code"], int):
                 raise ValueError(f"{error['code']!r:.100} is no number of an error")
             raise NodeRefusedError(method, error["code"], str(error["message"])[:500], reason)
-
-    def _post(self, method: str, body: bytes) -> tuple[int, bytes]:
-        is_fresh = self._connection is None
-        while True:
-            try:
-                if self._connection is None:
-                    self._connection = self._kind(self._host, self._port, timeout=self._seconds)
-                self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
-                response = self._connection.getresponse()
-                content = response.read(ANSWER_BYTES_MAX + 1)
-            # The library raises bare ValueErrors for some answers that are not HTTP.
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                self.close()
-                # A node closes connections that are idle; then it has not seen this request.
-                if not is_fresh and isinstance(
-                    error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError
-                ):
-                    is_fresh = True
-                    continue
-                raise NodeError(f"{method}: the node does not answer: {error!r}") from error
-            if len(content) > ANSWER_BYTES_MAX:
-                self.close()
-                raise NodeError(f"{method}: the answer is larger than {ANSWER_BYTES_MAX} bytes")
-            return response.status, content
-
-
-class _reading:  # noqa: N801 -- reads as a statement
-    """Whatever an answer lacks is said of the node, not of us."""
-
-    def __init__(self, method: str) -> None:
-        self._method = method
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        # Brackets in thousands exhaust the parser's recursion.
-        wrong = ValueError | LookupError | TypeError | AttributeError | RecursionError
-        if isinstance(error, wrong):
-            raise NodeError(f"{self._method}: an answer that cannot be read: {error!r:.300}") from error
 
 
 def txid_of(raw: bytes) -> str:

@@ -5,7 +5,6 @@ coins by outpoint, fee estimates, a miner, a journal that outlives kill -9) is h
 
 | module  | what is in it                                                           |
 |---------|-------------------------------------------------------------------------|
-| journal | records that are on the disk before anybody is told                     |
 | chain   | the longest valid chain and its coins                                   |
 | mempool | transactions that no block holds yet; replacement (BIP125)              |
 | mining  | blocks made on request                                                  |

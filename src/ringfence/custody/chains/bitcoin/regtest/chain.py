@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringfence.custody.chains.bitcoin.kernel import KernelChain, Verdict
-from ringfence.custody.chains.bitcoin.regtest.journal import Journal
 from ringfence.custody.chains.bitcoin.transactions import (
     HEADER_BYTES,
     Block,
@@ -18,6 +17,7 @@ from ringfence.custody.chains.bitcoin.transactions import (
     parse_block,
     shown,
 )
+from ringfence.custody.chains.journal import Journal
 from ringfence.custody.wallets.coins import Outpoint
 
 MATURITY_BLOCKS = 100

@@ -13,7 +13,6 @@ import bdkpython
 from ringfence.custody.chains.bitcoin.regtest import mining
 from ringfence.custody.chains.bitcoin.regtest.chain import Chain, Change
 from ringfence.custody.chains.bitcoin.regtest.fees import FeeEstimator
-from ringfence.custody.chains.bitcoin.regtest.journal import Journal
 from ringfence.custody.chains.bitcoin.regtest.mempool import (
     Acceptance,
     Entry,
@@ -31,6 +30,7 @@ from ringfence.custody.chains.bitcoin.transactions import (
     parse_block,
     parse_transaction,
 )
+from ringfence.custody.chains.journal import Journal
 from ringfence.custody.wallets.coins import Outpoint
 
 VERSION = 319900
