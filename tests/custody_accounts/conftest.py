@@ -13,11 +13,11 @@ import pytest
 from ringfence.custody.chains.ethereum.devnet import Devnet as EthereumDevnet
 from ringfence.custody.chains.ethereum.devnet import DevnetServer, anvil_path
 from ringfence.custody.chains.solana.devnet import Devnet as SolanaDevnet
+from ringfence.custody.chains.solana.server import SolanaServer
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.quorum.mpc.engine import engine_path
 from ringfence.daemons.account_chains import connect
 from ringfence.daemons.cosigner import CosignerDaemon
-from ringfence.daemons.solana import SolanaServer
 from ringfence.testing.account_custody import (
     ETHEREUM,
     SOLANA,
@@ -103,7 +103,7 @@ def founded(
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hardware(tmp_path_factory: pytest.TempPathFactory) -> Hardware:
     if softhsm_module() is None or shutil.which("softhsm2-util") is None:
         pytest.skip("SoftHSM is not installed: Debian package softhsm2")

@@ -234,7 +234,7 @@ def changed(**changes: Any) -> Callable[[solana.Payment], bytes]:
     [
         (changed(lamports=ONE_SOL + 1), "policy", "1000000001 leave, 1000000000"),
         (changed(to=solana_addresses.read_address(SOLANA_THIEF)), "policy", "P15"),
-        (changed(payer=b"\x66" * 31 + b"\x02"), "decoded", "the treasury has to"),
+        (changed(payer=b"\x66" * 31 + b"\x02"), "decoded", "pays for it"),
         (changed(blockhash=b"\x01" * 32), "decoded", "too old, or none of this chain"),
         (swept_away, "decoded", "it moves coins of"),
         (with_durable_nonce, "decoded", "2 instructions"), (only_durable_nonce, "decoded", "a durable nonce"),
@@ -373,12 +373,12 @@ def test_a_second_payload_for_one_withdrawal(ether: Heist) -> None:
     try:
         second = proposal.honest()
         assert ethereum.read_unsigned(second).nonce == nonce + 1
-        for one in proposal.consider(second).values():
-            assert_refused(one, "policy", "both could confirm: it would be paid twice")
+        for told in proposal.consider(second).values():
+            assert_refused(told, "policy", "both could confirm: it would be paid twice")
         for one in custody.cosigners.values():
             one.restart()  # it is the log that remembers
-        for one in proposal.consider(second).values():
-            assert_refused(one, "policy", "both could confirm: it would be paid twice")
+        for told in proposal.consider(second).values():
+            assert_refused(told, "policy", "both could confirm: it would be paid twice")
     finally:
         custody.ethereum.call("anvil_setNonce", ether.treasury, hex(nonce))
 
@@ -497,16 +497,38 @@ def test_an_annex_that_is_none(
         assert set(one.memory.annexes) == {SOLANA}
 
 
-def test_an_annex_never_changes(ether: Heist) -> None:
+def test_an_annex_changes_in_nothing_but_its_key(ether: Heist) -> None:
     custody = ether.custody
     first = custody.annexes[ETHEREUM]
     second = custody.signed(msgspec.structs.replace(first, follow_from_height=first.follow_from_height + 1))
     changed_signature = custody.signed(msgspec.structs.replace(first, signatures=()))
     for one in custody.cosigners.values():
         told = one.answer(Attach(msgspec.json.encode(second).decode()))
-        assert_refused(told, "annex", f"there is another annex for {ETHEREUM}; it never changes")
+        assert_refused(told, "annex", f"there is another annex for {ETHEREUM}")
         same = one.answer(Attach(msgspec.json.encode(changed_signature).decode()))
         assert isinstance(same, Standing)
+        assert one.memory.annexes[ETHEREUM] == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "by", "step", "words"),
+    [
+        ({}, None, "policy", "no share of another"),
+        ({}, ("custody-anna",), "policy", "people of different groups"),
+        ({"left": ()}, None, "annex", "there is another annex"),
+        ({"follow_from_height": 0}, None, "annex", "there is another annex"),
+    ],
+)  # fmt: skip
+def test_a_key_that_takes_the_place_of_another(
+    ether: Heist, changes: dict[str, Any], by: tuple[str, ...] | None, step: str, words: str
+) -> None:
+    custody = ether.custody
+    first = custody.annexes[ETHEREUM]
+    wanted = {"key": "another", "public_key": "02" + "11" * 32, "left": first.keys, **changes}
+    bare = msgspec.structs.replace(first, **wanted)
+    annex = custody.signed(bare) if by is None else custody.signed(bare, by=by)
+    for one in custody.cosigners.values():
+        assert_refused(one.answer(Attach(msgspec.json.encode(annex).decode())), step, words)
         assert one.memory.annexes[ETHEREUM] == first
 
 

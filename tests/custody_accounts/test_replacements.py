@@ -108,7 +108,7 @@ def test_the_price_does_not_climb_while_a_cosigners_node_is_away(
     away = custody.cosigners[flow.quorum[0]]
     with monkeypatch.context() as patched:
         patched.setattr(away.rails[ETHEREUM], "_room", Away(away.rails[ETHEREUM]))
-        for _ in range(30):
+        for _ in range(8):
             custody.turn()
             assert any("does not answer" in getattr(told, "reason", "") for _, _, told in custody.heard[-4:])
     assert flow.unsigned == before
