@@ -68,13 +68,15 @@ def test_what_a_stolen_key_takes_is_missing_at_the_next_look(found: Found, accou
     assert len(custody.explained(ETH).unexplained) == 1
 
 
-def test_once_more_is_owed_than_there_is_nothing_is_signed_any_more(found: Found) -> None:
+@pytest.mark.parametrize("wei", [1, 2 * 10**18])
+def test_once_something_is_missing_nothing_is_signed_any_more(found: Found, wei: int) -> None:
+    """However little it is: the company's money that lies beside it hides nothing."""
     custody = found(ETHEREUM)
     custody.deposit(1, ETH, 3 * 10**18)
     swept(custody, ETH, 1)
     number = custody.ask_for(1, ETH, ONE_ETH, STRANGER, fee_max=2_000_000)
     proposal = Proposal(custody, custody.intent(number))
-    moved(custody, 0, THIEF, 2 * 10**18)
+    moved(custody, 0, THIEF, wei)
     proposal.refused(proposal.honest(), "policy", "P26")
 
 

@@ -25,7 +25,7 @@ from ringfence.custody.chains.ethereum.devnet import USDT_ADDRESS
 from ringfence.custody.chains.solana import addresses as solana_addresses
 from ringfence.custody.chains.solana import messages as solana
 from ringfence.custody.intents import Intent, Kind
-from ringfence.custody.quorum.messages import Attach, Challenge, Commit, Freeze, Show, Shown, Standing
+from ringfence.custody.quorum.messages import Attach, Commit, Freeze, Part, Show, Standing
 from ringfence.testing.account_custody import (
     ETHEREUM,
     SOLANA,
@@ -448,20 +448,14 @@ def test_a_cosigner_that_is_frozen(found: Found) -> None:
     number = custody.ask_for(1, SOL, ONE_SOL, SOLANA_STRANGER, fee_max=10_000)
     proposal = Proposal(custody, custody.intent(number))
     raw = proposal.honest()
-    questions = {name: proposal.question(name, raw) for name in proposal.flow.quorum}
-    frozen = custody.cosigners[proposal.flow.quorum[0]]
-    agreed = custody.cosigners[proposal.flow.quorum[1]].answer(questions[proposal.flow.quorum[1]])
-    assert not isinstance(frozen.answer(Freeze("a drill"), is_coordinator=False), Shown)
+    frozen, other = (custody.cosigners[name] for name in proposal.flow.quorum[:2])
+    assert isinstance(other.answer(proposal.question(other.name, raw)), Part)
+    assert isinstance(frozen.answer(Freeze("a drill"), is_coordinator=False), Standing)
     frozen.restart()
-    assert_refused(frozen.answer(Show("ops-1", "00", "00")), "frozen")
-    nonce = frozen.answer(Challenge(proposal.rail.subject(raw.hex())))
-    assert nonce
-    told = frozen.answer(questions[frozen.name])
-    assert_refused(told, "evidence")
-    subject = proposal.rail.subject(raw.hex())
-    for told in proposal.join(subject, who=(frozen.name,)):
-        assert_refused(told, "frozen", "a drill")
-    assert agreed
+    assert_refused(frozen.answer(Show("ops-1", "00", "00")), "frozen", "a drill")
+    assert_refused(frozen.answer(proposal.question(frozen.name, raw)), "policy", "P26: signing is frozen")
+    (told,) = proposal.join(proposal.rail.subject(raw.hex()), who=(frozen.name,))
+    assert_refused(told, "frozen", "a drill")
 
 
 # ---- annexes

@@ -147,3 +147,14 @@ def test_what_fails_on_the_chain_costs_the_fee_and_comes_back(found: Found) -> N
     assert done.left == -(-fee_wei // WEI_PER_GWEI) > 0
     assert done.left + done.returned == ONE_ETH + 2_000_000
     assert custody.ethereum.balance_wei(contract, "latest") == 0
+
+
+def test_a_small_payment_is_made_when_blocks_are_dear(found: Found) -> None:
+    custody = found(ETHEREUM)
+    custody.deposit(1, ETH, 10**18)
+    swept(custody, ETH, 1)
+    custody.ethereum.call("anvil_setNextBlockBaseFeePerGas", hex(20 * WEI_PER_GWEI))
+    custody.mine()
+    paid = custody.finish(custody.ask_for(1, ETH, ONE_ETH // 1_000, STRANGER, fee_max=2_000_000))
+    assert custody.ethereum.balance_wei(STRANGER, "latest") == 10**15
+    assert paid.left > ONE_ETH // 1_000 + 200_000

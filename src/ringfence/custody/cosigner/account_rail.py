@@ -174,6 +174,13 @@ class AccountRail:
     def held(self, asset: str) -> int:
         return self._follower.total(asset) // self._annex.asset(asset).factor
 
+    def adds_up(self, asset: str, ledger: Ledger) -> bool:
+        native = self._annex.native
+        company = explain(self._follower, self._room, ledger, native.currency, factor=native.factor).company
+        factor = self._annex.asset(asset).factor
+        found = explain(self._follower, self._room, ledger, asset, factor=factor)
+        return found.difference >= 0 and company >= 0
+
     def has_confirmed(self, txid: str) -> bool:
         return self._follower.confirmations_of(txid) > 0
 

@@ -27,8 +27,12 @@ Value = TypeVar("Value")
 class OnBitcoin:
     """What every wallet on Bitcoin is looked at with."""
 
-    def __init__(self, wallets: Wallets, node: Node, follower: Follower) -> None:
+    def __init__(
+        self, wallets: Wallets, node: Node, follower: Follower, *, company_sats: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`company_sats`: what the company has paid in for fees that no client pays."""
         self._wallets, self._node, self._follower = wallets, node, follower
+        self._company_sats = company_sats
         self._network = EMBIT_NETWORKS[wallets.network_name]
 
     def height(self) -> int:
@@ -36,6 +40,10 @@ class OnBitcoin:
 
     def held(self, asset: str) -> int:
         return held_sats(self._follower, self._wallets, Owner.CLIENTS)
+
+    def adds_up(self, asset: str, ledger: Ledger) -> bool:
+        """What is held against what is owed says it: nothing but the company's small money lies beside it."""
+        return self._company_sats() >= 0
 
     def has_confirmed(self, txid: str) -> bool:
         return self._follower.confirmations_of(txid) > 0
@@ -81,13 +89,6 @@ class OnBitcoin:
 class BitcoinRail(OnBitcoin):
     heights_ahead = HEIGHTS_AHEAD
     seats = sum(NOMINATED.values())
-
-    def __init__(
-        self, wallets: Wallets, node: Node, follower: Follower, *, company_sats: Callable[[], int] = lambda: 0
-    ) -> None:
-        """`company_sats`: what the company has paid in for fees that no client pays."""
-        super().__init__(wallets, node, follower)
-        self._company_sats = company_sats
 
     def subject(self, unsigned: str) -> str:
         return subject_of(_read(unsigned).unsigned)

@@ -437,7 +437,7 @@ class Cosigner:
             me=self.name,
             evidence_age_ns=decoded.before.age_ns,
             is_frozen=self._is_frozen() or self._is_halted(asset),
-            last_reconciled_ns=now_ns if rail.held(asset) >= self._owed(asset, set()) else None,
+            last_reconciled_ns=now_ns if self._adds_up(asset, rail) else None,
             **client_facts(ledger, BY_CURRENCY[asset].number)._asdict(),
         )
 
@@ -457,6 +457,9 @@ class Cosigner:
             and rail.has_confirmed(one.txid)
         ]  # fmt: skip
         return (*signed, *of_others)
+
+    def _adds_up(self, asset: str, rail: Rail) -> bool:
+        return rail.held(asset) >= self._owed(asset, set()) and rail.adds_up(asset, self._sources.ledger)
 
     def _owed(self, asset: str, but: set[str]) -> int:
         """Return what the ledger says that the chain has to hold, less what may have left: what is put aside for

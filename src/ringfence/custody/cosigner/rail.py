@@ -54,6 +54,10 @@ class Rail(Protocol):
         """Return what the clients' addresses hold."""
         ...
 
+    def adds_up(self, asset: str, ledger: Ledger) -> bool:
+        """Return whether everything that has left the chain is explained by the ledger, as far as it is followed."""
+        ...
+
     def has_confirmed(self, txid: str) -> bool: ...
 
 

@@ -97,9 +97,6 @@ class EthereumRoom(AddressTable[tuple[bytes, bytes]]):
             receiver, data = self._contracts[asset], transfer_data(read_address(to), raw)
         value_wei = raw if asset == self.native else 0
         gas = self._gas(source, receiver, value_wei, data)
-        if gas > GAS_OF_PAYMENT:
-            # What a contract needs may change until the transaction comes into a block.
-            gas = ceil_div(gas * 5, 4)
         fee = self._rpc.fee()
         priority_wei, most_wei = fee.priority_fee_wei, 2 * fee.base_fee_wei + fee.priority_fee_wei
         if above:
@@ -118,11 +115,13 @@ class EthereumRoom(AddressTable[tuple[bytes, bytes]]):
     # ---- the node
 
     def _gas(self, source: str, to: bytes, value_wei: int, data: bytes) -> int:
-        """Return how much gas it needs; the node runs it for that, so that nothing is signed which would fail."""
+        """Return how much gas is given to it; the node runs it for that, so that nothing is signed which would fail."""
         try:
-            return self._rpc.gas_estimate(source, spelt(to), value_wei=value_wei, data=data)
+            gas = self._rpc.gas_estimate(source, spelt(to), value_wei=value_wei, data=data)
         except NodeRefusedError as error:
             raise TransactionRefusedError(f"it would fail: {error.message}") from error
+        # What a contract needs may change until the transaction comes into a block.
+        return gas if gas == GAS_OF_PAYMENT else ceil_div(gas * 5, 4)
 
     def fee_payer(self, source: str) -> str:
         return source
@@ -133,13 +132,14 @@ class EthereumRoom(AddressTable[tuple[bytes, bytes]]):
         return gas * (2 * fee.base_fee_wei + fee.priority_fee_wei)
 
     def fee_due_raw(self, transaction: AccountTransaction) -> int:
+        """What it may cost at most, as it would be built now: that is what a transaction says of its fee."""
         if transaction.asset == self.native:
             gas = self._gas(transaction.source, read_address(transaction.to), transaction.raw, b"")
         else:
             data = transfer_data(read_address(transaction.to), transaction.raw)
             gas = self._gas(transaction.source, self._contracts[transaction.asset], 0, data)
         fee = self._rpc.fee()
-        return gas * (fee.base_fee_wei + fee.priority_fee_wei)
+        return gas * (2 * fee.base_fee_wei + fee.priority_fee_wei)
 
     def objection(self, transaction: AccountTransaction) -> str:
         nonce = int(transaction.place.rpartition(":")[2])
