@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = App(
     name="custody",
     help="Coins: `status`, `withdrawals`, `pending`, `show`, `signers`, `reconciliation`, `nominations`; `faucet` on "
-    "regtest; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`.",
+    "development chains; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
