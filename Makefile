@@ -13,7 +13,7 @@ up: install mpc anvil
 	@exec $(RUN)/ringfence up $(UP)
 
 test: warm clients mpc anvil
-	$(RUN)/pytest -q -n 3 --dist loadfile
+	$(RUN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
 clients: install

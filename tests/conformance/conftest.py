@@ -16,7 +16,7 @@ CLIENTS = ROOT / ".venvs"
 STORIES = Path(__file__).parent / "stories"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with Up(tmp_path_factory.mktemp("conformance") / "exchange", "--accounts", "3") as running:
         yield running

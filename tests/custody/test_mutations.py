@@ -1,6 +1,6 @@
 """Thousands of questions that differ from an honest one in one thing: not one is signed.
 
-500 by default; RINGFENCE_MUTATIONS=5000 asks as many as are promised (`nox -s thefts`).
+200 by default; RINGFENCE_MUTATIONS=5000 asks as many as are promised (`nox -s thefts`).
 """
 
 import os
@@ -18,7 +18,7 @@ from ringfence.custody.hsm.tpm import Quote
 from ringfence.custody.quorum.messages import Consider, Part, Refusal
 from ringfence.testing.thieves import THIEF, THIEF_SCRIPT, Heist
 
-MUTATIONS = int(os.environ.get("RINGFENCE_MUTATIONS", "500"))
+MUTATIONS = int(os.environ.get("RINGFENCE_MUTATIONS", "200"))
 Mutation = Callable[[Consider, random.Random], Consider]
 _BIG = 2**62
 

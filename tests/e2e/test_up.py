@@ -177,7 +177,10 @@ def test_one_directory_has_one_supervisor(tmp_path: Path) -> None:
     try:
         up.wait_until_it_trades()
         second = Up(directory, "--no-bots")
-        assert second.process.wait(10) == 75
+        try:
+            assert second.process.wait(START_SECONDS) == 75
+        finally:
+            second.stop()
         status = [RINGFENCE, "status", str(directory), "--json"]
         found = json.loads(subprocess.run(status, capture_output=True, check=True, timeout=20).stdout)
         assert found["is_running"]

@@ -357,9 +357,9 @@ ABLATIONS = (
         catcher=_theft("dmm_bitcoin_2024_a_request_that_was_never_made"),
     ),
     Ablation(
-        "a deposit address counts as change", "ringfence.custody.cosigner.checks",
-        "    return mine.owner.text if mine is not None and mine.keychain == Keychain.CHANGE else \"\"\n",
-        "    return mine.owner.text if mine is not None else \"\"\n",
+        "a deposit address counts as change", "ringfence.custody.cosigner.bitcoin_rail",
+        "        return mine.owner.text if mine is not None and mine.keychain == Keychain.CHANGE else \"\"\n",
+        "        return mine.owner.text if mine is not None else \"\"\n",
         catcher=_theft("change_goes_to_the_deposit_address_of_an_accomplice"),
     ),
     Ablation(
