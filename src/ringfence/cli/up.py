@@ -39,8 +39,8 @@ def up(
         `quicknet`: drand's rounds take part in every draw of a quorum, from the founding on. It needs the internet;
         withdrawals wait for the round.
     chains
-        Run development chains of Ethereum and Solana too, and connect them: each gets a key that nobody has.
-        It needs the MPC engine (`make mpc`), Ethereum also anvil (`make anvil`).
+        Run development chains of Ethereum and Solana too, and connect them and a hot wallet of small Bitcoin payments:
+        each gets a key that nobody has. It needs the MPC engine (`make mpc`), Ethereum also anvil (`make anvil`).
     coin_keys
         Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
         many payments. 48 when custody is founded; more than it has, at any later start, extend it.

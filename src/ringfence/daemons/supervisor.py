@@ -240,7 +240,7 @@ class Supervisor:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
             await self._step("market makers", self._until(self._is_liquid))
         self._is_up = True
-        if self._options.custody and not chain_founding.is_connected(self._directory):
+        if self._has_chains() and not chain_founding.is_connected(self._directory):
             self._keepers.append(asyncio.create_task(self._connect_chains()))
         welcome.show(
             self._console, directory=self._directory, url=self.url, venue=venue,
@@ -294,6 +294,9 @@ class Supervisor:
             nodes[chain_founding.SOLANA_CHAIN] = f"http://{HOST}:{ports.solana}/"
             self._run("solana", "--port", str(ports.solana), final=_FINAL_OF_NODE)
         replace(self._directory / "custody" / "nodes.json", msgspec.json.encode(nodes))
+
+    def _has_chains(self) -> bool:
+        return self._options.custody and self._options.chains and engine_path() is not None
 
     async def _begin_custody(self) -> None:
         """Found custody the first time, then run co-signers, verifier and coordinator."""

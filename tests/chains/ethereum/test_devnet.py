@@ -135,11 +135,11 @@ def test_a_kill_at_any_moment_loses_no_block_that_was_told_of(devnet: RunningDev
 
         miner = threading.Thread(target=mine_on)
         miner.start()
-        time.sleep(0.2 + 0.3 * dice.random())
+        wait_for(lambda told=told: len(told) > 2, 30, "three blocks")
+        time.sleep(0.3 * dice.random())
         devnet.kill()
         miner.join()
         devnet.start()
-        assert len(told) > 2
         for height, digest in told:
             header = devnet.rpc.header(height)
             assert header is not None
