@@ -10,9 +10,14 @@ from typing import NamedTuple
 import msgspec
 
 from ringfence.custody.annex import HOT_SUFFIX, Annex
-from ringfence.custody.chains.accounts import AccountFollower, AccountRoom, NodeBehindError, NodeError
-from ringfence.custody.chains.accounts import TooDeepError as TooDeepError
-from ringfence.custody.chains.accounts import WrongChainError as WrongChainError
+from ringfence.custody.chains.accounts import (
+    AccountFollower,
+    AccountRoom,
+    NodeBehindError,
+    NodeError,
+    TooDeepError,
+    WrongChainError,
+)
 from ringfence.custody.chains.ethereum.addresses import AddressError, read_address
 from ringfence.custody.chains.ethereum.blocks import EthereumBlocks
 from ringfence.custody.chains.ethereum.room import EthereumRoom

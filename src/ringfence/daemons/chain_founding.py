@@ -19,7 +19,7 @@ from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.transactions import Output
 from ringfence.custody.chains.ethereum import faucet as ethereum_faucet
 from ringfence.custody.chains.ethereum.addresses import spelt
-from ringfence.custody.chains.ethereum.blocks import EthereumBlocks
+from ringfence.custody.chains.ethereum.blocks import WEI_PER_GWEI, EthereumBlocks
 from ringfence.custody.chains.ethereum.devnet import CHAIN_ID, USDT_ADDRESS
 from ringfence.custody.chains.ethereum.rpc import EthereumRpc
 from ringfence.custody.chains.solana import faucet as solana_faucet
@@ -49,7 +49,6 @@ from ringfence.units.assets import ETH, SOL, USDT, XBT
 
 ETHEREUM_CHAIN = f"{ETHEREUM}:{CHAIN_ID}"
 SOLANA_CHAIN = f"{SOLANA}:{solana_faucet.GENESIS_HASH[:32]}"
-_WEI_PER_GWEI = 10**9
 _FEES_WEI, _FEES_LAMPORTS, _FEES_SATS = 10**18, 10**9, 10**6
 """What the company pays in for fees at first."""
 _DOORS_SECONDS = 120.0
@@ -148,7 +147,7 @@ def _assets(chain: str, url: str) -> tuple[Tip, tuple[AnnexAsset, ...]]:
     dollars = first_policy(USDT, chain=chain, coins=100_000, fee_max=_FEE_MAX_GWEI)
     blocks = EthereumBlocks(EthereumRpc(url), chain_id=CHAIN_ID, tokens={}, native=ETH.currency)
     return blocks.tip(), (
-        AnnexAsset(ETH.currency, "", _WEI_PER_GWEI, ether),
+        AnnexAsset(ETH.currency, "", WEI_PER_GWEI, ether),
         AnnexAsset(USDT.currency, spelt(USDT_ADDRESS), 1, dollars),
     )
 

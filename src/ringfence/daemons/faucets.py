@@ -8,6 +8,7 @@ from ringfence.custody.chains.bitcoin.regtest import faucet as bitcoin
 from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.transactions import Output
 from ringfence.custody.chains.ethereum import faucet as ethereum
+from ringfence.custody.chains.ethereum.blocks import WEI_PER_GWEI
 from ringfence.custody.chains.ethereum.rpc import EthereumRpc
 from ringfence.custody.chains.solana import faucet as solana
 from ringfence.custody.chains.solana.rpc import SolanaRpc
@@ -15,8 +16,6 @@ from ringfence.daemons.account_chains import read_nodes
 from ringfence.daemons.chain_founding import ETHEREUM_CHAIN, SOLANA_CHAIN
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.units.assets import ETH, SOL, USDT, XBT
-
-_WEI_PER_GWEI = 10**9
 
 
 def pay(directory: Path, currency: str, address: str, amount: int) -> str:
@@ -34,7 +33,7 @@ def pay(directory: Path, currency: str, address: str, amount: int) -> str:
     if ETHEREUM_CHAIN in nodes:
         of_ethereum = ethereum.Faucet(EthereumRpc(nodes[ETHEREUM_CHAIN]))
         if currency == ETH.currency:
-            return of_ethereum.pay_wei(address, amount * _WEI_PER_GWEI)
+            return of_ethereum.pay_wei(address, amount * WEI_PER_GWEI)
         if currency == USDT.currency:
             return of_ethereum.pay_token(address, amount)
     raise ValueError(f"no development chain of {currency} runs here")

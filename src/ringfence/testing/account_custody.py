@@ -21,7 +21,7 @@ from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.chains.accounts import AccountFollower, AccountRoom
 from ringfence.custody.chains.ethereum import faucet as ethereum_faucet
 from ringfence.custody.chains.ethereum.addresses import spelt
-from ringfence.custody.chains.ethereum.blocks import EthereumBlocks
+from ringfence.custody.chains.ethereum.blocks import WEI_PER_GWEI, EthereumBlocks
 from ringfence.custody.chains.ethereum.devnet import CHAIN_ID, USDT_ADDRESS
 from ringfence.custody.chains.ethereum.rpc import EthereumRpc
 from ringfence.custody.chains.solana import faucet as solana_faucet
@@ -74,7 +74,6 @@ from ringfence.units.time import NS_PER_SECOND
 
 ETHEREUM = f"eip155:{CHAIN_ID}"
 SOLANA = f"solana:{solana_faucet.GENESIS_HASH[:32]}"
-WEI_PER_GWEI = 10**9
 FEES_RAW = {ETHEREUM: 10**18, SOLANA: 10**9}
 """What the company pays in for fees, unless a test says otherwise."""
 STEP_NS = 15 * NS_PER_SECOND

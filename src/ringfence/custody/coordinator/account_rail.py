@@ -21,9 +21,9 @@ from ringfence.custody.chains.accounts import (
 from ringfence.custody.coordinator.batches import Attempt, Batches, Flow, fee_cap
 from ringfence.custody.coordinator.deposits import Deposit
 from ringfence.custody.coordinator.instructions import Settled
-from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits
+from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits, is_in_chain
 from ringfence.custody.coordinator.reconcile import Item, Report
-from ringfence.custody.coordinator.shown import newest_of, outputs_of
+from ringfence.custody.coordinator.shown import outputs_of
 from ringfence.custody.explained import Explained, charged, explain
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger
@@ -100,10 +100,7 @@ class AccountRail:
 
     def is_free(self, batches: Batches) -> bool:
         """Each transaction uses up what the next one builds on, so one is on its way at a time."""
-        return all(self._in_chain(flow) for flow in batches.of(self.chain))
-
-    def _in_chain(self, flow: Flow) -> bool:
-        return any(self.confirmations(one) for one in flow.attempts)
+        return all(is_in_chain(self, flow) for flow in batches.of(self.chain))
 
     def affords(self, intent: Intent) -> bool:
         """Return whether the treasury has what a withdrawal takes, its fee too."""
@@ -128,7 +125,7 @@ class AccountRail:
                 continue
             is_short = self._is_short(ledger, asset)
             for address, raw in self._follower.balances(asset):
-                is_left = self.room.key_of(address) < 0 and self._is_worth_a_fee(asset, raw)
+                is_left = self.room.key_of(address) < 0 and self._is_worth_a_fee(asset, raw, fee_raw)
                 if is_left or self._is_worth_it(asset, raw, fee_raw, is_short=is_short):
                     found += list(self._sweep(asset, address, raw, fee_raw, batches, now_ns))
         return found
@@ -172,15 +169,16 @@ class AccountRail:
 
     def _is_needed(self, treasury: str) -> bool:
         """Return whether a treasury that was left has yet to pay for what lies at other addresses under its key."""
-        key = self.room.key_of(treasury)
+        key, fee_raw = self.room.key_of(treasury), self._fee_ahead(self.room.native)
         return any(
-            self.room.key_of(address) == key and address != treasury and self._is_worth_a_fee(asset, raw)
+            self.room.key_of(address) == key
+            and address != treasury
+            and self._is_worth_a_fee(asset, raw, fee_raw)
             for asset in self.assets
             for address, raw in self._follower.balances(asset)
         )
 
-    def _is_worth_a_fee(self, asset: str, raw: int) -> bool:
-        fee_raw = self._fee_ahead(asset)
+    def _is_worth_a_fee(self, asset: str, raw: int, fee_raw: int) -> bool:
         return raw > fee_raw if asset == self.room.native else raw // self._factor(asset) > 0
 
     def _fee_ahead(self, asset: str) -> int:
@@ -276,7 +274,7 @@ class AccountRail:
         return Signed(txid, raw)
 
     def send(self, flow: Flow, batches: Batches) -> Built | None:
-        if self._in_chain(flow):
+        if is_in_chain(self, flow):
             return None
         newest = flow.attempts[-1]
         since = self._sent_at.setdefault(newest.txid, self._follower.height)
@@ -309,7 +307,7 @@ class AccountRail:
     def shown(self, flow: Flow) -> dict[str, Any] | None:
         if not flow.unsigned:
             return None
-        (intent,), newest = flow.batch.intents, newest_of(flow)
+        (intent,), newest = flow.batch.intents, flow.newest
         source = self._source(flow)
         transaction = self.room.read(
             bytes.fromhex(newest.unsigned if newest else flow.unsigned), source=source

@@ -91,6 +91,11 @@ class Flow:
         return self.batch.intents[0].asset
 
     @property
+    def newest(self) -> Attempt | None:
+        """The transaction that was signed last."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
     def may_be_signed(self) -> bool:
         """Whether somebody may have a transaction of it that the network takes: then nothing of it is given back."""
         return bool(self.attempts) or self.joins > 0

@@ -18,9 +18,9 @@ from ringfence.custody.chains.bitcoin.transactions import (
 from ringfence.custody.coordinator.batches import INTENTS_MAX, Attempt, Batches, Flow, fee_cap
 from ringfence.custody.coordinator.deposits import Deposit, Deposits
 from ringfence.custody.coordinator.instructions import Settled
-from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits
+from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits, is_in_chain
 from ringfence.custody.coordinator.reconcile import Report, reconcile
-from ringfence.custody.coordinator.shown import newest_of, outputs_of
+from ringfence.custody.coordinator.shown import outputs_of
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.nomination import HEIGHTS_AHEAD, NOMINATED
@@ -147,12 +147,9 @@ class BitcoinRail:
             intent = flow.batch.intents[0]
             if intent.kind == Kind.REFILL and flow.chain == self.chain:
                 rests = now_ns - intent.requested_ns < _REST_NS
-                if rests if flow.given_up else not self._in_chain(flow):
+                if rests if flow.given_up else not is_in_chain(self, flow):
                     return True
         return False
-
-    def _in_chain(self, flow: Flow) -> bool:
-        return any(self.confirmations(one) for one in flow.attempts)
 
     def add_hot(self, script: bytes, chain: str) -> None:
         """Know the hot wallet's address, and under which chain's name its payments are."""
@@ -258,7 +255,7 @@ class BitcoinRail:
         Raises Waits.
         """
         newest = flow.attempts[-1]
-        if self._in_chain(flow):
+        if is_in_chain(self, flow):
             return 0
         if newest.txid not in self._node.mempool():
             try:
@@ -286,7 +283,7 @@ class BitcoinRail:
     def shown(self, flow: Flow) -> dict[str, Any] | None:
         if not flow.unsigned:
             return None
-        newest = newest_of(flow)
+        newest = flow.newest
         transaction = parse_transaction(newest.raw) if newest else read_unsigned(flow.unsigned).transaction
         return self.shown_of(flow, transaction)
 

@@ -13,7 +13,7 @@ from ringfence.custody.beacon import Beacon, BeaconError
 from ringfence.custody.chained_log import Entry
 from ringfence.custody.chains.accounts import NodeError
 from ringfence.custody.coordinator.batches import Batches, Flow
-from ringfence.custody.coordinator.rail import Built, Hopeless, Rail, Signed, Waits
+from ringfence.custody.coordinator.rail import Built, Hopeless, Rail, Signed, Waits, is_in_chain
 from ringfence.custody.hsm.evidence import Evidence
 from ringfence.custody.nomination import (
     BEACON_SECONDS_AHEAD,
@@ -110,13 +110,10 @@ class Driver:
             await self._draw(flow)
         if flow.quorum and not flow.unsigned:
             self._build(flow)
-        if flow.unsigned and not flow.is_collected and not self._is_in_chain(flow):
+        if flow.unsigned and not flow.is_collected and not is_in_chain(self._rails[flow.chain], flow):
             await self._collect(flow)
         if flow.attempts:
             self._send(flow)
-
-    def _is_in_chain(self, flow: Flow) -> bool:
-        return any(self._rails[flow.chain].confirmations(one) for one in flow.attempts)
 
     def is_witnessed(self, flow: Flow) -> bool:
         return len(flow.witnesses) >= self._roster.witnesses_needed

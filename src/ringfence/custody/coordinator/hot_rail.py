@@ -13,7 +13,7 @@ from ringfence.custody.coordinator.bitcoin_rail import (
 )
 from ringfence.custody.coordinator.deposits import Deposit
 from ringfence.custody.coordinator.instructions import Settled
-from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits
+from ringfence.custody.coordinator.rail import Built, Hopeless, Signed, Waits, is_in_chain
 from ringfence.custody.coordinator.reconcile import Report
 from ringfence.custody.intents import Intent
 from ringfence.custody.ledger import Ledger
@@ -58,7 +58,7 @@ class HotRail:
 
     def is_free(self, batches: Batches) -> bool:
         """What comes back has to be in a block before it is spent again."""
-        return all(any(self.confirmations(one) for one in flow.attempts) for flow in batches.of(self.chain))
+        return all(is_in_chain(self, flow) for flow in batches.of(self.chain))
 
     def takes(self, intent: Intent) -> bool:
         """Return whether a withdrawal is small enough to go from here, and can."""
@@ -128,7 +128,7 @@ class HotRail:
     def shown(self, flow: Flow) -> dict[str, Any] | None:
         if not flow.unsigned:
             return None
-        raw = flow.attempts[-1].raw if flow.attempts else bytes.fromhex(flow.unsigned)
+        raw = flow.newest.raw if flow.newest else bytes.fromhex(flow.unsigned)
         return self._cold.shown_of(flow, parse_transaction(raw))
 
     # ---- whether it adds up

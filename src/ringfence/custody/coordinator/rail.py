@@ -111,3 +111,8 @@ class Rail(Protocol):
         ...
 
     def reconcile(self, ledger: Ledger, batches: Batches, now_ns: int) -> list[Report]: ...
+
+
+def is_in_chain(rail: Rail, flow: Flow) -> bool:
+    """Return whether a block has one of the transactions that were signed for a batch."""
+    return any(rail.confirmations(one) for one in flow.attempts)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence.custody.coordinator.batches import Attempt, Flow, intent_of
+from ringfence.custody.coordinator.batches import Flow, intent_of
 from ringfence.custody.ledger import Withdrawal
 from ringfence.units.assets import ASSETS
 
@@ -14,7 +14,7 @@ def row_of(
     one: Withdrawal, flow: Flow | None, refused: str, waits: str, confirmations: int, chain: str
 ) -> dict[str, Any]:
     """Return one line of a table of withdrawals. Amounts in ledger units of the currency."""
-    attempt = flow.attempts[-1] if flow is not None and flow.attempts else None
+    attempt = flow.newest if flow is not None else None
     return {
         "withdrawal": one.number, "account": one.account, "currency": ASSETS[one.asset].currency, "state": one.state,
         "address": one.wish.address if one.wish else "", "amount": one.wish.amount if one.wish else 0,
@@ -30,7 +30,7 @@ def row_of(
 
 def papers_of(flow: Flow, transaction: dict[str, Any] | None) -> dict[str, Any]:
     """Return everything that was decided for a batch: seal, draw, transaction, every verdict of every signer."""
-    attempt = flow.attempts[-1] if flow.attempts else None
+    attempt = flow.newest
     return {
         "intents": msgspec.to_builtins(flow.batch.intents),
         "sealedAt": flow.sealed.sealed_height if flow.sealed else None,
@@ -54,7 +54,3 @@ def outputs_of(flow: Flow, outputs: Iterator[tuple[str, int, str]]) -> list[dict
         }
         for address, amount, own in outputs
     ]
-
-
-def newest_of(flow: Flow) -> Attempt | None:
-    return flow.attempts[-1] if flow.attempts else None

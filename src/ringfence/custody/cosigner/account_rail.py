@@ -16,7 +16,7 @@ from ringfence.custody.chains.accounts import (
     WrongChainError,
 )
 from ringfence.custody.cosigner.checks import Decoded, Evident, OfShare, RefusalError
-from ringfence.custody.cosigner.rail import ChainFacts, only_intent
+from ringfence.custody.cosigner.rail import ChainFacts
 from ringfence.custody.explained import explain
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger
@@ -112,10 +112,9 @@ class AccountRail:
             raise RefusalError("decoded", objection, is_for_now=True)
 
     def facts(self, decoded: Decoded, ledger: Ledger, before: list[Signed]) -> ChainFacts:
-        intent, room = only_intent(decoded), self._room
-        native = self._annex.native
-        raw = _bytes_of(decoded.before.before.before.question.unsigned)
-        transaction = self._read(raw, self._source(intent))
+        question, room, native = decoded.before.before.before.question, self._room, self._annex.native
+        intent, _ = self._movement(question)
+        transaction = self._read(_bytes_of(question.unsigned), self._source(intent))
         due_raw = self._ask(lambda: room.fee_due_raw(transaction))
         fees = explain(self._follower, room, ledger, native.currency, factor=native.factor)
         return ChainFacts(

@@ -19,6 +19,7 @@ from ringfence.units.assets import BY_CURRENCY, XBT
 
 ASSET = XBT.currency
 PEOPLE_NEEDED = 2
+_FIRST = "the first version has the number 1 and is signed by two people of different groups"
 
 
 class ConfigurationError(ValueError):
@@ -199,7 +200,7 @@ def check_annex(charter: Charter, annex: Annex) -> None:
         if (one.policy.chain, one.policy.asset) != (annex.chain, one.currency) or one.factor < 1:
             raise ConfigurationError(f"the policy of {one.currency} is of another chain or asset")
         try:
-            _check_first(SignedPolicy(one.policy, tuple((p.name, p.group) for p in charter.people), 0))
+            _check_begins(one.policy)
         except PolicyError as error:
             raise ConfigurationError(f"the policy of {one.currency}: {error}") from error
 
@@ -221,9 +222,14 @@ def signed_by(person: Person, digest: bytes, signature: str) -> bool:
 
 def _check_first(signed: SignedPolicy) -> None:
     people, groups = {name for name, _ in signed.signers}, {group for _, group in signed.signers}
-    if signed.policy.version != 1 or len(people) < 2 or len(groups) < 2:
-        raise PolicyError(
-            "the first version has the number 1 and is signed by two people of different groups"
-        )
-    if not signed.policy.tiers or signed.policy.tiers[0].from_amount != 0:
+    if len(people) < 2 or len(groups) < 2:
+        raise PolicyError(_FIRST)
+    _check_begins(signed.policy)
+
+
+def _check_begins(policy: Policy) -> None:
+    """Raises PolicyError unless it can be a first version, whoever has signed it."""
+    if policy.version != 1:
+        raise PolicyError(_FIRST)
+    if not policy.tiers or policy.tiers[0].from_amount != 0:
         raise PolicyError("the first tier must begin at 0")

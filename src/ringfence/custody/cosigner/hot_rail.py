@@ -1,7 +1,5 @@
 """The hot wallet as a co-signer sees it: clients' coins at one address, a small part of all, paid without waiting."""
 
-from typing import TypeVar
-
 from ringfence.custody.annex import Annex
 from ringfence.custody.chains.bitcoin.follow import Follower
 from ringfence.custody.chains.bitcoin.transactions import Transaction, address_of
@@ -25,8 +23,6 @@ from ringfence.custody.quorum.hot import (
 from ringfence.custody.quorum.messages import subject_of
 from ringfence.custody.quorum.multisig import MultisigError
 from ringfence.custody.wallets.owners import Owner, Wallets
-
-Value = TypeVar("Value")
 
 
 class HotRail(OnBitcoin):

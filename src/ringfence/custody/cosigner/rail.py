@@ -3,7 +3,6 @@
 from typing import NamedTuple, Protocol
 
 from ringfence.custody.cosigner.checks import Decoded, Evident
-from ringfence.custody.intents import Intent
 from ringfence.custody.ledger import Ledger
 from ringfence.custody.policy import Signed
 
@@ -59,9 +58,3 @@ class Rail(Protocol):
         ...
 
     def has_confirmed(self, txid: str) -> bool: ...
-
-
-def only_intent(decoded: Decoded) -> Intent:
-    """Return the movement of a batch that has one."""
-    (intent,) = decoded.before.before.before.question.batch.intents
-    return intent

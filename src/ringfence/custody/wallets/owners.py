@@ -77,6 +77,8 @@ class Wallets:
         self.network_name = names.pop()
         self.network = NETWORKS[self.network_name]
         self.vaults = dict(vaults)
+        self.hot: bytes | None = None
+        """The script of the hot wallet, if there is one."""
         self.derivers = {owner: Deriver(vault, self.network) for owner, vault in vaults.items()}
         self._lookahead = lookahead
         self._known: dict[bytes, Mine] = {}
@@ -89,13 +91,9 @@ class Wallets:
         """Return whose a script is, None if it is not ours as far as has been looked."""
         return self._known.get(script)
 
-    @property
-    def hot(self) -> bytes | None:
-        """Return the script of the hot wallet, None if there is none."""
-        return next((script for script, mine in self._known.items() if mine.is_hot), None)
-
     def add_hot(self, script: bytes) -> None:
         """Know the hot wallet: its coins are the clients', beside those of their vault."""
+        self.hot = script
         self._known[script] = Mine(Owner.CLIENTS, Keychain.CHANGE, HOT)
 
     def scripts(self, owner: Owner) -> list[bytes]:
