@@ -66,10 +66,10 @@ def found(folder: Path, name: str, sizes: dict[str, tuple[int, int]]) -> Public:
         public = msgspec.json.decode(path.read_bytes(), type=Public)
         return public if _has(public, sizes) else _extend(folder, public, sizes)
     _clear(folder)
-    pin = _pin(folder)
+    pin = pin_of(folder)
     configure(folder)
     module = _module()
-    _initialise(name, pin)
+    initialise(name, pin)
     _begin_shares(folder, name, pin)
     tpm = tpm_of(folder)
     with Token(module, name, pin, Lockout(folder / "lockout")) as token:
@@ -167,7 +167,7 @@ def shares_label(name: str) -> str:
 def _begin_shares(folder: Path, name: str, pin: str) -> None:
     """Make the token for shares, and write down which it is: its keys come and go, so nobody measures it."""
     before = set((folder / "tokens").iterdir())
-    _initialise(shares_label(name), pin)
+    initialise(shares_label(name), pin)
     (made,) = set((folder / "tokens").iterdir()) - before
     replace(folder / "shares.token", made.name.encode())
 
@@ -198,7 +198,8 @@ def configure(folder: Path) -> None:
     os.environ["SOFTHSM2_CONF"] = str(path)
 
 
-def _pin(folder: Path) -> str:
+def pin_of(folder: Path) -> str:
+    """Return the PIN of a folder's token, making one if there is none. Raises OSError."""
     path = folder / "pin"
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -206,7 +207,8 @@ def _pin(folder: Path) -> str:
     return path.read_text()
 
 
-def _initialise(name: str, pin: str) -> None:
+def initialise(name: str, pin: str) -> None:
+    """Make an empty token where SoftHSM was pointed at. Raises CalledProcessError."""
     # The PIN of the security officer is not kept: a token whose PIN is lost is made anew and enrolled anew.
     given = ["--label", name, "--pin", pin, "--so-pin", secrets.token_hex(12)]
     subprocess.run(["softhsm2-util", "--init-token", "--free", *given], check=True, capture_output=True)

@@ -139,6 +139,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return the price of a tick as the wire's JSON number. For display only."""
         return px_ticks * self.tick_units / int(10**self.tick_decimals)
 
+    def mark_text(self, subticks: int) -> str:
+        """Return the price of a mark as exact decimal text, without zeros at its end."""
+        price = Decimal(subticks * self.tick_units).scaleb(-self.tick_decimals - 2)
+        return f"{price.normalize():f}"
+
     def mark_price(self, subticks: int) -> float:
         """Return the price of a mark in subticks as the wire's JSON number. For display only."""
         return subticks * self.tick_units / int(10 ** (self.tick_decimals + 2))
