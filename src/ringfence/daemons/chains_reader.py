@@ -28,6 +28,8 @@ class _Answer(NamedTuple):
     bitcoin: Tip
     owed: dict[int, int]
     """By asset of a chain of accounts: what the ledger ought to owe, by what the chain holds."""
+    held: dict[int, int]
+    """By asset of a chain of accounts: what lies at our addresses, the company's money for fees included."""
 
 
 class ChainsReader:
@@ -50,18 +52,21 @@ class ChainsReader:
     def tip(self) -> Tip:
         """Return a name for this moment of all chains; its height goes up as theirs do."""
         owed: dict[int, int] = {}
+        held: dict[int, int] = {}
         try:
             self._connect()
             bitcoin = self._bitcoin.tip()
             heights, digests = [bitcoin.height], [bitcoin.digest]
             for chain in self._chains.values():
-                owed |= _owed(chain, self._bitcoin.ledger)
+                looked = _look(chain, self._bitcoin.ledger)
+                owed |= {asset: one.owed for asset, one in looked.items()}
+                held |= {asset: one.held for asset, one in looked.items()}
                 heights.append(chain.follower.height)
                 digests.append(chain.follower.tip)
         except (*TROUBLES, ConfigurationError, OSError, ValueError) as error:
             raise ChainError(str(error)) from error
         tip = Tip(sum(heights), " ".join(digests))
-        self._answers[tip.digest] = _Answer(tip, bitcoin, owed)
+        self._answers[tip.digest] = _Answer(tip, bitcoin, owed, held)
         for old in list(self._answers)[:-_ANSWERS_KEPT]:
             del self._answers[old]
         return tip
@@ -93,6 +98,17 @@ class ChainsReader:
     def paid_ahead(self, asset: int, at: Tip) -> int:
         return self._bitcoin.paid_ahead(asset, self._answer(at).bitcoin)
 
+    def bitcoin_tip(self, at: Tip) -> Tip:
+        """Return Bitcoin's block of a moment. Raises ChainError."""
+        return self._answer(at).bitcoin
+
+    def held(self, asset: int, at: Tip) -> int:
+        """Return what lies at our addresses of an asset, in ledger units, rounded down. Raises ChainError."""
+        answer = self._answer(at)
+        if asset == XBT.number:
+            return self._bitcoin.confirmed(asset, answer.bitcoin)
+        return answer.held.get(asset, 0)
+
     def _answer(self, at: Tip) -> _Answer:
         found = self._answers.get(at.digest)
         if found is None:
@@ -100,8 +116,15 @@ class ChainsReader:
         return found
 
 
-def _owed(chain: AccountChain, ledger: Ledger) -> dict[int, int]:
-    """Return by asset what the ledger ought to owe. Raises what following a chain may raise."""
+class _Looked(NamedTuple):
+    """An asset of a chain, in ledger units."""
+
+    owed: int
+    held: int
+
+
+def _look(chain: AccountChain, ledger: Ledger) -> dict[int, _Looked]:
+    """Return by asset what is there, and what the ledger ought to owe. Raises what following a chain may raise."""
     room, follower = chain.room, chain.follower
     for _ in range(_ATTEMPTS):
         room.know(ledger.accounts_end)
@@ -117,10 +140,10 @@ def _owed(chain: AccountChain, ledger: Ledger) -> dict[int, int]:
     raise ChainError(f"{chain.annex.chain} goes on faster than it can be looked at")
 
 
-def _of(room: AccountRoom, follower: AccountFollower, ledger: Ledger, asset: str, factor: int) -> int:
+def _of(room: AccountRoom, follower: AccountFollower, ledger: Ledger, asset: str, factor: int) -> _Looked:
     explained = explain(follower, room, ledger, asset, factor=factor)
     addresses = {room.treasury, *(address for address, _ in follower.balances(asset))}
     held = sum(room.balance_raw(address, asset, follower.height) for address in addresses)
     # What the company has not paid in, fees were taken from clients' coins for: that is not taken off.
     known = explained.uncredited + max(explained.company, 0) - explained.unclosed + explained.overcharged
-    return (held - known) // factor
+    return _Looked((held - known) // factor, held // factor)

@@ -2,7 +2,7 @@
 
     proofs/signing.key     Ed25519, 0600; the prover's alone
     proofs/publisher.json  its public half, and the word of the exchange's key that it publishes for it
-    proofs/token/          a PKCS#11 token with one key: from it the key of each year is made, from that an account's nonce
+    proofs/token/          a PKCS#11 token with one key: a year's key comes from it, an account's nonce from that
 
 Where no PKCS#11 module is, a file takes the token's place, and the log says so: who reads it finds every account.
 """

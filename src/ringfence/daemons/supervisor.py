@@ -28,7 +28,14 @@ from ringfence.custody.chains.ethereum.devnet import anvil_path
 from ringfence.custody.demonstration import CLIENTS_KEYS, PLACES
 from ringfence.custody.hsm import tpm
 from ringfence.custody.quorum.mpc.engine import engine_path
-from ringfence.daemons import chain_founding, custody_founding, founding, software_tpm, welcome
+from ringfence.daemons import (
+    chain_founding,
+    custody_founding,
+    founding,
+    proof_secrets,
+    software_tpm,
+    welcome,
+)
 from ringfence.daemons.account_chains import TROUBLES
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
@@ -59,7 +66,7 @@ _TALK_SECONDS = 5.0
 _FINAL_OF_CORE = (65, 70, 74, 75)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
-_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = (66,)
+_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = (66,)
 _FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
 _BLOCK_SECONDS = "2"
 """How soon the embedded chain has a block for who waits for one."""
@@ -235,6 +242,7 @@ class Supervisor:
             self._run(judge, final=_FINAL_OF_JUDGES)
         if self._options.custody:
             await self._step("custody", self._begin_custody())
+        self._run_prover()
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
@@ -272,6 +280,14 @@ class Supervisor:
     def _run_readers(self, port: int) -> None:
         self._run("history", final=_FINAL_OF_HISTORY)
         self._run("gateway", "--port", str(port), final=_FINAL_OF_GATEWAY)
+
+    def _run_prover(self) -> None:
+        try:
+            proof_secrets.found(self._directory)
+        except (OSError, ValueError) as error:
+            raise StartError(f"the prover has no key: {error}", EXIT_INPUT) from error
+        without = () if self._options.custody else ("--no-custody",)
+        self._run("prover", *without, final=_FINAL_OF_PROVER)
 
     # ---- custody
 
@@ -494,8 +510,8 @@ class Supervisor:
         self._stopping = True
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
-            "bots", "price-feed", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses", *JUDGES,
-            "gateway", "history", "core", "ethereum", "solana", "bitcoin",
+            "bots", "price-feed", "prover", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses",
+            *JUDGES, "gateway", "history", "core", "ethereum", "solana", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):

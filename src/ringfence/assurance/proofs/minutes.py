@@ -18,6 +18,8 @@ SIGN = "porl2/minute"
 OPENED = 3
 """So many minutes of a period are drawn."""
 SUFFIX = ".jsonl"
+HEIGHTS_AHEAD = 2
+"""The block that draws is so many above the one that was known when the period had ended."""
 Totals = tuple[str, str, str | None]
 """(owed to accounts and as fees, owed by accounts, reserves); reserves are null where nobody could ask the chain."""
 
@@ -129,6 +131,11 @@ def _check_follows(minute: Minute, previous: Minute | None) -> None:
         raise ForgedError(f"line {minute.n} of the chain does not follow line {previous.n}")
     if minute.sequence < previous.sequence or minute.timestamp < previous.timestamp:
         raise ForgedError(f"line {minute.n} of the chain is of an earlier moment than the one before")
+
+
+def deciding_height(after: Sequence[Minute]) -> int | None:
+    """Return the height of the block that draws, by the lines of the period after; None if that is not known."""
+    return after[0].height + HEIGHTS_AHEAD if after and after[0].height else None
 
 
 def drawn(minutes: Sequence[Minute], block_hash: bytes, *, count: int = OPENED) -> list[Minute]:

@@ -56,11 +56,13 @@ class Publication:
         """Say that a snapshot was withheld and why, instead of publishing it. Raises OSError."""
         self.publish(entry, {"withheld.html": page})
 
-    def open(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Publish a minute that was drawn, under `openings/NAME`. Raises OSError."""
-        _write_folder(self._folder / OPENINGS / name, files)
-        listed = {f"{OPENINGS}/{name}/{file}": entry_of(content) for file, content in files.items()}
-        self._sign(msgspec.structs.replace(self.index, openings={**self.index.openings, **listed}))
+    def open(self, minutes: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Publish minutes that were drawn, each under `openings/NAME`; listed all at once. Raises OSError."""
+        listed = dict(self.index.openings)
+        for name, files in minutes.items():
+            _write_folder(self._folder / OPENINGS / name, files)
+            listed |= {f"{OPENINGS}/{name}/{file}": entry_of(content) for file, content in files.items()}
+        self._sign(msgspec.structs.replace(self.index, openings=listed))
 
     def list_minutes(self, *names: str) -> None:
         """List files of the chain of minutes that are complete, and their time stamps. Raises OSError."""

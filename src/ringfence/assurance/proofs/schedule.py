@@ -41,10 +41,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def period_seconds(self) -> int:
         """Return the longest time between two snapshots."""
         days = sorted(set(self.weekdays))
-        gaps = [
-            (after - before) % _WEEK_DAYS or _WEEK_DAYS
-            for before, after in zip(days, [*days[1:], days[0]], strict=True)
-        ]
+        pairs = zip(days, [*days[1:], days[0]], strict=True)
+        gaps = [(after - before) % _WEEK_DAYS or _WEEK_DAYS for before, after in pairs]
         return max(gaps) * _SECONDS_PER_DAY
 
     def next_after(self, timestamp_ns: int) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
-from ringfence.exchange.gateway import swagger
+from ringfence.exchange.gateway import published, swagger
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
@@ -349,6 +349,19 @@ class Gateway:
             connection.reply(200, encode(swagger.document(host, self.config.public_scheme)))
         elif http.method == "GET" and path == "/":
             connection.reply(200, encode(self._greeting()))
+        elif http.method in ("GET", "HEAD") and path.startswith(published.PREFIX):
+            now = self.now()
+            self._take(self.limiter.requests(None, connection.address, now), now)
+            part = published.find(self.directory, path, http.header(b"range"))
+            self.run(
+                connection.reply_file(
+                    200 if part.is_whole else 206,
+                    part.path,
+                    offset=part.offset,
+                    count=part.length,
+                    headers=part.headers,
+                )
+            )
         else:
             raise Refused(404, "Not Found")
 
@@ -356,6 +369,7 @@ class Gateway:
         return {
             "name": "Ringfence", "api": _API, "realtime": "/realtime",
             "swagger": "/api/explorer/swagger.json", "instruments": f"{_API}/instrument/active",
+            "proofs": "/proofs/index.json", "verifier": "/proofs/verifier.html",
         }  # fmt: skip
 
     # ---- WebSocket

@@ -7,7 +7,9 @@ A connection works on one request at a time; what a client sends ahead waits. Pa
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import cast
 
 import httptools
@@ -18,6 +20,8 @@ HEADER_BYTES_MAX = 16_384
 BODY_BYTES_MAX = 1 << 20
 _AHEAD_MAX = 64
 _IDLE_SECONDS = 75.0
+_PIECE_BYTES = 256 << 10
+_POUR_SECONDS = 0.005
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -181,6 +185,50 @@ class HttpConnection(asyncio.Protocol):
             self._begin(self._waiting.popleft())
         else:
             self._quiet_since = self._loop.time()
+
+    async def reply_file(self, status: int, path: Path, *, offset: int, count: int, headers: bytes) -> None:
+        """Send a part of a file as the reply of the request at work, no faster than the client takes it.
+
+        A file that ends too soon ends the connection: the client sees that the reply is not whole.
+        """
+        request, transport = self._busy, self._transport
+        if transport is None or request is None:
+            return
+        keep_alive = request.keep_alive and not self._broken
+        close = b"" if keep_alive else b"connection: close\r\n"
+        nosniff = b"x-content-type-options: nosniff\r\n"
+        length = b"content-length: %d\r\n\r\n" % count
+        self._write(b"".join((_STATUS_LINES[status], nosniff, headers, close, length)))
+        if request.method != "HEAD":
+            # A file that was there a moment ago: what was promised does not come, and the connection ends.
+            with suppress(OSError):
+                count -= await self._pour(transport, path, offset=offset, count=count)
+            keep_alive = keep_alive and count == 0
+        self._busy = None
+        if not keep_alive or self._transport is None:
+            transport.close()
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+        else:
+            self._quiet_since = self._loop.time()
+
+    async def _pour(self, transport: asyncio.Transport, path: Path, *, offset: int, count: int) -> int:
+        """Write a part of a file; return how many bytes were written."""
+        written = 0
+        with open(path, "rb") as file:
+            file.seek(offset)
+            while written < count and self._transport is not None:
+                piece = file.read(min(_PIECE_BYTES, count - written))
+                if not piece:
+                    break
+                transport.write(piece)
+                written += len(piece)
+                stalled = self._loop.time()
+                while transport.get_write_buffer_size() > _PIECE_BYTES and self._transport is not None:
+                    await asyncio.sleep(_POUR_SECONDS)
+                    if self._loop.time() - stalled > _IDLE_SECONDS:
+                        return written
+        return written
 
     def _write(self, data: bytes) -> None:
         if self._transport:

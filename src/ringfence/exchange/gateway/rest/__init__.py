@@ -6,7 +6,7 @@
 | query                           | filter, columns, count, start, reverse, times, symbol |
 | order, position, execution      | trading                                               |
 | instrument, market_data, schema | public data                                           |
-| halt, assurance                 | halts; signed state, proofs, what the judges say      |
+| halt, assurance, porl           | halts; signed state, what the judges say, proofs      |
 | user, subaccount                | account, wallet, keys, assets; families of accounts   |
 | withdrawal                      | coins out, the address book, the withdrawal key       |
 """
@@ -18,6 +18,7 @@ from ringfence.exchange.gateway.rest import (
     instrument,
     market_data,
     order,
+    porl,
     position,
     schema,
     subaccount,
@@ -28,6 +29,6 @@ from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route,
 
 __all__ = [
     "LATER", "ROUTES", "Request", "Route", "assurance", "encode", "execution", "halt", "instrument", "limit_headers",
-    "market_data", "order", "position", "schema", "subaccount",
+    "market_data", "order", "porl", "position", "schema", "subaccount",
     "user", "withdrawal",
 ]  # fmt: skip

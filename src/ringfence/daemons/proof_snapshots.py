@@ -1,0 +1,272 @@
+"""Publishes snapshots: takes one state, writes every asset's files, has the coins shown, and puts it all out at once.
+
+proofs/private/000001/   equities.npy, snapshot.json: what opens accounts, and what an auditor shuffles again with
+"""
+
+import asyncio
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from ringfence.assurance.proofs.claims import claimed_assets
+from ringfence.assurance.proofs.errors import InconclusiveError
+from ringfence.assurance.proofs.hashes import NONE, digest
+from ringfence.assurance.proofs.header import Header, read_header
+from ringfence.assurance.proofs.index import SnapshotEntry
+from ringfence.assurance.proofs.liabilities import Coins, Filed, Names
+from ringfence.assurance.proofs.minutes import Minute, name_of, read_period
+from ringfence.assurance.proofs.publication import Publication
+from ringfence.assurance.proofs.publisher import Publisher
+from ringfence.assurance.proofs.report import Report, report_page, withheld_page
+from ringfence.assurance.proofs.schedule import Schedule
+from ringfence.assurance.proofs.secrets import epoch_of
+from ringfence.assurance.proofs.snapshot import Moment, entry_of, with_files, write_assets
+from ringfence.daemons.proof_desk import Desk, Opened
+from ringfence.daemons.proof_minutes import MinuteKeeper, Taken
+from ringfence.daemons.proof_secrets import EpochKeys, home_of
+from ringfence.daemons.reserves import ListedReserves, list_reserves, prove_control
+from ringfence.daemons.venue import JUDGES
+from ringfence.files import replace
+from ringfence.units.assets import ASSETS, BY_CURRENCY
+from ringfence.units.time import NS_PER_SECOND
+
+_REPORT_IS_OLD_SECONDS = 60
+_SHUFFLE_KEY_BYTES = 32
+_TRIES, _TRY_SECONDS = 5, 5.0
+"""A payment that has left and is not debited yet makes coins look short for a moment."""
+
+
+class WithheldError(Exception):
+    """A judge is not content, so nothing is published but a page that says so."""
+
+
+class _Private(msgspec.Struct, frozen=True):
+    """What is kept of a snapshot beside the equities."""
+
+    epoch: int
+    logins: list[str]
+    shuffle_keys: dict[str, str]
+    """By currency: with it, an auditor shuffles again."""
+
+
+class _Drawn(NamedTuple):
+    """Everything of a snapshot before anybody has shown coins."""
+
+    taken: Taken
+    moment: Moment
+    listed: ListedReserves | None
+    filed: dict[str, Filed]
+    shuffle_keys: list[bytes]
+
+    @property
+    def is_covered(self) -> bool:
+        """Return whether coins, those for demonstration included, are what is owed."""
+        if self.listed is None:
+            return True
+        return all(
+            self.listed.totals.get(currency, 0) + int(one.header.figures.sums.demo) >= _net_of(one.header)
+            for currency, one in self.filed.items()
+        )
+
+
+def _net_of(header: Header) -> int:
+    return int(header.figures.total) - int(header.figures.sums.negative)
+
+
+class Snapshots:
+    """The one who publishes snapshots of a venue."""
+
+    def __init__(
+        self, directory: Path, publisher: Publisher, keys: EpochKeys, schedule: Schedule, *, desk: Desk
+    ) -> None:
+        """Raises OSError, ForgedError."""
+        home = home_of(directory)
+        self._directory, self._publisher, self._keys, self._desk = directory, publisher, keys, desk
+        self._folder, self._private = home / "published", home / "private"
+        self.publication = Publication(self._folder, publisher, period=schedule.period_seconds)
+        self._put_on_desk()
+
+    @property
+    def current(self) -> int:
+        """Return the number of the newest snapshot, by which the period of the moment is called; 0 before the first."""
+        newest = self.publication.index.newest()
+        return newest.snapshot if newest is not None else 0
+
+    @property
+    def taken_ns(self) -> int:
+        """Return of when the newest snapshot is, 0 before the first."""
+        newest = self.publication.index.newest()
+        return int(datetime.fromisoformat(newest.timestamp).timestamp()) * NS_PER_SECOND if newest else 0
+
+    async def publish(self, minutes: MinuteKeeper, *, has_custody: bool) -> SnapshotEntry:
+        """Publish the next snapshot, of a state that is taken now.
+
+        Raises WithheldError if a judge is not content: that is said instead, once. Raises InconclusiveError if
+        something is not there yet, ValueError if the books do not add up, OSError, HsmError, ReserveError.
+        """
+        reason = self._why_not()
+        if reason is not None:
+            self._withhold(reason, await asyncio.to_thread(minutes.take))
+            raise WithheldError(reason)
+        number = self.publication.next_snapshot
+        drawn = await self._draw(number, minutes, has_custody=has_custody)
+        for _ in range(_TRIES - 1):
+            if drawn.is_covered:
+                break
+            await asyncio.sleep(_TRY_SECONDS)
+            drawn = await self._draw(number, minutes, has_custody=has_custody)
+        files = {name: content for one in drawn.filed.values() for name, content in one.files().items()}
+        if drawn.listed is not None:
+            files |= await self._show_coins(drawn.listed, drawn.filed)
+        because = "schedule" if self.current else "first"
+        entry = with_files(
+            entry_of(number, drawn.taken.claims, drawn.moment, because=because, assets={}), drawn.filed,
+            drawn.listed.totals if drawn.listed is not None else {},
+        )  # fmt: skip
+        files["report.html"] = self._report(entry, drawn, files)
+        self._keep(number, drawn)
+        published = self.publication.publish(entry, files)
+        self._close_period(number)
+        self._put_on_desk()
+        return published
+
+    # ---- parts of it
+
+    async def _draw(self, number: int, minutes: MinuteKeeper, *, has_custody: bool) -> _Drawn:
+        listed = await list_reserves(self._directory, snapshot=number) if has_custody else None
+        taken = await asyncio.to_thread(minutes.take)
+        moment = self._moment(taken, minutes, listed)
+        keys = [os.urandom(_SHUFFLE_KEY_BYTES) for _ in moment.coins]
+        waiting = iter(keys)
+        filed = await asyncio.to_thread(
+            write_assets, number, taken.claims, moment, previous=self._previous(),
+            reserves=digest(listed.reserves) if listed is not None else NONE, publisher=self._publisher,
+            shuffle_key=lambda: next(waiting),
+        )  # fmt: skip
+        return _Drawn(taken, moment, listed, filed, keys)
+
+    def _moment(self, taken: Taken, minutes: MinuteKeeper, listed: ListedReserves | None) -> Moment:
+        ledger, claims = minutes.feed.ledger, taken.claims
+        in_flight = listed.in_flight if listed is not None else {}
+        held = listed.totals if listed is not None else {}
+        assets = set(claimed_assets(claims)) | {BY_CURRENCY[one].number for one in (*in_flight, *held)}
+        coins = {
+            asset: Coins(
+                ledger.backed.get(asset, 0) + ledger.demo.get(asset, 0), ledger.demo.get(asset, 0),
+                in_flight.get(ASSETS[asset].currency, 0),
+            )
+            for asset in assets
+        }  # fmt: skip
+        return Moment(
+            root=taken.signed.root, height=listed.height if listed is not None else 0,
+            block_hash=listed.block_hash if listed is not None else NONE.hex(),
+            instruments=dict(minutes.feed.instruments),
+            names=Names(self._keys.of(epoch_of(claims.timestamp_ns)), tuple(minutes.feed.logins)), coins=coins,
+        )  # fmt: skip
+
+    async def _show_coins(self, listed: ListedReserves, filed: dict[str, Filed]) -> dict[str, bytes]:
+        roots = {currency: one.snapshot_root.hex() for currency, one in filed.items()}
+        control = await prove_control(self._directory, reserves=listed.reserves, snapshot_roots=roots)
+        return {"reserves.json": listed.reserves, "reserves.yaml": listed.yaml, "control.json": control}
+
+    def _previous(self) -> dict[str, bytes]:
+        """Return the digest of each asset's newest header."""
+        found: dict[str, bytes] = {}
+        for one in self.publication.index.snapshots:
+            found |= {currency: bytes.fromhex(asset.header) for currency, asset in one.assets.items()}
+        return found
+
+    def _report(self, entry: SnapshotEntry, drawn: _Drawn, files: dict[str, bytes]) -> bytes:
+        return report_page(
+            Report(
+                entry=entry, headers={name: one.header for name, one in drawn.filed.items()},
+                before=self.publication.index, minutes=self._lines(self.current), files=files,
+            )
+        )  # fmt: skip
+
+    def _lines(self, period: int) -> list[Minute]:
+        """Return the chain's lines of a period; none if it has no file."""
+        path = self._folder / "minutes" / name_of(period)
+        return list(read_period(path.read_bytes(), self._publisher.public)) if path.exists() else []
+
+    def _close_period(self, number: int) -> None:
+        """List the lines up to a new snapshot: from now on they are written to another file."""
+        before = self._folder / "minutes" / name_of(self._period_before(number))
+        if before.exists():
+            self.publication.list_minutes(before.name)
+
+    def _period_before(self, number: int) -> int:
+        published = [one.snapshot for one in self.publication.index.snapshots if one.withheld is None]
+        return max((one for one in published if one < number), default=0)
+
+    # ---- when nothing may be published
+
+    def _why_not(self) -> str | None:
+        """Return what a judge has found, None if all of them are content."""
+        for judge in JUDGES:
+            path = self._directory / "judges" / f"{judge}.report.json"
+            try:
+                report = msgspec.json.decode(path.read_bytes())
+                age = datetime.now(UTC) - datetime.fromisoformat(report["timestamp"])
+                red = report["red"]
+            except (OSError, KeyError, ValueError, msgspec.MsgspecError) as error:
+                raise InconclusiveError(f"the {judge} has not reported: {error}") from error
+            if age.total_seconds() > _REPORT_IS_OLD_SECONDS:
+                return f"the {judge} has not reported for {age.total_seconds():.0f} s"
+            if red:
+                findings = (
+                    "; ".join(f"{one['law']}: {one['what']}" for one in report["findings"])
+                    or "no finding yet"
+                )
+                return f"{red} checks of the {judge} are red ({findings})"
+        return None
+
+    def _withhold(self, reason: str, taken: Taken) -> None:
+        last = self.publication.index.snapshots[-1] if self.publication.index.snapshots else None
+        if last is not None and last.withheld is not None:
+            return
+        moment = Moment(taken.signed.root, 0, NONE.hex(), {}, Names(b"", ()), {})
+        entry = entry_of(
+            self.publication.next_snapshot,
+            taken.claims,
+            moment,
+            because="withheld",
+            assets={},
+            withheld=reason,
+        )
+        self.publication.withhold(entry, withheld_page(entry))
+
+    # ---- what is kept
+
+    def _keep(self, number: int, drawn: _Drawn) -> None:
+        """Keep what opens accounts, before anything is published that it would have to open."""
+        place = self._private / f"{number:06d}"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(mode=0o700, parents=True)
+        claims, names = drawn.taken.claims, drawn.moment.names
+        np.save(place / "equities.npy", claims.equities)
+        keys = {name: key.hex() for name, key in zip(drawn.filed, drawn.shuffle_keys, strict=True)}
+        private = _Private(epoch_of(claims.timestamp_ns), list(names.logins), keys)
+        replace(place / "snapshot.json", msgspec.json.encode(private))
+
+    def _put_on_desk(self) -> None:
+        newest = self.publication.index.newest()
+        if newest is None:
+            return
+        place = self._private / newest.folder
+        private = msgspec.json.decode((place / "snapshot.json").read_bytes(), type=_Private)
+        headers = {
+            currency: read_header((self._folder / newest.folder / f"{currency}.header").read_bytes())
+            for currency in newest.assets
+        }
+        self._desk.newest = Opened(
+            snapshot=newest.snapshot, folder=newest.folder, height=newest.height, created=newest.timestamp,
+            equities=np.load(place / "equities.npy"), names=Names(self._keys.of(private.epoch), private.logins),
+            seeds={currency: header.seed for currency, header in headers.items()},
+            totals={currency: header.figures.total for currency, header in headers.items()},
+        )  # fmt: skip

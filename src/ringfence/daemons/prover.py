@@ -1,0 +1,258 @@
+"""The prover's process: commits to what everybody is owed every minute, and publishes proofs twice a week.
+
+    python -m ringfence.daemons.prover DIRECTORY
+
+It reads states that the core has signed, the feed, chains and the journal; it holds one key, which signs what it
+publishes, and a token that hides accounts. It asks the co-signers to show that they hold the coins. It moves nothing
+and can halt nothing: what it finds wrong it says in its report, and then it publishes nothing.
+
+    proofs/published/   everything that the public may have, see docs/reference/proofs.md
+    proofs/private/     what an auditor may ask for: keys of shuffles, equities of each snapshot, states to replay from
+    proofs/desk.sock    what opens an account's leaves, for the gateway
+
+Exit status: 0 asked to stop, 66 a key or the configuration cannot be read.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ringfence.assurance.audit.chains import ChainError
+from ringfence.assurance.proofs.errors import ProofError
+from ringfence.assurance.proofs.publisher import Publisher
+from ringfence.assurance.proofs.schedule import Schedule
+from ringfence.commitments import RootError
+from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc
+from ringfence.custody.hsm import HsmError
+from ringfence.custody.ledger import LedgerGapError
+from ringfence.daemons.proof_chains import Chains, Seen, VenueChains, node_of
+from ringfence.daemons.proof_desk import Desk
+from ringfence.daemons.proof_minutes import MinuteKeeper
+from ringfence.daemons.proof_openings import Opener
+from ringfence.daemons.proof_secrets import EpochKeys, home_of, load_publisher, open_master
+from ringfence.daemons.proof_snapshots import Snapshots, WithheldError
+from ringfence.daemons.proof_stamps import Stamper
+from ringfence.exchange.journal import JournalError
+from ringfence.files import replace
+from ringfence.units.time import NS_PER_MINUTE, iso
+
+log = logging.getLogger("ringfence.prover")
+EXIT_INPUT = 66
+_LOOK_SECONDS = 0.5
+_BLOCKS_SECONDS = 2.0
+_RETRY_SECONDS = 20.0
+"""How soon what could not be done is tried again."""
+_FIRST_LINES = 1
+"""Minutes that are committed to before a new venue publishes its first snapshot."""
+_MINUTE_IS_LATE_NS = 3 * NS_PER_MINUTE
+TROUBLES = (
+    ChainError, ProofError, RootError, BitcoinError, HsmError, LedgerGapError, JournalError, OSError, ValueError,
+)  # fmt: skip
+"""What can go wrong with a piece of work; it is said, and tried again."""
+
+
+class Prover:
+    """One venue's prover."""
+
+    def __init__(
+        self, directory: Path, publisher: Publisher, keys: EpochKeys, schedule: Schedule, *, chains: Chains | None,
+        rpc: BitcoinRpc | None,
+    ) -> None:  # fmt: skip
+        """Raises OSError, ProofError, ValueError."""
+        home = home_of(directory)
+        self.directory, self.schedule, self._chains, self._rpc = directory, schedule, chains, rpc
+        self.desk = Desk()
+        self.snapshots = Snapshots(directory, publisher, keys, schedule, desk=self.desk)
+        self.minutes = MinuteKeeper(directory, publisher, keys)
+        self.opener = Opener(directory, publisher, keys, self.snapshots.publication, opened=schedule.opened)
+        self._stamper = Stamper(home / "private" / "stamps.json", calendars=schedule.calendars, rpc=rpc)
+        self._seen: Seen | None = None
+        self._next_minute = self._next_blocks = self._next_snapshot_try = self._next_opening_try = 0.0
+        self._stamped_ns = self._started_ns = time.time_ns()
+        self.troubles: dict[str, str] = {}
+        """By piece of work: why it could not be done the last time."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._look()
+            self._report()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_minute:
+            # On the minute of the clock, so that nobody chooses a moment.
+            self._next_minute = now + 60 - time.time() % 60
+            await self._do("minute", self._commit("minute"))
+        elif self._chains is not None and now >= self._next_blocks:
+            self._next_blocks = now + _BLOCKS_SECONDS
+            await self._do("blocks", self._commit_if_block())
+        await self._do("stamps", self._stamp())
+        if now >= self._next_snapshot_try and self._is_due():
+            self._next_snapshot_try = now + _RETRY_SECONDS
+            await self._do("snapshot", self._publish())
+        elif self._rpc is not None and now >= self._next_opening_try:
+            self._next_opening_try = now + _RETRY_SECONDS
+            await self._do("openings", self._open(self._rpc))
+
+    async def _do(self, what: str, work: Any) -> None:
+        """Do a piece of work; what goes wrong is kept for the report and stops nothing else."""
+        try:
+            await work
+        except TROUBLES as error:
+            if self.troubles.get(what) != str(error):
+                log.error("%s: %s", what, error)
+            self.troubles[what] = str(error)
+        else:
+            self.troubles.pop(what, None)
+
+    # ---- pieces of work
+
+    async def _commit(self, because: str) -> None:
+        seen = self._look_at_chains()
+        await asyncio.to_thread(
+            self.minutes.commit, because, seen, period=self.snapshots.current,
+            published=self.snapshots.publication.index.newest(),
+        )  # fmt: skip
+        self.minutes.keep_start(every_minutes=self.schedule.start_minutes)
+
+    async def _commit_if_block(self) -> None:
+        """Write a line for a block that has come, so that coins and debts can be compared at each."""
+        before = self._seen
+        seen = self._look_at_chains()
+        if before is not None and seen is not None and seen.height > before.height:
+            await self._commit("block")
+
+    def _look_at_chains(self) -> Seen | None:
+        """Look at the chains; without an answer the line says that nobody could ask."""
+        if self._chains is None:
+            return None
+        try:
+            self._seen = self._chains.look(self.minutes.sequence)
+        except ChainError as error:
+            self.troubles["chains"] = str(error)
+            return None
+        self.troubles.pop("chains", None)
+        return self._seen
+
+    async def _stamp(self) -> None:
+        last, now_ns = self.minutes.last, time.time_ns()
+        if last is not None and now_ns - self._stamped_ns >= self.schedule.stamp_minutes * NS_PER_MINUTE:
+            self._stamped_ns = now_ns
+            stamps = self._stamper.submit(f"{self.snapshots.current:06d}-{last.n:08d}.ots", last.digest)
+        else:
+            stamps = self._stamper.collect()
+        for stamp in stamps:
+            replace(self.minutes.folder / stamp.name, stamp.content)
+            self.snapshots.publication.list_minutes(stamp.name)
+
+    def _is_due(self) -> bool:
+        if self.snapshots.publication.index.newest() is None:
+            return self.minutes.last is not None and self.minutes.last.n + 1 >= _FIRST_LINES
+        return time.time_ns() >= self.due_ns
+
+    @property
+    def due_ns(self) -> int:
+        """Return when the next snapshot is due."""
+        newest = self.snapshots.publication.index.newest()
+        return self.schedule.next_after(self.snapshots.taken_ns) if newest is not None else self._started_ns
+
+    async def _publish(self) -> None:
+        try:
+            await self.snapshots.publish(self.minutes, has_custody=self._chains is not None)
+        except WithheldError as error:
+            self.troubles["withheld"] = str(error)
+            return
+        self.troubles.pop("withheld", None)
+        self._stamped_ns = 0  # the end of a period is stamped at once
+        self.minutes.begin_period()
+
+    async def _open(self, rpc: BitcoinRpc) -> None:
+        period = self.opener.next_period(self.snapshots.current)
+        if period is None:
+            return
+        block = self.opener.deciding_height(period)
+        if block is not None and rpc.block_count() >= block:
+            await asyncio.to_thread(self.opener.open, period, block, rpc.block_hash(block))
+            self.minutes.forget_starts(before=self.opener.kept_from(period))
+
+    # ---- what it says
+
+    def _report(self) -> None:
+        """Say how it stands where judges do: whoever looks at /audit sees a snapshot that did not come."""
+        now_ns, last = time.time_ns(), self.minutes.last
+        newest = self.snapshots.publication.index.newest()
+        findings = [self._finding(what, why) for what, why in self.troubles.items()]
+        if last is None or now_ns - self.minutes.committed_ns > _MINUTE_IS_LATE_NS:
+            findings.append(self._finding("minutes", "no minute was committed to for three minutes"))
+        if now_ns - self.due_ns > self.schedule.late_minutes * NS_PER_MINUTE:
+            findings.append(
+                self._finding("schedule", f"the snapshot that was due at {iso(self.due_ns)} did not come")
+            )
+        findings += [self._finding("openings", why) for why in self.opener.differences]
+        report = {
+            "judge": "prover", "timestamp": iso(now_ns), "sequence": self.minutes.sequence, "caughtUp": True,
+            "lagMs": (now_ns - self.minutes.committed_ns) // 1_000_000 if last else 0, "green": int(last is not None)
+            + int(newest is not None), "red": len(findings), "rootSequence": last.sequence if last else None,
+            "minutes": last.n + 1 if last else 0, "snapshot": newest.snapshot if newest else None,
+            "nextSnapshot": iso(self.due_ns), "opened": self.opener.opened, "findings": findings,
+        }  # fmt: skip
+        replace(self.directory / "judges" / "prover.report.json", msgspec.json.encode(report))
+
+    def _finding(self, what: str, why: str) -> dict[str, Any]:
+        return {
+            "law": "PROOFS", "what": what, "expected": "done", "found": why, "sequence": self.minutes.sequence,
+        }  # fmt: skip
+
+
+def read_schedule(directory: Path) -> Schedule:
+    """Return what `proofs.json` says, or what holds without one. Raises ValueError."""
+    path = directory / "proofs.json"
+    try:
+        schedule = msgspec.json.decode(path.read_bytes(), type=Schedule) if path.exists() else Schedule()
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"proofs.json cannot be read: {error}") from error
+    schedule.check()
+    return schedule
+
+
+async def _serve(prover: Prover) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = await prover.desk.serve(home_of(prover.directory))
+    async with server:
+        await prover.run(stop)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-prover", description="publishes proofs")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--no-custody", action="store_true", help="no coins lie on chains")
+    given = parser.parse_args()
+    directory: Path = given.directory.absolute()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s prover %(levelname)s %(message)s")
+    try:
+        (home_of(directory) / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
+        keys = EpochKeys(open_master(directory))
+        chains = None if given.no_custody else VenueChains(directory)
+        rpc = None if given.no_custody else node_of(directory)
+        prover = Prover(
+            directory, load_publisher(directory), keys, read_schedule(directory), chains=chains, rpc=rpc
+        )
+    except TROUBLES as error:
+        log.critical("%s; nothing will be proven", error)
+        sys.exit(EXIT_INPUT)
+    asyncio.run(_serve(prover))
+    log.info("stopped at minute %s", prover.minutes.last.n if prover.minutes.last else "none")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""/porl/nonce and /porl/snapshots: proofs of liabilities, in BitMEX's shape with what is exact beside it.
+
+BitMEX's `total` and `balance` are doubles, which are exact below 2^53 only; `totalText` and `balanceText` always are.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.errors import Refused, unavailable
+from ringfence.exchange.gateway.rest.route import Request, optional, route
+from ringfence.units.assets import BY_CURRENCY, XBT
+
+Row = dict[str, Any]
+_SECONDS = 5.0
+_CURRENCY = optional("currency", description="XBt if not given.")
+
+
+def _home(request: Request) -> Path:
+    return request.gateway.directory / "proofs"
+
+
+@route("GET", "/porl/nonce", "Porl.getNonce", _CURRENCY, returns="Porl", key=True)
+async def get_nonce(request: Request) -> Row:
+    """Get what opens your leaves in the newest snapshot: keep it to yourself."""
+    currency = read.text(request.parameters, "currency") or XBT.currency
+    if currency not in BY_CURRENCY:
+        raise Refused(400, "Invalid currency", "ValidationError")
+    try:
+        async with asyncio.timeout(_SECONDS):
+            said = await _ask(_home(request) / "desk.sock", request.account, currency)
+    except (OSError, TimeoutError, msgspec.MsgspecError) as error:
+        raise unavailable("the prover does not answer") from error
+    if "error" in said:
+        raise Refused(404, str(said["error"]))
+    folder = said["folder"]
+    return {
+        "account": said["account"], "nonce": said["nonce"], "accountNonce": said["accountNonce"],
+        "total": float(said["total"]), "balance": float(said["balance"]),
+        "filename": f"{folder}/{currency}.liabilities.csv", "height": said["height"], "created": said["created"],
+        "currency": currency, "snapshot": said["snapshot"], "snapshotKey": said["snapshotKey"], "login": said["login"],
+        "totalText": said["total"], "balanceText": said["balance"], "porl2": f"/proofs/{folder}/{currency}.porl2",
+        "url": f"/proofs/{folder}/{currency}.liabilities.csv", "verifier": "/proofs/verifier.html",
+    }  # fmt: skip
+
+
+async def _ask(socket: Path, account: int, currency: str) -> Row:
+    reader, writer = await asyncio.open_unix_connection(socket)
+    try:
+        writer.write(msgspec.json.encode({"account": account, "currency": currency}) + b"\n")
+        await writer.drain()
+        return msgspec.json.decode(await reader.readline(), type=Row)
+    finally:
+        writer.close()
+
+
+@route("GET", "/porl/snapshots", "Porl.getSnapshots", _CURRENCY, returns="PorlSnapshot[]")
+def get_snapshots(request: Request) -> object:
+    """Get the snapshots that were published, newest first."""
+    currency = read.text(request.parameters, "currency") or XBT.currency
+    try:
+        envelope = msgspec.json.decode((_home(request) / "published" / "index.json").read_bytes(), type=Row)
+        index = msgspec.json.decode(envelope["index"], type=Row)
+    except FileNotFoundError:
+        return []
+    found = []
+    for one in reversed(index["snapshots"]):
+        asset = one["assets"].get(currency)
+        if asset is None:
+            continue
+        name = f"{currency}.liabilities.csv"
+        found.append(
+            {
+                "snapshot": one["snapshot"], "currency": currency, "filename": f"{one['folder']}/{name}",
+                "height": one["height"], "created": one["timestamp"], "total": float(asset["total"]),
+                "totalText": asset["total"], "reservesText": asset["reserves"], "negativeText": asset["negative"],
+                "demoText": asset["demo"], "snapshotRoot": asset["snapshotRoot"],
+                "sha256": one["files"].get(name, {}).get("sha256"), "url": f"/proofs/{one['folder']}/{name}",
+                "report": f"/proofs/{one['folder']}/report.html",
+            }
+        )  # fmt: skip
+    return found
