@@ -132,6 +132,15 @@ class Chain:
         """Return the coins that a block of the longest chain has spent."""
         return self._spent[height]
 
+    def coins_at(self, height: int) -> dict[Outpoint, ChainCoin]:
+        """Return the coins as they were at a height. Nothing of the chain changes: a copy is taken back."""
+        coins = dict(self.coins)
+        for above in range(self.height, height, -1):
+            raw = self.raw_block(self._digests[above])
+            assert raw is not None
+            _take_back(coins, parse_block(raw), self._spent[above])
+        return coins
+
     # ---- writing
 
     def submit(self, raw: bytes) -> Change:
@@ -195,13 +204,18 @@ class Chain:
         raw = self.raw_block(digest)
         assert raw is not None
         block = parse_block(raw)
-        for transaction in reversed(block.transactions):
-            for vout in range(len(transaction.outputs)):
-                self.coins.pop(Outpoint(transaction.txid, vout), None)
-        # A coin that was made and spent in the same block is in `spent`, and is gone with its maker.
-        made = {transaction.txid for transaction in block.transactions}
-        self.coins.update((at, coin) for at, coin in spent.items() if at.txid not in made)
+        _take_back(self.coins, block, spent)
         return block
+
+
+def _take_back(coins: dict[Outpoint, ChainCoin], block: Block, spent: dict[Outpoint, ChainCoin]) -> None:
+    """Undo to coins what a block has done."""
+    for transaction in reversed(block.transactions):
+        for vout in range(len(transaction.outputs)):
+            coins.pop(Outpoint(transaction.txid, vout), None)
+    # A coin that was made and spent in the same block is in `spent`, and is gone with its maker.
+    made = {transaction.txid for transaction in block.transactions}
+    coins.update((at, coin) for at, coin in spent.items() if at.txid not in made)
 
 
 def _digest_of(raw: bytes) -> str:

@@ -30,6 +30,7 @@ from ringfence.custody.chains.bitcoin.transactions import (
     parse_block,
     parse_transaction,
 )
+from ringfence.custody.chains.bitcoin.utxo_snapshot import FoundCoin, write_snapshot
 from ringfence.custody.chains.journal import Journal
 from ringfence.custody.wallets.coins import Outpoint
 
@@ -60,6 +61,7 @@ class Node:
 
     def __init__(self, directory: Path) -> None:
         """Open or create. Raises KernelError, JournalDamagedError."""
+        self._directory = directory
         self.chain = Chain(directory)
         self.mempool = Mempool(self.chain)
         self._fees = FeeEstimator()
@@ -227,6 +229,46 @@ class Node:
             "height": self.chain.height, "bestblock": self.chain.tip, "txouts": len(self.chain.coins),
             "total_amount": _btc(total),
         }  # fmt: skip
+
+    def _call_dumptxoutset(
+        self, path: str, kind: str = "", options: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """As Core 32: a past height is written from a copy of the coins, and the chain stays where it is."""
+        place = self._place_of(kind, (options or {}).get("rollback"))
+        to = self._directory / path  # one that begins at the root stays as it is
+        if to.exists():
+            raise CallError(INVALID, f"{to} already exists. If you are sure this is what you want, move it first.")
+        aside = to.with_name(f"{to.name}.incomplete")
+        aside.unlink(missing_ok=True)
+        digest = self.chain.digest_at(place)
+        coins = [
+            FoundCoin(at, coin.output, coin.height, coin.is_coinbase)
+            for at, coin in self.chain.coins_at(place).items()
+        ]
+        try:
+            hashed = write_snapshot(aside, network="regtest", block_hash=digest, coins=coins)
+            aside.rename(to)
+        except OSError as error:
+            raise CallError(INVALID, f"Couldn't open file {aside} for writing: {error}") from error
+        return {
+            "coins_written": len(coins), "base_hash": digest, "base_height": place, "path": str(to),
+            "txoutset_hash": hashed,
+        }  # fmt: skip
+
+    def _place_of(self, kind: str, rollback: object) -> int:
+        """Return the height that a dump is of."""
+        if kind not in ("", "latest", "rollback"):
+            raise CallError(INVALID, f"Invalid snapshot type {kind!r}: rollback and latest are known")
+        if rollback is None:
+            if kind != "latest":
+                raise CallError(INVALID, "Regtest has no height that is rolled back to by itself: name one")
+            return self.chain.height
+        if kind == "latest":
+            raise CallError(INVALID, 'Invalid snapshot type "latest" specified with rollback option')
+        height = self.chain.height_of(rollback) if isinstance(rollback, str) else rollback
+        if not isinstance(height, int) or not 0 <= height <= self.chain.height:
+            raise CallError(INVALID, f"{rollback!r} is no block of the chain, whose tip is {self.chain.height}")
+        return height
 
     # ---- the mempool
 
