@@ -30,6 +30,8 @@ ABSENT_MAX = 1
 is in the draw all the same; if it is nominated and not back, a substitute steps in after its time has passed."""
 TIMEOUTS_NEEDED = 2
 """So many others must have waited for a signer in vain before a substitute steps in."""
+ATTESTING_MAX = 16
+"""So many quorums of one block there are for showing control: one that is not whole has a next."""
 _DOMAIN = b"ringfence nomination 1"
 
 
@@ -171,9 +173,7 @@ def nominate(
     seed = _hash(b"seed", [sealed.digest, block_hash, beacon, *contributions])
     order = shuffled(sorted(signer.name for signer in roster.signers), seed)
     roles = {signer.name: signer.role for signer in roster.signers}
-    quorum: list[str] = []
-    for role, needed in NOMINATED.items():
-        quorum += [name for name in order if roles[name] == role][:needed]
+    quorum = _first(order, roles)
     substitutes = tuple(name for name in order if name not in quorum)
     return Nomination(seed, tuple(quorum), substitutes, tuple(withheld))
 
@@ -213,6 +213,34 @@ def seated(roster: Roster, nomination: Nomination, late: Sequence[str], *, seats
     if len(quorum) + len(others) < seats:
         raise NominationError(f"{len(quorum) + len(others)} are left, {seats} have to sign")
     return (*quorum, *others[: max(seats - len(quorum), 0)])
+
+
+def attesting(
+    roster: Roster, *, block: bytes, snapshot_root: bytes, attempt: int, seats: int
+) -> tuple[str, ...]:
+    """Return who shows control of coins: drawn by a block that nobody knew when they were listed.
+
+    No contributions are needed, because nothing can move: who has a quorum drawn again gains nothing but other names.
+    Raises NominationError.
+    """
+    if not 0 <= attempt < ATTESTING_MAX:
+        raise NominationError(f"quorum {attempt} of a block; there are {ATTESTING_MAX}")
+    seed = _hash(b"attestation", [roster.digest, block, snapshot_root, attempt.to_bytes(1, "big")])
+    order = shuffled(sorted(signer.name for signer in roster.signers), seed)
+    roles = {signer.name: signer.role for signer in roster.signers}
+    quorum = _first(order, roles)
+    others = [name for name in order if name not in quorum]
+    if len(order) < seats:
+        raise NominationError(f"{len(order)} are on the roster, {seats} have to sign")
+    return (*quorum, *others[: max(seats - len(quorum), 0)])
+
+
+def _first(order: Sequence[str], roles: Mapping[str, Role]) -> list[str]:
+    """Return the first of each role in an order, as many as the script wants."""
+    quorum: list[str] = []
+    for role, needed in NOMINATED.items():
+        quorum += [name for name in order if roles[name] == role][:needed]
+    return quorum
 
 
 def shuffled(names: Sequence[str], seed: bytes) -> list[str]:

@@ -13,6 +13,7 @@ from ringfence.custody.cosigner.config import Charter
 from ringfence.custody.cosigner.facts import Node
 from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.hsm import EvidenceError, check_evidence
+from ringfence.custody.hsm.evidence import Evidence
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.nomination import (
     TIMEOUTS_NEEDED,
@@ -313,28 +314,45 @@ def check_others(
     before: Nominated, charter: Charter, memory: Memory, nonces: Mapping[str, str], *, subject: str, me: str,
     now_ns: int,
 ) -> Evident:  # fmt: skip
-    question = before.before.question
+    oldest, counters = evidence_of_others(
+        before.quorum,
+        before.before.question.evidence,
+        charter,
+        memory,
+        nonces,
+        subject=subject,
+        me=me,
+        now_ns=now_ns,
+    )
+    return Evident(before, oldest, counters)
+
+
+def evidence_of_others(
+    quorum: tuple[str, ...], evidence: tuple[Evidence, ...], charter: Charter, memory: Memory,
+    nonces: Mapping[str, str], *, subject: str, me: str, now_ns: int,
+) -> tuple[int, dict[str, int]]:  # fmt: skip
+    """Return how old the oldest evidence is, and everybody's counter. Raises RefusalError unless all convince."""
     nonce = nonces.get(subject)
     if nonce is None:
         raise RefusalError("evidence", "no nonce was given for this transaction", is_for_now=True)
-    shown = {one.signer: one for one in question.evidence}
+    shown = {one.signer: one for one in evidence}
     oldest, counters = 0, {}
-    for name in before.quorum:
+    for name in quorum:
         if name == me:
             continue
         if name not in shown:
             raise RefusalError("evidence", f"{name} has shown nothing", is_for_now=True)
-        evidence = shown[name]
+        one = shown[name]
         try:
             check_evidence(
-                evidence, charter.member(name).baseline, nonce=nonce, subject=subject,
+                one, charter.member(name).baseline, nonce=nonce, subject=subject,
                 highest_counter=memory.counters.get(name, 0), now_ns=now_ns,
             )  # fmt: skip
         except EvidenceError as error:
             raise RefusalError("evidence", str(error)) from error
-        oldest = max(oldest, now_ns - evidence.at_ns)
-        counters[name] = evidence.counter
-    return Evident(before, max(oldest, 0), counters)
+        oldest = max(oldest, now_ns - one.at_ns)
+        counters[name] = one.counter
+    return max(oldest, 0), counters
 
 
 def decide_all(before: Decoded, charter: Charter, policy: Policy, facts: Facts) -> Decided:

@@ -11,10 +11,12 @@ from ringfence.custody.annex import Annex
 from ringfence.custody.chained_log import Log
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
 from ringfence.custody.client_facts import client_facts
+from ringfence.custody.cosigner.attesting import check_rate, prepare
 from ringfence.custody.cosigner.checks import (
     Decided,
     Decoded,
     OfShare,
+    OfToken,
     RefusalError,
     authenticate,
     check_batch,
@@ -23,6 +25,7 @@ from ringfence.custody.cosigner.checks import (
     check_others,
     check_witnesses,
     decide_all,
+    evidence_of_others,
     sealed_digest,
     sealed_of,
     timed_out_digest,
@@ -49,6 +52,8 @@ from ringfence.custody.quorum.messages import (
     Announce,
     Answer,
     Attach,
+    Attest,
+    Attested,
     Batch,
     Challenge,
     Commit,
@@ -166,6 +171,8 @@ class Cosigner:
             return self._show(question)
         if isinstance(question, Waited):
             return self._waited(question)
+        if isinstance(question, Attest):
+            return self._attest(question)
         return self._consider(question, is_coordinator=is_coordinator)
 
     # ---- nomination
@@ -273,12 +280,48 @@ class Cosigner:
             self._witness.show(nonce=question.nonce, subject=question.subject, now_ns=self._now_ns())
         )
 
+    # ---- showing control
+
+    def _attest(self, question: Attest) -> Attested:
+        """Sign a message that shows control of coins; nothing that comes of it can move one."""
+        now_ns = self._now_ns()
+        self._check_sources()
+        self._check_not_frozen()
+        check_rate(self._memory, now_ns=now_ns)
+        prepared = prepare(
+            question, self.charter, self._memory.annexes, self._wallets, self._sources.node, me=self.name
+        )
+        _, counters = evidence_of_others(
+            prepared.quorum, question.evidence, self.charter, self._memory, self._nonces, subject=prepared.subject,
+            me=self.name, now_ns=now_ns,
+        )  # fmt: skip
+        keys = self._keys_of(prepared.to_sign)
+        counter = self._witness.show(nonce="own", subject=prepared.subject, now_ns=now_ns).counter
+        self._write("seen", {"counters": counters})
+        body = {
+            "subject": prepared.subject, "message": prepared.message, "height": question.height,
+            "chain": question.chain, "coins": [one.outpoint for one in question.coins], "counter": counter,
+        }  # fmt: skip
+        if isinstance(prepared.to_sign, OfShare):
+            path, messages, key = prepared.to_sign
+            texts = tuple(one.hex() for one in messages)
+            consent = Consent(now_ns, (), path, texts, prepared.quorum, key, question.chain)
+            body["consent"] = msgspec.to_builtins(consent)
+        self._write("attested", body)
+        signatures = tuple(
+            (public.hex(), (der(self._token.sign(label, digest)) + b"\1").hex())
+            for label, public, digest in keys
+        )
+        self._nonces.pop(prepared.subject, None)
+        countersignature = self._sign(statement(b"attested", prepared.subject, counter))
+        return Attested(self.name, prepared.subject, signatures, counter, countersignature, self._log.head)
+
     # ---- signing
 
     def _consider(self, question: Consider, *, is_coordinator: bool) -> Part:
         decided = self.decide(question, is_coordinator=is_coordinator)
         decoded = decided.before
-        keys = self._check_token(decoded)
+        keys = self._keys_of(decoded.to_sign)
         counter = self._write_down(decided)
         signatures = []
         for label, public, digest in keys:
@@ -316,7 +359,7 @@ class Cosigner:
                 raise RefusalError("join", f"the coins of {intent.id} are not put aside any more")
             if self._is_halted(intent.asset):
                 raise RefusalError("join", f"withdrawals of {intent.asset} are halted", is_for_now=True)
-        return self._memory.annexes[found.intents[0].chain], found
+        return self._memory.annexes[found.of_chain], found
 
     def decide(self, question: Consider, *, is_coordinator: bool) -> Decided:
         """Go through all checks but the HSM's. Raises RefusalError."""
@@ -480,7 +523,7 @@ class Cosigner:
     def _is_halted(self, asset: str) -> bool:
         return BY_CURRENCY[asset].number in self._sources.ledger.halted_assets
 
-    def _check_token(self, decoded: Decoded) -> list[tuple[str, bytes, bytes]]:
+    def _keys_of(self, to_sign: tuple[OfToken, ...] | OfShare) -> list[tuple[str, bytes, bytes]]:
         """Return label, public key and digest for each input, if the token is the enrolled one."""
         found: Baseline = self._witness.enrol()
         if found != self._me.baseline:
@@ -489,7 +532,7 @@ class Cosigner:
             ]
             raise RefusalError("hsm", f"the token's {', '.join(wrong)} are not what was enrolled")
         chosen = []
-        for mine, digest in decoded.to_sign if not isinstance(decoded.to_sign, OfShare) else ():
+        for mine, digest in to_sign if not isinstance(to_sign, OfShare) else ():
             label = key_label(mine.owner.text, mine.keychain, mine.number)
             public = self._token.public_key(label)
             keys = self._wallets.derivers[mine.owner].keys(mine.keychain, mine.number)

@@ -23,6 +23,12 @@ class Consent(msgspec.Struct, frozen=True):
     parties: tuple[str, ...]
     key: str = ""
     """Name of the shared key."""
+    chain: str = ""
+    """Of an attestation, which has no intents; else it is theirs."""
+
+    @property
+    def of_chain(self) -> str:
+        return self.chain or self.intents[0].chain
 
 
 class Memory:
@@ -47,6 +53,8 @@ class Memory:
         """By chain."""
         self.announced: list[Announced] = []
         """Versions of the policy, as they were heard of."""
+        self.attested_ns: list[int] = []
+        """When it has shown control of coins."""
         self.frozen = ""
         """Digest of the line by which it froze; empty if it has not, or went on since."""
         self.frozen_because = ""
@@ -71,6 +79,10 @@ class Memory:
                     tuple(body["inputs"]),
                 )  # fmt: skip
                 self.signed.setdefault(one["asset"], []).append(signed)
+            if "consent" in body:
+                self.consents[body["subject"]] = msgspec.convert(body["consent"], Consent)
+        elif entry.kind == "attested":
+            self.attested_ns.append(entry.at_ns)
             if "consent" in body:
                 self.consents[body["subject"]] = msgspec.convert(body["consent"], Consent)
         elif entry.kind == "attached":

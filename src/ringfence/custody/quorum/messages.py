@@ -11,6 +11,8 @@ A batch goes through five questions, each put to a co-signer as one message:
 4. `Challenge`: give a nonce for this transaction (`Nonce`); then `Show`: evidence of the HSM for another's nonce.
 5. `Consider`: everything; sign or refuse by name (`Part` or `Refusal`).
 6. `Join`, for keys that nobody has: all nominees have said yes; sign with them (`JointSignature`).
+
+`Attest` is about no movement: sign a message that shows control of coins and that can never be a payment (`Attested`).
 """
 
 import hashlib
@@ -171,6 +173,39 @@ class Attach(msgspec.Struct, frozen=True, tag="attach"):
     """An `Annex` of the co-signers' configuration, as JSON."""
 
 
+class ShownCoin(msgspec.Struct, frozen=True):
+    """A coin whose control is shown, and which script of ours it is at."""
+
+    outpoint: str
+    amount: int
+    owner: str
+    keychain: int
+    index: int
+    """-1 for the hot wallet's one script."""
+
+
+class Attest(msgspec.Struct, frozen=True, tag="attest", kw_only=True):
+    """Show that you can move coins, by a signature that moves none. The co-signer builds what it signs from this."""
+
+    chain: str
+    """The charter's for coins under scripts; else that of an annex."""
+    key: str = ""
+    """Name of the shared key; empty for coins under scripts."""
+    asset: str
+    venue: str
+    """Public key of the exchange, hexadecimal, as the next two."""
+    block: str
+    """A block of Bitcoin that nobody knew when the list was made."""
+    height: int
+    snapshot_root: str
+    coins: tuple[ShownCoin, ...] = ()
+    """On Bitcoin; the first one's script is the one that speaks."""
+    attempt: int = 0
+    """Which quorum of this block, where one was not whole."""
+    evidence: tuple[Evidence, ...] = ()
+    """Of the others who were drawn, for the nonce that this co-signer has given for this subject."""
+
+
 class Recall(msgspec.Struct, frozen=True, tag="recall"):
     """Tell what the nominees have signed together for this subject, if this co-signer has it.
 
@@ -203,6 +238,7 @@ Question = (
     | Thaw
     | Announce
     | Attach
+    | Attest
 )
 
 
@@ -263,6 +299,19 @@ class Part(msgspec.Struct, frozen=True, tag="part"):
     """Head of this co-signer's log with this entry in it."""
 
 
+class Attested(msgspec.Struct, frozen=True, tag="attested"):
+    """A co-signer's part in showing control of coins."""
+
+    signer: str
+    subject: str
+    signatures: tuple[tuple[str, str], ...]
+    """(public key, signature in DER with its sighash byte) for each input, hexadecimal; none under a shared key."""
+    counter: int
+    countersignature: str
+    """By the identity key, of `statement(b"attested", subject, counter)`."""
+    log_head: str
+
+
 class JointSignature(msgspec.Struct, frozen=True, tag="jointSignature"):
     """What the nominees have signed together; every one of them has the same."""
 
@@ -306,7 +355,9 @@ class Standing(msgspec.Struct, frozen=True, tag="standing", kw_only=True):
     """Subjects on which this co-signer's person has yet to decide."""
 
 
-Answer = Commitment | Witnessed | Contribution | Nonce | Shown | TimedOut | Part | Refusal | Standing
+Answer = (
+    Commitment | Witnessed | Contribution | Nonce | Shown | TimedOut | Part | Attested | Refusal | Standing
+)
 
 
 def statement(what: bytes, *parts: str | int) -> bytes:

@@ -78,7 +78,10 @@ class SnapshotReader:
         self.header = Header(network, raw[11:43][::-1].hex(), int.from_bytes(raw[43:51], "little"))
 
     def coins(
-        self, scripts: Collection[bytes] | None = None, *, on_progress: Callable[[int, int], None] | None = None
+        self,
+        scripts: Collection[bytes] | None = None,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[FoundCoin]:
         """Yield the coins of some scripts, or all. Raises SnapshotError, also if anything is behind the last one.
 
@@ -207,7 +210,13 @@ def _hashed(coin: FoundCoin, code: int) -> bytes:
     outpoint = bytes.fromhex(coin.outpoint.txid)[::-1] + coin.outpoint.vout.to_bytes(4, "little")
     script = coin.output.script
     length: bytes = compact.to_bytes(len(script))
-    return outpoint + code.to_bytes(4, "little") + coin.output.amount_sats.to_bytes(8, "little") + length + script
+    return (
+        outpoint
+        + code.to_bytes(4, "little")
+        + coin.output.amount_sats.to_bytes(8, "little")
+        + length
+        + script
+    )
 
 
 # ---- Core's compression
@@ -253,7 +262,13 @@ def compressed_script(script: bytes) -> bytes:
         return b"\1" + script[2:22]
     if len(script) == 35 and script[0] == 33 and script[1] in (2, 3) and script[34] == 0xAC:
         return script[1:34]
-    if len(script) == 67 and script[0] == 65 and script[1] == 4 and script[66] == 0xAC and _is_point(script[1:66]):
+    if (
+        len(script) == 67
+        and script[0] == 65
+        and script[1] == 4
+        and script[66] == 0xAC
+        and _is_point(script[1:66])
+    ):
         return bytes((4 + (script[65] & 1),)) + script[2:34]
     return varint(len(script) + _SPECIAL) + script
 

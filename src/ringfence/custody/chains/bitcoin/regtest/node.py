@@ -237,7 +237,9 @@ class Node:
         place = self._place_of(kind, (options or {}).get("rollback"))
         to = self._directory / path  # one that begins at the root stays as it is
         if to.exists():
-            raise CallError(INVALID, f"{to} already exists. If you are sure this is what you want, move it first.")
+            raise CallError(
+                INVALID, f"{to} already exists. If you are sure this is what you want, move it first."
+            )
         aside = to.with_name(f"{to.name}.incomplete")
         aside.unlink(missing_ok=True)
         digest = self.chain.digest_at(place)
@@ -267,7 +269,9 @@ class Node:
             raise CallError(INVALID, 'Invalid snapshot type "latest" specified with rollback option')
         height = self.chain.height_of(rollback) if isinstance(rollback, str) else rollback
         if not isinstance(height, int) or not 0 <= height <= self.chain.height:
-            raise CallError(INVALID, f"{rollback!r} is no block of the chain, whose tip is {self.chain.height}")
+            raise CallError(
+                INVALID, f"{rollback!r} is no block of the chain, whose tip is {self.chain.height}"
+            )
         return height
 
     # ---- the mempool
