@@ -110,7 +110,14 @@ def test_numbers_are_written_as_core_documents_them() -> None:
     ):  # fmt: skip
         assert varint(value).hex() == raw
     # Core's own test of amounts, src/test/compress_tests.cpp.
-    for sats, number in ((0, 0), (1, 1), (1_000_000, 7), (10**8, 9), (50 * 10**8, 0x32), (21_000_000 * 10**8, 0x1406F40)):
+    for sats, number in (
+        (0, 0),
+        (1, 1),
+        (1_000_000, 7),
+        (10**8, 9),
+        (50 * 10**8, 0x32),
+        (21_000_000 * 10**8, 0x1406F40),
+    ):
         assert compressed_amount(sats) == number
 
 
@@ -121,7 +128,9 @@ COINS = st.lists(
 
 
 @given(COINS)
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, int, bytes, int, bool]]) -> None:
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, int, bytes, int, bool]]
+) -> None:
     coins = [
         FoundCoin(Outpoint(f"{number:064x}", vout), Output(sats, script), height, is_coinbase)
         for number, vout, sats, script, height, is_coinbase in rows
