@@ -122,7 +122,10 @@ def test_numbers_are_written_as_core_documents_them() -> None:
 
 
 COINS = st.lists(
-    st.tuples(st.integers(0, 7), st.integers(0, 300), st.integers(0, COIN_SATS_MAX), SCRIPTS, st.integers(0, 2**30), st.booleans()),
+    st.tuples(
+        st.integers(0, 7), st.integers(0, 300), st.integers(0, COIN_SATS_MAX), SCRIPTS, st.integers(0, 2**30),
+        st.booleans(),
+    ),
     max_size=30, unique_by=lambda row: row[:2],
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Asks co-signers to show that they can move coins: who was drawn, evidence of their tokens, then their signatures."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -109,7 +109,7 @@ def _is_harmless(answer: Told | None) -> bool:
     return isinstance(answer, Refusal) and answer.step == "mpc"
 
 
-async def _all(ask: Ask, questions: dict[str, Asked], kind: type[Kind]) -> dict[str, Kind]:
+async def _all(ask: Ask, questions: Mapping[str, Asked], kind: type[Kind]) -> dict[str, Kind]:
     """Return everybody's answer. Raises _Failed with the first who gives none of this kind."""
     answers = await asyncio.gather(*(ask(name, question) for name, question in questions.items()))
     found: dict[str, Kind] = {}

@@ -8,6 +8,9 @@ import hashlib
 import hmac
 
 from coincurve import PublicKey
+from embit.bip32 import HDKey
+from embit.ec import PublicKey as EmbitPublicKey
+from embit.networks import NETWORKS
 
 CHILD_MAX = 2**31 - 1
 
@@ -26,6 +29,12 @@ def child_of(public_key: bytes, chain_code: bytes, number: int) -> tuple[bytes, 
     except Exception as error:  # libsecp256k1's errors are bare ones; one child in 2**127 is none
         raise PathError(f"the key has no child {number}") from error
     return bytes(child.format()), mixed[32:]
+
+
+def extended_key(public_key: bytes, chain_code: bytes, network: str) -> str:
+    """Return a key in the spelling in which others derive from it: `xpub...`, or `tpub...` off the main network."""
+    version = NETWORKS["main" if network == "main" else "regtest"]["xpub"]
+    return str(HDKey(EmbitPublicKey.parse(public_key), chain_code, version=version).to_base58())
 
 
 def derived_key(public_key: bytes, chain_code: bytes, path: str) -> bytes:

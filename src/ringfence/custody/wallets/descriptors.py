@@ -149,6 +149,19 @@ class Deriver:
         later = f"and_v(v:multi({RECOVERY_NEEDED},{recovery}),older({self.vault.recovery_blocks}))"
         return f"wsh(or_i({main},{later}))"
 
+    def published(self, keychain: Keychain, index: int) -> str:
+        """Return the same descriptor as a stranger is told it: recovery keys by who has them, and their path."""
+        keys = self.keys(keychain, index)
+        path = f"/{int(keychain)}/{index}"
+        of = {
+            bytes(key.derive([int(keychain), index]).key.sec()): text
+            for key, text in zip(self._recovery, self.vault.recovery, strict=True)
+        }
+        recovery = ",".join(of[key] + path for key in keys.recovery)
+        return self.descriptor(keychain, index).replace(
+            ",".join(key.hex() for key in keys.recovery), recovery
+        )
+
     def script(self, keychain: Keychain, index: int) -> bytes:
         """Return a script. Raises DerivationError if the two ways do not agree, PoolEndError."""
         try:

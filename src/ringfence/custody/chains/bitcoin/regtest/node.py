@@ -475,14 +475,20 @@ def _script_of_address(address: str) -> bytes:
 
 
 def _script_of(sought: str) -> bytes:
-    """Return the script of `raw(HEX)` or `addr(ADDRESS)`."""
+    """Return the script of `raw(HEX)`, `addr(ADDRESS)`, or of a descriptor of one script of segwit."""
     kind, _, rest = sought.partition("(")
     inside = rest.split(")")[0]
     if kind == "raw":
         return bytes.fromhex(inside)
     if kind == "addr":
         return _script_of_address(inside)
-    raise CallError(NOT_FOUND, f"This node scans for raw() and addr(), not for {kind}")
+    if kind in ("wsh", "wpkh"):
+        try:
+            of = bdkpython.Descriptor(sought, bdkpython.NetworkKind.TEST)
+            return bytes(of.derive_address(0, bdkpython.Network.REGTEST).script_pubkey().to_bytes())
+        except bdkpython.DescriptorError as error:
+            raise CallError(NOT_FOUND, f"Invalid descriptor: {error}") from error
+    raise CallError(NOT_FOUND, f"This node scans for raw(), addr(), wsh() and wpkh(), not for {kind}")
 
 
 def _btc(amount_sats: int) -> Decimal:
