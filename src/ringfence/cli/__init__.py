@@ -10,6 +10,7 @@ from ringfence.cli import (
     key,
     operator,
     policy,
+    proofs,
     simulate,
     status,
     threshold_key,
@@ -33,6 +34,7 @@ app.command(withdrawal.app)
 app.command(journal.app)
 app.command(audit.app)
 app.command(simulate.app)
+app.command(proofs.app)
 app.command(verify.app)
 
 

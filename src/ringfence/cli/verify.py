@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from ringfence.cli.journal import AsJson
+from ringfence.cli.verify_history import history, watch
+from ringfence.cli.verify_liabilities import liabilities
 
 if TYPE_CHECKING:
     from ringfence.assurance.replay import Outcome
     from ringfence.assurance.replay.verify import Judge
 
 app = App(name="verify", help="Check a published file on your own machine: nothing is asked of the exchange.")
+app.command(liabilities)
+app.command(history)
+app.command(watch)
 EXIT_DAMAGED, EXIT_DIFFERENT = 65, 70
 
 

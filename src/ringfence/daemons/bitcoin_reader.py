@@ -47,6 +47,8 @@ class Answer(NamedTuple):
     confirmed: int
     uncredited: int
     paid_ahead: int
+    company: int
+    """The company's money for fees, which lies among the clients' coins."""
 
 
 class Spend(NamedTuple):
@@ -132,8 +134,9 @@ class BitcoinReader:
             raise ChainError(str(error)) from error
         tip = Tip(self._follower.height, self._follower.tip)
         held = sum(coin.amount_sats for coin in self._follower.confirmed_coins())
+        company = max(self._company.sats, 0)
         self._answers[tip.digest] = Answer(
-            tip, held, self._uncredited() + max(self._company.sats, 0), self._paid_ahead()
+            tip, held, self._uncredited() + company, self._paid_ahead(), company
         )
         for old in list(self._answers)[:-_ANSWERS_KEPT]:
             del self._answers[old]
@@ -183,6 +186,11 @@ class BitcoinReader:
                 unpaid.subtract(spend.paid)
                 left += spend.left_sats
         return left - sum(one.left for one in withdrawals)
+
+    def held(self, at: Tip) -> int:
+        """Return what lies at the clients' addresses, without the company's money for fees. Raises ChainError."""
+        answer = self._answer(at)
+        return answer.confirmed - answer.company
 
     # ---- what the law asks
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,15 +27,17 @@ from ringfence.assurance.proofs.report import Report, report_page, withheld_page
 from ringfence.assurance.proofs.schedule import Schedule
 from ringfence.assurance.proofs.secrets import epoch_of
 from ringfence.assurance.proofs.snapshot import Moment, entry_of, with_files, write_assets
+from ringfence.daemons.control import prove_control
 from ringfence.daemons.proof_desk import Desk, Opened
 from ringfence.daemons.proof_minutes import MinuteKeeper, Taken
 from ringfence.daemons.proof_secrets import EpochKeys, home_of
-from ringfence.daemons.reserves import ListedReserves, list_reserves, prove_control
+from ringfence.daemons.reserves import ListedReserves, list_reserves
 from ringfence.daemons.venue import JUDGES
 from ringfence.files import replace
 from ringfence.units.assets import ASSETS, BY_CURRENCY
 from ringfence.units.time import NS_PER_SECOND
 
+VERIFIER = "verifier.html"
 _REPORT_IS_OLD_SECONDS = 60
 _SHUFFLE_KEY_BYTES = 32
 _TRIES, _TRY_SECONDS = 5, 5.0
@@ -69,7 +72,10 @@ class _Drawn(NamedTuple):
         if self.listed is None:
             return True
         return all(
-            self.listed.totals.get(currency, 0) + int(one.header.figures.sums.demo) >= _net_of(one.header)
+            self.listed.totals.get(currency, 0)
+            + self.listed.paid_ahead.get(currency, 0)
+            + int(one.header.figures.sums.demo)
+            >= _net_of(one.header)
             for currency, one in self.filed.items()
         )
 
@@ -89,7 +95,15 @@ class Snapshots:
         self._directory, self._publisher, self._keys, self._desk = directory, publisher, keys, desk
         self._folder, self._private = home / "published", home / "private"
         self.publication = Publication(self._folder, publisher, period=schedule.period_seconds)
+        self._put_out_verifier()
         self._put_on_desk()
+
+    def _put_out_verifier(self) -> None:
+        """Put the page that checks all of it beside the files: the same bytes as in the source."""
+        page = resources.files("ringfence.assurance.proofs").joinpath(VERIFIER).read_bytes()
+        path = self._folder / VERIFIER
+        replace(path, page)
+        path.chmod(0o644)
 
     @property
     def current(self) -> int:
@@ -138,8 +152,9 @@ class Snapshots:
     # ---- parts of it
 
     async def _draw(self, number: int, minutes: MinuteKeeper, *, has_custody: bool) -> _Drawn:
-        listed = await list_reserves(self._directory, snapshot=number) if has_custody else None
         taken = await asyncio.to_thread(minutes.take)
+        below = taken.claims.sequence
+        listed = await list_reserves(self._directory, snapshot=number, below=below) if has_custody else None
         moment = self._moment(taken, minutes, listed)
         keys = [os.urandom(_SHUFFLE_KEY_BYTES) for _ in moment.coins]
         waiting = iter(keys)
@@ -170,7 +185,7 @@ class Snapshots:
         )  # fmt: skip
 
     async def _show_coins(self, listed: ListedReserves, filed: dict[str, Filed]) -> dict[str, bytes]:
-        roots = {currency: one.snapshot_root.hex() for currency, one in filed.items()}
+        roots = {name: one.snapshot_root.hex() for name, one in filed.items() if name in listed.totals}
         control = await prove_control(self._directory, reserves=listed.reserves, snapshot_roots=roots)
         return {"reserves.json": listed.reserves, "reserves.yaml": listed.yaml, "control.json": control}
 

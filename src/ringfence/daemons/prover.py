@@ -32,6 +32,7 @@ from ringfence.commitments import RootError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc
 from ringfence.custody.hsm import HsmError
 from ringfence.custody.ledger import LedgerGapError
+from ringfence.daemons.control import ControlError
 from ringfence.daemons.proof_chains import Chains, Seen, VenueChains, node_of
 from ringfence.daemons.proof_desk import Desk
 from ringfence.daemons.proof_minutes import MinuteKeeper
@@ -39,6 +40,7 @@ from ringfence.daemons.proof_openings import Opener
 from ringfence.daemons.proof_secrets import EpochKeys, home_of, load_publisher, open_master
 from ringfence.daemons.proof_snapshots import Snapshots, WithheldError
 from ringfence.daemons.proof_stamps import Stamper
+from ringfence.daemons.reserves import ReservesUnavailableError
 from ringfence.exchange.journal import JournalError
 from ringfence.files import replace
 from ringfence.units.time import NS_PER_MINUTE, iso
@@ -53,7 +55,8 @@ _FIRST_LINES = 1
 """Minutes that are committed to before a new venue publishes its first snapshot."""
 _MINUTE_IS_LATE_NS = 3 * NS_PER_MINUTE
 TROUBLES = (
-    ChainError, ProofError, RootError, BitcoinError, HsmError, LedgerGapError, JournalError, OSError, ValueError,
+    ChainError, ControlError, ReservesUnavailableError, ProofError, RootError, BitcoinError, HsmError, LedgerGapError,
+    JournalError, OSError, ValueError,
 )  # fmt: skip
 """What can go wrong with a piece of work; it is said, and tried again."""
 

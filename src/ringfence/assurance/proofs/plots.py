@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 180, 86, 24, 12
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 150, 120, 24, 12
 
 
 class Line(NamedTuple):
@@ -22,7 +22,7 @@ def plot(title: str, labels: Sequence[str], lines: Sequence[Line], *, unit: str,
     Values are integers with `scale` decimals; nothing is rounded but the place of a point, to a tenth of a pixel.
     """
     known = [value for line in lines for value in line.values if value is not None]
-    if not known or len(labels) < 1:
+    if not any(known):
         return ""
     low, high = min(known), max(known)
     low, high = (low, high) if low < high else (low - 1, high + 1)

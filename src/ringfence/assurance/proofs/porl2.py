@@ -80,7 +80,7 @@ def leaves_of(pieces: Pieces, owners: Sequence[Owner], filler: bytes) -> Level:
 def by_owner(pieces: Pieces) -> Iterator[tuple[int, list[int]]]:
     """Yield (row of the owner, where its pieces stand)."""
     owners, begins = np.unique(pieces.owners, return_index=True)
-    ends = [*begins[1:].tolist(), len(pieces.owners)]
+    ends = [*begins[1:].tolist(), len(pieces.owners)] if len(begins) else []
     places = pieces.places.tolist()
     for owner, begin, end in zip(owners.tolist(), begins.tolist(), ends, strict=True):
         yield owner, places[begin:end]
@@ -89,8 +89,8 @@ def by_owner(pieces: Pieces) -> Iterator[tuple[int, list[int]]]:
 def placed(pieces: Pieces, digests: list[bytes], filler: bytes, values: UInt64s) -> Level:
     """Return digests that are in the order of owners as a row of leaves."""
     table = np.empty((pieces.leaves, DIGEST_BYTES), np.uint8)
-    table[pieces.places] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
-    table[pieces.free] = np.frombuffer(filler, np.uint8).reshape(-1, DIGEST_BYTES)
+    for places, some in ((pieces.places, b"".join(digests)), (pieces.free, filler)):
+        table[places] = np.frombuffer(some, np.uint8).reshape(-1, DIGEST_BYTES)
     return Level(table.tobytes(), values)
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import rlp
 from coincurve import PublicKey
 from Crypto.Hash import keccak
-from trie import HexaryTrie  # type: ignore[import-untyped]
-from trie.exceptions import (  # type: ignore[import-untyped]
+from trie import HexaryTrie
+from trie.exceptions import (
     MissingTraversalNode,
     MissingTrieNode,
 )
