@@ -188,9 +188,10 @@ class BitcoinReader:
         return left - sum(one.left for one in withdrawals)
 
     def held(self, at: Tip) -> int:
-        """Return what lies at the clients' addresses, without the company's money for fees. Raises ChainError."""
+        """Return what lies at the clients' addresses, without the company's money for fees and with what payments have
+        taken that the ledger has not debited yet. Raises ChainError."""
         answer = self._answer(at)
-        return answer.confirmed - answer.company
+        return answer.confirmed - answer.company + answer.paid_ahead
 
     # ---- what the law asks
 

@@ -29,7 +29,7 @@ class _Answer(NamedTuple):
     owed: dict[int, int]
     """By asset of a chain of accounts: what the ledger ought to owe, by what the chain holds."""
     held: dict[int, int]
-    """By asset of a chain of accounts: what lies at our addresses, without the company's money for fees."""
+    """By asset of a chain of accounts: as `ChainsReader.held` has it."""
 
 
 class ChainsReader:
@@ -103,8 +103,8 @@ class ChainsReader:
         return self._answer(at).bitcoin
 
     def held(self, asset: int, at: Tip) -> int:
-        """Return what lies at our addresses of an asset, without the company's money for fees, in ledger units, rounded
-        down. Raises ChainError."""
+        """Return what lies at our addresses of an asset, in ledger units, rounded down: without the company's money for
+        fees, and with what payments have taken that the ledger has not debited yet. Raises ChainError."""
         answer = self._answer(at)
         if asset == XBT.number:
             return self._bitcoin.held(answer.bitcoin)
@@ -147,4 +147,6 @@ def _of(room: AccountRoom, follower: AccountFollower, ledger: Ledger, asset: str
     held = sum(room.balance_raw(address, asset, follower.height) for address in addresses)
     # What the company has not paid in, fees were taken from clients' coins for: that is not taken off.
     known = explained.uncredited + max(explained.company, 0) - explained.unclosed + explained.overcharged
-    return _Looked((held - known) // factor, (held - max(explained.company, 0)) // factor)
+    return _Looked(
+        (held - known) // factor, (held - max(explained.company, 0) + explained.unclosed) // factor
+    )

@@ -38,6 +38,8 @@ from ringfence.units.assets import ASSETS, BY_CURRENCY
 from ringfence.units.time import NS_PER_SECOND
 
 VERIFIER = "verifier.html"
+ASKED = "asked"
+"""The file by which an operator asks for a snapshot; the index says of one that it was asked for."""
 _REPORT_IS_OLD_SECONDS = 60
 _SHUFFLE_KEY_BYTES = 32
 _TRIES, _TRY_SECONDS = 5, 5.0
@@ -112,6 +114,11 @@ class Snapshots:
         return newest.snapshot if newest is not None else 0
 
     @property
+    def is_asked(self) -> bool:
+        """Return whether an operator wants a snapshot beside those that are due."""
+        return (home_of(self._directory) / ASKED).exists()
+
+    @property
     def taken_ns(self) -> int:
         """Return of when the newest snapshot is, 0 before the first."""
         newest = self.publication.index.newest()
@@ -137,7 +144,7 @@ class Snapshots:
         files = {name: content for one in drawn.filed.values() for name, content in one.files().items()}
         if drawn.listed is not None:
             files |= await self._show_coins(drawn.listed, drawn.filed)
-        because = "schedule" if self.current else "first"
+        because = "asked" if self.is_asked else "schedule" if self.current else "first"
         entry = with_files(
             entry_of(number, drawn.taken.claims, drawn.moment, because=because, assets={}), drawn.filed,
             drawn.listed.totals if drawn.listed is not None else {},
@@ -145,6 +152,7 @@ class Snapshots:
         files["report.html"] = self._report(entry, drawn, files)
         self._keep(number, drawn)
         published = self.publication.publish(entry, files)
+        (home_of(self._directory) / ASKED).unlink(missing_ok=True)
         self._close_period(number)
         self._put_on_desk()
         return published

@@ -121,7 +121,7 @@ def read_header(raw: bytes) -> Header:
 def _read(raw: bytes, kind: type[Part], name: str) -> Part:
     try:
         found = msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ForgedError(f"the header's {name} cannot be read: {error}") from error
     if not raw.isascii() or canonical(found) != raw:
         raise ForgedError(

@@ -165,6 +165,7 @@ def _house(report: Report) -> str:
         f"<td>{decimal(int(one.balance), BY_CURRENCY[currency].scale)}</td></tr>"
         for currency, header in sorted(report.headers.items())
         for one in header.figures.house
+        if one.balance != "0"
     ]
     return (
         '<h2>Owners that are no clients</h2><div class="wide"><table><thead><tr><th>owner</th><th>asset</th>'
