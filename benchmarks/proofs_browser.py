@@ -1,0 +1,100 @@
+"""What the offline page takes: `python benchmarks/proofs_browser.py [--json] [--leaves N]`.
+
+Files of 2^21 leaves (some 700,000 accounts) are written in both formats, and the page verifies them in Chromium: the
+whole tree, signatures, the sidecar, and one person's leaves. The clock is the page's own. Beside it the most memory
+that the browser's process for the page had, as the system counts it.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ringfence.testing.measure import Result, report  # noqa: E402
+from tests.browser.chromium import ARGUMENTS, CHROMIUM  # noqa: E402
+from tests.browser.porl_files import Keys, Snapshot, book_of, index_of  # noqa: E402
+
+PAGE = ROOT / "src" / "ringfence" / "assurance" / "proofs" / "verifier.html"
+LIMIT_SECONDS = 12
+LIMIT_MIB = 1024
+PERSON = 3
+LEAVES = int(sys.argv[sys.argv.index("--leaves") + 1]) if "--leaves" in sys.argv else 2**21
+
+
+class PeakMemory(Thread):
+    """The most memory that one renderer had while this ran, in MiB."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.mib, self.done = 0.0, Event()
+
+    def run(self) -> None:
+        me = psutil.Process()
+        while not self.done.wait(0.05):
+            for child in me.children(recursive=True):
+                try:
+                    if "--type=renderer" in child.cmdline():
+                        self.mib = max(self.mib, child.memory_info().rss / 2**20)
+                except psutil.Error:
+                    continue
+
+
+def write(folder: Path) -> tuple[Snapshot, dict[str, list[Path]]]:
+    book = book_of(LEAVES // 3)
+    snapshot = Snapshot(Keys(), book=book, base_bits=8, leaves_min=LEAVES).build()
+    assert len(snapshot.placed) == LEAVES
+    files = snapshot.files() | {"index.json": index_of(snapshot.keys, [snapshot])}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    v1 = ["XBt.liabilities.csv", "XBt.bind", "XBt.header", "index.json"]
+    return snapshot, {"v2": [folder / "XBt.porl2"], "v1": [folder / name for name in v1]}
+
+
+def verify(page: Page, snapshot: Snapshot, files: list[Path]) -> dict[str, Any]:
+    page.goto(PAGE.as_uri())
+    page.set_input_files("#pick", files)
+    typed = {"venue": snapshot.keys.venue.hex(), "account": str(PERSON), "login": snapshot.book[PERSON][0]}
+    typed |= {"key": snapshot.nonce(PERSON).hex(), "expect": str(snapshot.balance(PERSON))}
+    for field, value in typed.items():
+        page.fill(f"#{field}", value)
+    page.select_option("#unit", "units")
+    page.click("#go")
+    result: dict[str, Any] = page.wait_for_function("() => window.ringfenceResult", timeout=300_000).json_value()
+    assert result["verdict"] == 0, json.dumps(result, indent=2)
+    return result
+
+
+def results() -> Iterator[Result]:
+    label = "2m" if LEAVES == 2**21 else str(LEAVES)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        snapshot, files = write(Path(folder))
+        for form, name in (("v2", "proofs.browser_verify"), ("v1", "proofs.browser_verify_v1")):
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            page = browser.new_page()
+            memory = PeakMemory()
+            memory.start()
+            result = verify(page, snapshot, files[form])
+            memory.done.set()
+            memory.join()
+            browser.close()
+            spent = result["seconds"]
+            peer = f"the limit of {LIMIT_SECONDS} s"
+            yield Result(f"{name}_{label}_seconds", spent, "s", peer, spent / LIMIT_SECONDS)
+            peer = f"the limit of {LIMIT_MIB} MiB"
+            yield Result(f"{name}_{label}_peak_mib", memory.mib, "MiB", peer, memory.mib / LIMIT_MIB)
+    writer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    yield Result(f"proofs.browser_files_{label}_writer_mib", writer, "MiB")
+
+
+if __name__ == "__main__":
+    report(results())
