@@ -20,9 +20,10 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ringfence.testing.measure import Result, report  # noqa: E402
 from tests.browser.chromium import ARGUMENTS, CHROMIUM  # noqa: E402
 from tests.browser.porl_files import Keys, Snapshot, book_of, index_of  # noqa: E402
+
+from ringfence.testing.measure import Result, report  # noqa: E402
 
 PAGE = ROOT / "src" / "ringfence" / "assurance" / "proofs" / "verifier.html"
 LIMIT_SECONDS = 12
@@ -69,7 +70,9 @@ def verify(page: Page, snapshot: Snapshot, files: list[Path]) -> dict[str, Any]:
         page.fill(f"#{field}", value)
     page.select_option("#unit", "units")
     page.click("#go")
-    result: dict[str, Any] = page.wait_for_function("() => window.ringfenceResult", timeout=300_000).json_value()
+    result: dict[str, Any] = page.wait_for_function(
+        "() => window.ringfenceResult", timeout=300_000
+    ).json_value()
     assert result["verdict"] == 0, json.dumps(result, indent=2)
     return result
 

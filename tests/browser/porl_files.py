@@ -88,7 +88,9 @@ def book_of(accounts: int, seed: int = 1) -> dict[int, tuple[str, int]]:
     book = {}
     for account in range(1, accounts + 1):
         kind = rng.random()
-        units = 0 if kind < 0.3 else rng.randint(1, 1000) if kind < 0.4 else int(rng.lognormvariate(14.5, 2.0))
+        units = (
+            0 if kind < 0.3 else rng.randint(1, 1000) if kind < 0.4 else int(rng.lognormvariate(14.5, 2.0))
+        )
         book[account] = (f"user{account}@example.com", units)
     if 3 in book:
         book[3] = (book[3][0], 150_000_000)
@@ -110,7 +112,8 @@ def tree_v1(digests: list[bytes], values: list[int]) -> list[tuple[list[bytes], 
         packed = np.array(values, dtype="<u8").tobytes()
         data = [packed[8 * k : 8 * k + 8] for k in range(len(values))]
         digests = [
-            sha256(digests[k] + data[k] + digests[k + 1] + data[k + 1]).digest() for k in range(0, len(values), 2)
+            sha256(digests[k] + data[k] + digests[k + 1] + data[k + 1]).digest()
+            for k in range(0, len(values), 2)
         ]
         values = [values[k] + values[k + 1] for k in range(0, len(values), 2)]
         rows.append((digests, values))
@@ -166,7 +169,9 @@ class Snapshot:
         rng = random.Random(self.seed)
         self.cut = dumps(self._cut())
         self.header_seed = sha(self.cut)
-        placed = [(a, v) for a, (_, units) in sorted(self.book.items()) for v in pieces(units, self.base_bits)]
+        placed = [
+            (a, v) for a, (_, units) in sorted(self.book.items()) for v in pieces(units, self.base_bits)
+        ]
         count = max(self.leaves_min, 1)
         while count < len(placed):
             count *= 2
@@ -203,7 +208,9 @@ class Snapshot:
         return sha(b"porl2/key\0", self.nonce(account), self.header_seed, u64(account))
 
     def sub_nonce(self, account: int) -> bytes:
-        return sub_nonce(self.nonce(self.share.get(account, account)), self.height, self.share.get(account, account))
+        return sub_nonce(
+            self.nonce(self.share.get(account, account)), self.height, self.share.get(account, account)
+        )
 
     def tag(self, account: int) -> bytes:
         return uid_tag(self.keys.venue, account, self.book[account][0], self.header_seed)
@@ -308,7 +315,9 @@ class Snapshot:
     def sealed(self, header: bytes, *, leaves: bytes | None = None, keys: Keys | None = None) -> bytes:
         """Return a porl2 file of this header, signed as if it were right: what a forger with the key can do."""
         keys = keys or self.keys
-        body = leaves if leaves is not None else b"".join(digest + u64(value) for digest, value in self.leaves)
+        body = (
+            leaves if leaves is not None else b"".join(digest + u64(value) for digest, value in self.leaves)
+        )
         self.snapshot_root = sha(b"porl2/root\0", sha(header), self.root[0])
         start = b"porl2\0\0\0" + struct.pack("<I", len(header)) + header + body
         signature = keys.sign(b"porl2/sign\0" + self.snapshot_root)
@@ -328,7 +337,11 @@ class Snapshot:
     def after(self, **changes: Any) -> "Snapshot":
         """Return the snapshot that follows this one."""
         fresh = {"number": self.number + 1, "previous": sha(self.header).hex(), "seed": self.seed + 1}
-        fresh |= {"sequence": self.sequence + 500, "height": self.height + 500, "timestamp": "2026-10-11T00:00:00.000Z"}
+        fresh |= {
+            "sequence": self.sequence + 500,
+            "height": self.height + 500,
+            "timestamp": "2026-10-11T00:00:00.000Z",
+        }
         return replace(self, **(fresh | changes)).build()
 
 
