@@ -292,6 +292,21 @@ def test_nothing_found_is_a_success_only_when_nothing_was_expected(
         assert verifier.check(files, world.person(6) | {"expect": expect})["verdict"] in (3, 4), expect
 
 
+def test_a_mistyped_login_is_no_forgery_even_without_a_sidecar(verifier: Verifier, world: World) -> None:
+    """The v1 leaves open with account and nonce alone, those of porl2 do not."""
+    files = world.v2() | {CSV: world.one.v1}
+    result = verifier.check(files, world.person() | {"login": "user3@example.org"})
+    assert result["verdict"] == 3
+    assert "Look whether account and login are typed" in " ".join(statuses(result, "differs"))
+
+
+def test_of_two_assets_the_one_that_the_key_opens_counts(verifier: Verifier, world: World) -> None:
+    other = Snapshot(world.keys, asset="USDt", seed=9).build()
+    result = verifier.check(world.v2() | {"USDt.porl2": other.porl2}, world.person(of=other))
+    assert proven(result)
+    assert result["found"]["asset"] == "USDt"
+
+
 MISSING: dict[str, tuple[Callable[[World], Files], dict[str, str], str]] = {
     "no venue": (World.v2, {"venue": ""}, "Whose files these are is not checked"),
     "no login": (World.v2, {"login": ""}, "Nobody was looked for"),
@@ -309,6 +324,9 @@ MISSING: dict[str, tuple[Callable[[World], Files], dict[str, str], str]] = {
     "v1 alone": (lambda w: {CSV: w.one.v1}, {}, "No header was given"),
     "v1 without a signature": (lambda w: {**w.v1(), "index.json": None}, {}, "Nobody's signature"),
     "v1 without a sidecar": (lambda w: {**w.v1(), BIND: None}, {}, "not checked to be bound to you"),
+    "nothing expected, by a nonce of nobody": (
+        World.v1, {"kind": "v1", "key": "11" * 32, "account": "", "login": "", "expect": "0"}, "as well: they tell",
+    ),
     "v1 with no login": (World.v1, {"login": ""}, "not checked to be bound to you"),
     "a header alone": (lambda w: {"XBt.header": w.one.header}, {}, "no balance was looked for"),
     "an index older than the file": (
@@ -525,7 +543,40 @@ def test_keys_alone_are_enough(browser: Any, world: World) -> None:
             && !e.textContent.trim()).map((e) => e.outerHTML)"""
     assert page.evaluate(unlabelled) == []
     assert page.get_attribute("#doing", "aria-live") == "polite"
-    assert page.get_attribute("#result", "aria-live") == "polite"
+    assert page.get_attribute("#verdict", "aria-live") == "polite"
+    page.close()
+
+
+def test_files_can_be_dropped_and_taken_away(browser: Any, world: World) -> None:
+    page = browser.new_page()
+    page.goto(seal.PAGE.as_uri())
+    page.evaluate(
+        """(bytes) => {
+            const carried = new DataTransfer();
+            carried.items.add(new File([new Uint8Array(bytes)], "XBt.porl2"));
+            carried.items.add(new File(["sun"], "holiday.txt"));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true }));
+        }""",
+        list(world.one.porl2),
+    )
+    page.click("text=Remove >> nth=1")
+    for field, value in world.person().items():
+        if field not in ("kind", "unit", "blocks"):
+            page.fill(f"#{field}", value)
+    page.select_option("#unit", "units")
+    page.press("#expect", "Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.inner_text("#meaning") == "Proven"
+    assert page.evaluate("() => document.activeElement.id") == "verdict"
+    assert page.evaluate("() => document.getElementById('verdict').getBoundingClientRect().top") >= 0
+    page.close()
+
+
+def test_without_files_it_says_what_to_do(browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(seal.PAGE.as_uri())
+    page.click("#go")
+    assert page.inner_text("#doing") == "Choose the files of a snapshot first."
     page.close()
 
 
