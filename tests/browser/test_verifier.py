@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -195,6 +196,39 @@ def test_a_login_is_the_same_in_capitals_and_decomposed(verifier: Verifier, worl
     assert proven(verifier.check({"XBt.porl2": named.porl2}, form))
 
 
+def test_a_signature_covers_every_header_that_it_leads_back_to(verifier: Verifier, world: World) -> None:
+    three = world.two.after(timestamp="2026-10-14T12:00:00.000Z")
+    files = {"XBt.porl2": three.porl2, "2.header": world.two.header, "1.header": world.one.header}
+    assert proven(verifier.check(files, world.person(of=three)))
+    result = verifier.check(
+        files | {"1.header": world.one.header.replace(b"62000.5", b"62000.6")}, world.person(of=three)
+    )
+    assert result["verdict"] == 2
+    assert "chain.previous" in statuses(result, "forged")[0]
+
+
+def test_random_damage_is_never_green(verifier: Verifier, world: World) -> None:
+    """Bits, bytes cut out, put in or exchanged, at random in any file of a folder that is right as a whole."""
+    rng = random.Random(7)
+    files = world.one.files() | {"000001.jsonl": world.minutes.file(), "later.header": world.two.header}
+    files["index.json"] = world.index
+    assert proven(verifier.check(files, world.person()))
+    for _ in range(40):
+        name = rng.choice(list(files))
+        data = bytearray(files[name])
+        at, count = rng.randrange(len(data)), rng.randint(1, 40)
+        kind = rng.choice(["bit", "out", "in", "cut"])
+        if kind == "bit":
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == "cut":
+            del data[at:]
+        else:
+            data[at : at + count * (kind == "out")] = rng.randbytes(count * (kind == "in"))
+        rest = rng.choice([files, {"XBt.porl2": files["XBt.porl2"]}])
+        result = verifier.check(rest | {name: bytes(data)}, world.person())
+        assert result["verdict"] in (2, 4), (name, kind, at, result["proven"])
+
+
 def test_an_opened_minute_follows_its_snapshot(verifier: Verifier, world: World) -> None:
     minute = world.one.after(number=1, reserves=b"", with_v1=False, timestamp="2026-10-08T00:00:00.000Z")
     files = {"XBt.porl2": minute.porl2, "XBt.header": world.one.header}
@@ -328,6 +362,9 @@ MISSING: dict[str, tuple[Callable[[World], Files], dict[str, str], str]] = {
         World.v1, {"kind": "v1", "key": "11" * 32, "account": "", "login": "", "expect": "0"}, "as well: they tell",
     ),
     "v1 with no login": (World.v1, {"login": ""}, "not checked to be bound to you"),
+    "a header that nobody signed": (
+        lambda w: {**w.v2(), "later.header": w.two.header.replace(b"62000.5", b"62000.6")}, {}, "No signature covers",
+    ),
     "a header alone": (lambda w: {"XBt.header": w.one.header}, {}, "no balance was looked for"),
     "an index older than the file": (
         lambda w: {"XBt.porl2": w.two.porl2, "index.json": index_of(w.keys, [w.one])}, {}, "is it older than the file",
