@@ -736,9 +736,6 @@ _minutes(
 _minutes(
     "back in time", _changed(6, timestamp="2026-10-07T11:00:00.000Z"), "minutes.chain: Line 7: its timestamp"
 )
-_minutes(
-    "the same time", _changed(6, timestamp="2026-10-07T12:05:00.000Z"), "minutes.chain: Line 7: its timestamp"
-)
 _minutes("back in sequence", _changed(6, sequence=3), "minutes.chain: Line 7: its sequence 3 is below")
 _minutes("another reason", _changed(6, because="mood"), 'Line 7: "because" is not what it must be')
 _minutes(

@@ -433,7 +433,8 @@ class Minutes:
             }
             if n == 0 and self.snapshot is not None:
                 figures = self.snapshot.figures
-                minute["totals"]["XBt"] = [figures["total"], figures["sums"]["negative"], None]
+                owed = int(figures["total"]) - int(figures["sums"]["inFlight"])
+                minute["totals"]["XBt"] = [str(owed), figures["sums"]["negative"], None]
             self.change(n, minute)
             text = dumps(minute)
             self.lines.append(text)

@@ -49,7 +49,7 @@ def test_another_login_finds_nothing(made: Book) -> None:
     with pytest.raises(DifferentError, match="are in the file"):
         verify_porl2(made.filed.porl2, made.claimant(account)._replace(login="mallory"), venue=made.venue)
     claimant = made.claimant(account, by="sub_nonce")._replace(login="mallory")
-    with pytest.raises(ForgedError, match=r"line \d+: leaf \d+ is bound to somebody else"):
+    with pytest.raises(DifferentError, match=r"line \d+: leaf \d+ is bound to somebody else"):
         verify_bitmex(made.filed.csv, claimant, header=made.filed.header, sidecar=made.filed.bind)
 
 

@@ -47,7 +47,8 @@ def liabilities(
 ) -> None:
     """Check a liabilities file as a whole, in either format, and find your balance in it.
 
-    Of a file in BitMEX's format the .header and .bind beside it are used if they are there.
+    Of a file in BitMEX's format the .header and .bind beside it, and the index.json above it, are used if they are
+    there: nobody has signed the file itself.
     """
     from ringfence.assurance.proofs.errors import ProofError
 
@@ -84,18 +85,22 @@ def _verify(
     else:
         stem = file.name.split(".")[0]
         header = header or _beside(file, f"{stem}.header")
+        index = index or _beside(file.absolute().parent, "index.json")
         bind = bind or _beside(file, f"{stem}.bind")
         found = read_header(header.read_bytes()) if header is not None else None
         sidecar = bind.read_bytes() if bind is not None else None
     if index is not None:
         _check_listed(index, file, raw, key)
+        if header is not None:
+            _check_listed(index, header, header.read_bytes(), key)
     scale = found.cut.scale if found is not None else None
     claimant = _claimant(account, login, nonce, account_nonce, expect, scale, is_v2=is_v2)
     if is_v2:
         with bar("checking", _V2_STEPS * found.figures.leaves if found else 1) as step:
             return verify_porl2(raw, claimant, venue=key, on_progress=step)
     with bar("checking", raw.count(b"\n")) as step:
-        return verify_bitmex(raw, claimant, header=found, sidecar=sidecar, on_progress=step)
+        verdict = verify_bitmex(raw, claimant, header=found, sidecar=sidecar, on_progress=step)
+    return verdict._replace(is_signed=index is not None and found is not None)
 
 
 def _beside(file: Path, name: str) -> Path | None:
@@ -219,9 +224,10 @@ def _show(verdict: "Verdict", *, is_known: bool, as_json: bool) -> None:
 def _lacks(verdict: "Verdict", *, is_known: bool) -> list[str]:
     """Return what is needed for a proof and was not given."""
     found = []
-    if verdict.file is not None and not is_known:
-        venue = verdict.file.header.cut.venue
-        found.append(f"the file is signed by {venue}; is that the exchange? Say so with --venue")
+    if verdict.file is None and not verdict.is_signed:
+        found.append("nobody has signed this file: give the signed --index, and the .header beside the file")
+    elif not is_known:
+        found.append("you have not said which exchange has signed it: --venue")
     if verdict.mine is not None and not verdict.is_bound:
         found.append(
             "others may have been shown the same pieces: give --account-nonce, or --header and --bind"

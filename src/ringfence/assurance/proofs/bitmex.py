@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence.assurance.proofs.errors import ForgedError
+from ringfence.assurance.proofs.errors import DifferentError, ForgedError
 from ringfence.assurance.proofs.hashes import DIGEST_BYTES, hmac_under, sha256
 from ringfence.assurance.proofs.pieces import LEAVES_MAX, Pieces
 from ringfence.assurance.proofs.porl2 import by_owner, leaf_messages, placed
@@ -202,7 +202,11 @@ def find(file: File, key: bytes, on_progress: Progress | None = None) -> list[in
 
 
 def check_bound(file: File, sidecar: bytes, tag: bytes, places: Sequence[int]) -> None:
-    """Raises ForgedError unless the sidecar gives each of these leaves to the owner of a tag."""
+    """Hold the leaves that a key has opened against their owner. Raises ForgedError if the sidecar has another size.
+
+    Raises DifferentError if a leaf is bound to somebody else: a mistyped login looks the same as a leaf that was shown
+    to two clients.
+    """
     if len(sidecar) != DIGEST_BYTES * len(file.leaves.values):
         raise ForgedError(
             f"the sidecar has {len(sidecar)} bytes; with {len(file.leaves.values)} leaves it has "
@@ -212,6 +216,7 @@ def check_bound(file: File, sidecar: bytes, tag: bytes, places: Sequence[int]) -
         leaf = file.leaves.digests[DIGEST_BYTES * at : DIGEST_BYTES * (at + 1)]
         if sha256(_BIND + tag + leaf).digest() != sidecar[DIGEST_BYTES * at : DIGEST_BYTES * (at + 1)]:
             line = len(file.leaves.values) + at + 1
-            raise ForgedError(
-                f"line {line}: leaf {at} is bound to somebody else: the same leaf was shown to two clients"
+            raise DifferentError(
+                f"line {line}: leaf {at} is bound to somebody else: account and login are not its owner's, or the same "
+                "leaf was shown to two clients"
             )

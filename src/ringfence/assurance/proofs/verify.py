@@ -44,13 +44,13 @@ class Verdict(NamedTuple):
 
 
 def key_of(text: str, name: str) -> bytes:
-    """Return a key from hexadecimal. Raises ForgedError: HMAC would take a longer or a shorter one for the same."""
+    """Return a key from hexadecimal. Raises InconclusiveError: HMAC takes one with zeros behind it for the same."""
     try:
         key = bytes.fromhex(text)
     except ValueError as error:
-        raise ForgedError(f"{name} is no hexadecimal number") from error
+        raise InconclusiveError(f"{name} is no hexadecimal number") from error
     if len(key) != DIGEST_BYTES:
-        raise ForgedError(f"{name} has {len(key)} bytes; a key has {DIGEST_BYTES}")
+        raise InconclusiveError(f"{name} has {len(key)} bytes; a key has {DIGEST_BYTES}")
     return key
 
 
@@ -140,7 +140,7 @@ def _find_v1(file: bitmex.File, claimant: Claimant, on_progress: Progress | None
 
 def _check_account(account: int) -> None:
     if not 0 < account < ACCOUNT_END:
-        raise ForgedError(f"{account} is no account's number")
+        raise InconclusiveError(f"{account} is no account's number")
 
 
 def _sum(values: UInt64s, places: list[int], claimant: Claimant | None) -> int | None:
