@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from ringfence.cli.journal import AsJson
 from ringfence.cli.verify_history import history, watch
 from ringfence.cli.verify_liabilities import liabilities
+from ringfence.cli.verify_reserves import reserves
 
 if TYPE_CHECKING:
     from ringfence.assurance.replay import Outcome
@@ -20,6 +21,7 @@ app = App(name="verify", help="Check a published file on your own machine: nothi
 app.command(liabilities)
 app.command(history)
 app.command(watch)
+app.command(reserves)
 EXIT_DAMAGED, EXIT_DIFFERENT = 65, 70
 
 

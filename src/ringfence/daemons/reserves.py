@@ -14,6 +14,7 @@ import rlp
 from ringfence.assurance.proofs.errors import ForgedError
 from ringfence.assurance.proofs.reserves import ethereum as proofs
 from ringfence.assurance.proofs.reserves.bitmex import yaml_of
+from ringfence.assurance.proofs.reserves.listing import check_listing
 from ringfence.assurance.proofs.reserves.making import NO_BLOCK, reserves_of
 from ringfence.assurance.proofs.reserves.model import (
     FACTORS,
@@ -28,7 +29,6 @@ from ringfence.assurance.proofs.reserves.model import (
     SolanaRow,
     TokenRow,
     VaultRow,
-    read_reserves,
 )
 from ringfence.custody.annex import Annex
 from ringfence.custody.chains.accounts import NodeError
@@ -152,7 +152,11 @@ def _list(directory: Path, snapshot: int, below: int | None) -> ListedReserves:
 
 
 def _listed(raw: bytes, parts: Iterable[_Part]) -> ListedReserves:
-    reserves = read_reserves(raw)
+    """Return a list as strangers will find it. Raises ReservesUnavailableError if they would not believe it."""
+    try:
+        reserves = check_listing(raw).reserves
+    except ForgedError as error:
+        raise ReservesUnavailableError(f"what the nodes say does not prove itself: {error}") from error
     in_flight = dict.fromkeys(reserves.assets, 0)
     ahead = dict.fromkeys(reserves.assets, 0)
     for part in parts:

@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 
 LAYOUTS = {
     ("eip155:1", "0xdAC17F958D2ee523a2206206994597C13D831ec7"): Layout(2, is_vyper=False),
-    ("eip155:31337", "0xDf297b7f8C54fE12888f398394175CA479B5d07A"): Layout(0, is_vyper=True),
+    ("eip155:31337", "0xDf297B7F8C54fE12888F398394175cA479B5d07a"): Layout(1, is_vyper=True),
 }
 """By chain and contract: Tether's dollar, and the one of the development chain. Where a balance lies is a matter of the
 contract's code, so whoever publishes a list does not get to say it."""
