@@ -69,6 +69,11 @@ class Signers:
             tuple(key.to_public().to_base58() for key in self._recovery), recovery_blocks,
         )  # fmt: skip
 
+    @property
+    def private(self) -> dict[bytes, PrivateKey]:
+        """Return the private keys of operations and policy, by public key."""
+        return {public: key for holder in self._private for public, key in holder.items()}
+
     def sign(
         self, wallets: Wallets, psbt: str, funds: Sequence[Funds], who: Iterable[int]
     ) -> list[dict[bytes, bytes]]:

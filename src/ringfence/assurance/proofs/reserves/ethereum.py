@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 
 LAYOUTS = {
     ("eip155:1", "0xdAC17F958D2ee523a2206206994597C13D831ec7"): Layout(2, is_vyper=False),
-    ("eip155:31337", "0xDf297B7F8C54fE12888F398394175cA479B5d07a"): Layout(1, is_vyper=True),
+    ("eip155:31337", "0xDf297B7F8C54fE12888F398394175cA479B5d07a"): Layout(2, is_vyper=True),
 }
 """By chain and contract: Tether's dollar, and the one of the development chain. Where a balance lies is a matter of the
 contract's code, so whoever publishes a list does not get to say it."""
@@ -66,11 +66,28 @@ class Header(NamedTuple):
     height: int
 
 
+class _Nodes(dict[bytes, bytes]):
+    """Nodes by their hash, that know which of them were looked at."""
+
+    def __init__(self, nodes: Iterable[bytes]) -> None:
+        super().__init__((keccak_256(node), node) for node in nodes)
+        self.used: set[bytes] = set()
+
+    def __getitem__(self, key: bytes) -> bytes:
+        found = super().__getitem__(key)
+        self.used.add(key)
+        return found
+
+
 class Proof:
     """Nodes of tries, by their hash."""
 
     def __init__(self, nodes: Iterable[bytes]) -> None:
-        self._nodes = {keccak_256(node): node for node in nodes}
+        self._nodes = _Nodes(nodes)
+
+    def unused(self) -> int:
+        """Return how many nodes have proven nothing so far."""
+        return len(self._nodes) - len(self._nodes.used)
 
     def account(self, state_root: bytes, address: bytes) -> Account | None:
         """Return what the state says of an address, None if it says that there is nothing. Raises ForgedError."""

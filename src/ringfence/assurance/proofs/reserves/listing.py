@@ -55,8 +55,8 @@ def check_listing(raw: bytes, *, venue: str | None = None, on_progress: OnProgre
     reserves = read_reserves(raw)
     if venue is not None and reserves.venue != venue:
         raise ForgedError(f"the list is of another exchange: {reserves.venue}")
-    sums: dict[str, Counter[str]] = {currency: Counter() for currency in reserves.assets}
-    apart: dict[str, Counter[str]] = {currency: Counter() for currency in reserves.assets}
+    sums: dict[str, Counter[str]] = {}
+    apart: dict[str, Counter[str]] = {}
     scripts: dict[bytes, ScriptRow] = {}
     vaults: dict[bytes, bitcoin.Vault | bitcoin.Hot] = {}
     custodial: dict[bytes, int] = {}
@@ -159,6 +159,12 @@ class _OfBitcoin:
             with _row(name):
                 script = hexadecimal("script", custodial.script)
                 self._once(script, name)
+                is_known = script[:2] in (b"\0\x14", b"\0\x20") and len(script) == 2 + script[1]
+                address = bitcoin.address_of(script, self._listed.network) if is_known else ""
+                if is_known and custodial.address != address:
+                    raise ForgedError(
+                        f"the address of the script is {address}, {custodial.address[:100]} is listed"
+                    )
                 balance = amount("balance", custodial.balance)
                 self.custodial[script] = balance
                 self.apart[CUSTODIAL] += balance
@@ -277,6 +283,9 @@ def _of_ethereum(listed: Ethereum) -> tuple[dict[str, int], list[str]]:
                     if said != has:
                         raise ForgedError(f"{said} of {token.currency} are listed, the block has {has}")
                 held[token.currency] += said
+    unused = proof.unused()
+    if unused:
+        raise ForgedError(f"ethereum.nodes: {unused} of them prove nothing that is listed")
     return dict(held), doubts
 
 

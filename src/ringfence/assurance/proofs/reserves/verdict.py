@@ -141,7 +141,7 @@ def _amounts(checked: Checked, sources: Sources, proven: list[str], left: list[s
             f"{ETH}: whether {block}, is",
         )
     if reserves.solana is not None and reserves.solana.accounts:
-        said = f"{SOL}: the node says that as much lies at every address now."
+        said = f"{SOL}: the node says that as much as counts lies at these addresses now."
         _look(sources.solana, checked, proven, left, said, f"{SOL}: whether the amounts are")
 
 
