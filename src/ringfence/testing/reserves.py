@@ -12,7 +12,7 @@ import msgspec
 import rlp
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from trie import HexaryTrie  # type: ignore[import-untyped]
+from trie import HexaryTrie
 
 from ringfence.assurance.proofs.hashes import canonical
 from ringfence.assurance.proofs.reserves.control import (
