@@ -85,7 +85,6 @@ def test_what_a_key_does_not_attest(found: Found) -> None:
         ({"key": ""}, "under a key"),
         ({"asset": "LAMPORT"}, "names no"),
         ({"chain": SOLANA}, "names"),
-        ({"snapshot_root": "a transfer of everything"}, "is no digest"),
         ({"block": "11" * 32}, "of this node is"),
     ):
         with pytest.raises(NotAttestedError, match=words):

@@ -315,20 +315,19 @@ def _proven(chain: AccountChain, rpc: EthereumRpc) -> Ethereum | None:
     layouts = {one.currency: proofs.LAYOUTS.get((annex.chain, one.address)) for one in contracts}
     nodes: set[bytes] = set()
     told: list[tuple[str, dict[str, int]]] = []
+    known = [one for one in contracts if layouts[one.currency] is not None]
+    for one in known:
+        nodes |= _nodes(rpc.call("eth_getProof", one.address, [], hex(height)), "accountProof")
     for address in _addresses(chain):
-        raw_address = read_address(address)
-        places = {
-            currency: layout.place(raw_address) for currency, layout in layouts.items() if layout is not None
-        }
+        tokens = {one.currency: rpc.token_raw(one.address, address, height) for one in contracts}
         nodes |= _nodes(rpc.call("eth_getProof", address, [], hex(height)), "accountProof")
-        for one in contracts:
-            if one.currency in places:
-                place = f"0x{places[one.currency].hex()}"
+        for one in known:
+            layout = layouts[one.currency]
+            if layout is not None and tokens[one.currency]:
+                place = f"0x{layout.place(read_address(address)).hex()}"
                 proof = rpc.call("eth_getProof", one.address, [place], hex(height))
-                nodes |= _nodes(proof, "accountProof") | _nodes(proof["storageProof"][0], "proof")
-        told.append(
-            (address, {one.currency: rpc.token_raw(one.address, address, height) for one in contracts})
-        )
+                nodes |= _nodes(proof["storageProof"][0], "proof")
+        told.append((address, tokens))
     if proofs.read_header(header).digest.hex() != chain.follower.tip.removeprefix("0x"):
         return None
     return Ethereum(

@@ -8,7 +8,6 @@ that needs none of our keys would make the coins anybody's.
 """
 
 import hashlib
-import hmac
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,6 +34,8 @@ _PUBLIC_VERSIONS = {"main": bytes.fromhex("0488b21e")}
 _TEST_VERSION = bytes.fromhex("043587cf")
 PREFIXES = {"main": "bc", "testnet": "tb", "signet": "tb", "regtest": "bcrt"}
 _CHILD_MAX = 2**31 - 1
+_SHA512_BLOCK = 128
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 class Extended(NamedTuple):
@@ -134,28 +135,34 @@ def extended(text: str, network: str) -> Extended:
 
 def derived_key(of: Extended, path: tuple[int, int]) -> bytes:
     """Return a public key below another (BIP32, unhardened). Raises ForgedError: one in 2**127 is none."""
-    above = _step(of, path[0])
-    mixed = hmac.digest(above.chain_code, above.key + path[1].to_bytes(4, "big"), "sha512")
-    return _added(above.key, mixed[:32])
+    return _below(of, path[0]).child(path[1])[0]
 
 
 @lru_cache(maxsize=256)
-def _step(of: Extended, number: int) -> Extended:
-    mixed = hmac.digest(of.chain_code, of.key + number.to_bytes(4, "big"), "sha512")
-    return Extended(_added(of.key, mixed[:32]), mixed[32:])
+def _below(of: Extended, number: int) -> "_Parent":
+    key, chain_code = _Parent(of).child(number)
+    return _Parent(Extended(key, chain_code))
 
 
-def _added(key: bytes, scalar: bytes) -> bytes:
-    try:
-        return bytes(_point(key).add(scalar).format())
-    except Exception as error:  # libsecp256k1's errors are bare ones
-        raise ForgedError("there is no such key below an extended public key") from error
+class _Parent:
+    """A key with what all keys below it have in common worked out once: its point, and the beginning of the HMAC."""
 
+    def __init__(self, of: Extended) -> None:
+        padded = of.chain_code.ljust(_SHA512_BLOCK, b"\0")
+        self._inner = hashlib.sha512(padded.translate(_INNER) + of.key)
+        self._outer = hashlib.sha512(padded.translate(_OUTER))
+        self._point = PublicKey(of.key)
 
-@lru_cache(maxsize=256)
-def _point(key: bytes) -> PublicKey:
-    """To work out a point from its half takes as long as to derive from it: it is done once."""
-    return PublicKey(key)
+    def child(self, number: int) -> tuple[bytes, bytes]:
+        """Return a child's key and chain code. Raises ForgedError."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(number.to_bytes(4, "big"))
+        outer.update(inner.digest())
+        mixed = outer.digest()
+        try:
+            return bytes(self._point.add(mixed[:32]).format()), mixed[32:]
+        except Exception as error:  # libsecp256k1's errors are bare ones
+            raise ForgedError("there is no such key below an extended public key") from error
 
 
 def _multi(needed: int, keys: tuple[bytes, ...], opcode: int) -> bytes:
