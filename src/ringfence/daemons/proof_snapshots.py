@@ -6,6 +6,7 @@ proofs/private/000001/   equities.npy, snapshot.json: what opens accounts, and w
 import asyncio
 import os
 import shutil
+import time
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -41,6 +42,8 @@ VERIFIER = "verifier.html"
 ASKED = "asked"
 """The file by which an operator asks for a snapshot; the index says of one that it was asked for."""
 _REPORT_IS_OLD_SECONDS = 60
+_PATIENCE_SECONDS = 300.0
+"""A judge that is not as far is waited for, e.g. after a start; then it counts as one that is not content."""
 _SHUFFLE_KEY_BYTES = 32
 _TRIES, _TRY_SECONDS = 5, 5.0
 """A payment that has left and is not debited yet makes coins look short for a moment."""
@@ -97,6 +100,7 @@ class Snapshots:
         self._directory, self._publisher, self._keys, self._desk = directory, publisher, keys, desk
         self._folder, self._private = home / "published", home / "private"
         self.publication = Publication(self._folder, publisher, period=schedule.period_seconds)
+        self._waits_since: float | None = None
         self._put_out_verifier()
         self._put_on_desk()
 
@@ -230,24 +234,33 @@ class Snapshots:
     # ---- when nothing may be published
 
     def _why_not(self) -> str | None:
-        """Return what a judge has found, None if all of them are content."""
+        """Return what a judge has found, None if all of them are content.
+
+        Raises InconclusiveError while a judge has found nothing and is only not as far, after a start for some minutes.
+        """
+        waiting = ""
         for judge in JUDGES:
             path = self._directory / "judges" / f"{judge}.report.json"
             try:
                 report = msgspec.json.decode(path.read_bytes())
                 age = datetime.now(UTC) - datetime.fromisoformat(report["timestamp"])
-                red = report["red"]
+                red, findings = report["red"], [f"{one['law']}: {one['what']}" for one in report["findings"]]
             except (OSError, KeyError, ValueError, msgspec.MsgspecError) as error:
-                raise InconclusiveError(f"the {judge} has not reported: {error}") from error
+                waiting = f"the {judge} has not reported: {error}"
+                continue
+            if findings:
+                return f"{red} checks of the {judge} are red ({'; '.join(findings)})"
             if age.total_seconds() > _REPORT_IS_OLD_SECONDS:
-                return f"the {judge} has not reported for {age.total_seconds():.0f} s"
-            if red:
-                findings = (
-                    "; ".join(f"{one['law']}: {one['what']}" for one in report["findings"])
-                    or "no finding yet"
-                )
-                return f"{red} checks of the {judge} are red ({findings})"
-        return None
+                waiting = f"the {judge} has not reported for {age.total_seconds():.0f} s"
+            elif red:
+                waiting = f"{red} checks of the {judge} were not made for too long"
+        if not waiting:
+            self._waits_since = None
+            return None
+        self._waits_since = self._waits_since or time.monotonic()
+        if time.monotonic() - self._waits_since > _PATIENCE_SECONDS:
+            return waiting
+        raise InconclusiveError(waiting)
 
     def _withhold(self, reason: str, taken: Taken) -> None:
         last = self.publication.index.snapshots[-1] if self.publication.index.snapshots else None

@@ -65,6 +65,7 @@ from ringfence.units.assets import XBT
 _ALL = 10**9
 """Every script that there are keys for."""
 _ATTEMPTS = 5
+_HASHED_BYTES = 32
 _KINDS = {Owner.CLIENTS: Kind.MULTISIG, Owner.INSURANCE: Kind.INSURANCE, Owner.COMPANY: Kind.COMPANY}
 _HEADER = (
     "parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom", "difficulty",
@@ -348,9 +349,14 @@ def _account_row(chain: AccountChain, rpc: EthereumRpc, address: str, tokens: di
 
 
 def _nodes(told: Any, name: str) -> set[bytes]:
-    """Return the nodes of a proof; that of an empty trie is no node."""
+    """Return the nodes of a proof that are found by their hash; that of an empty trie is no node.
+
+    A node of less than 32 bytes stands within the one above it, and nodes tell it once more by itself; the root of a
+    trie is hashed however small it is.
+    """
     try:
-        return {bytes.fromhex(one.removeprefix("0x")) for one in told[name]} - {b"\x80"}
+        nodes = [bytes.fromhex(one.removeprefix("0x")) for one in told[name]]
+        return {*nodes[:1], *(one for one in nodes[1:] if len(one) >= _HASHED_BYTES)} - {b"\x80"}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NodeError(f"eth_getProof: an answer that cannot be read: {error!r:.200}") from error
 
