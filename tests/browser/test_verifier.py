@@ -4,7 +4,7 @@ import copy
 import json
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ringfence.assurance.proofs import seal
-from tests.browser.chromium import ARGUMENTS, CHROMIUM
-from tests.browser.forgeries import BIND, CSV, FORGED, Files, World
+from tests.browser.chromium import Verifier
+from tests.browser.forgeries import BIND, CSV, FORGED, World
 from tests.browser.porl_files import (
     Minutes,
     Snapshot,
@@ -26,56 +26,10 @@ from tests.browser.porl_files import (
     u64,
 )
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-
-class Verifier:
-    """The page, driven as a person does; files and fields are changed without loading it again."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.page.goto(seal.PAGE.as_uri())
-
-    def check(self, files: Files, form: dict[str, str]) -> dict[str, Any]:
-        self.page.evaluate("() => { files = []; window.ringfenceResult = null; }")
-        some = [{"name": name, "mimeType": "", "buffer": data} for name, data in files.items()]
-        self.page.set_input_files("#pick", some)
-        result: dict[str, Any] = self.page.evaluate(
-            """async (form) => {
-                for (const [name, value] of Object.entries(form)) byId("form").elements[name].value = value;
-                byId("go").click();
-                while (!window.ringfenceResult) await new Promise((done) => setTimeout(done, 2));
-                return window.ringfenceResult;
-            }""",
-            form,
-        )
-        return result
-
 
 @pytest.fixture(scope="module")
 def world() -> World:
     return World()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"Chromium is not installed: there is no {CHROMIUM}")
-    with playwright_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def verifier(browser: Any) -> Iterator[Verifier]:
-    page = browser.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text))
-    yield Verifier(page)
-    page.close()
-    assert complaints == []
 
 
 def statuses(result: dict[str, Any], status: str) -> list[str]:
@@ -341,7 +295,7 @@ def test_of_two_assets_the_one_that_the_key_opens_counts(verifier: Verifier, wor
     assert result["found"]["asset"] == "USDt"
 
 
-MISSING: dict[str, tuple[Callable[[World], Files], dict[str, str], str]] = {
+MISSING: dict[str, tuple[Callable[[World], dict[str, bytes]], dict[str, str], str]] = {
     "no venue": (World.v2, {"venue": ""}, "Whose files these are is not checked"),
     "no login": (World.v2, {"login": ""}, "Nobody was looked for"),
     "no account": (World.v2, {"account": ""}, "Nobody was looked for"),

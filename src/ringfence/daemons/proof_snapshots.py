@@ -67,15 +67,13 @@ class _Drawn(NamedTuple):
 
     taken: Taken
     moment: Moment
-    listed: ListedReserves | None
+    listed: ListedReserves
     filed: dict[str, Filed]
     shuffle_keys: list[bytes]
 
     @property
     def is_covered(self) -> bool:
         """Return whether coins, those for demonstration included, are what is owed."""
-        if self.listed is None:
-            return True
         return all(
             self.listed.totals.get(currency, 0)
             + self.listed.paid_ahead.get(currency, 0)
@@ -128,7 +126,7 @@ class Snapshots:
         newest = self.publication.index.newest()
         return int(datetime.fromisoformat(newest.timestamp).timestamp()) * NS_PER_SECOND if newest else 0
 
-    async def publish(self, minutes: MinuteKeeper, *, has_custody: bool) -> SnapshotEntry:
+    async def publish(self, minutes: MinuteKeeper) -> SnapshotEntry:
         """Publish the next snapshot, of a state that is taken now.
 
         Raises WithheldError if a judge is not content: that is said instead, once. Raises InconclusiveError if
@@ -139,19 +137,18 @@ class Snapshots:
             self._withhold(reason, await asyncio.to_thread(minutes.take))
             raise WithheldError(reason)
         number = self.publication.next_snapshot
-        drawn = await self._draw(number, minutes, has_custody=has_custody)
+        drawn = await self._draw(number, minutes)
         for _ in range(_TRIES - 1):
             if drawn.is_covered:
                 break
             await asyncio.sleep(_TRY_SECONDS)
-            drawn = await self._draw(number, minutes, has_custody=has_custody)
+            drawn = await self._draw(number, minutes)
         files = {name: content for one in drawn.filed.values() for name, content in one.files().items()}
-        if drawn.listed is not None:
-            files |= await self._show_coins(drawn.listed, drawn.filed)
+        files |= await self._show_coins(drawn.listed, drawn.filed)
         because = "asked" if self.is_asked else "schedule" if self.current else "first"
         entry = with_files(
             entry_of(number, drawn.taken.claims, drawn.moment, because=because, assets={}), drawn.filed,
-            drawn.listed.totals if drawn.listed is not None else {},
+            drawn.listed.totals,
         )  # fmt: skip
         files["report.html"] = self._report(entry, drawn, files)
         self._keep(number, drawn)
@@ -163,35 +160,31 @@ class Snapshots:
 
     # ---- parts of it
 
-    async def _draw(self, number: int, minutes: MinuteKeeper, *, has_custody: bool) -> _Drawn:
+    async def _draw(self, number: int, minutes: MinuteKeeper) -> _Drawn:
         taken = await asyncio.to_thread(minutes.take)
         below = taken.claims.sequence
-        listed = await list_reserves(self._directory, snapshot=number, below=below) if has_custody else None
+        listed = await list_reserves(self._directory, snapshot=number, below=below)
         moment = self._moment(taken, minutes, listed)
         keys = [os.urandom(_SHUFFLE_KEY_BYTES) for _ in moment.coins]
         waiting = iter(keys)
         filed = await asyncio.to_thread(
             write_assets, number, taken.claims, moment, previous=self._previous(),
-            reserves=digest(listed.reserves) if listed is not None else NONE, publisher=self._publisher,
-            shuffle_key=lambda: next(waiting),
+            reserves=digest(listed.reserves), publisher=self._publisher, shuffle_key=lambda: next(waiting),
         )  # fmt: skip
         return _Drawn(taken, moment, listed, filed, keys)
 
-    def _moment(self, taken: Taken, minutes: MinuteKeeper, listed: ListedReserves | None) -> Moment:
+    def _moment(self, taken: Taken, minutes: MinuteKeeper, listed: ListedReserves) -> Moment:
         ledger, claims = minutes.feed.ledger, taken.claims
-        in_flight = listed.in_flight if listed is not None else {}
-        held = listed.totals if listed is not None else {}
-        assets = set(claimed_assets(claims)) | {BY_CURRENCY[one].number for one in (*in_flight, *held)}
+        assets = set(claimed_assets(claims)) | {BY_CURRENCY[one].number for one in listed.totals}
         coins = {
             asset: Coins(
                 ledger.backed.get(asset, 0) + ledger.demo.get(asset, 0), ledger.demo.get(asset, 0),
-                in_flight.get(ASSETS[asset].currency, 0),
+                listed.in_flight.get(ASSETS[asset].currency, 0),
             )
             for asset in assets
         }  # fmt: skip
         return Moment(
-            root=taken.signed.root, height=listed.height if listed is not None else 0,
-            block_hash=listed.block_hash if listed is not None else NONE.hex(),
+            root=taken.signed.root, height=listed.height, block_hash=listed.block_hash,
             instruments=dict(minutes.feed.instruments),
             names=Names(self._keys.of(epoch_of(claims.timestamp_ns)), tuple(minutes.feed.logins)), coins=coins,
         )  # fmt: skip

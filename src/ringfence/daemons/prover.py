@@ -174,7 +174,7 @@ class Prover:
 
     async def _publish(self) -> None:
         try:
-            await self.snapshots.publish(self.minutes, has_custody=self._chains is not None)
+            await self.snapshots.publish(self.minutes)
         except WithheldError as error:
             self.troubles["withheld"] = str(error)
             return

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ringfence.assurance.proofs.claims import Claims, claimed_assets, claims_of
 from ringfence.assurance.proofs.claims_tree import ClaimsTree
+from ringfence.assurance.proofs.hashes import NONE, digest
 from ringfence.assurance.proofs.history import Block
 from ringfence.assurance.proofs.index import SnapshotEntry, published_digest
 from ringfence.assurance.proofs.liabilities import Coins, Filed, Names
@@ -43,6 +44,8 @@ from ringfence.units.time import iso
 EPOCH_KEY = hashlib.sha256(b"year").digest()
 _BATCHES_A_MINUTE = 4
 _NO_BLOCK = bytes(32)
+_RESERVES = b"{}"
+"""Coins are a number here."""
 
 
 def public_of(key: Ed25519PrivateKey) -> bytes:
@@ -73,6 +76,8 @@ class Operator:
         self._play = Turbulence(seed)
         self._batches: Iterator[Batch] = self._play.batches(batches)
         self._period = 0
+        self._before: int | None = None
+        """The snapshot after which a minute was that is opened just now."""
         self.states: dict[int, bytes] = {}
         """By line of the chain: the engine as it was, to replay from."""
         self.trade()
@@ -168,7 +173,7 @@ class Operator:
         held = {ASSETS[asset].currency: amount for asset, amount in self.reserves().items()}
         entry = with_files(entry_of(number, claims, moment, because="schedule", assets={}), filed, held)
         files = {name: raw for one in filed.values() for name, raw in one.files().items()}
-        published = self.publication.publish(entry, files)
+        published = self.publication.publish(entry, {**files, "reserves.json": _RESERVES})
         self.publication.list_minutes(*self.closed_files())
         self._period = number
         return published
@@ -179,13 +184,16 @@ class Operator:
     def write(self, number: int, claims: Claims, moment: Moment, *, with_v1: bool = True) -> dict[str, Filed]:
         key = hashlib.sha256(f"shuffle {self._seed} {number}".encode()).digest()
         return write_assets(
-            number, claims, moment, previous=self.previous(), reserves=_NO_BLOCK, publisher=self.publisher,
+            number, claims, moment, previous=self.previous(), publisher=self.publisher,
+            reserves=digest(_RESERVES) if with_v1 else NONE,
             shuffle_key=lambda: key, with_v1=with_v1,
         )  # fmt: skip
 
     def previous(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         for one in self.publication.index.snapshots:
+            if self._before is not None and one.snapshot > self._before:
+                break
             found |= {currency: bytes.fromhex(asset.header) for currency, asset in one.assets.items()}
         return found
 
@@ -207,7 +215,11 @@ class Operator:
 
     def opened(self, period: int, line: Minute) -> dict[str, bytes]:
         claims, moment = self.replayed(line)
-        filed = self.write(period, claims, moment, with_v1=False)
+        self._before = period
+        try:
+            filed = self.write(period, claims, moment, with_v1=False)
+        finally:
+            self._before = None
         return {name: raw for one in filed.values() for name, raw in one.files().items()}
 
     def replayed(self, line: Minute) -> tuple[Claims, Moment]:

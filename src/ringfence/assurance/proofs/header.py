@@ -149,6 +149,9 @@ def _check(header: Header) -> None:
         raise ForgedError(f"the header's format is {figures.format[:80]!r}, not {FORMAT}")
     if figures.leaves < 1 or figures.leaves & (figures.leaves - 1):
         raise ForgedError(f"{figures.leaves} leaves are no power of two")
+    is_minute = figures.reserves == _NONE_HEX
+    if cut.snapshot == 1 and not is_minute and figures.previous != _NONE_HEX:
+        raise ForgedError("the header of the first snapshot names one before it")
     _check_sums(figures)
 
 
