@@ -50,6 +50,7 @@ log = logging.getLogger("ringfence.prover")
 EXIT_INPUT = 66
 _LOOK_SECONDS = 0.5
 _BLOCKS_SECONDS = 2.0
+_REPORT_SECONDS = 1.0
 _RETRY_SECONDS = 20.0
 """How soon what could not be done is tried again."""
 _FIRST_LINES = 1
@@ -84,10 +85,19 @@ class Prover:
         """By piece of work: why it could not be done the last time."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await self._look()
+        telling = asyncio.create_task(self._tell())
+        try:
+            while not stop.is_set():
+                await self._look()
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            telling.cancel()
+
+    async def _tell(self) -> None:
+        """Report beside the work: a snapshot takes a while."""
+        while True:
             self._report()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_REPORT_SECONDS)
 
     async def _look(self) -> None:
         now = time.monotonic()
