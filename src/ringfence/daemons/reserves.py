@@ -213,10 +213,10 @@ def _bitcoin(
         rpc.close()
     coins = list(follower.confirmed_coins())
     network = charter.vaults[0].network
-    rows = [
-        _script_row(wallets, script, [coin for coin in coins if coin.script == script], hot)
-        for script in sorted({coin.script for coin in coins})
-    ]
+    of_script: dict[bytes, list[Coin]] = {}
+    for coin in coins:
+        of_script.setdefault(coin.script, []).append(coin)
+    rows = [_script_row(wallets, script, held, hot) for script, held in sorted(of_script.items())]
     vaults = tuple(
         VaultRow(kind=_KINDS[owner], recovery=vault.recovery, recovery_blocks=vault.recovery_blocks)
         for owner, vault in wallets.vaults.items()

@@ -1,6 +1,8 @@
 """What the real thing and its fake must both do, so that a test on the fake says something."""
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from ringfence.assurance.audit.chains import ChainError, ChainReader, Tip
@@ -11,6 +13,7 @@ from ringfence.custody.chains.bitcoin.rpc import (
     NotFoundError,
     RejectedError,
 )
+from ringfence.custody.chains.bitcoin.utxo_snapshot import read_coins
 from ringfence.custody.wallets.building import Funds, Payment, Unsigned, build
 from ringfence.custody.wallets.coins import Outpoint
 from ringfence.custody.wallets.owners import Owner
@@ -141,6 +144,23 @@ def check_bitcoin_node(node: BitcoinNode) -> None:
     assert rpc.tx_out(Outpoint("00" * 32, 0), with_mempool=True) is None
     scripts = [coin.coin.script for coin in funds]
     assert rpc.scan(scripts).total_sats == sum(coin.coin.amount_sats for coin in funds)
+
+    # All coins at a height, in a file; the chain stays where it is.
+    with tempfile.TemporaryDirectory() as folder:
+        for back in (0, 1):
+            dump = rpc.dump_coins(Path(folder) / f"{back}.dat", info.height - back)
+            assert (dump.height, dump.block_hash) == (info.height - back, rpc.block_hash(info.height - back))
+            header, _ = read_coins(dump.path, scripts)
+            assert (header.network, header.block_hash, header.coins) == (
+                "regtest",
+                dump.block_hash,
+                dump.coins,
+            )
+        _, at_tip = read_coins(Path(folder) / "0.dat", scripts)
+        assert sorted((one.outpoint, one.output, one.height) for one in at_tip) == sorted(
+            rpc.scan(scripts).coins
+        )
+        assert rpc.chain_info() == info
 
     # A payment is taken, waits, and is in the next block; sending it again changes nothing.
     unsigned, raw = payment(funds[0], rate=2000)

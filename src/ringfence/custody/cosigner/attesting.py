@@ -32,7 +32,7 @@ from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Mine, Wallets, owner_of
 from ringfence.units.time import NS_PER_HOUR
 
-PER_HOUR_MAX = 120
+PER_HOUR_MAX = 600
 """A venue that publishes each minute asks less often; a token that signs all day wears out."""
 RECENT_BLOCKS_MAX = 12
 """An older block proves nothing of today."""
