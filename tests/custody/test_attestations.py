@@ -148,6 +148,13 @@ def test_it_is_in_the_log_before_it_is_signed(funded: Custody) -> None:
         assert len(process.memory.attested_ns) == 1
 
 
+def test_evidence_of_a_payment_that_is_on_its_way_stays_good(funded: Custody) -> None:
+    """The counters of the others' tokens that are shown for an attestation are higher: they are not held against it."""
+    before = {name: dict(one.memory.counters) for name, one in funded.cosigners.items()}
+    collected(funded, question_of(funded))
+    assert {name: one.memory.counters for name, one in funded.cosigners.items()} == before
+
+
 def test_a_quorum_without_the_one_that_is_away_is_drawn_of_the_same_block(funded: Custody) -> None:
     question = question_of(funded)
     away = collected(funded, question).quorum[0]

@@ -11,6 +11,7 @@ from eth_account.messages import encode_defunct
 
 from ringfence.custody.chains.accounts import NodeError
 from ringfence.custody.coordinator.attesting import Collected, NotAttestedError, collect
+from ringfence.custody.cosigner.joining import FAILURES_OF_ATTESTING_MAX
 from ringfence.custody.quorum.attestation import ethereum_digest, message_of, solana_message, subject_of
 from ringfence.custody.quorum.messages import Attest, Freeze, Join, JointSignature, Refusal
 from ringfence.testing.account_custody import ETHEREUM, SOLANA, AccountCustody, assert_refused
@@ -144,6 +145,18 @@ def test_who_freezes_after_its_yes_does_not_join(found: Found) -> None:
     with pytest.raises(NotAttestedError, match="looking"):
         collected(custody, question_of(custody, ETHEREUM, "Gwei"))
     assert not any(isinstance(told, JointSignature) for _, _, told in custody.heard)
+
+
+def test_runs_that_have_failed_are_left_for_payments(found: Found) -> None:
+    """Five that fail in a row let a key rest, and payments with it: attestations never make them five."""
+    custody = found(ETHEREUM)
+    custody.mine()
+    for one in custody.cosigners.values():
+        one.party._memory.failures[custody.annexes[ETHEREUM].key] = FAILURES_OF_ATTESTING_MAX
+    with pytest.raises(NotAttestedError, match="what is left of them is for payments"):
+        collected(custody, question_of(custody, ETHEREUM, "Gwei"))
+    joins = [asked for _, asked, _ in custody.heard if isinstance(asked, Join)]
+    assert len(joins) == 4  # one quorum was asked, and no other after it
 
 
 def test_one_that_is_away_is_drawn_around(found: Found) -> None:

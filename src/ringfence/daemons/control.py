@@ -59,6 +59,7 @@ BLOCK_SECONDS = 7_200.0
 """So long a block is waited for."""
 _ASKING_SECONDS = 90.0
 _POLL_SECONDS = 1.0
+_WAITS_SECONDS = (2.0, 10.0, 30.0)
 
 
 class ControlError(Exception):
@@ -195,7 +196,7 @@ class _Prover:
             height=block.height, snapshot_root=self._roots[asset], coins=coins,
         )  # fmt: skip
         seats = annex.threshold if annex is not None else sum(NOMINATED.values())
-        found = await collect(self._ask, self._charter.roster(), question, seats=seats, run=int(time.time()))
+        found = await self._collected(question, seats)
         address, proof = self._proof(of, key, found, draws)
         return ProofRow(
             asset=asset,
@@ -206,6 +207,20 @@ class _Prover:
             proof=proof.hex(),
             signers=found.quorum,
         )
+
+    async def _collected(self, question: Attest, seats: int) -> Collected:
+        """Ask again where a co-signer's own node may only be a block behind. Raises NotAttestedError."""
+        for wait_seconds in _WAITS_SECONDS:
+            try:
+                return await self._collect(question, seats)
+            except NotAttestedError as error:
+                if not error.is_for_now:
+                    raise
+            await asyncio.sleep(wait_seconds)
+        return await self._collect(question, seats)
+
+    async def _collect(self, question: Attest, seats: int) -> Collected:
+        return await collect(self._ask, self._charter.roster(), question, seats=seats, run=int(time.time()))
 
     def _annex_of(self, of: Of) -> Annex:
         def fits(annex: Annex) -> bool:

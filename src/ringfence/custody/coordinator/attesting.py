@@ -25,14 +25,16 @@ from ringfence.custody.quorum.wire import Asked, Told
 Ask = Callable[[str, Asked], Awaitable[Told | None]]
 """Put a question to a co-signer; None if it does not answer."""
 Kind = TypeVar("Kind")
+_BEHIND = ("attest", "node", "sources")
+"""Steps at which a co-signer that is a block behind refuses."""
 
 
 class NotAttestedError(Exception):
     """Too few co-signers have shown control. Nothing was moved or could be; the text names each and what it said."""
 
-    def __init__(self, why: dict[str, str]) -> None:
+    def __init__(self, why: dict[str, str], *, is_for_now: bool = False) -> None:
         super().__init__("; ".join(f"{name}: {said}" for name, said in sorted(why.items())))
-        self.why = dict(why)
+        self.why, self.is_for_now = dict(why), is_for_now
 
 
 class Collected(NamedTuple):
@@ -46,8 +48,10 @@ class Collected(NamedTuple):
 
 
 class _Failed(Exception):
-    def __init__(self, name: str, said: str) -> None:
-        self.name, self.said = name, said
+    def __init__(self, name: str, answer: Told | None, *, is_last: bool = False) -> None:
+        self.name, self.said, self.is_last = name, _said(answer), is_last
+        """Last: no other quorum is tried, since every run that fails counts against the key."""
+        self.is_for_now = isinstance(answer, Refusal) and answer.is_for_now and answer.step in _BEHIND
 
 
 async def collect(ask: Ask, roster: Roster, question: Attest, *, seats: int, run: int) -> Collected:
@@ -56,6 +60,7 @@ async def collect(ask: Ask, roster: Roster, question: Attest, *, seats: int, run
     run: a number above that of every run before; the time will do.
     """
     why: dict[str, str] = {}
+    is_for_now = False
     for attempt in range(ATTESTING_MAX):
         one = msgspec.structs.replace(question, attempt=attempt)
         quorum = attesting(
@@ -68,7 +73,10 @@ async def collect(ask: Ask, roster: Roster, question: Attest, *, seats: int, run
             return await _signed(ask, one, quorum, run)
         except _Failed as failed:
             why[failed.name] = failed.said
-    raise NotAttestedError(why)
+            is_for_now |= failed.is_for_now
+            if failed.is_last:
+                break
+    raise NotAttestedError(why, is_for_now=is_for_now)
 
 
 async def _signed(ask: Ask, question: Attest, quorum: tuple[str, ...], run: int) -> Collected:
@@ -97,7 +105,7 @@ async def _joined(ask: Ask, subject: str, quorum: tuple[str, ...], run: int) -> 
         return found
     failed = next((pair for pair in zip(quorum, answers, strict=True) if not _is_harmless(pair[1])), None)
     name, answer = failed or (quorum[0], answers[0])
-    raise _Failed(name, _said(answer))
+    raise _Failed(name, answer, is_last=True)
 
 
 def _joint(answers: Sequence[Told | None]) -> tuple[tuple[str, int], ...]:
@@ -115,7 +123,7 @@ async def _all(ask: Ask, questions: Mapping[str, Asked], kind: type[Kind]) -> di
     found: dict[str, Kind] = {}
     for name, answer in zip(questions, answers, strict=True):
         if not isinstance(answer, kind):
-            raise _Failed(name, _said(answer))
+            raise _Failed(name, answer)
         found[name] = answer
     return found
 

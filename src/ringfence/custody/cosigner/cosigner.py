@@ -291,13 +291,14 @@ class Cosigner:
         prepared = prepare(
             question, self.charter, self._memory.annexes, self._wallets, self._sources.node, me=self.name
         )
-        _, counters = evidence_of_others(
+        # What is seen of the others' counters here is not kept: evidence for a payment may be on its way meanwhile,
+        # with lower ones, and a payment is not to be refused for this.
+        evidence_of_others(
             prepared.quorum, question.evidence, self.charter, self._memory, self._nonces, subject=prepared.subject,
             me=self.name, now_ns=now_ns,
         )  # fmt: skip
         keys = self._keys_of(prepared.to_sign)
         counter = self._witness.show(nonce="own", subject=prepared.subject, now_ns=now_ns).counter
-        self._write("seen", {"counters": counters})
         body = {
             "subject": prepared.subject, "message": prepared.message, "height": question.height,
             "chain": question.chain, "coins": [one.outpoint for one in question.coins], "counter": counter,

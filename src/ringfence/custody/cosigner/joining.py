@@ -5,6 +5,9 @@ from ringfence.custody.cosigner.cosigner import Cosigner
 from ringfence.custody.cosigner.mpc import MpcParty, Task
 from ringfence.custody.quorum.messages import Join, JointSignature, Recall
 
+FAILURES_OF_ATTESTING_MAX = 2
+"""After so many runs that have failed in a row, only payments may make it more: with five the key rests."""
+
 
 async def join(cosigner: Cosigner, party: MpcParty, asked: Join | Recall) -> JointSignature:
     """Sign with the other nominees, or tell what came of it before.
@@ -20,6 +23,8 @@ async def join(cosigner: Cosigner, party: MpcParty, asked: Join | Recall) -> Joi
         return JointSignature(cosigner.name, asked.subject, signed)
     annex, consent = cosigner.consent(asked.subject)
     key = consent.key or annex.key
+    if not consent.intents and party.failures_of(key) >= FAILURES_OF_ATTESTING_MAX:
+        raise RefusalError("join", f"runs of {key} have failed: what is left of them is for payments")
     messages = [bytes.fromhex(one) for one in consent.messages]
     if len(signed) < len(asked.signed):
         party.take_signatures(key, consent.path, asked.subject, messages, asked.signed)

@@ -229,6 +229,10 @@ class MpcParty:
             }  # fmt: skip
             self._write("mpc signed", body)
 
+    def failures_of(self, key: str) -> int:
+        """Return how many runs of a key have failed since one was good."""
+        return self._memory.failures.get(key, 0)
+
     def record_of(self, key: str) -> KeyRecord:
         """Return the epoch of a key that is in force here. Raises RefusalError."""
         record = self._memory.records.get(key)
