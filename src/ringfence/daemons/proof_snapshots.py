@@ -5,6 +5,7 @@ proofs/private/000001/   equities.npy, snapshot.json: what opens accounts, and w
 
 import asyncio
 import os
+import random
 import shutil
 import time
 from datetime import UTC, datetime
@@ -26,8 +27,9 @@ from ringfence.assurance.proofs.publication import Publication
 from ringfence.assurance.proofs.publisher import Publisher
 from ringfence.assurance.proofs.report import Report, report_page, withheld_page
 from ringfence.assurance.proofs.schedule import Schedule
-from ringfence.assurance.proofs.secrets import epoch_of
+from ringfence.assurance.proofs.secrets import account_nonce, epoch_of
 from ringfence.assurance.proofs.snapshot import Moment, entry_of, with_files, write_assets
+from ringfence.assurance.proofs.verify import Claimant, verify_bitmex, verify_porl2
 from ringfence.daemons.control import prove_control
 from ringfence.daemons.proof_desk import Desk, Opened
 from ringfence.daemons.proof_minutes import MinuteKeeper, Taken
@@ -45,6 +47,8 @@ _REPORT_IS_OLD_SECONDS = 60
 _PATIENCE_SECONDS = 300.0
 """A judge that is not as far is waited for, e.g. after a start; then it counts as one that is not content."""
 _SHUFFLE_KEY_BYTES = 32
+_CLIENTS_LOOKED_FOR = 2
+"""Of each asset before it is published, one in each format."""
 _TRIES, _TRY_SECONDS = 5, 5.0
 """A payment that has left and is not debited yet makes coins look short for a moment."""
 
@@ -99,6 +103,8 @@ class Snapshots:
         self._folder, self._private = home / "published", home / "private"
         self.publication = Publication(self._folder, publisher, period=schedule.period_seconds)
         self._waits_since: float | None = None
+        # Who is looked for is nobody's business beforehand.
+        self._random = random.SystemRandom()
         self._put_out_verifier()
         self._put_on_desk()
 
@@ -143,6 +149,7 @@ class Snapshots:
                 break
             await asyncio.sleep(_TRY_SECONDS)
             drawn = await self._draw(number, minutes)
+        await asyncio.to_thread(self._read_again, drawn)
         files = {name: content for one in drawn.filed.values() for name, content in one.files().items()}
         files |= await self._show_coins(drawn.listed, drawn.filed)
         because = "asked" if self.is_asked else "schedule" if self.current else "first"
@@ -187,6 +194,23 @@ class Snapshots:
             root=taken.signed.root, height=listed.height, block_hash=listed.block_hash,
             instruments=dict(minutes.feed.instruments),
             names=Names(self._keys.of(epoch_of(claims.timestamp_ns)), tuple(minutes.feed.logins)), coins=coins,
+        )  # fmt: skip
+
+    def _read_again(self, drawn: _Drawn) -> None:
+        """Read every file as a stranger does, and look for a client in each (I28). Raises ProofError."""
+        for currency, one in drawn.filed.items():
+            equities = drawn.taken.claims.equities[BY_CURRENCY[currency].number]
+            owed = np.flatnonzero(equities > 0).tolist()
+            drawn_by_lot = self._random.sample(owed, min(_CLIENTS_LOOKED_FOR, len(owed)))
+            claimants = [self._claimant(drawn, currency, account) for account in drawn_by_lot] or [None]
+            verify_porl2(one.porl2, claimants[0], venue=self._publisher.venue)
+            verify_bitmex(one.csv, claimants[-1], header=one.header, sidecar=one.bind)
+
+    def _claimant(self, drawn: _Drawn, currency: str, account: int) -> Claimant | None:
+        names = drawn.moment.names
+        return Claimant(
+            account, names.login(account), account_nonce=account_nonce(names.epoch_key, currency, account),
+            expected=int(drawn.taken.claims.equities[BY_CURRENCY[currency].number, account]),
         )  # fmt: skip
 
     async def _show_coins(self, listed: ListedReserves, filed: dict[str, Filed]) -> dict[str, bytes]:
