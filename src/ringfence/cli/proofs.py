@@ -3,11 +3,15 @@
 Exit status: 0 well, 66 there is no such exchange, 70 the prover is not content or nothing came in time.
 """
 
+import hmac
 import json
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from cyclopts import App, Parameter
 
@@ -16,6 +20,7 @@ from ringfence.cli.journal import DIRECTORY, AsJson, Directory
 app = App(name="proofs", help="Proofs of reserves and liabilities: how they stand, and one more on request.")
 EXIT_NO_INPUT, EXIT_RED = 66, 70
 _POLL_SECONDS = 0.5
+_SECONDS = 60.0
 
 
 @app.command
@@ -65,6 +70,81 @@ def _report(directory: Path) -> dict[str, Any]:
         print(f"no prover has run in {directory}: ringfence up", file=sys.stderr)
         sys.exit(EXIT_NO_INPUT)
     return report
+
+
+@app.command
+def mine(
+    name: Annotated[str, Parameter(help="Of the API key, as `ringfence key list` shows it.")] = "demo-1",
+    *,
+    currency: str = "XBt",
+    directory: Directory = DIRECTORY,
+    as_json: AsJson = False,
+) -> None:
+    """Find the balance of a demo account in the newest snapshot, as its owner would; and a link that does it in a browser.
+
+    The balance that is expected comes from the account's margin of this moment: trade in between, and it is another one.
+    """
+    from ringfence.assurance.proofs.errors import ProofError
+    from ringfence.assurance.proofs.publisher import venue_key_of
+    from ringfence.assurance.proofs.verify import Claimant, verify_porl2
+    from ringfence.cli.verify_liabilities import fail
+    from ringfence.daemons.supervisor import read_run_state
+    from ringfence.exchange.gateway.keys import read_records
+
+    state = read_run_state(directory)
+    key = next((one for one in read_records(directory / "keys.json") if one.name == name), None)
+    if state is None or key is None:
+        print(
+            f"nothing runs in {directory}, or no key is called {name!r}: ringfence key list", file=sys.stderr
+        )
+        sys.exit(EXIT_NO_INPUT)
+    said = _asked(state.url, f"/api/v1/porl/nonce?currency={currency}", key.id, key.secret)
+    margin = _asked(state.url, f"/api/v1/user/margin?currency={currency}", key.id, key.secret)
+    if "error" in said:
+        sys.exit(f"{said['error']['message']}: ringfence proofs status")
+    venue = venue_key_of(directory)
+    with urllib.request.urlopen(f"{state.url}{said['porl2']}", timeout=_SECONDS) as answer:  # noqa: S310 - our own
+        raw = answer.read()
+    claimant = Claimant(
+        said["account"], said["login"], account_nonce=bytes.fromhex(said["accountNonce"]),
+        expected=int(said["balanceText"]),
+    )  # fmt: skip
+    try:
+        verdict = verify_porl2(raw, claimant, venue=venue)
+    except ProofError as error:
+        fail(error, as_json=as_json)
+    fields = {
+        "venue": venue.hex(), "account": said["account"], "login": said["login"], "key": said["accountNonce"],
+        "kind": "account", "expect": said["balanceText"], "unit": "units",
+    }  # fmt: skip
+    link = f"{state.url}{said['verifier']}#{urlencode(fields)}"
+    found = {
+        "snapshot": said["snapshot"], "currency": currency, "mine": str(verdict.mine), "total": str(verdict.total),
+        "now": margin.get("marginBalance"), "file": f"{state.url}{said['porl2']}", "link": link,
+    }  # fmt: skip
+    if as_json:
+        print(json.dumps(found))
+        return
+    print(
+        f"snapshot {found['snapshot']}: {verdict.mine} {currency} of {verdict.total} are {said['login']}'s, and signed for"
+    )
+    print(f"now it is {found['now']} {currency}: trades and marks since then are the difference")
+    print(f"the same in a browser: save {found['file']}, open this, and drop the file\n  {link}")
+
+
+def _asked(url: str, path: str, key: str, secret: str) -> dict[str, Any]:
+    """Return the answer to a signed request, an error in words as well. Raises OSError."""
+    expires = str(int(time.time()) + 60)
+    signature = hmac.new(secret.encode(), f"GET{path}{expires}".encode(), "sha256").hexdigest()
+    headers = {"api-key": key, "api-expires": expires, "api-signature": signature}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url + path, headers=headers), timeout=_SECONDS
+        ) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        found = json.loads(error.read())
+    return found
 
 
 def _snapshots(directory: Path) -> list[dict[str, Any]]:

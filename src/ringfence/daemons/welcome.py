@@ -63,6 +63,9 @@ def show(
     say(f"  REST        {url}/api/v1")
     say(f"  WebSocket   {url.replace('http', 'ws', 1)}/realtime")
     say(f"  judges      {', '.join(JUDGES)}; demo people may lift a halt: ringfence halt status")
+    say(
+        "  proofs      after some minutes: ringfence proofs status; your balance in them: ringfence proofs mine"
+    )
     say(f"  data, logs  {directory}")
     say(f"  instruments {', '.join(one.symbol for one in venue.instruments if not one.is_index)}")
     if not bots:
