@@ -82,8 +82,8 @@ def mine(
 ) -> None:
     """Find the balance of a demo account in the newest snapshot, and a link that does the same in a browser.
 
-    What the account has at this moment is shown beside it: that is the figure to compare with, for it does not come from
-    who makes the proofs. Trades and marks in between are the difference.
+    What the account has at this moment is shown beside it: that is the figure to compare with, since it does not come
+    from who makes the proofs. Trades and marks in between are the difference.
     """
     from ringfence.assurance.proofs.errors import ProofError
     from ringfence.assurance.proofs.publisher import venue_key_of
