@@ -12,7 +12,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
-from ringfence.exchange.gateway import published, swagger
+from ringfence.exchange.gateway import pages, published, swagger
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
@@ -70,6 +70,7 @@ class Gateway:
         self.directory = directory
         self.keys = KeyStore(directory / "keys.json")
         self.custody = CustodyDesk(directory)
+        self._pages = pages.Pages()
         self.one_time = OneTimePasswords()
         self.limiter = Limiter(config.limits)
         self.desk = Desk(directory, self._changed, pending_max=config.pending_max)
@@ -348,7 +349,11 @@ class Gateway:
             host = self.config.public_host or http.header(b"host") or f"{self.config.host}:{self.port}"
             connection.reply(200, encode(swagger.document(host, self.config.public_scheme)))
         elif http.method == "GET" and path == "/":
-            connection.reply(200, encode(self._greeting()))
+            self._answer_home(connection, http)
+        elif http.method in ("GET", "HEAD") and (page := self._page(http, path)) is not None:
+            now = self.now()
+            self._take(self.limiter.requests(None, connection.address, now), now)
+            connection.reply_page(page.body, page.headers)
         elif http.method in ("GET", "HEAD") and path.startswith(published.PREFIX):
             now = self.now()
             self._take(self.limiter.requests(None, connection.address, now), now)
@@ -365,11 +370,22 @@ class Gateway:
         else:
             raise Refused(404, "Not Found")
 
+    def _answer_home(self, connection: HttpConnection, http: HttpRequest) -> None:
+        """Lead a browser to the page, and tell everybody else where things are."""
+        if "text/html" in http.header(b"accept") and (pages.HOME / "trade" / "index.html").exists():
+            connection.reply(302, b"", b"location: /trade/\r\n")
+        else:
+            connection.reply(200, encode(self._greeting()))
+
+    def _page(self, http: HttpRequest, path: str) -> pages.Page | None:
+        return self._pages.find(path, takes_gzip="gzip" in http.header(b"accept-encoding"))
+
     def _greeting(self) -> dict[str, str]:
         return {
             "name": "Ringfence", "api": _API, "realtime": "/realtime",
             "swagger": "/api/explorer/swagger.json", "instruments": f"{_API}/instrument/active",
-            "proofs": "/proofs/index.json", "verifier": "/proofs/verifier.html",
+            "proofs": "/proofs/index.json", "verifier": "/proofs/verifier.html", "trade": "/trade/",
+            "public": "/public/",
         }  # fmt: skip
 
     # ---- WebSocket

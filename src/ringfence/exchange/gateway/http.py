@@ -27,7 +27,8 @@ _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 _JSON = b"content-type: application/json; charset=utf-8\r\n"
-_COMMON = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+_NOSNIFF = b"x-content-type-options: nosniff\r\n"
+_COMMON = _NOSNIFF + b"cache-control: no-store\r\n"
 
 
 class HttpRequest:
@@ -165,7 +166,9 @@ class HttpConnection(asyncio.Protocol):
 
     # ---- replies
 
-    def reply(self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = _JSON) -> None:
+    def reply(
+        self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = _JSON, common: bytes = b""
+    ) -> None:  # fmt: skip
         """Send the reply of the request at work. `headers` are complete lines with their line ends."""
         request = self._busy
         self._busy = None
@@ -175,7 +178,7 @@ class HttpConnection(asyncio.Protocol):
         close = b"" if keep_alive else b"connection: close\r\n"
         payload = b"" if request is not None and request.method == "HEAD" else body
         self._write(
-            b"".join((_STATUS_LINES[status], content_type, _COMMON, headers, close,
+            b"".join((_STATUS_LINES[status], content_type, common or _COMMON, headers, close,
                       b"content-length: %d\r\n\r\n" % len(body), payload))
         )  # fmt: skip
         if not keep_alive:
@@ -185,6 +188,10 @@ class HttpConnection(asyncio.Protocol):
             self._begin(self._waiting.popleft())
         else:
             self._quiet_since = self._loop.time()
+
+    def reply_page(self, body: bytes, headers: bytes) -> None:
+        """Send a page; `headers` name its type and how long it keeps."""
+        self.reply(200, body, headers, content_type=b"", common=_NOSNIFF)
 
     async def reply_file(self, status: int, path: Path, *, offset: int, count: int, headers: bytes) -> None:
         """Send a part of a file as the reply of the request at work, no faster than the client takes it.
@@ -196,9 +203,8 @@ class HttpConnection(asyncio.Protocol):
             return
         keep_alive = request.keep_alive and not self._broken
         close = b"" if keep_alive else b"connection: close\r\n"
-        nosniff = b"x-content-type-options: nosniff\r\n"
         length = b"content-length: %d\r\n\r\n" % count
-        self._write(b"".join((_STATUS_LINES[status], nosniff, headers, close, length)))
+        self._write(b"".join((_STATUS_LINES[status], _NOSNIFF, headers, close, length)))
         if request.method != "HEAD":
             # A file that was there a moment ago: what was promised does not come, and the connection ends.
             with suppress(OSError):

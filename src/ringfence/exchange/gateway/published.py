@@ -1,6 +1,6 @@
 """Files that the prover has published, under `/proofs/`: for everybody, without a key, in part if asked.
 
-Names have no way out: a segment is letters, digits, dashes and dots, and does not begin with a dot.
+Names have no way out: a segment is letters, digits, dashes and dots, and begins with neither dot nor dash.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ringfence.exchange.gateway.errors import Refused
 
 PREFIX = "/proofs/"
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _SEGMENTS_MAX = 4
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
 _TYPES = {
@@ -43,7 +43,7 @@ class Part(NamedTuple):
 def find(directory: Path, path: str, ranged: str) -> Part:
     """Return what to send for a path under `/proofs/`. Raises Refused: 404 for what is not there, 416."""
     segments = path[len(PREFIX) :].split("/")
-    if not 0 < len(segments) <= _SEGMENTS_MAX or not all(_SEGMENT.fullmatch(one) for one in segments):
+    if not is_plain(segments):
         raise Refused(404, "Not Found")
     place = directory / "proofs" / "published" / Path(*segments)
     try:
@@ -62,6 +62,11 @@ def find(directory: Path, path: str, ranged: str) -> Part:
     if length != size:
         lines += f"content-range: bytes {offset}-{offset + length - 1}/{size}\r\n"
     return Part(place, offset, length, size, lines.encode() + (_PAGE_POLICY if is_page else b""))
+
+
+def is_plain(segments: list[str]) -> bool:
+    """Return whether a path of these segments stays where it begins."""
+    return 0 < len(segments) <= _SEGMENTS_MAX and all(_SEGMENT.fullmatch(one) for one in segments)
 
 
 def _range(ranged: str, size: int) -> tuple[int, int]:
