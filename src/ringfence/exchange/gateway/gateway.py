@@ -350,6 +350,8 @@ class Gateway:
             connection.reply(200, encode(swagger.document(host, self.config.public_scheme)))
         elif http.method == "GET" and path == "/":
             self._answer_home(connection, http)
+        elif http.method == "GET" and path.removeprefix("/") in pages.ROOTS:
+            connection.reply(302, b"", b"location: %s/\r\n" % path.encode())
         elif http.method in ("GET", "HEAD") and (page := self._page(http, path)) is not None:
             now = self.now()
             self._take(self.limiter.requests(None, connection.address, now), now)
