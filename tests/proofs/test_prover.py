@@ -1,5 +1,6 @@
 """The prover's parts: its keys, its desk, and the check before a minute is opened."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 from ringfence.assurance.proofs.claims_tree import ClaimsTree
 from ringfence.assurance.proofs.errors import DifferentError, ForgedError
 from ringfence.assurance.proofs.liabilities import Names
+from ringfence.assurance.proofs.schedule import Schedule
 from ringfence.assurance.proofs.secrets import account_nonce, snapshot_key, sub_nonce
 from ringfence.commitments import load_keys
 from ringfence.custody.hsm import softhsm_module
 from ringfence.daemons import proof_secrets
 from ringfence.daemons.proof_desk import Answer, Desk, Opened
 from ringfence.daemons.proof_openings import _check
-from ringfence.daemons.prover import read_schedule
+from ringfence.daemons.prover import Prover, read_schedule
 from ringfence.testing.proof_operator import EPOCH_KEY, Operator
 
 
@@ -195,3 +197,38 @@ def test_the_tree_of_a_line_is_that_of_its_claims(tmp_path: Path) -> None:
         fresh = ClaimsTree(EPOCH_KEY)
         fresh.update(operator.claims())
         assert line.accounts == fresh.root.hex()
+
+
+# ---- the work beside each other
+
+
+async def test_minutes_go_on_while_a_snapshot_waits_for_its_block(tmp_path: Path) -> None:
+    """On the main chain a block takes ten minutes, and a minute without a line could be any."""
+    directory = founded(tmp_path)
+    (directory / "proofs" / "private").mkdir()
+    (directory / "judges").mkdir()
+    keys = proof_secrets.EpochKeys(proof_secrets.FileMaster(b"k" * 32))
+    prover = Prover(
+        directory, proof_secrets.load_publisher(directory), keys, Schedule(), chains=None, rpc=None
+    )
+    block, lines = asyncio.Event(), 0
+
+    async def publish() -> None:
+        await block.wait()
+
+    async def commit(because: str) -> None:
+        nonlocal lines
+        assert because == "minute"
+        lines += 1
+
+    prover._publish = publish  # type: ignore[method-assign]
+    prover._commit = commit  # type: ignore[method-assign]
+    (directory / "proofs" / "asked").touch()
+    for _ in range(5):
+        prover._next_minute = 0.0
+        await asyncio.wait_for(prover.look(), 5)
+    assert lines == 5
+    assert prover._long is not None
+    assert not prover._long.done()
+    block.set()
+    await prover._long

@@ -1,6 +1,8 @@
 """Commits to what everybody is owed, one line a minute: the newest signed state, as one hash and a few sums."""
 
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +20,21 @@ from ringfence.daemons.proof_chains import Seen
 from ringfence.daemons.proof_feed import ProofFeed
 from ringfence.daemons.proof_secrets import EpochKeys, home_of
 from ringfence.daemons.proof_states import Signed
+from ringfence.instruments.specification import Instrument
 from ringfence.units.assets import ASSETS, BY_CURRENCY
 from ringfence.units.time import NS_PER_MINUTE, iso
 
 _NO_BLOCK = "00" * 32
+
+
+class Known(NamedTuple):
+    """What the feed says at the same sequence."""
+
+    backed: dict[int, int]
+    """By asset: what chains have to hold."""
+    demo: dict[int, int]
+    logins: tuple[str, ...]
+    instruments: dict[int, Instrument]
 
 
 class Taken(NamedTuple):
@@ -29,6 +42,7 @@ class Taken(NamedTuple):
 
     signed: Signed
     claims: Claims
+    known: Known
 
 
 class MinuteKeeper:
@@ -47,6 +61,8 @@ class MinuteKeeper:
         """The tree of the epoch, once it was made."""
         self._signed: Signed | None = None
         self._kept_ns = 0
+        self.lock = threading.RLock()
+        """Held while a line is written, and while a snapshot ends the period that lines are written to."""
         self.committed_ns = 0
         """When the last line was written, by this machine's clock."""
 
@@ -64,19 +80,26 @@ class MinuteKeeper:
 
         Raises InconclusiveError if there is none yet or the feed is not as far, ValueError if they do not fit together.
         """
-        signed = proof_states.newest(self._directory, self._venue)
-        if signed is None or not self.feed.catch_up(below=signed.root.sequence):
-            raise InconclusiveError("no signed state is laid out yet, or the feed is not as far")
-        self._signed = signed
-        claims = claims_of(
-            signed.state, self.feed.pending(), custody_account=self.feed.ledger.custody_account
-        )
-        return Taken(signed, claims)
+        with self.lock:
+            signed = proof_states.newest(self._directory, self._venue)
+            if signed is None or not self.feed.catch_up(below=signed.root.sequence):
+                raise InconclusiveError("no signed state is laid out yet, or the feed is not as far")
+            self._signed = signed
+            ledger = self.feed.ledger
+            claims = claims_of(signed.state, self.feed.pending(), custody_account=ledger.custody_account)
+            known = Known(
+                dict(ledger.backed), dict(ledger.demo), tuple(self.feed.logins), dict(self.feed.instruments)
+            )
+            return Taken(signed, claims, known)
 
     def commit(
-        self, because: str, seen: Seen | None, *, period: int, published: SnapshotEntry | None
+        self, because: str, seen: Seen | None, *, newest: Callable[[], SnapshotEntry | None]
     ) -> Minute:
-        """Write a line. Raises what `take` does, OSError, HsmError."""
+        """Write a line of the period after the newest snapshot. Raises what `take` does, OSError, HsmError."""
+        with self.lock:
+            return self._commit(because, seen, newest())
+
+    def _commit(self, because: str, seen: Seen | None, published: SnapshotEntry | None) -> Minute:
         taken = self.take()
         root = taken.signed.root
         minute = Minute(
@@ -85,7 +108,7 @@ class MinuteKeeper:
             published=published_digest(published).hex(), sequence=root.sequence, state_root=root.digest.hex(),
             timestamp=iso(root.timestamp_ns), totals=totals_of(taken.claims, seen),
         )  # fmt: skip
-        written = self._chain.append(period, minute)
+        written = self._chain.append(published.snapshot if published is not None else 0, minute)
         self.committed_ns = time.time_ns()
         return written
 

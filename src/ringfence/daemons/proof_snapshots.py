@@ -118,7 +118,7 @@ class Snapshots:
     @property
     def current(self) -> int:
         """Return the number of the newest snapshot, by which the period of the moment is called; 0 before the first."""
-        newest = self.publication.index.newest()
+        newest = self.publication.newest()
         return newest.snapshot if newest is not None else 0
 
     @property
@@ -159,9 +159,8 @@ class Snapshots:
         )  # fmt: skip
         files["report.html"] = self._report(entry, drawn, files)
         self._keep(number, drawn)
-        published = self.publication.publish(entry, files)
+        published = await asyncio.to_thread(self._put_out, minutes, entry, files)
         (home_of(self._directory) / ASKED).unlink(missing_ok=True)
-        self._close_period(number)
         self._put_on_desk()
         return published
 
@@ -171,7 +170,7 @@ class Snapshots:
         taken = await asyncio.to_thread(minutes.take)
         below = taken.claims.sequence
         listed = await list_reserves(self._directory, snapshot=number, below=below)
-        moment = self._moment(taken, minutes, listed)
+        moment = self._moment(taken, listed)
         keys = [os.urandom(_SHUFFLE_KEY_BYTES) for _ in moment.coins]
         waiting = iter(keys)
         filed = await asyncio.to_thread(
@@ -180,20 +179,19 @@ class Snapshots:
         )  # fmt: skip
         return _Drawn(taken, moment, listed, filed, keys)
 
-    def _moment(self, taken: Taken, minutes: MinuteKeeper, listed: ListedReserves) -> Moment:
-        ledger, claims = minutes.feed.ledger, taken.claims
+    def _moment(self, taken: Taken, listed: ListedReserves) -> Moment:
+        claims, known = taken.claims, taken.known
         assets = set(claimed_assets(claims)) | {BY_CURRENCY[one].number for one in listed.totals}
         coins = {
             asset: Coins(
-                ledger.backed.get(asset, 0) + ledger.demo.get(asset, 0), ledger.demo.get(asset, 0),
+                known.backed.get(asset, 0) + known.demo.get(asset, 0), known.demo.get(asset, 0),
                 listed.in_flight.get(ASSETS[asset].currency, 0),
             )
             for asset in assets
         }  # fmt: skip
         return Moment(
-            root=taken.signed.root, height=listed.height, block_hash=listed.block_hash,
-            instruments=dict(minutes.feed.instruments),
-            names=Names(self._keys.of(epoch_of(claims.timestamp_ns)), tuple(minutes.feed.logins)), coins=coins,
+            root=taken.signed.root, height=listed.height, block_hash=listed.block_hash, instruments=known.instruments,
+            names=Names(self._keys.of(epoch_of(claims.timestamp_ns)), known.logins), coins=coins,
         )  # fmt: skip
 
     def _read_again(self, drawn: _Drawn) -> None:
@@ -238,15 +236,17 @@ class Snapshots:
         path = self._folder / "minutes" / name_of(period)
         return list(read_period(path.read_bytes(), self._publisher.public)) if path.exists() else []
 
-    def _close_period(self, number: int) -> None:
-        """List the lines up to a new snapshot: from now on they are written to another file."""
-        before = self._folder / "minutes" / name_of(self._period_before(number))
-        if before.exists():
-            self.publication.list_minutes(before.name)
+    def _put_out(
+        self, minutes: MinuteKeeper, entry: SnapshotEntry, files: dict[str, bytes]
+    ) -> SnapshotEntry:  # fmt: skip
+        """Publish; no line is written to a period once the index has it as a whole."""
+        with minutes.lock:
+            return self.publication.publish(entry, files, closes=self._ending())
 
-    def _period_before(self, number: int) -> int:
-        published = [one.snapshot for one in self.publication.index.snapshots if one.withheld is None]
-        return max((one for one in published if one < number), default=0)
+    def _ending(self) -> list[str]:
+        """Return the file of the period that a snapshot ends: from then on lines are written to another one."""
+        path = self._folder / "minutes" / name_of(self.current)
+        return [path.name] if path.exists() else []
 
     # ---- when nothing may be published
 

@@ -81,6 +81,8 @@ class Prover:
         self._seen: Seen | None = None
         self._next_minute = self._next_blocks = self._next_snapshot_try = self._next_opening_try = 0.0
         self._stamped_ns = self._started_ns = time.time_ns()
+        self._long: asyncio.Task[None] | None = None
+        """A snapshot or openings under way."""
         self.troubles: dict[str, str] = {}
         """By piece of work: why it could not be done the last time."""
 
@@ -88,10 +90,12 @@ class Prover:
         telling = asyncio.create_task(self._tell())
         try:
             while not stop.is_set():
-                await self._look()
+                await self.look()
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             telling.cancel()
+            if self._long is not None:
+                self._long.cancel()
 
     async def _tell(self) -> None:
         """Report beside the work: a snapshot takes a while."""
@@ -99,7 +103,8 @@ class Prover:
             self._report()
             await asyncio.sleep(_REPORT_SECONDS)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Do what is due. A snapshot waits for a block, so it is made beside the minutes, which go on."""
         now = time.monotonic()
         if now >= self._next_minute:
             # On the minute of the clock, so that nobody chooses a moment.
@@ -109,12 +114,18 @@ class Prover:
             self._next_blocks = now + _BLOCKS_SECONDS
             await self._do("blocks", self._commit_if_block())
         await self._do("stamps", self._stamp())
+        if self._long is None or self._long.done():
+            self._long = self._begin_long(now)
+
+    def _begin_long(self, now: float) -> "asyncio.Task[None] | None":
+        """Begin with a snapshot or with openings if one is due; one at a time."""
         if now >= self._next_snapshot_try and self._is_due():
             self._next_snapshot_try = now + _RETRY_SECONDS
-            await self._do("snapshot", self._publish())
-        elif self._rpc is not None and now >= self._next_opening_try:
+            return asyncio.create_task(self._do("snapshot", self._publish()))
+        if self._rpc is not None and now >= self._next_opening_try:
             self._next_opening_try = now + _RETRY_SECONDS
-            await self._do("openings", self._open(self._rpc))
+            return asyncio.create_task(self._do("openings", self._open(self._rpc)))
+        return None
 
     async def _do(self, what: str, work: Any) -> None:
         """Do a piece of work; what goes wrong is kept for the report and stops nothing else."""
@@ -130,17 +141,15 @@ class Prover:
     # ---- pieces of work
 
     async def _commit(self, because: str) -> None:
-        seen = self._look_at_chains()
-        await asyncio.to_thread(
-            self.minutes.commit, because, seen, period=self.snapshots.current,
-            published=self.snapshots.publication.index.newest(),
-        )  # fmt: skip
+        # Beside the loop, as everything that asks a node or takes long: the desk answers meanwhile.
+        seen = await asyncio.to_thread(self._look_at_chains)
+        await asyncio.to_thread(self.minutes.commit, because, seen, newest=self.snapshots.publication.newest)
         self.minutes.keep_start(every_minutes=self.schedule.start_minutes)
 
     async def _commit_if_block(self) -> None:
         """Write a line for a block that has come, so that coins and debts can be compared at each."""
         before = self._seen
-        seen = self._look_at_chains()
+        seen = await asyncio.to_thread(self._look_at_chains)
         if before is not None and seen is not None and seen.height > before.height:
             await self._commit("block")
 
@@ -160,9 +169,10 @@ class Prover:
         last, now_ns = self.minutes.last, time.time_ns()
         if last is not None and now_ns - self._stamped_ns >= self.schedule.stamp_minutes * NS_PER_MINUTE:
             self._stamped_ns = now_ns
-            stamps = self._stamper.submit(f"{self.snapshots.current:06d}-{last.n:08d}.ots", last.digest)
+            name = f"{self.snapshots.current:06d}-{last.n:08d}.ots"
+            stamps = await asyncio.to_thread(self._stamper.submit, name, last.digest)
         else:
-            stamps = self._stamper.collect()
+            stamps = await asyncio.to_thread(self._stamper.collect)
         for stamp in stamps:
             path = self.minutes.folder / stamp.name
             replace(path, stamp.content)

@@ -173,8 +173,8 @@ class Operator:
         held = {ASSETS[asset].currency: amount for asset, amount in self.reserves().items()}
         entry = with_files(entry_of(number, claims, moment, because="schedule", assets={}), filed, held)
         files = {name: raw for one in filed.values() for name, raw in one.files().items()}
-        published = self.publication.publish(entry, {**files, "reserves.json": _RESERVES})
-        self.publication.list_minutes(*self.closed_files())
+        files["reserves.json"] = _RESERVES
+        published = self.publication.publish(entry, files, closes=self.closed_files())
         self._period = number
         return published
 

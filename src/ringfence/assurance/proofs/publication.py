@@ -8,7 +8,8 @@ that dies in between leaves a folder that the next start removes.
 
 import os
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,8 @@ class Publication:
     def __init__(self, folder: Path, publisher: Publisher, *, period: int) -> None:
         """`period`: seconds between two snapshots. Raises OSError, ForgedError if the index there is not ours."""
         self._folder, self._publisher = folder, publisher
+        self._lock = threading.Lock()
+        """Held while the index is changed: minutes, snapshots and openings come from several threads."""
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.index = Index(minutes={}, openings={}, period=period, snapshots=(), venue=publisher.venue.hex())
         path = folder / signed_index.NAME
@@ -40,16 +43,27 @@ class Publication:
             if stray.name.endswith(_ASIDE) or (stray.name.isdigit() and stray.name not in listed):
                 shutil.rmtree(stray)
 
+    def newest(self) -> SnapshotEntry | None:
+        """Return the newest snapshot that was published."""
+        return self.index.newest()
+
     @property
     def next_snapshot(self) -> int:
         return self.index.snapshots[-1].snapshot + 1 if self.index.snapshots else 1
 
-    def publish(self, entry: SnapshotEntry, files: Mapping[str, bytes]) -> SnapshotEntry:
-        """Publish a snapshot; return its entry with its files. Raises OSError: then nothing was published."""
-        listed = {name: entry_of(content) for name, content in files.items()}
+    def publish(
+        self, entry: SnapshotEntry, files: Mapping[str, bytes], *, closes: Sequence[str] = ()
+    ) -> SnapshotEntry:  # fmt: skip
+        """Publish a snapshot; return its entry with its files. Raises OSError: then nothing was published.
+
+        `closes`: files of the chain of minutes that nothing is written to any more from here on.
+        """
+        whole = msgspec.structs.replace(
+            entry, files={name: entry_of(content) for name, content in files.items()}
+        )
         _write_folder(self._folder / entry.folder, files)
-        whole = msgspec.structs.replace(entry, files=listed)
-        self._sign(msgspec.structs.replace(self.index, snapshots=(*self.index.snapshots, whole)))
+        with self._lock:
+            self._sign(snapshots=(*self.index.snapshots, whole), minutes=self._with_minutes(closes))
         return whole
 
     def withhold(self, entry: SnapshotEntry, page: bytes) -> None:
@@ -58,22 +72,29 @@ class Publication:
 
     def open(self, minutes: Mapping[str, Mapping[str, bytes]]) -> None:
         """Publish minutes that were drawn, each under `openings/NAME`; listed all at once. Raises OSError."""
-        listed = dict(self.index.openings)
+        listed: dict[str, FileEntry] = {}
         for name, files in minutes.items():
             _write_folder(self._folder / OPENINGS / name, files)
             listed |= {f"{OPENINGS}/{name}/{file}": entry_of(content) for file, content in files.items()}
-        self._sign(msgspec.structs.replace(self.index, openings=listed))
+        with self._lock:
+            self._sign(openings={**self.index.openings, **listed})
 
     def list_minutes(self, *names: str) -> None:
         """List files of the chain of minutes that are complete, and their time stamps. Raises OSError."""
-        listed = dict(self.index.minutes)
-        for name in names:
-            listed[f"{MINUTES}/{name}"] = entry_of((self._folder / MINUTES / name).read_bytes())
-        if listed != self.index.minutes:
-            self._sign(msgspec.structs.replace(self.index, minutes=listed))
+        with self._lock:
+            self._sign(minutes=self._with_minutes(names))
 
-    def _sign(self, index: Index) -> None:
+    def _with_minutes(self, names: Sequence[str]) -> dict[str, FileEntry]:
+        folder = self._folder / MINUTES
+        return self.index.minutes | {
+            f"{MINUTES}/{name}": entry_of((folder / name).read_bytes()) for name in names
+        }
+
+    def _sign(self, **changes: object) -> None:
+        index = msgspec.structs.replace(self.index, **changes)
         path = self._folder / signed_index.NAME
+        if index == self.index and path.exists():
+            return
         replace(path, signed_index.encode(index, self._publisher))
         path.chmod(0o644)
         sync_directory(self._folder)
