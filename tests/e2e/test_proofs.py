@@ -46,7 +46,7 @@ def proofs(directory: Path, *options: str) -> tuple[int, str]:
 
 
 def report(directory: Path) -> dict[str, Any]:
-    path = directory / "judges" / "prover.report.json"
+    path = directory / "proofs" / "report.json"
     found: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {"snapshot": None}
     return found
 

@@ -206,7 +206,6 @@ async def test_minutes_go_on_while_a_snapshot_waits_for_its_block(tmp_path: Path
     """On the main chain a block takes ten minutes, and a minute without a line could be any."""
     directory = founded(tmp_path)
     (directory / "proofs" / "private").mkdir()
-    (directory / "judges").mkdir()
     keys = proof_secrets.EpochKeys(proof_secrets.FileMaster(b"k" * 32))
     prover = Prover(
         directory, proof_secrets.load_publisher(directory), keys, Schedule(), chains=None, rpc=None

@@ -63,7 +63,10 @@ def publish(
 
 
 def _report(directory: Path) -> dict[str, Any]:
-    path = directory / "judges" / "prover.report.json"
+    from ringfence.daemons.proof_secrets import home_of
+    from ringfence.daemons.prover import REPORT
+
+    path = home_of(directory) / REPORT
     try:
         report: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:

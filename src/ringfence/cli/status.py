@@ -52,6 +52,7 @@ def look(directory: Path) -> dict[str, Any] | None:
     newest = max((row["timestamp"] for row in instruments), default=None)
     halts = get_json(f"{state.url}/api/v1/halt/status")
     reports = {one["judge"]: one for one in get_json(f"{state.url}/api/v1/audit") or []}
+    proofs = get_json(f"{state.url}/api/v1/porl/status")
     alive = is_running(directory)
     figures = _figures(state.supervisor if alive else 0)
     processes = [{"name": "supervisor", "state": "running", "restarts": 0, **figures}]
@@ -78,6 +79,7 @@ def look(directory: Path) -> dict[str, Any] | None:
             {name: one[name] for name in ("judge", "timestamp", "green", "red", "lagMs", "rootSequence", "findings")}
             for one in reports.values()
         ],
+        "proofs": proofs,
         "last_trade": trades[0] if trades else None,
     }  # fmt: skip
 
@@ -160,6 +162,14 @@ def _show(found: dict[str, Any]) -> None:
         for finding in one["findings"]:
             values = f"expected {finding['expected']}, found {finding['found']}"
             say(f"  [red]{finding['law']}[/] {finding['what']}: {values}")
+    proofs = found["proofs"]
+    if proofs:
+        colour, verdict = ("red", f"{proofs['red']} red") if proofs["red"] else ("green", "content")
+        say(
+            f"prover: {proofs['minutes']} minutes, snapshot {_text(proofs['snapshot'])}, [{colour}]{verdict}[/]"
+        )
+        for finding in proofs["findings"]:
+            say(f"  [red]{finding['what']}[/] {finding['found']}")
     trade = found["last_trade"]
     if trade:
         say(

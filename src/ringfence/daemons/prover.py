@@ -48,6 +48,8 @@ from ringfence.units.time import NS_PER_MINUTE, iso
 
 log = logging.getLogger("ringfence.prover")
 EXIT_INPUT = 66
+REPORT = "report.json"
+"""How it stands, in its folder."""
 _LOOK_SECONDS = 0.5
 _BLOCKS_SECONDS = 2.0
 _REPORT_SECONDS = 1.0
@@ -216,30 +218,22 @@ class Prover:
     # ---- what it says
 
     def _report(self) -> None:
-        """Say how it stands where judges do: whoever looks at /audit sees a snapshot that did not come."""
+        """Say how it stands, for `/porl/status` and operators: a snapshot that did not come is seen."""
         now_ns, last = time.time_ns(), self.minutes.last
-        newest = self.snapshots.publication.index.newest()
-        findings = [self._finding(what, why) for what, why in self.troubles.items()]
-        if last is None or now_ns - self.minutes.committed_ns > _MINUTE_IS_LATE_NS:
-            findings.append(self._finding("minutes", "no minute was committed to for three minutes"))
+        newest = self.snapshots.publication.newest()
+        findings = list(self.troubles.items())
+        if now_ns - max(self.minutes.committed_ns, self._started_ns) > _MINUTE_IS_LATE_NS:
+            findings.append(("minutes", "no minute was committed to for three minutes"))
         if now_ns - self.due_ns > self.schedule.late_minutes * NS_PER_MINUTE:
-            findings.append(
-                self._finding("schedule", f"the snapshot that was due at {iso(self.due_ns)} did not come")
-            )
-        findings += [self._finding("openings", why) for why in self.opener.differences]
+            findings.append(("schedule", f"the snapshot that was due at {iso(self.due_ns)} did not come"))
+        findings += [("openings", why) for why in self.opener.differences]
         report = {
-            "judge": "prover", "timestamp": iso(now_ns), "sequence": self.minutes.sequence, "caughtUp": True,
-            "lagMs": (now_ns - self.minutes.committed_ns) // 1_000_000 if last else 0, "green": int(last is not None)
-            + int(newest is not None), "red": len(findings), "rootSequence": last.sequence if last else None,
-            "minutes": last.n + 1 if last else 0, "snapshot": newest.snapshot if newest else None,
-            "nextSnapshot": iso(self.due_ns), "opened": self.opener.opened, "findings": findings,
+            "timestamp": iso(now_ns), "sequence": self.minutes.sequence, "minutes": last.n + 1 if last else 0,
+            "snapshot": newest.snapshot if newest else None, "nextSnapshot": iso(self.due_ns),
+            "opened": self.opener.opened, "red": len(findings),
+            "findings": [{"what": what, "found": why} for what, why in findings],
         }  # fmt: skip
-        replace(self.directory / "judges" / "prover.report.json", msgspec.json.encode(report))
-
-    def _finding(self, what: str, why: str) -> dict[str, Any]:
-        return {
-            "law": "PROOFS", "what": what, "expected": "done", "found": why, "sequence": self.minutes.sequence,
-        }  # fmt: skip
+        replace(home_of(self.directory) / REPORT, msgspec.json.encode(report))
 
 
 def read_schedule(directory: Path) -> Schedule:

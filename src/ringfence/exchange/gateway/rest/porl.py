@@ -1,4 +1,4 @@
-"""/porl/nonce and /porl/snapshots: proofs of liabilities, in BitMEX's shape with what is exact beside it.
+"""/porl: proofs of liabilities, in BitMEX's shape with what is exact beside it, and how the prover stands.
 
 BitMEX's `total` and `balance` are doubles, which are exact below 2^53 only; `totalText` and `balanceText` always are.
 """
@@ -55,6 +55,15 @@ async def _ask(socket: Path, account: int, currency: str) -> Row:
         return msgspec.json.decode(await reader.readline(), type=Row)
     finally:
         writer.close()
+
+
+@route("GET", "/porl/status", "Porl.getStatus", returns="PorlStatus")
+def get_status(request: Request) -> object:
+    """Get how the prover stands: lines of the chain of minutes, snapshots, the next one, what is wrong."""
+    try:
+        return msgspec.Raw((_home(request) / "report.json").read_bytes())
+    except FileNotFoundError as error:
+        raise Refused(404, "No prover runs here") from error
 
 
 @route("GET", "/porl/snapshots", "Porl.getSnapshots", _CURRENCY, returns="PorlSnapshot[]")
