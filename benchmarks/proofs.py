@@ -14,17 +14,22 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from ringfence.assurance.proofs.claims import Claims, Positions
+from ringfence.assurance.proofs.claims import Claims, Positions, claims_of
 from ringfence.assurance.proofs.claims_tree import ClaimsTree
 from ringfence.assurance.proofs.header import Cut
 from ringfence.assurance.proofs.liabilities import Coins, Filed, Names, write_asset
 from ringfence.assurance.proofs.secrets import account_nonce
 from ringfence.assurance.proofs.verify import Claimant, verify_bitmex, verify_porl2
+from ringfence.exchange.engine import Engine
+from ringfence.exchange.engine.snapshot import mapped
+from ringfence.testing.play import START_NS, opening
 from ringfence.testing.proof_operator import EPOCH_KEY, publisher_of
 from ringfence.units.limits import ASSETS_MAX
 
@@ -72,9 +77,9 @@ def write(claims: Claims, *, with_v1: bool) -> Filed:
 
 def measure(what: str, accounts: int) -> dict[str, float]:
     """Measure one thing in this process."""
-    claims = book(accounts)
     if what == "minute":
-        return _minute(claims, accounts)
+        return _minute(accounts)
+    claims = book(accounts)
     began = time.process_time()
     filed = write(claims, with_v1=what == "both")
     took = time.process_time() - began
@@ -98,21 +103,48 @@ def measure(what: str, accounts: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _minute(claims: Claims, accounts: int) -> dict[str, float]:
-    """A minute: sums over everybody, the tree with what has changed, one line. The first one makes the tree."""
-    tree = ClaimsTree(EPOCH_KEY)
-    began = time.process_time()
-    tree.update(claims)
-    first = time.process_time() - began
-    rng, took = np.random.default_rng(2), []
-    for _ in range(5):
-        coins = claims.coins.copy()
-        coins[0, rng.choice(accounts, min(CHANGED, accounts), replace=False) + 1] += 1
-        claims = claims._replace(coins=coins, equities=coins)
+def _state_file(path: Path, accounts: int) -> Engine:
+    """Write the state of a venue with so many accounts as the core lays it out; a third of them hold positions."""
+    engine = Engine(accounts=accounts + 1)
+    engine.step(opening(accounts=4), timestamp_ns=START_NS)
+    state, rng = engine.state, np.random.default_rng(1)
+    state.header["n_accounts"] = accounts
+    by_asset = state.margins.reshape(ASSETS_MAX, -1)
+    by_asset[0, 1 : accounts + 1]["wallet"] = rng.integers(0, 10**10, accounts)
+    held = accounts // 3
+    positions = state.positions[1 : held + 1]
+    positions["account"] = rng.integers(1, accounts + 1, held)
+    positions["symbol"], positions["cost"] = rng.integers(1, 6, held), rng.integers(1, 10**9, held)
+    positions["qty"] = 100_000 * rng.integers(-100, 100, held)
+    state.header["n_positions"] = held + 1
+    _lay_out(engine, path)
+    return engine
+
+
+def _lay_out(engine: Engine, path: Path) -> None:
+    with open(path, "wb") as file:
+        file.writelines(engine.snapshot())
+
+
+def _minute(accounts: int) -> dict[str, float]:
+    """A whole minute: the state's file, everybody's claims, the tree with what has changed, the sums of the line."""
+    tree, rng, took = ClaimsTree(EPOCH_KEY), np.random.default_rng(2), []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "1.snapshot"
+        engine = _state_file(path, accounts)
         began = time.process_time()
-        tree.update(claims)
-        claims.total(0), claims.negative(0)
-        took.append(time.process_time() - began)
+        tree.update(claims_of(mapped(path), [], custody_account=0))
+        first = time.process_time() - began
+        wallets = engine.state.margins.reshape(ASSETS_MAX, -1)[0]["wallet"]
+        for _ in range(5):
+            wallets[rng.choice(accounts, min(CHANGED, accounts), replace=False) + 1] += 1
+            _lay_out(engine, path)
+            began = time.process_time()
+            claims = claims_of(mapped(path), [], custody_account=0)
+            tree.update(claims)
+            for asset in range(ASSETS_MAX):
+                claims.total(asset), claims.negative(asset)
+            took.append(time.process_time() - began)
     return {
         "proofs.minute_first_cpu_seconds": first, "proofs.minute_commit_cpu_seconds": statistics.median(took)
     }  # fmt: skip

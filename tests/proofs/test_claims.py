@@ -17,6 +17,7 @@ from ringfence.assurance.proofs.claims import (
 from ringfence.assurance.proofs.claims_tree import ClaimsTree, leaves_of
 from ringfence.assurance.proofs.hashes import NONE
 from ringfence.commitments.statement import read_statement
+from ringfence.exchange.engine.snapshot import tables_of
 from ringfence.exchange.sequencer.statements import account_statements
 from ringfence.messages.events import Event
 from ringfence.testing.turbulence import Turbulence
@@ -32,11 +33,11 @@ def test_tables_and_statements_say_the_same_and_all_of_it_is_what_came_in(seed: 
             if event["kind"] in (Event.DEPOSITED, Event.WITHDRAWN):
                 amount = int(event["amount"])
                 came[int(event["symbol"])] += amount if event["kind"] == Event.DEPOSITED else -amount
-        claims = claims_of(play.engine.state, [], custody_account=0)
+        claims = claims_of(tables_of(play.engine.state), [], custody_account=0)
         assert [claims.net(asset) for asset in range(ASSETS_MAX)] == came
         assert [claims.total(asset) - claims.negative(asset) for asset in range(ASSETS_MAX)] == came
         if number % 10 == 0:
-            terms = terms_of(play.engine.state)
+            terms = terms_of(tables_of(play.engine.state))
             for account, raw in enumerate(account_statements(play.engine.state), 1):
                 said = read_statement(raw)
                 for asset in (0, 1):
@@ -48,14 +49,16 @@ def test_what_is_pending_is_owed_to_who_has_asked() -> None:
     for _ in play.batches(3):
         pass
     state = play.engine.state
-    before = claims_of(state, [], custody_account=0)
-    after = claims_of(state, [Pending(2, 0, 500), Pending(2, 0, 7), Pending(3, 0, 1)], custody_account=1)
+    before = claims_of(tables_of(state), [], custody_account=0)
+    after = claims_of(
+        tables_of(state), [Pending(2, 0, 500), Pending(2, 0, 7), Pending(3, 0, 1)], custody_account=1
+    )
     moved = {account: int(after.equities[0, account] - before.equities[0, account]) for account in (1, 2, 3)}
     assert moved == {1: -508, 2: 507, 3: 1}
     assert (after.wallets[0] + after.pending[0], after.pending[0]) == (before.wallets[0], 508)
     assert after.total(0) == before.total(0)
     with pytest.raises(ValueError, match="more is pending than the custody account holds"):
-        claims_of(state, [Pending(2, 0, 2**60)], custody_account=1)
+        claims_of(tables_of(state), [Pending(2, 0, 2**60)], custody_account=1)
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50))
@@ -125,7 +128,7 @@ def test_a_mark_that_moves_changes_no_leaf() -> None:
     tree = ClaimsTree(b"k" * 32)
     for _ in play.batches(20):
         pass
-    claims = claims_of(play.engine.state, [], custody_account=0)
+    claims = claims_of(tables_of(play.engine.state), [], custody_account=0)
     tree.update(claims)
     root = tree.root
     tree.update(claims._replace(equities=claims.equities + 1))

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ class MinuteKeeper:
                 raise InconclusiveError("no signed state is laid out yet, or the feed is not as far")
             self._signed = signed
             ledger = self.feed.ledger
-            claims = claims_of(signed.state, self.feed.pending(), custody_account=ledger.custody_account)
+            claims = claims_of(signed.tables, self.feed.pending(), custody_account=ledger.custody_account)
             known = Known(
                 dict(ledger.backed), dict(ledger.demo), tuple(self.feed.logins), dict(self.feed.instruments)
             )
@@ -126,8 +127,10 @@ class MinuteKeeper:
         """Keep the state of the last line if the one before is too old. Raises OSError."""
         now_ns = time.time_ns()
         if self._signed is not None and now_ns - self._kept_ns >= every_minutes * NS_PER_MINUTE:
-            proof_states.keep(self._signed, self.starts)
-            self._kept_ns = now_ns
+            # It may have been replaced by newer ones: then the next minute's is kept.
+            with suppress(FileNotFoundError):
+                proof_states.keep(self._signed, self.starts)
+                self._kept_ns = now_ns
 
     def begin_period(self) -> None:
         """Keep a state at the beginning of a period."""

@@ -23,6 +23,7 @@ from ringfence.commitments import Root, load_nonces
 from ringfence.daemons import proof_states
 from ringfence.daemons.proof_feed import ProofFeed
 from ringfence.daemons.proof_secrets import EpochKeys, home_of
+from ringfence.exchange.engine.snapshot import tables_of
 from ringfence.units.assets import ASSETS
 
 log = logging.getLogger("ringfence.prover")
@@ -99,7 +100,9 @@ class Opener:
         try:
             feed.catch_up(below=minute.sequence)
             ledger = feed.ledger
-            claims = claims_of(engine.state, feed.pending(), custody_account=ledger.custody_account)
+            claims = claims_of(
+                tables_of(engine.state), feed.pending(), custody_account=ledger.custody_account
+            )
         finally:
             feed.close()
         epoch_key = self._keys.of(epoch_of(claims.timestamp_ns))

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ringfence.commitments import Root, latest_roots, leaves_of, nonce_keys, read_roots, root_of
 from ringfence.exchange.engine import Engine
+from ringfence.exchange.engine.snapshot import Tables, mapped
 from ringfence.exchange.engine.state import State
 from ringfence.exchange.journal import RealDisk, read_frames
 from ringfence.exchange.sequencer.recovery import apply
@@ -21,7 +22,7 @@ SUFFIX = ".snapshot"
 class Signed(NamedTuple):
     """A state, and the root that the exchange has signed over it."""
 
-    state: State
+    tables: Tables
     root: Root
     path: Path
 
@@ -38,23 +39,18 @@ def newest(directory: Path, venue: Ed25519PublicKey) -> Signed | None:
             continue  # it is signed in a moment
         root.check_signature(venue)
         try:
-            return Signed(Engine.load(path).state, root, path)
+            return Signed(mapped(path), root, path)
         except FileNotFoundError:
             continue  # it has just been replaced by newer ones
     return None
 
 
 def keep(signed: Signed, folder: Path) -> None:
-    """Keep a state to replay from: under another name of the same bytes, where the file system can."""
+    """Keep a state to replay from: under another name of the same bytes. Raises OSError, also if it is gone by now."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = folder / signed.path.name
-    try:
+    if not place.exists():
         os.link(signed.path, place)
-    except FileExistsError:
-        return
-    except OSError:
-        with open(place, "wb") as file:
-            file.writelines(Engine(state=signed.state).snapshot())
 
 
 def replayed(

@@ -32,6 +32,7 @@ from ringfence.assurance.proofs.publisher import Publisher, endorse
 from ringfence.assurance.proofs.snapshot import Moment, entry_of, with_files, write_assets
 from ringfence.commitments import Root, leaves_of, nonce_keys, root_of
 from ringfence.exchange.engine import Engine
+from ringfence.exchange.engine.snapshot import tables_of
 from ringfence.exchange.sequencer.statements import account_statements
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.messages.batch import Batch
@@ -116,7 +117,7 @@ class Operator:
     # ---- what is said of a moment
 
     def claims(self) -> Claims:
-        return claims_of(self.engine.state, [], custody_account=0)
+        return claims_of(tables_of(self.engine.state), [], custody_account=0)
 
     def root(self) -> Root:
         statements = list(account_statements(self.engine.state))
@@ -233,7 +234,7 @@ class Operator:
             self._play.engine, self.coins = now, coins
 
     def _coins_of(self, engine: Engine) -> dict[int, int]:
-        claims = claims_of(engine.state, [], custody_account=0)
+        claims = claims_of(tables_of(engine.state), [], custody_account=0)
         return {asset: claims.net(asset) for asset in claimed_assets(claims)}
 
     def lines(self, period: int) -> list[Minute]:

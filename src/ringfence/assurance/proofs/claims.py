@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence.commitments.statement import Statement
-from ringfence.exchange.engine.state import State
+from ringfence.exchange.engine.snapshot import Tables
 from ringfence.messages.commands import ContractKind
 from ringfence.units.assets import ASSETS
 from ringfence.units.limits import ASSETS_MAX, INT64_MAX, POSITION_COST_MAX, SYMBOL_MAX, WALLET_MAX
@@ -90,15 +90,14 @@ class Claims(NamedTuple):
         return self.wallets[asset] + self.unrealised[asset] + self.pending[asset] + self.fees[asset]
 
 
-def claims_of(state: State, pending: Iterable[Pending], *, custody_account: int) -> Claims:
+def claims_of(tables: Tables, pending: Iterable[Pending], *, custody_account: int) -> Claims:
     """Return the claims of all accounts in a state.
 
     Raises ValueError if more is pending than the custody account holds: then ledger and state are not of one moment.
     """
-    header = state.header
+    header = tables.header
     accounts = int(header["n_accounts"])
-    margins = state.margins.reshape(ASSETS_MAX, int(header["cap_accounts"]))[:, : accounts + 1]
-    equities: Int64s = np.ascontiguousarray(margins["wallet"], np.int64)
+    equities: Int64s = np.stack([tables.used[f"margins{asset}"]["wallet"] for asset in range(ASSETS_MAX)])
     waiting = [0] * ASSETS_MAX
     for one in pending:
         equities[one.asset, custody_account] -= one.amount
@@ -110,23 +109,24 @@ def claims_of(state: State, pending: Iterable[Pending], *, custody_account: int)
         )
     wallets = [exact_sum(row) - wait for row, wait in zip(equities, waiting, strict=True)]
     coins = equities.copy()
-    terms, positions = terms_of(state), _positions_of(state)
+    terms, positions = terms_of(tables), _positions_of(tables)
     unrealised = _add_profits(positions, terms, equities)
     fees = [0] * ASSETS_MAX
-    for row in state.instruments[1 : int(header["n_instruments"]) + 1]:
+    instruments = tables.used["instruments"]
+    for row in instruments[1:]:
         fees[int(row["settle"])] += int(row["fee_pool"])
     return Claims(
         sequence=int(header["sequence"]), timestamp_ns=int(header["timestamp_ns"]), accounts=accounts,
         insurance_account=int(header["fund_account"]), equities=equities, coins=coins, positions=positions,
-        marks={number: int(state.instruments[number]["mark"]) for number in terms},
+        marks={number: int(instruments[number]["mark"]) for number in terms},
         wallets=tuple(wallets), unrealised=tuple(unrealised), pending=tuple(waiting), fees=tuple(fees),
     )  # fmt: skip
 
 
-def terms_of(state: State) -> dict[int, Terms]:
+def terms_of(tables: Tables) -> dict[int, Terms]:
     """Return the terms of every contract in which positions are held."""
     found = {}
-    for row in state.instruments[1 : int(state.header["n_instruments"]) + 1]:
+    for row in tables.used["instruments"][1:]:
         kind = ContractKind(int(row["kind"]))
         if kind not in (ContractKind.SPOT, ContractKind.INDEX) and row["lot_size"]:
             found[int(row["number"])] = Terms(
@@ -138,8 +138,8 @@ def terms_of(state: State) -> dict[int, Terms]:
     return found
 
 
-def _positions_of(state: State) -> Positions:
-    used = state.positions[: int(state.header["n_positions"])]
+def _positions_of(tables: Tables) -> Positions:
+    used = tables.used["positions"]
     held = used[(used["account"] != 0) & ((used["qty"] != 0) | (used["cost"] != 0))]
     return Positions(*(held[name].astype(np.int64) for name in ("account", "symbol", "qty", "cost")))
 

@@ -7,7 +7,7 @@ Levels, bit maps and clOrdIDs are rebuilt from the orders.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,13 +15,30 @@ import xxhash
 from numpy.typing import NDArray
 
 from ringfence.exchange.engine.ladder import words_per_side
-from ringfence.exchange.engine.records import LEVEL, ORDER_SELL, ORDER_UNTRIGGERED
+from ringfence.exchange.engine.records import (
+    HEADER,
+    HEADER_STATE_BYTES,
+    INSTRUMENT,
+    LEVEL,
+    MARGIN,
+    ORDER,
+    ORDER_SELL,
+    ORDER_UNTRIGGERED,
+    POSITION,
+    TIMER,
+    TRIGGER,
+)
 from ringfence.exchange.engine.state import State
 from ringfence.messages.records import VERSION
 from ringfence.units.limits import ASSETS_MAX
 
 _MAGIC = b"RFSNAP03"
 _CHECKSUM_BYTES = 16
+_DTYPES = {
+    "orders": ORDER, "triggers": TRIGGER, "positions": POSITION, "timers": TIMER, "margins": MARGIN,
+    "instruments": INSTRUMENT,
+}  # fmt: skip
+"""Of each table; `margins` there are by asset."""
 
 
 class SnapshotError(ValueError):
@@ -35,6 +52,20 @@ class Index(msgspec.Struct, frozen=True):
     """Records of each table, in file order."""
     ladders: list[int]
     """Instruments that have price levels."""
+
+
+class Tables(NamedTuple):
+    """What a state is saved as, to be read and nothing else."""
+
+    header: Any
+    """A HEADER record, without the addresses and capacities of a process."""
+    used: dict[str, Any]
+    """By name, as `State.used` has them."""
+
+
+def tables_of(state: State) -> Tables:
+    """Return the tables of a state in this process; it must not move while they are read."""
+    return Tables(state.header, state.used())
 
 
 def save(state: State, path: Path) -> None:
@@ -73,25 +104,32 @@ def load(path: Path) -> State:
     return restore(np.fromfile(path, np.uint8), name=path.name)
 
 
+def mapped(path: Path) -> Tables:
+    """Return the tables of a snapshot file where they lie in it: nothing is copied. Raises SnapshotError, OSError.
+
+    For who looks at a few columns of a large state once a minute; the file may be removed meanwhile.
+    """
+    raw = np.memmap(path, np.uint8, mode="r")
+    index, at = _checked(raw, name=path.name)
+    header = np.zeros(1, HEADER)
+    header.view(np.uint8)[:HEADER_STATE_BYTES] = np.frombuffer(bytes.fromhex(index.header), np.uint8)
+    used = {}
+    for which, count in index.sizes.items():
+        dtype = _DTYPES[which.rstrip("0123456789")]
+        size = count * dtype.itemsize
+        used[which] = raw[at : at + size].view(dtype)
+        at += size
+    return Tables(header[0], used)
+
+
 def restore(raw: NDArray[np.uint8], *, name: str) -> State:
     """Return the state of a snapshot's bytes; the clOrdID table is empty until the kernel refills it.
 
     Raises SnapshotError, which says `name`, if they are incomplete, damaged or of another version.
     """
-    start = len(_MAGIC) + 8
-    if len(raw) < start + _CHECKSUM_BYTES or raw[: len(_MAGIC)].tobytes() != _MAGIC:
-        raise SnapshotError(f"{name} is not a snapshot; nothing was loaded")
-    if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES].data).digest() != raw[-_CHECKSUM_BYTES:].tobytes():
-        raise SnapshotError(f"{name} is damaged: its checksum does not match; nothing was loaded")
-    length = int.from_bytes(raw[len(_MAGIC) : start].tobytes(), "little")
-    index = msgspec.json.decode(raw[start : start + length].tobytes(), type=Index)
-    if index.version != VERSION:
-        raise SnapshotError(
-            f"{name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
-        )
+    index, at = _checked(raw, name=name)
     state = _state_of_size(index.sizes)
     state.set_header_bytes(bytes.fromhex(index.header))
-    at = start + length
     for which, table in state.used().items():
         size = index.sizes[which] * table.dtype.itemsize
         table.view(np.uint8)[:] = raw[at : at + size]
@@ -103,6 +141,22 @@ def restore(raw: NDArray[np.uint8], *, name: str) -> State:
         _rebuild_ladder(state, symbol)
     state.set_clids(max(1024, 4 * int(np.count_nonzero(state.orders["leaves"]))))
     return state
+
+
+def _checked(raw: NDArray[np.uint8], *, name: str) -> tuple[Index, int]:
+    """Return the index of a snapshot that is whole, and where its tables begin. Raises SnapshotError."""
+    start = len(_MAGIC) + 8
+    if len(raw) < start + _CHECKSUM_BYTES or raw[: len(_MAGIC)].tobytes() != _MAGIC:
+        raise SnapshotError(f"{name} is not a snapshot; nothing was loaded")
+    if xxhash.xxh3_128(raw[:-_CHECKSUM_BYTES].data).digest() != raw[-_CHECKSUM_BYTES:].tobytes():
+        raise SnapshotError(f"{name} is damaged: its checksum does not match; nothing was loaded")
+    length = int.from_bytes(raw[len(_MAGIC) : start].tobytes(), "little")
+    index = msgspec.json.decode(raw[start : start + length].tobytes(), type=Index)
+    if index.version != VERSION:
+        raise SnapshotError(
+            f"{name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
+        )
+    return index, start + length
 
 
 def _state_of_size(sizes: dict[str, int]) -> State:
