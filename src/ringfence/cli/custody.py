@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 app = App(
     name="custody",
-    help="Coins: `status`, `withdrawals`, `pending`, `show`, `signers`, `reconciliation`, `nominations`; `faucet` on "
-    "development chains; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`.",
+    help="Coins: `status`, `withdrawals`, `pending`, `show`, `signers`, `reconciliation`, `nominations`, `draw`; "
+    "`faucet` on development chains; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
@@ -344,6 +344,25 @@ def nominations(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         Console().print(table)
     if not all(row["agrees"] for row in rows):
         sys.exit("a quorum was not drawn as it is said")
+
+
+@app.command
+def draw(file: Path, *, json: Json = False) -> None:
+    """Draw every quorum again from a saved answer of `GET /api/v1/custody/nominations`. Runs anywhere."""
+    from ringfence.daemons.nominations import drawn_from
+
+    try:
+        rows = drawn_from(encoder.loads(file.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        sys.exit(f"nothing can be drawn again: {error}")
+    if json:
+        print(encoder.dumps(rows))
+    else:
+        for row in rows:
+            again = "a beacon took part" if row["again"] is None else ", ".join(row["again"])
+            print(f"{row['batch']}: {', '.join(row['quorum'])}; drawn again: {again}")
+    if not all(row["agrees"] for row in rows):
+        sys.exit("a quorum was not drawn as it is said, or cannot be drawn from this alone")
 
 
 # ---- helpers

@@ -49,6 +49,7 @@ from ringfence.daemons.account_chains import TROUBLES, connect, read_annexes, re
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout, command
 from ringfence.daemons.beacon_rounds import read_source, signature_of
 from ringfence.daemons.coordinator_desk import Desk
+from ringfence.daemons.coordinator_public import Draws
 from ringfence.daemons.cosigner_client import CosignerClient
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
@@ -96,6 +97,7 @@ class Coordinator:
         )  # fmt: skip
         self.rails: dict[str, Rail] = {charter.chain: self.bitcoin}
         self.batches = Batches()
+        self.draws = Draws()
         self._announced: list[Announced] = []
         self.log = Log(self.home / "coordinator" / "log.jsonl", on_entry=self._take)
         self._client = CosignerClient(self.home, {name: (HOST, port) for name, port in ports.items()})
@@ -120,6 +122,7 @@ class Coordinator:
             self._announced.append(read_announced(entry))
         else:
             self.batches.take(entry)
+            self.draws.take(entry)
 
     def write(self, kind: str, body: dict[str, Any]) -> None:
         """Write a decision down; it is taken as soon as it is on the disk."""

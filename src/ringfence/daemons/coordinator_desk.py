@@ -23,6 +23,7 @@ from ringfence.custody.quorum.messages import SignedApproval, SignedVeto
 from ringfence.custody.wallets.addresses import GapError
 from ringfence.custody.wallets.descriptors import DerivationError, Keychain, PoolEndError
 from ringfence.custody.wallets.owners import Owner
+from ringfence.daemons.coordinator_public import published
 from ringfence.messages.funds import FundsError, Wish, decode, decode_of_account
 from ringfence.units.assets import ASSETS
 from ringfence.units.time import NS_PER_HOUR
@@ -90,6 +91,8 @@ class Desk:
             }  # fmt: skip
         if ask == "status":
             return self._status()
+        if ask == "published":
+            return published(self._of)
         return {"error": f"{ask!r} is not asked here"}
 
     def _status(self) -> dict[str, Any]:

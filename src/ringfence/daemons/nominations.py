@@ -7,7 +7,16 @@ import msgspec
 
 from ringfence.custody.chained_log import Entry, LogError, entries_of
 from ringfence.custody.cosigner.checks import RefusalError, randomness_of, sealed_of
-from ringfence.custody.nomination import HEIGHTS_AHEAD, Nomination, nominate, seated
+from ringfence.custody.nomination import (
+    HEIGHTS_AHEAD,
+    Nomination,
+    NominationError,
+    Role,
+    Roster,
+    Signer,
+    nominate,
+    seated,
+)
 from ringfence.custody.quorum.messages import Contribution, SealedRecord
 from ringfence.daemons.custody_founding import read_charter
 
@@ -48,3 +57,41 @@ def drawn_again(directory: Path) -> list[dict[str, Any]]:
         except RefusalError as error:
             raise LogError(f"line {entry.number + 1}: {error}") from error
     return list(rows.values())
+
+
+def drawn_from(published: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each draw of a saved answer of `/custody/nominations`, drawn again from what stands in it alone.
+
+    A draw in which a beacon took part is not known here: it needs the charter. Raises ValueError.
+    """
+    try:
+        roster = Roster(
+            tuple(
+                Signer(one["name"], Role(one["role"]), one["identity"], one["organisation"], one["site"])
+                for one in published["roster"]
+            )
+        )
+        return [_drawn(roster, row) for row in published["nominations"]]
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        msgspec.MsgspecError,
+        RefusalError,
+        NominationError,
+    ) as error:
+        raise ValueError(f"this is no answer of /custody/nominations, or a draw is none: {error}") from error
+
+
+def _drawn(roster: Roster, row: dict[str, Any]) -> dict[str, Any]:
+    sealed = sealed_of(msgspec.convert(row["sealed"], SealedRecord))
+    if sealed.beacon_round:
+        return {"batch": row["batch"], "quorum": row["quorum"], "again": None, "agrees": False}
+    contributions = msgspec.convert(row["contributions"], tuple[Contribution, ...])
+    drawn = nominate(
+        roster, sealed, beacon=b"", block_hash=bytes.fromhex(row["block"]),
+        revealed={one.signer: bytes.fromhex(one.contribution) for one in contributions},
+        heights_ahead=min(sealed.height - sealed.sealed_height, HEIGHTS_AHEAD),
+    )  # fmt: skip
+    again = list(seated(roster, drawn, row["late"], seats=len(row["quorum"])))
+    return {"batch": row["batch"], "quorum": row["quorum"], "again": again, "agrees": row["quorum"] == again}

@@ -24,6 +24,9 @@ class CustodyDesk:
 
     def __init__(self, directory: Path) -> None:
         self._home = directory / "custody"
+        self.public: dict[str, Any] | None = None
+        """What everybody may see, as it was at `public_at` of the monotonic clock."""
+        self.public_at = 0.0
 
     async def ask(self, **question: Any) -> dict[str, Any]:
         """Return the answer. Raises Refused: 503 if custody is away, 400 with its reason if it says no."""

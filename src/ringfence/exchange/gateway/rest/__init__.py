@@ -9,10 +9,12 @@
 | halt, assurance, porl           | halts; signed state, what the judges say, proofs      |
 | user, subaccount                | account, wallet, keys, assets; families of accounts   |
 | withdrawal                      | coins out, the address book, the withdrawal key       |
+| custody                         | chain against ledger, policies, draws                 |
 """
 
 from ringfence.exchange.gateway.rest import (
     assurance,
+    custody,
     execution,
     halt,
     instrument,
@@ -28,7 +30,7 @@ from ringfence.exchange.gateway.rest import (
 from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route, encode, limit_headers
 
 __all__ = [
-    "LATER", "ROUTES", "Request", "Route", "assurance", "encode", "execution", "halt", "instrument", "limit_headers",
-    "market_data", "order", "porl", "position", "schema", "subaccount",
+    "LATER", "ROUTES", "Request", "Route", "assurance", "custody", "encode", "execution", "halt", "instrument",
+    "limit_headers", "market_data", "order", "porl", "position", "schema", "subaccount",
     "user", "withdrawal",
 ]  # fmt: skip
