@@ -11,6 +11,7 @@ from ringfence.cli import (
     operator,
     policy,
     proofs,
+    security,
     simulate,
     status,
     threshold_key,
@@ -35,6 +36,7 @@ app.command(journal.app)
 app.command(audit.app)
 app.command(simulate.app)
 app.command(proofs.app)
+app.command(security.app)
 app.command(verify.app)
 
 

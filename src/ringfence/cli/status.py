@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ringfence.cli import security
 from ringfence.cli.up import DIRECTORY
 
 
@@ -80,6 +81,7 @@ def look(directory: Path) -> dict[str, Any] | None:
             for one in reports.values()
         ],
         "proofs": proofs,
+        "security_reports": security.overdue(directory),
         "last_trade": trades[0] if trades else None,
     }  # fmt: skip
 
@@ -170,6 +172,10 @@ def _show(found: dict[str, Any]) -> None:
         )
         for finding in proofs["findings"]:
             say(f"  [red]{finding['what']}[/] {finding['found']}")
+    if found["security_reports"]:
+        late = sum(row["overdue"] for row in found["security_reports"])
+        kept = f"[red]{late} overdue[/]: ringfence security list" if late else "none overdue"
+        say(f"{len(found['security_reports'])} security reports are open, {kept}")
     trade = found["last_trade"]
     if trade:
         say(

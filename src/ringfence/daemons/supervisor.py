@@ -23,6 +23,7 @@ import msgspec
 from rich.console import Console
 
 from ringfence.custody.beacon import BEACONS
+from ringfence.custody.chained_log import LogError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.ethereum.devnet import anvil_path
 from ringfence.custody.demonstration import CLIENTS_KEYS, PLACES
@@ -33,6 +34,7 @@ from ringfence.daemons import (
     custody_founding,
     founding,
     proof_secrets,
+    security_desk,
     software_tpm,
     welcome,
 )
@@ -66,7 +68,7 @@ _TALK_SECONDS = 5.0
 _FINAL_OF_CORE = (65, 70, 74, 75)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
-_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = (66,)
+_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = (66,)
 _FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
 _BLOCK_SECONDS = "2"
 """How soon the embedded chain has a block for who waits for one."""
@@ -243,6 +245,7 @@ class Supervisor:
         if self._options.custody:
             await self._step("custody", self._begin_custody())
         self._run_prover()
+        self._run_security_desk(config)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
@@ -288,6 +291,14 @@ class Supervisor:
             raise StartError(f"the prover has no key: {error}", EXIT_INPUT) from error
         without = () if self._options.custody else ("--no-custody",)
         self._run("prover", *without, final=_FINAL_OF_PROVER)
+
+    def _run_security_desk(self, config: Config) -> None:
+        try:
+            security_desk.found(self._directory)
+        except (OSError, ValueError, LogError) as error:
+            raise StartError(f"the security desk cannot begin: {error}", EXIT_INPUT) from error
+        url = f"{config.public_scheme}://{config.public_host}" if config.public_host else self.url
+        self._run("security-desk", "--url", url, final=_FINAL_OF_SECURITY)
 
     # ---- custody
 
@@ -511,7 +522,7 @@ class Supervisor:
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
             "bots", "price-feed", "prover", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses",
-            *JUDGES, "gateway", "history", "core", "ethereum", "solana", "bitcoin",
+            *JUDGES, "security-desk", "gateway", "history", "core", "ethereum", "solana", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):

@@ -12,7 +12,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
-from ringfence.exchange.gateway import pages, published, swagger
+from ringfence.exchange.gateway import pages, published, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
@@ -339,6 +339,11 @@ class Gateway:
             )
         return bucket
 
+    def count_report(self, address: str) -> Any:
+        """Count one report of a hole against its address's limit. Raises Refused (429)."""
+        now = self.now()
+        return self._take(self.limiter.reports(address, now), now)
+
     def count_order(self, key: ApiKey) -> Any:
         """Count one order request against the account's second limit. Raises Refused (429)."""
         now = self.now()
@@ -356,6 +361,11 @@ class Gateway:
             now = self.now()
             self._take(self.limiter.requests(None, connection.address, now), now)
             connection.reply_page(page.body, page.headers)
+        elif http.method in ("GET", "HEAD") and path.startswith(well_known.PREFIX):
+            now = self.now()
+            self._take(self.limiter.requests(None, connection.address, now), now)
+            known = well_known.find(self.directory, path)
+            connection.reply_page(known.body, known.headers)
         elif http.method in ("GET", "HEAD") and path.startswith(published.PREFIX):
             now = self.now()
             self._take(self.limiter.requests(None, connection.address, now), now)
@@ -387,7 +397,7 @@ class Gateway:
             "name": "Ringfence", "api": _API, "realtime": "/realtime",
             "swagger": "/api/explorer/swagger.json", "instruments": f"{_API}/instrument/active",
             "proofs": "/proofs/index.json", "verifier": "/proofs/verifier.html", "trade": "/trade/",
-            "public": "/public/",
+            "public": "/public/", "security": "/.well-known/security.txt",
         }  # fmt: skip
 
     # ---- WebSocket

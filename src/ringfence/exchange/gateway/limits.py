@@ -16,6 +16,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anonymous_requests_per_minute: int = 30
     orders_per_second: int = 10
     connections_per_hour: int = 60
+    security_reports_per_hour: int = 5
+    """From one address: reports of holes, and what is added to them."""
     subscriptions_max: int = 1_000
     """Topics of one WebSocket connection."""
 
@@ -86,6 +88,9 @@ class Limiter:
         own = key.record.limits.orders_per_second
         capacity = self.limits.orders_per_second if own is None else own
         return self._bucket("orders", key.account, capacity, 1, now)
+
+    def reports(self, address: str, now: float) -> Bucket | None:
+        return self._bucket("reports", address, self.limits.security_reports_per_hour, 3600, now)
 
     def connections(self, address: str, now: float) -> Bucket | None:
         return self._bucket("connections", address, self.limits.connections_per_hour, 3600, now)

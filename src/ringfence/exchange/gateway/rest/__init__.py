@@ -10,6 +10,7 @@
 | user, subaccount                | account, wallet, keys, assets; families of accounts   |
 | withdrawal                      | coins out, the address book, the withdrawal key       |
 | custody                         | chain against ledger, policies, draws                 |
+| security                        | holes that strangers report, sealed                   |
 """
 
 from ringfence.exchange.gateway.rest import (
@@ -23,6 +24,7 @@ from ringfence.exchange.gateway.rest import (
     porl,
     position,
     schema,
+    security,
     subaccount,
     user,
     withdrawal,
@@ -31,6 +33,6 @@ from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route,
 
 __all__ = [
     "LATER", "ROUTES", "Request", "Route", "assurance", "custody", "encode", "execution", "halt", "instrument",
-    "limit_headers", "market_data", "order", "porl", "position", "schema", "subaccount",
+    "limit_headers", "market_data", "order", "porl", "position", "schema", "security", "subaccount",
     "user", "withdrawal",
 ]  # fmt: skip

@@ -100,6 +100,11 @@ class Request:
         assert self.key is not None, "the route lets in requests without a key"
         return self.key.account
 
+    def count_report(self) -> None:
+        """Count a report of a hole against the address it comes from. Raises Refused (429)."""
+        self.second_bucket = None
+        self.bucket = self.gateway.count_report(self._connection.address)
+
     # ---- one command
 
     def carry_out(self, token: int, command: bytes, show: Callable[[Result], Any]) -> Later:
