@@ -150,6 +150,11 @@ def laws_page() -> str:
 PAGES = {"rejects.md": rejects_page, "records.md": records_page, "laws.md": laws_page}
 
 if __name__ == "__main__":
+    import public_pages
+
     for file, make in PAGES.items():
         (REFERENCE / file).write_text(make())
         print(f"wrote docs/reference/{file}")
+    for file, make in public_pages.MADE.items():
+        (public_pages.PAGES / file).write_text(make())
+        print(f"wrote public/{file}")

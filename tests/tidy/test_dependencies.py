@@ -28,7 +28,15 @@ def names_in(lock: Path) -> set[str]:
     return {package["name"].lower() for package in tomllib.loads(lock.read_text())["package"]}
 
 
-@pytest.mark.parametrize("lock", ["uv.lock", "mpc-engine/Cargo.lock", "deploy/local/anvil/package-lock.json"])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "uv.lock",
+        "mpc-engine/Cargo.lock",
+        "deploy/local/anvil/package-lock.json",
+        "deploy/local/age/package-lock.json",
+    ],
+)
 def test_no_lock_file_has_a_protocol_that_is_banned(lock: str) -> None:
     names = names_in(ROOT / lock)
     assert names

@@ -1,0 +1,38 @@
+/** The exchange's own REST API, read as any stranger reads it. */
+
+import { parseExact } from "./exact.js";
+
+const SECONDS = 15;
+
+/** Return what a public GET answers; numbers are texts. Throws Error with the reason. */
+export async function get(path) {
+  return parseExact(await text(`/api/v1${path}`));
+}
+
+/** Return the answer to a POST; numbers are texts. Throws Error with the reason. */
+export async function post(path, body) {
+  return parseExact(await text(`/api/v1${path}`, {
+    method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" },
+  }));
+}
+
+/** Return a file's text. Throws Error. */
+export async function text(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, signal: AbortSignal.timeout(SECONDS * 1000), credentials: "omit" });
+  } catch {
+    throw new Error("the exchange does not answer");
+  }
+  const body = await answer.text();
+  if (answer.ok) return body;
+  throw Object.assign(new Error(reason(body) ?? `status ${answer.status}`), { status: answer.status });
+}
+
+function reason(body) {
+  try {
+    return JSON.parse(body).error.message;
+  } catch {
+    return undefined;
+  }
+}
