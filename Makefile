@@ -6,13 +6,13 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
 
-.PHONY: up test check install warm clients bitcoind mpc anvil clean
+.PHONY: up test check install warm clients bitcoind mpc anvil axe clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
 up: install mpc anvil
 	@exec $(RUN)/ringfence up $(UP)
 
-test: warm clients mpc anvil
+test: warm clients mpc anvil axe
 	$(RUN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
@@ -29,6 +29,14 @@ anvil: deploy/local/anvil/node_modules/.package-lock.json
 deploy/local/anvil/node_modules/.package-lock.json: deploy/local/anvil/package-lock.json
 	@npm ci --prefix deploy/local/anvil --ignore-scripts --no-audit --no-fund --silent \
 		|| echo "No Ethereum node was installed: it needs npm; what wants one is left out."
+	@touch -c $@
+
+# What looks at the public pages as people do who cannot see them well: for tests/browser alone.
+axe: tests/browser/node_modules/.package-lock.json
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
+	@npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --silent \
+		|| echo "axe-core was not installed: it needs npm; tests of accessibility are left out."
 	@touch -c $@
 
 # Bitcoin Core's own node, to hold the embedded one against: half an hour, once; kept in the user's cache.
