@@ -5,14 +5,15 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin
+PAGES := src/ringfence/exchange/gateway/pages
 
-.PHONY: up test check install warm clients bitcoind mpc anvil axe clean
+.PHONY: up test check install warm clients bitcoind mpc anvil age axe clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
-up: install mpc anvil
+up: install mpc anvil age
 	@exec $(RUN)/ringfence up $(UP)
 
-test: warm clients mpc anvil axe
+test: warm clients mpc anvil age axe
 	$(RUN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
@@ -30,6 +31,12 @@ deploy/local/anvil/node_modules/.package-lock.json: deploy/local/anvil/package-l
 	@npm ci --prefix deploy/local/anvil --ignore-scripts --no-audit --no-fund --silent \
 		|| echo "No Ethereum node was installed: it needs npm; what wants one is left out."
 	@touch -c $@
+
+# What seals reports of holes, from its npm package into the public pages.
+age: $(PAGES)/public/vendor/age.js
+
+$(PAGES)/public/vendor/age.js: deploy/local/age/package-lock.json deploy/local/age/package.json deploy/local/age/entry.js
+	@sh deploy/local/age/build
 
 # What looks at the public pages as people do who cannot see them well: for tests/browser alone.
 axe: tests/browser/node_modules/.package-lock.json

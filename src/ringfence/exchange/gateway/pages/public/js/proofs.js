@@ -18,8 +18,7 @@ async function index() {
 async function newest() {
   const { snapshots } = await published;
   const one = snapshots.findLast((each) => each.withheld === null);
-  const reports = await get("/audit");
-  const due = reports.find((each) => each.judge === "prover")?.nextSnapshot;
+  const due = await get("/porl/status").then((prover) => prover.nextSnapshot, () => undefined);
   const next = el("p", {}, "The next snapshot is due at ", due ? time(due) : "a time that the prover has not said yet", " UTC.");
   if (!one) return [note("No snapshot was published yet: the first comes some minutes after custody was founded."), next];
   return [

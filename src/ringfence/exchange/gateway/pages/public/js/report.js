@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { grouped } from "./exact.js";
 import { el, mark, note, table, time } from "./page.js";
-import { newReply, open, readReceipt, receiptOf, seal } from "./sealing.js";
+import { age, newReply, open, readReceipt, receiptOf, seal } from "./sealing.js";
 
 const FIELDS = ["title", "where", "steps", "impact", "vector", "contact", "thanks"];
 const VECTOR = /^CVSS:4\.0(\/[A-Z]{1,3}:[A-Za-z]+){11,}$/;
@@ -15,6 +15,7 @@ let receipt;
 async function begin() {
   try {
     const policy = await get("/securityPolicy");
+    await age();
     recipient = policy.recipient;
     byId("sealing").replaceChildren(`It is sealed for the role ${policy.role}: `, el("code", {}, recipient));
     byId("send").disabled = false;
