@@ -7,13 +7,13 @@ UV := .tools/bin/uv
 RUN := .venv/bin
 PAGES := src/ringfence/exchange/gateway/pages
 
-.PHONY: up test check install warm clients bitcoind mpc anvil age axe clean
+.PHONY: up test check install warm clients bitcoind mpc anvil age web axe clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
-up: install mpc anvil age
+up: install mpc anvil age web
 	@exec $(RUN)/ringfence up $(UP)
 
-test: warm clients mpc anvil age axe
+test: warm clients mpc anvil age web axe
 	$(RUN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
@@ -46,6 +46,12 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
 		|| echo "axe-core was not installed: it needs npm; tests of accessibility are left out."
 	@touch -c $@
 
+# The trade page, in TypeScript, into the gateway's folder.
+web: $(PAGES)/trade/index.html
+
+$(PAGES)/trade/index.html: $(shell find web -type f -not -path 'web/node_modules/*')
+	@sh web/build
+
 # Bitcoin Core's own node, to hold the embedded one against: half an hour, once; kept in the user's cache.
 bitcoind: install
 	@sh deploy/local/build-bitcoind $(RUN)/python \
@@ -56,6 +62,7 @@ check: install
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	@if [ -d web/node_modules ]; then npm run --prefix web --silent check; fi
 
 install: .venv/.installed
 
@@ -78,4 +85,4 @@ $(UV):
 	.tools/bin/pip install --quiet uv==$(UV_VERSION)
 
 clean:
-	rm -rf .venv .venvs .tools var mpc-engine/target
+	rm -rf .venv .venvs .tools var mpc-engine/target web/node_modules tests/browser/node_modules $(PAGES)/trade $(PAGES)/public/vendor

@@ -35,6 +35,7 @@ def names_in(lock: Path) -> set[str]:
         "mpc-engine/Cargo.lock",
         "deploy/local/anvil/package-lock.json",
         "deploy/local/age/package-lock.json",
+        "web/package-lock.json",
     ],
 )
 def test_no_lock_file_has_a_protocol_that_is_banned(lock: str) -> None:

@@ -1,0 +1,42 @@
+/** The ticket's draft, which the book and the keyboard write into as well. */
+
+import type { Order, Side } from "../api/rows.ts";
+import { EMPTY, request, type Draft } from "../order/draft.ts";
+import { KINDS, type Kind } from "../order/kinds.ts";
+import { attempt, exchange, phrase } from "./exchange.svelte.ts";
+import { notices } from "./notices.svelte.ts";
+
+class Ticket {
+  draft = $state<Draft>({ ...EMPTY });
+  /** What somebody is shown on a phone. */
+  view = $state<"markets" | "chart" | "book" | "trade" | "account">("chart");
+  isBusy = $state(false);
+
+  takePrice(price: string, _side: Side): void {
+    const needs = KINDS[this.draft.kind];
+    if (needs.price) this.draft.price = price;
+    else if (needs.stop) this.draft.stop = price;
+    else {
+      this.draft.kind = "Limit";
+      this.draft.price = price;
+    }
+  }
+
+  choose(kind: Kind): void {
+    this.draft.kind = kind;
+  }
+
+  async send(side: Side): Promise<void> {
+    if (this.isBusy) return;
+    this.isBusy = true;
+    const parameters = request(this.draft, exchange.symbol, side, exchange.contract?.isSpot ?? false);
+    await attempt(async () => {
+      const order = await exchange.rest.post<Order>("/order", parameters);
+      // What became of it otherwise is told by the tables.
+      if (order.ordStatus === "New") notices.say(`${order.workingIndicator ? "Placed" : "Waiting"}: ${phrase(order)}`, "good");
+    });
+    this.isBusy = false;
+  }
+}
+
+export const ticket = new Ticket();
