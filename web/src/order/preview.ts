@@ -27,7 +27,7 @@ export interface Preview {
   readonly unfilled: bigint;
   /** Position after it is filled. */
   readonly qty: bigint;
-  /** null: no position is left; 0: no price of the book is that far. */
+  /** null: no position is left, or it is not known who asks; 0: no price of the book is that far. */
   readonly liquidation: number | null;
 }
 
@@ -165,7 +165,7 @@ function filledPosition(held: Held, side: Side, filled: bigint, value: bigint): 
 function liquidationOf(
   contract: Contract, held: Held, after: { qty: bigint; cost: bigint }, others: readonly Position[],
   margin: Margin | undefined, fee: bigint,
-): number {
+): number | null {
   const exposure = abs(after.cost);
   const funding = contract.instrument.fundingRate === null ? 0n : ppm(contract.instrument.fundingRate);
   const pays = max(after.cost > 0n ? funding : -funding, 0n);
@@ -178,7 +178,8 @@ function liquidationOf(
     has = initial + exit + kept;
     needs += exit;
   } else {
-    has = BigInt(margin?.walletBalance ?? "0") - fee;
+    if (!margin) return null;
+    has = BigInt(margin.walletBalance) - fee;
     for (const other of others) {
       if (BigInt(other.currentQty) === 0n) continue;
       if (!other.crossMargin) {
