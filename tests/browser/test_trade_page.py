@@ -69,11 +69,11 @@ def test_without_a_key_everything_public_is_there(visitor: TradePage) -> None:
     page.wait_for_selector(".book:not(.stale) .line.bid")
     assert page.evaluate("location.hash") == "#ETHUSDT"
     assert visitor.number(".bids .line .price") < bid / 5
-    page.select_option(".book select", index=3)
+    page.select_option(".book select", label="0.50")
     prices = [text.split(".")[1] for text in page.locator(".bids .line .price").all_inner_texts()]
     assert set(prices) <= {"00", "50"}
     page.get_by_label("Quantity").fill("100")
-    page.locator(".bids .line").nth(2).click()
+    page.locator(".bids .line").first.click()
     assert visitor.number("[data-testid=cost-Buy]") > 0
     page.get_by_role("button", name="5m").click()
     page.wait_for_selector("[data-testid=chart][data-ready=true]")
@@ -126,6 +126,7 @@ def test_an_order_is_placed_amended_in_its_row_and_cancelled(trader: TradePage) 
 
 def test_a_position_is_opened_protected_levered_and_closed(trader: TradePage) -> None:
     page = trader.page
+    trader.tab("Positions")
     trader.chooses("Market", qty="1000")
     page.get_by_role("button", name="Buy / Long").click()
     row = page.locator("[data-position=XBTUSD]")

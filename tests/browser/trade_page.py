@@ -89,7 +89,9 @@ class TradePage:
     def check_silence(self) -> None:
         """Nothing was complained about, nobody else was asked."""
         assert self.complaints == []
-        assert self.refusals == []
+        if self.refusals:
+            self.tab("Events")
+            pytest.fail(f"{self.refusals}: {self.page.locator('.events').inner_text()}")
         assert self.elsewhere == []
 
 

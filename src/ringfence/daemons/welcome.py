@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ringfence.daemons.venue import JUDGES, Venue
-from ringfence.exchange.gateway import KeyRecord
+from ringfence.exchange.gateway import KeyRecord, pages
 
 _KEYS_SHOWN = 8
 SYMBOL = "XBTUSD"
@@ -60,6 +60,8 @@ def show(
         "Coins, prices and bots are" if source == "simulated" else f"Prices: {source}. Coins and bots are"
     )
     console.print(f"[bold]Ringfence trades.[/] {prices} simulated.", highlight=False)
+    if (pages.HOME / "trade" / "index.html").exists():
+        say(f"  trade page  {url}/trade/ with one of the keys below")
     say(f"  REST        {url}/api/v1")
     say(f"  WebSocket   {url.replace('http', 'ws', 1)}/realtime")
     say(f"  judges      {', '.join(JUDGES)}; demo people may lift a halt: ringfence halt status")

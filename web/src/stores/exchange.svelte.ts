@@ -80,11 +80,6 @@ class Exchange {
       if (symbol && symbol !== this.symbol) this.choose(symbol);
     });
     void this.loadAssets();
-    const kept = sessionStorage.getItem(KEY);
-    if (kept) {
-      const { id, secret } = JSON.parse(kept) as Credentials;
-      void this.signIn({ id, secret }).catch((error: unknown) => notices.say(wordsOf(error), "bad"));
-    }
   }
 
   // ---- what is looked at
@@ -129,31 +124,20 @@ class Exchange {
     void this.loadTrades(symbol);
   }
 
-  private async loadTrades(symbol: string): Promise<void> {
-    try {
+  private loadTrades = (symbol: string): Promise<boolean> =>
+    attempt(async () => {
       const rows = await this.rest.get<Trade[]>("/trade", { symbol, count: 50, reverse: true });
-      if (symbol === this.symbol) this.trades.addOlder(rows.reverse());
-    } catch (error) {
-      notices.say(wordsOf(error), "bad");
-    }
-  }
+      if (symbol === this.symbol) this.trades.add(rows.reverse());
+    });
 
-  private async loadAssets(): Promise<void> {
-    try {
+  private loadAssets = (): Promise<boolean> =>
+    attempt(async () => {
       const rows = await this.rest.get<Asset[]>("/wallet/assets");
       this.assets = new Map(rows.map((row) => [row.currency, row]));
-    } catch (error) {
-      notices.say(wordsOf(error), "bad");
-    }
-  }
+    });
 
-  private async loadHalts(): Promise<void> {
-    try {
-      this.halts = await this.rest.get<HaltStatus>("/halt/status");
-    } catch (error) {
-      notices.say(wordsOf(error), "bad");
-    }
-  }
+  private loadHalts = (): Promise<boolean> =>
+    attempt(async () => (this.halts = await this.rest.get<HaltStatus>("/halt/status")));
 
   // ---- who is signed in
 
@@ -165,10 +149,22 @@ class Exchange {
     // Only here: gone with the tab, never in a URL, a log or a message.
     sessionStorage.setItem(KEY, JSON.stringify(credentials));
     this.realtime.signIn(credentials, PRIVATE);
-    this.fees = await this.rest.get<Commission>("/user/commission");
-    const fills = await this.rest.get<Execution[]>("/execution/tradeHistory", { count: 100, reverse: true });
-    this.executions.addOlder(fills.reverse());
+    await attempt(async () => (this.fees = await this.rest.get<Commission>("/user/commission")));
+    await this.loadFills();
   }
+
+  /** Whoever was signed in when this tab was last loaded still is; also where the exchange could not be asked then. */
+  private async resume(): Promise<void> {
+    const kept = sessionStorage.getItem(KEY);
+    if (this.who) await this.loadFills();
+    else if (kept) await attempt(() => this.signIn(JSON.parse(kept) as Credentials));
+  }
+
+  private loadFills = (): Promise<boolean> =>
+    attempt(async () => {
+      const rows = await this.rest.get<Execution[]>("/execution/tradeHistory", { count: 100, reverse: true });
+      this.executions.add(rows.reverse());
+    });
 
   signOut(): void {
     this.forgetAccount();
@@ -194,6 +190,7 @@ class Exchange {
       notices.say("Connected again.", "good");
       void this.loadTrades(this.symbol);
     }
+    if (state === "live" && this.connection !== "live") void this.resume();
     this.connection = state;
   }
 

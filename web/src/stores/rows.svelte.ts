@@ -49,40 +49,32 @@ export class Rows<Row extends object> {
 }
 
 /** The newest rows of a table that only grows, newest first. */
-export class Newest<Row extends object> {
+export class Newest<Row extends { readonly timestamp: string }> {
   private rows: Row[] = [];
   private readonly publish = (): void => {
     this.all = this.rows;
   };
 
   all = $state.raw<readonly Row[]>([]);
-  isFresh = $state(false);
 
   constructor(
     private readonly keyOf: (row: Row) => string,
     private readonly most: number,
   ) {}
 
-  /** Add rows, oldest first, which may be known already. */
+  /** Add rows, oldest first, some of which may be known: what was missed while nobody listened comes with the rest. */
   add(rows: readonly Row[]): void {
     const known = new Set(this.rows.map(this.keyOf));
     const fresh = rows.filter((row) => !known.has(this.keyOf(row))).reverse();
-    if (fresh.length) this.rows = [...fresh, ...this.rows].slice(0, this.most);
-    withNextFrame(this.publish);
-  }
-
-  /** Put older rows, oldest first, behind those that are known. */
-  addOlder(rows: readonly Row[]): void {
-    const known = new Set(this.rows.map(this.keyOf));
-    const older = rows.filter((row) => !known.has(this.keyOf(row))).reverse();
-    this.rows = [...this.rows, ...older].slice(0, this.most);
-    this.isFresh = true;
+    if (!fresh.length) return;
+    // Timestamps are texts of one form; of equals the newcomer is newer.
+    const newestFirst = (a: Row, b: Row): number => (a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : 0);
+    this.rows = [...fresh, ...this.rows].sort(newestFirst).slice(0, this.most);
     withNextFrame(this.publish);
   }
 
   forget(): void {
     this.rows = [];
-    this.isFresh = false;
     this.publish();
   }
 }

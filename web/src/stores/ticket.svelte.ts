@@ -12,7 +12,7 @@ class Ticket {
   view = $state<"markets" | "chart" | "book" | "trade" | "account">("chart");
   isBusy = $state(false);
 
-  takePrice(price: string, _side: Side): void {
+  takePrice(price: string): void {
     const needs = KINDS[this.draft.kind];
     if (needs.price) this.draft.price = price;
     else if (needs.stop) this.draft.stop = price;
@@ -20,6 +20,11 @@ class Ticket {
       this.draft.kind = "Limit";
       this.draft.price = price;
     }
+  }
+
+  /** Prices of one contract say nothing about another's. */
+  clear(): void {
+    Object.assign(this.draft, { qty: "", price: "", stop: "", offset: "", display: "" });
   }
 
   choose(kind: Kind): void {
