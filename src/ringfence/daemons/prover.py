@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from ringfence.assurance.audit.chains import ChainError
-from ringfence.assurance.proofs.errors import ProofError
+from ringfence.assurance.proofs.errors import InconclusiveError, ProofError
 from ringfence.assurance.proofs.publisher import Publisher
 from ringfence.assurance.proofs.schedule import Schedule
 from ringfence.commitments import RootError
@@ -53,6 +53,7 @@ REPORT = "report.json"
 _LOOK_SECONDS = 0.5
 _BLOCKS_SECONDS = 2.0
 _REPORT_SECONDS = 1.0
+_SOON_SECONDS = 2.0
 _RETRY_SECONDS = 20.0
 """How soon what could not be done is tried again."""
 _FIRST_LINES = 1
@@ -200,6 +201,10 @@ class Prover:
         except WithheldError as error:
             self.troubles["withheld"] = str(error)
             return
+        except InconclusiveError:
+            # Nothing was done yet: something is only not there.
+            self._next_snapshot_try = time.monotonic() + _SOON_SECONDS
+            raise
         self.troubles.pop("withheld", None)
         self._stamped_ns = 0  # the end of a period is stamped at once
         self.minutes.begin_period()
