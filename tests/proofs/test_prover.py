@@ -124,6 +124,7 @@ def desk() -> Desk:
     found.newest = Opened(
         snapshot=3, folder="000003", height=100, created="2026-11-24T12:00:00.000Z", equities=equities,
         names=Names(EPOCH_KEY, ["", "alice"]), seeds={"XBt": b"s" * 32}, totals={"XBt": "509"},
+        owners={"XBt": np.array([1, 1, 3], np.int64)}, places={"XBt": np.array([7, 4, 0], np.int64)},
     )  # fmt: skip
     return found
 
@@ -132,6 +133,7 @@ def test_the_desk_tells_what_opens_an_accounts_leaves() -> None:
     said = msgspec.json.decode(desk().answer(b'{"account": 1, "currency": "XBt"}'), type=Answer)
     nonce = account_nonce(EPOCH_KEY, "XBt", 1)
     assert (said.balance, said.login, said.total, said.folder) == ("500", "alice", "509", "000003")
+    assert said.leaves == (4, 7)
     assert said.account_nonce == nonce.hex()
     assert said.nonce == sub_nonce(nonce, 100, 1).hex()
     assert said.snapshot_key == snapshot_key(nonce, b"s" * 32, 1).hex()

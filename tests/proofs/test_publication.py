@@ -10,15 +10,19 @@ from bitcoin.core.script import CScript
 
 from ringfence.assurance.proofs import index as signed_index
 from ringfence.assurance.proofs import publication, stamps
-from ringfence.assurance.proofs.errors import ForgedError, InconclusiveError
+from ringfence.assurance.proofs.errors import DifferentError, ForgedError, InconclusiveError
 from ringfence.assurance.proofs.hashes import digest
+from ringfence.assurance.proofs.index import SnapshotEntry
 from ringfence.assurance.proofs.plots import decimal
 from ringfence.assurance.proofs.publication import Publication, listed_files
 from ringfence.assurance.proofs.report import Report, coverage_ppm, report_page, withheld_page
 from ringfence.assurance.proofs.schedule import Schedule
-from ringfence.assurance.proofs.watch import look
+from ringfence.assurance.proofs.snapshot import asset_entry
+from ringfence.assurance.proofs.verify import Verdict
+from ringfence.assurance.proofs.watch import look, look_at_shards
 from ringfence.testing.proof_operator import Operator, TellsTwoStories
 from ringfence.units.time import NS_PER_SECOND
+from tests.proofs.books import book
 from tests.proofs.test_operators import run
 
 
@@ -124,6 +128,45 @@ def test_whoever_watches_sees_what_is_new_and_keeps_evidence_of_two_stories(tmp_
     assert b"two stories" in (evidence / "complaint.json").read_bytes()
     del site["index.json"]
     assert watch() == (3, "nothing new"), "what was seen before is remembered"
+
+
+def test_a_few_shards_are_enough_for_a_client_who_knows_where_to_look(tmp_path: Path) -> None:
+    """Leaves of an account, three shards more, each held against the root in the signed index."""
+    made = book(6, accounts=9_000)
+    filed = made.filed
+    count = filed.header.figures.leaves >> 12
+    assert count >= 8
+    publication = Publication(tmp_path, made.publisher, period=1)
+    entry = SnapshotEntry(
+        assets={"XBt": asset_entry(filed, reserves=0)}, because="schedule", files={}, folder="000001", height=1,
+        sequence=1, snapshot=1, timestamp="2026-11-24T12:00:00.000Z",
+    )  # fmt: skip
+    publication.publish(entry, filed.files())
+    account = next(one for one, balance in made.balances.items() if balance > 10**8)
+    leaves = filed.places[filed.owners == account].tolist()
+    asked: list[int] = []
+
+    def part(url: str, offset: int, length: int) -> bytes:
+        asked.append(offset)
+        return (tmp_path / url.removeprefix("https://venue/proofs/")).read_bytes()[offset : offset + length]
+
+    def found(leaves: list[int], others: int, spoil: int = 0) -> Verdict:
+        return look_at_shards(
+            "https://venue/proofs", leaves, venue=made.venue, currency="XBt", claimant=made.claimant(account),
+            others=others, fetch=lambda url: (tmp_path / url.removeprefix("https://venue/proofs/")).read_bytes(),
+            fetch_part=lambda url, offset, length: bytes(spoil) + part(url, offset, length)[spoil:],
+        )  # fmt: skip
+
+    verdict = found(leaves, 3)
+    assert verdict.mine == made.balances[account]
+    assert sorted(verdict.places) == sorted(leaves)
+    assert len(set(asked)) == len(asked) == min(count, len({at >> 12 for at in leaves}) + 3)
+    with pytest.raises(ForgedError, match=r"shard \d+ is not the one under"):
+        found(leaves, 0, spoil=1)
+    with pytest.raises(DifferentError, match="were expected"):
+        found([at for at in leaves if at >> 12 != leaves[0] >> 12], 0)
+    with pytest.raises(InconclusiveError, match="not all that were asked for"):
+        found([filed.header.figures.leaves], 0)
 
 
 def test_before_the_first_snapshot_there_is_nothing_to_say(tmp_path: Path) -> None:

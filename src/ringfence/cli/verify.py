@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from ringfence.cli.journal import AsJson
-from ringfence.cli.verify_history import history, watch
+from ringfence.cli.verify_history import history, shards, watch
 from ringfence.cli.verify_liabilities import liabilities
 from ringfence.cli.verify_reserves import reserves
 
@@ -21,6 +21,7 @@ app = App(name="verify", help="Check a published file on your own machine: nothi
 app.command(liabilities)
 app.command(history)
 app.command(watch)
+app.command(shards)
 app.command(reserves)
 EXIT_DAMAGED, EXIT_DIFFERENT = 65, 70
 

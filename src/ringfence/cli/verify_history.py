@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -163,6 +164,77 @@ def watch(
     else:
         mine = f", {seen.mine} units of it yours" if seen.mine is not None else ""
         print(f"snapshot {seen.snapshot} of {currency}: {seen.total} units owed{mine}; {seen.what}")
+
+
+def shards(
+    url: str,
+    *,
+    leaves: Annotated[str, Parameter(help="Where your leaves are, as `GET /porl/nonce` says, e.g. 17,4099.")],
+    venue: Annotated[str, Parameter(help="The public key that the exchange is known by.")],
+    account: int,
+    account_nonce: Annotated[str, Parameter(help="What opens your leaves.")],
+    login: str = "",
+    currency: str = "XBt",
+    expect: Annotated[str | None, Parameter(help="In whole coins.")] = None,
+    others: Annotated[int, Parameter(help="So many shards more, so that nobody sees which are yours.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Find your balance in a few parts of the newest file, instead of all of it: for a phone.
+
+    Each part is held against the root that the exchange has signed. That the whole adds up is not looked at.
+    """
+    from ringfence.assurance.proofs.errors import ProofError
+    from ringfence.assurance.proofs.plots import decimal
+    from ringfence.assurance.proofs.publisher import read_venue_key
+    from ringfence.assurance.proofs.verify import Claimant, key_of
+    from ringfence.assurance.proofs.watch import look_at_shards
+    from ringfence.units.assets import BY_CURRENCY
+
+    try:
+        scale = BY_CURRENCY[currency].scale
+        claimant = Claimant(
+            account, login or f"account-{account}", account_nonce=key_of(account_nonce, "--account-nonce"),
+            expected=amount_of(expect, scale) if expect is not None else None,
+        )  # fmt: skip
+        wanted = [int(one) for one in leaves.split(",") if one.strip()]
+        found = look_at_shards(
+            url, wanted, venue=read_venue_key(venue), currency=currency, claimant=claimant, others=others,
+            fetch=_fetcher(), fetch_part=_part_fetcher(),
+        )  # fmt: skip
+    except ProofError as error:
+        fail(error, as_json=as_json)
+    except OSError as error:
+        stop(EXIT_INCONCLUSIVE, f"{url} cannot be fetched: {error}", as_json=as_json)
+    except (ValueError, KeyError) as error:
+        stop(EXIT_INCONCLUSIVE, str(error), as_json=as_json)
+    if as_json:
+        told = {
+            "ok": True,
+            "exit": 0,
+            "mine": str(found.mine),
+            "total": str(found.total),
+            "places": found.places,
+        }
+        print(json.dumps(told))
+    else:
+        unit = BY_CURRENCY[currency].asset
+        print(
+            f"{decimal(found.mine or 0, scale)} of {decimal(found.total, scale)} {unit} are yours, and signed for."
+        )
+
+
+def _part_fetcher() -> Callable[[str, int, int], bytes]:
+    import urllib.request
+
+    def fetch(url: str, offset: int, length: int) -> bytes:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-{offset + length - 1}"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - the index came over http(s)
+            raw: bytes = answer.read(length + 1)
+        if answer.status != HTTPStatus.PARTIAL_CONTENT and len(raw) != length:
+            raise ValueError(f"{url} does not come in parts")
+        return raw
+
+    return fetch
 
 
 def _fetcher() -> Callable[[str], bytes]:

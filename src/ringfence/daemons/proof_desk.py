@@ -35,6 +35,8 @@ class Answer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     currency: str
     folder: str
     height: int
+    leaves: tuple[int, ...]
+    """Where they are in the file of format v2: who fetches shards need not fetch all."""
     login: str
     nonce: str
     snapshot: int
@@ -53,6 +55,9 @@ class Opened(NamedTuple):
     names: Names
     seeds: dict[str, bytes]
     totals: dict[str, str]
+    owners: dict[str, Int64s]
+    """By currency: account of each leaf that is worth something, sorted, and where it is."""
+    places: dict[str, Int64s]
 
 
 class Desk:
@@ -74,11 +79,15 @@ class Desk:
         if not 0 < asked.account < newest.equities.shape[1]:
             raise LookupError(f"account {asked.account} was opened after the newest snapshot")
         nonce = account_nonce(newest.names.epoch_key, asked.currency, asked.account)
+        owners = newest.owners[asked.currency]
+        begin, end = np.searchsorted(owners, (asked.account, asked.account + 1)).tolist()
+        leaves = tuple(sorted(newest.places[asked.currency][begin:end].tolist()))
         equity = int(np.maximum(newest.equities[BY_CURRENCY[asked.currency].number, asked.account], 0))
         return Answer(
             account=asked.account, account_nonce=nonce.hex(), balance=str(equity), created=newest.created,
             currency=asked.currency, folder=newest.folder, height=newest.height,
-            login=newest.names.login(asked.account), nonce=sub_nonce(nonce, newest.height, asked.account).hex(),
+            leaves=leaves, login=newest.names.login(asked.account),
+            nonce=sub_nonce(nonce, newest.height, asked.account).hex(),
             snapshot=newest.snapshot,
             snapshot_key=snapshot_key(nonce, newest.seeds[asked.currency], asked.account).hex(),
             total=newest.totals[asked.currency],

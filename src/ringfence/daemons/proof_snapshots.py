@@ -303,6 +303,10 @@ class Snapshots:
         place.mkdir(mode=0o700, parents=True)
         claims, names = drawn.taken.claims, drawn.moment.names
         np.save(place / "equities.npy", claims.equities)
+        for currency, one in drawn.filed.items():
+            order = np.argsort(one.owners, kind="stable")
+            np.save(place / f"{currency}.owners.npy", one.owners[order])
+            np.save(place / f"{currency}.places.npy", one.places[order])
         keys = {name: key.hex() for name, key in zip(drawn.filed, drawn.shuffle_keys, strict=True)}
         private = _Private(epoch_of(claims.timestamp_ns), list(names.logins), keys)
         replace(place / "snapshot.json", msgspec.json.encode(private))
@@ -322,4 +326,6 @@ class Snapshots:
             equities=np.load(place / "equities.npy"), names=Names(self._keys.of(private.epoch), private.logins),
             seeds={currency: header.seed for currency, header in headers.items()},
             totals={currency: header.figures.total for currency, header in headers.items()},
+            owners={currency: np.load(place / f"{currency}.owners.npy") for currency in headers},
+            places={currency: np.load(place / f"{currency}.places.npy") for currency in headers},
         )  # fmt: skip

@@ -3,12 +3,9 @@
 Source: docs/reference/proofs.md, "The index".
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import msgspec
 
-from ringfence.assurance.proofs.errors import ForgedError, InconclusiveError
+from ringfence.assurance.proofs.errors import ForgedError
 from ringfence.assurance.proofs.hashes import digest, named
 from ringfence.assurance.proofs.publisher import Publisher, Signed
 
@@ -117,15 +114,3 @@ def check_file(entries: dict[str, FileEntry], name: str, content: bytes) -> None
         raise ForgedError(
             f"{name}: it is not the file that was signed for: {digest(content).hex()[:_SHOWN]}..."
         )
-
-
-def read_listed(folder: Path, entries: dict[str, FileEntry], names: Sequence[str]) -> dict[str, bytes]:
-    """Return files of a folder, each held against the index. Raises ForgedError, InconclusiveError."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = (folder / name).read_bytes()
-        except OSError as error:
-            raise InconclusiveError(f"{folder / name} cannot be read: {error.strerror}") from error
-        check_file(entries, name, found[name])
-    return found

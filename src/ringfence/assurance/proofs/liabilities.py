@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ringfence.assurance.proofs import bitmex, porl2
-from ringfence.assurance.proofs.claims import FEES_ACCOUNT, IN_FLIGHT_ACCOUNT, Claims
+from ringfence.assurance.proofs.claims import FEES_ACCOUNT, IN_FLIGHT_ACCOUNT, Claims, Int64s
 from ringfence.assurance.proofs.hashes import DIGEST_BYTES, digest
 from ringfence.assurance.proofs.header import (
     FORMAT,
@@ -68,6 +68,10 @@ class Filed(NamedTuple):
     top: bytes
     csv: bytes
     bind: bytes
+    owners: Int64s
+    """(pieces,): account of each leaf that is worth something: what its owner may be told, and nobody else."""
+    places: Int64s
+    """(pieces,): where it is."""
 
     @property
     def snapshot_root(self) -> bytes:
@@ -120,7 +124,10 @@ def write_asset(
     )  # fmt: skip
     header, root = header_of(cut, figures), levels[-1].digests
     top = records_v2(levels[min(SHARD_LEVEL, len(levels) - 1)])
-    return Filed(cut.asset, header, root, porl2.encode(header, leaves, root, publisher), top, csv, bind)
+    return Filed(
+        cut.asset, header, root, porl2.encode(header, leaves, root, publisher), top, csv, bind,
+        owners=np.array(row.accounts, np.int64)[pieces.owners], places=pieces.places,
+    )  # fmt: skip
 
 
 def _check_identity(asset: int, claims: Claims, coins: Coins) -> None:

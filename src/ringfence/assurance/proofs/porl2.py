@@ -29,6 +29,7 @@ LEAF_BYTES = DIGEST_BYTES + 8
 SIGN = "porl2/sign"
 _LEAF = b"porl2/leaf\0"
 _LENGTH_BYTES = 4
+SHARD_BYTES = LEAF_BYTES << SHARD_LEVEL
 _TRAILER_BYTES = DIGEST_BYTES + 2 * SIGNATURE_BYTES
 
 
@@ -57,11 +58,11 @@ class File(NamedTuple):
         return self.header.snapshot_root(self.root)
 
 
-def leaf_messages(level_values: UInt64s) -> bytes:
-    """Return value u64 and place u64 of every leaf in a row."""
-    table = np.empty((len(level_values), 2), "<u8")
-    table[:, 0] = level_values
-    table[:, 1] = np.arange(len(level_values), dtype=np.uint64)
+def leaf_messages(values: UInt64s, first: int = 0) -> bytes:
+    """Return value u64 and place u64 of every leaf in a row that begins with leaf `first`."""
+    table = np.empty((len(values), 2), "<u8")
+    table[:, 0] = values
+    table[:, 1] = np.arange(first, first + len(values), dtype=np.uint64)
     return table.tobytes()
 
 
@@ -116,6 +117,11 @@ def read_head(raw: bytes) -> tuple[Header, int]:
     if not 0 < length <= HEADER_BYTES_MAX or len(raw) < start + length:
         raise ForgedError(f"byte {len(MAGIC)}: a header of {length} bytes is too long or cut off")
     return read_header(raw[start : start + length]), start + length
+
+
+def leaves_begin(header: Header) -> int:
+    """Return at which byte of its file the leaves begin."""
+    return len(MAGIC) + _LENGTH_BYTES + len(header.raw)
 
 
 def decode(raw: bytes, *, venue: bytes | None = None, on_progress: Progress | None = None) -> File:
@@ -184,18 +190,21 @@ def is_owner(file: File, owner: Owner, at: int) -> bool:
 
 def find(file: File, owner: Owner, on_progress: Progress | None = None) -> list[int]:
     """Return where an owner's leaves are, by looking at every leaf that is worth something."""
-    mac, prefix, digests, messages = (
-        hmac_under(owner.key),
-        _LEAF + owner.uid_tag,
-        file.leaves.digests,
-        file.messages,
-    )
+    return find_in(file.leaves, owner, messages=file.messages, on_progress=on_progress)
+
+
+def find_in(
+    leaves: Level, owner: Owner, *, first: int = 0, messages: bytes = b"", on_progress: Progress | None = None
+) -> list[int]:  # fmt: skip
+    """Return where an owner's leaves are among these, of which the first is leaf `first` of the file."""
+    mac, prefix, digests = hmac_under(owner.key), _LEAF + owner.uid_tag, leaves.digests
+    messages = messages or leaf_messages(leaves.values, first)
     found = []
-    candidates = np.flatnonzero(file.leaves.values).tolist()
+    candidates = np.flatnonzero(leaves.values).tolist()
     for begin in range(0, len(candidates), 1 << 16):
         some = candidates[begin : begin + (1 << 16)]
         found += [
-            at for at in some
+            first + at for at in some
             if sha256(prefix + mac(messages[16 * at : 16 * at + 16])).digest() == digests[32 * at : 32 * at + 32]
         ]  # fmt: skip
         if on_progress:

@@ -1,5 +1,6 @@
 """What a client or a stranger finds out from a liabilities file, in one sentence, and what that does not show."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ringfence.assurance.proofs import bitmex, porl2
@@ -7,7 +8,7 @@ from ringfence.assurance.proofs.errors import DifferentError, ForgedError, Incon
 from ringfence.assurance.proofs.hashes import DIGEST_BYTES, digest
 from ringfence.assurance.proofs.header import Header
 from ringfence.assurance.proofs.secrets import ACCOUNT_END, login_hash, snapshot_key, sub_nonce, uid_tag
-from ringfence.assurance.proofs.tree import Progress, UInt64s
+from ringfence.assurance.proofs.tree import SHARD_LEVEL, Progress, UInt64s
 
 
 class Claimant(NamedTuple):
@@ -69,7 +70,12 @@ def verify_porl2(
 
 
 def _find_v2(file: porl2.File, claimant: Claimant, on_progress: Progress | None) -> list[int]:
-    seed = file.header.seed
+    return porl2.find(file, _owner_of(file.header, claimant), on_progress)
+
+
+def _owner_of(header: Header, claimant: Claimant) -> porl2.Owner:
+    """Return what opens a claimant's leaves of a snapshot. Raises InconclusiveError."""
+    seed = header.seed
     _check_account(claimant.account)
     if claimant.account_nonce:
         key = snapshot_key(claimant.account_nonce, seed, claimant.account)
@@ -79,8 +85,33 @@ def _find_v2(file: porl2.File, claimant: Claimant, on_progress: Progress | None)
         raise InconclusiveError(
             "this format needs the account nonce or the snapshot key; BitMEX's nonce opens the other file"
         )
-    tag = uid_tag(bytes.fromhex(file.header.cut.venue), claimant.account, login_hash(claimant.login), seed)
-    return porl2.find(file, porl2.Owner(key, tag), on_progress)
+    tag = uid_tag(bytes.fromhex(header.cut.venue), claimant.account, login_hash(claimant.login), seed)
+    return porl2.Owner(key, tag)
+
+
+def verify_shards(
+    header: Header, top: bytes, snapshot_root: str, shards: Mapping[int, bytes], claimant: Claimant
+) -> Verdict:  # fmt: skip
+    """Find the claimant in a few shards of a file in format v2. Raises ProofError.
+
+    `snapshot_root` is the one that the exchange has signed for, in its index. Leaves in other shards are not seen: who
+    finds less than was expected has fetched too few, or is owed more than the file says.
+    """
+    root, total = porl2.root_over(top)
+    if header.snapshot_root(root).hex() != snapshot_root or str(total) != header.figures.total:
+        raise ForgedError("the nodes over the shards are not under the root that was signed for")
+    owner, places, found = _owner_of(header, claimant), [], 0
+    for number, raw in shards.items():
+        leaves = porl2.read_shard(raw, number, top)
+        some = porl2.find_in(leaves, owner, first=number << SHARD_LEVEL)
+        found += sum(int(leaves.values[at - (number << SHARD_LEVEL)]) for at in some)
+        places += some
+    _check_found(found, claimant)
+    cut = header.cut
+    return Verdict(
+        cut.asset, total, header.figures.leaves, found, tuple(places), cut.snapshot, cut.height, cut.sequence,
+        snapshot_root, is_bound=True, is_signed=True,
+    )  # fmt: skip
 
 
 def verify_bitmex(
@@ -144,10 +175,15 @@ def _check_account(account: int) -> None:
 
 
 def _sum(values: UInt64s, places: list[int], claimant: Claimant | None) -> int | None:
-    """Return what was found. Raises DifferentError: nothing found is no success, unless nothing was expected."""
     if claimant is None:
         return None
     found = sum(int(values[at]) for at in places)
+    _check_found(found, claimant)
+    return found
+
+
+def _check_found(found: int, claimant: Claimant) -> None:
+    """Raises DifferentError: nothing found is no success, unless nothing was expected."""
     if claimant.expected is not None and found != claimant.expected:
         raise DifferentError(
             f"{found} units of account {claimant.account} are in the file, {claimant.expected} were expected"
@@ -157,4 +193,3 @@ def _sum(values: UInt64s, places: list[int], claimant: Claimant | None) -> int |
             f"nothing of account {claimant.account} is in the file: the account was empty, the key or the login is "
             "wrong, or it was left out. Say what you expect"
         )
-    return found

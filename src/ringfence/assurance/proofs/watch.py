@@ -1,7 +1,8 @@
 """A client who looks again and again: is what was published before still there, and is my balance in what is new?"""
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,17 @@ import msgspec
 from ringfence.assurance.proofs import index as signed_index
 from ringfence.assurance.proofs.errors import InconclusiveError, ProofError
 from ringfence.assurance.proofs.hashes import digest
+from ringfence.assurance.proofs.header import read_header
 from ringfence.assurance.proofs.history import check_extends
 from ringfence.assurance.proofs.index import check_file
-from ringfence.assurance.proofs.verify import Claimant, verify_porl2
+from ringfence.assurance.proofs.porl2 import SHARD_BYTES, leaves_begin
+from ringfence.assurance.proofs.tree import SHARD_LEVEL
+from ringfence.assurance.proofs.verify import Claimant, Verdict, verify_porl2, verify_shards
 from ringfence.files import replace
 
 Fetch = Callable[[str], bytes]
+FetchPart = Callable[[str, int, int], bytes]
+"""Returns `length` bytes of a file from an offset on."""
 
 
 class Seen(NamedTuple):
@@ -73,6 +79,35 @@ def look(
         msgspec.json.encode(_State(newest.snapshot, verdict.total, verdict.mine)),
     )
     return Seen(newest.snapshot, verdict.total, verdict.mine, "new")
+
+
+def look_at_shards(
+    url: str, leaves: Sequence[int], *, venue: bytes, currency: str, claimant: Claimant, others: int, fetch: Fetch,
+    fetch_part: FetchPart,
+) -> Verdict:  # fmt: skip
+    """Fetch the shards that hold some leaves, and others among them. Raises ProofError, OSError, ValueError."""
+    base = url.rstrip("/").removesuffix(f"/{signed_index.NAME}")
+    index, _ = signed_index.decode(fetch(f"{base}/{signed_index.NAME}"), venue=venue)
+    newest = index.newest()
+    if newest is None or currency not in newest.assets:
+        raise InconclusiveError(f"no snapshot of {currency} was published yet")
+    small = {}
+    for name in (f"{currency}.header", f"{currency}.top"):
+        small[name] = fetch(f"{base}/{newest.folder}/{name}")
+        check_file(newest.files, name, small[name])
+    header, top = read_header(small[f"{currency}.header"]), small[f"{currency}.top"]
+    count = header.figures.leaves >> SHARD_LEVEL
+    wanted = {at >> SHARD_LEVEL for at in leaves}
+    if not count or not wanted <= set(range(count)):
+        raise InconclusiveError(f"the file has {count} shards, and not all that were asked for")
+    rest = sorted(set(range(count)) - wanted)
+    chosen = [*wanted, *random.SystemRandom().sample(rest, min(others, len(rest)))]
+    file, begin = f"{base}/{newest.folder}/{currency}.porl2", leaves_begin(header)
+    shards = {
+        number: fetch_part(file, begin + number * SHARD_BYTES, SHARD_BYTES)
+        for number in random.SystemRandom().sample(chosen, len(chosen))
+    }
+    return verify_shards(header, top, newest.assets[currency].snapshot_root, shards, claimant)
 
 
 def _read(path: Path) -> _State | None:

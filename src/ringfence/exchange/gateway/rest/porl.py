@@ -42,6 +42,7 @@ async def get_nonce(request: Request) -> Row:
         "total": float(said["total"]), "balance": float(said["balance"]),
         "filename": f"{folder}/{currency}.liabilities.csv", "height": said["height"], "created": said["created"],
         "currency": currency, "snapshot": said["snapshot"], "snapshotKey": said["snapshotKey"], "login": said["login"],
+        "leaves": said["leaves"],
         "totalText": said["total"], "balanceText": said["balance"], "porl2": f"/proofs/{folder}/{currency}.porl2",
         "url": f"/proofs/{folder}/{currency}.liabilities.csv", "verifier": "/proofs/verifier.html",
     }  # fmt: skip
