@@ -34,9 +34,10 @@ async function deleveraging() {
 }
 
 async function indices() {
-  const all = await get("/instrument/indices");
-  const nodes = await Promise.all(all.map(async (index) => {
-    const rows = await get(`/instrument/compositeIndex?symbol=${encodeURIComponent(index.symbol)}`);
+  // An empty symbol asks for all of them at once.
+  const [all, every] = await Promise.all([get("/instrument/indices"), get("/instrument/compositeIndex?symbol=&count=500")]);
+  const nodes = all.map((index) => {
+    const rows = every.filter((one) => one.symbol === index.symbol);
     if (!rows.length) return null;
     const whole = rows.find((one) => one.reference === "BMI");
     return table(`${index.symbol}: ${grouped(index.lastPrice)} at ${(whole?.timestamp ?? index.timestamp ?? "").slice(11, 19)} UTC`
@@ -46,7 +47,7 @@ async function indices() {
       one.reference, grouped(one.lastPrice), percent(one.weight),
       one.dropReason ? mark(one.dropReason === "Limited" ? "warn" : "bad", one.dropReason) : mark("good", "counts"), time(one.logged),
     ]));
-  }));
+  });
   const found = nodes.filter((node) => node !== null);
   return found.length ? found : note("No index has a price yet.");
 }

@@ -18,8 +18,7 @@ async function index() {
 async function newest() {
   const { snapshots } = await published;
   const one = snapshots.findLast((each) => each.withheld === null);
-  const due = await get("/porl/status").then((prover) => prover.nextSnapshot, () => undefined);
-  const next = el("p", {}, "The next snapshot is due at ", due ? time(due) : "a time that the prover has not said yet", " UTC.");
+  const next = el("p", {}, ...(await prover()));
   if (!one) return [note("No snapshot was published yet: the first comes some minutes after custody was founded."), next];
   return [
     table(`Snapshot ${one.snapshot}, ${one.timestamp.slice(0, 16).replace("T", " ")} UTC, Bitcoin block ${grouped(one.height)}`, [
@@ -32,6 +31,21 @@ async function newest() {
     el("p", {}, el("a", { href: `/proofs/${one.folder}/report.html` }, "The auditor's report of this snapshot"), " · ",
       el("a", { href: "/proofs/verifier.html" }, "the verifier, which you can save and use without a network")),
     next,
+  ];
+}
+
+/** Return how the prover stands, and when its next snapshot is due. */
+async function prover() {
+  let said;
+  try {
+    said = await get("/porl/status");
+  } catch (error) {
+    return [mark("warn", "the prover has said nothing yet"), ` ${error.message}`];
+  }
+  const found = said.findings.map((one) => `${one.what}: ${one.found}`).join("; ");
+  return [
+    "The prover, which publishes all of this, is ", said.red === "0" ? mark("good", "content") : mark("bad", `not content: ${found}`),
+    " Its next snapshot is due at ", time(said.nextSnapshot), " UTC.",
   ];
 }
 

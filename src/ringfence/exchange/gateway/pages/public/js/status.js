@@ -7,7 +7,13 @@ import { age, el, mark, note, part, short, span, table, time } from "./page.js";
 const STALE_SECONDS = 60;
 
 async function state() {
-  const [status, reports] = await Promise.all([get("/halt/status"), get("/audit")]);
+  let status;
+  let reports;
+  try {
+    [status, reports] = await Promise.all([get("/halt/status"), get("/audit")]);
+  } catch (error) {
+    return el("div", { class: "banner bad" }, el("strong", {}, "No answer"), el("span", {}, `${error.message}.`));
+  }
   const red = reports.filter((one) => one.red !== "0" || isStale(one)).map((one) => one.judge);
   const runs = status.state === "Running";
   const kind = !runs ? "bad" : red.length || status.halted.length || !reports.length ? "warn" : "good";
@@ -95,9 +101,9 @@ async function roots() {
   ]));
 }
 
-part("state", state, { every: 10 });
+part("state", state, { every: 15 });
 part("judges", judges, { every: 15 });
-part("laws", laws, { every: 30 });
+part("laws", laws, { every: 15 });
 part("halts", halts, { every: 30 });
 part("people", people);
 part("roots", roots, { every: 30 });
