@@ -142,7 +142,8 @@ def test_a_receipt_opens_its_own_report_alone(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [({}, 400), ({"report": ""}, 400), ({"report": 7}, 400), ({"report": ["x"]}, 400), ({"report": CANARY}, 400),
-     ({"report": "x" * 65_537}, 413), ({"report": "x" * 1_100_000}, 413), ({"report": "\x00"}, 400),
+     ({"report": "x" * 65_537}, 413), ({"report": "x" * 1_100_000}, 413), ({"report": "\x00" * 60_000}, 400),
+     ({"report": "é" * 60_000}, 400), ({"report": '"' * 65_536}, 400),
      ({"report": "-----BEGIN AGE ENCRYPTED FILE-----\n" + "A" * 64 + "\n-----END AGE ENCRYPTED FILE-----"}, 400)],
 )  # fmt: skip
 def test_what_is_no_report_is_refused_and_not_repeated(desk: Desk, body: dict[str, Any], status: int) -> None:

@@ -51,7 +51,8 @@ log = logging.getLogger("ringfence.security")
 EXIT_INPUT = 66
 SOCKET = "desk.sock"
 DEMO_ROLE = "demo-security"
-_LINE_BYTES_MAX = 2 * SEALED_BYTES_MAX
+_LINE_BYTES_MAX = 4 * SEALED_BYTES_MAX
+"""In JSON a character of plain text takes two bytes at most."""
 _AGAIN_SECONDS = 24 * 3_600.0
 Row = dict[str, Any]
 

@@ -62,6 +62,9 @@ def _text(request: Request, name: str, characters_max: int) -> str:
         raise Refused(400, f"{name} is required", "ValidationError")
     if len(value) > characters_max:
         raise Refused(413, f"{name} has more than {characters_max} characters", "ValidationError")
+    # Armour and receipts are plain: anything else would only grow on its way.
+    if not value.isascii() or not value.replace("\n", "").replace("\r", "").isprintable():
+        raise Refused(400, f"{name} is invalid", "ValidationError")
     return value
 
 
