@@ -221,6 +221,23 @@ def test_security_txt_is_served_signed(desk: Desk) -> None:
         assert desk.get(path)[0] == 404
 
 
+def test_pages_do_not_use_up_what_an_address_may_ask(tmp_path: Path) -> None:
+    limits = {"anonymous_requests_per_minute": 3, "page_files_per_minute": 40}
+    with Venue(tmp_path, history=False, limits=limits) as venue:
+
+        def asked(path: str) -> int:
+            try:
+                with urllib.request.urlopen(venue.url + path, timeout=20) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        files = [asked(path) for path in ("/public/", "/public/style.css", "/public/js/page.js") * 10]
+        assert set(files) == {200}
+        assert [asked("/api/v1/halt/status") for _ in range(4)] == [200, 200, 200, 429]
+        assert 429 in [asked("/public/") for _ in range(20)]
+
+
 def test_an_address_reports_five_times_an_hour(tmp_path: Path) -> None:
     found(tmp_path)
     with Venue(tmp_path, history=False) as venue:

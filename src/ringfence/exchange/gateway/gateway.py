@@ -359,11 +359,11 @@ class Gateway:
             connection.reply(302, b"", b"location: %s/\r\n" % path.encode())
         elif http.method in ("GET", "HEAD") and (page := self._page(http, path)) is not None:
             now = self.now()
-            self._take(self.limiter.requests(None, connection.address, now), now)
+            self._take(self.limiter.pages(connection.address, now), now)
             connection.reply_page(page.body, page.headers)
         elif http.method in ("GET", "HEAD") and path.startswith(well_known.PREFIX):
             now = self.now()
-            self._take(self.limiter.requests(None, connection.address, now), now)
+            self._take(self.limiter.pages(connection.address, now), now)
             known = well_known.find(self.directory, path)
             connection.reply_page(known.body, known.headers)
         elif http.method in ("GET", "HEAD") and path.startswith(published.PREFIX):

@@ -16,6 +16,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anonymous_requests_per_minute: int = 30
     orders_per_second: int = 10
     connections_per_hour: int = 60
+    page_files_per_minute: int = 600
+    """From one address: files of pages, which lie in memory. One page has some ten of them."""
     security_reports_per_hour: int = 5
     """From one address: reports of holes, and what is added to them."""
     subscriptions_max: int = 1_000
@@ -88,6 +90,9 @@ class Limiter:
         own = key.record.limits.orders_per_second
         capacity = self.limits.orders_per_second if own is None else own
         return self._bucket("orders", key.account, capacity, 1, now)
+
+    def pages(self, address: str, now: float) -> Bucket | None:
+        return self._bucket("pages", address, self.limits.page_files_per_minute, 60, now)
 
     def reports(self, address: str, now: float) -> Bucket | None:
         return self._bucket("reports", address, self.limits.security_reports_per_hour, 3600, now)
