@@ -14,10 +14,11 @@ from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHo
 from ringfence.assurance.audit.laws.i03_positions_sum_to_zero import PositionsSumToZero
 from ringfence.exchange.engine.levels import levels_of
 from ringfence.exchange.engine.snapshot import parts
-from ringfence.messages.commands import ALL_ASSETS, HaltScope
+from ringfence.messages.commands import ALL_ASSETS, Command, HaltScope, OrderFlag, OrderType
 from ringfence.messages.events import Event
 from ringfence.testing.chains import RecordedChain
 from ringfence.testing.conformance import check_chain_reader
+from ringfence.testing.play import command
 from ringfence.testing.stretch import Stretch
 
 SECOND_NS = 10**9
@@ -209,6 +210,30 @@ def test_an_edited_amount_is_found_though_no_row_of_its_block_is_read(stretch: S
             connection.exec_driver_sql(f'update "{table}" set {column} = {column} - 1 where key = {key}')
         assert auditor.on_rows(read_sweep(history, [])) == []
     history.dispose()
+
+
+class _AStopThatCloses(Stretch):
+    """A closing stop without a quantity is placed, and nothing else happens."""
+
+    def _live(self, seed: int, count: int) -> None:
+        flags = OrderFlag.SELL | OrderFlag.CLOSE
+        stop = command(Command.PLACE, account=1, symbol=1, type=OrderType.STOP, stop_px=900_000, flags=flags)
+        self._step(stop)
+
+
+def test_a_closing_stop_without_a_quantity_is_no_finding() -> None:
+    """History says null for its quantity; any trader could have halted the venue by placing one."""
+    stretch, auditor = _AStopThatCloses(1, cuts=0), Auditor()
+    follow(auditor, stretch)
+    evidence = stretch.evidence()
+    history = create_engine(f"sqlite:///{evidence.database}")
+    order = max(place.block for place in auditor.ledger.blocks if place.table == "order")
+    sweep = read_sweep(history, [Place("order", order)])
+    assert [row[4] for row in sweep.rows[Place("order", order)]] == [None]
+    assert auditor.on_rows(sweep) == []
+    assert auditor.on_rows(read_sweep(history, [])) == []
+    history.dispose()
+    stretch.close()
 
 
 # ---- chains

@@ -59,7 +59,7 @@ _PRIME, _PLACES = 1_000_000_007, 997
 def figures_of(table: str, row: Row) -> int:
     """Return what the integers of a row come to. Twin: `_figures_in_sql`; both take remainders towards zero."""
     key: int = row[0]
-    sum_of: int = sum(_remainder(row[at]) * weight for weight, at in enumerate(_INTEGERS[table], 2))
+    sum_of: int = sum(_remainder(row[at] or 0) * weight for weight, at in enumerate(_INTEGERS[table], 2))
     return _remainder(sum_of) * (key % _PLACES + 1)
 
 
@@ -235,7 +235,8 @@ class Ledger:
     def _accepted(self, books: Books, event: Said) -> None:
         spec = self._specifications[event.symbol]
         side = "Sell" if event.flags & SELL else "Buy"
-        row = (books.number, event.account, spec.symbol, side, event.qty, event.qty, 0)
+        # A stop that closes whatever there is has no quantity before it is triggered: history says null.
+        row = (books.number, event.account, spec.symbol, side, event.qty or None, event.qty, 0)
         self._order_rows[event.handle] = row
         self._put(books.number, "order", books.number, row)
 
@@ -256,7 +257,7 @@ class Ledger:
 
     def _amended(self, books: Books, event: Said) -> None:
         old = self._order_rows[event.handle]
-        self._store(books, event.handle, (*old[:4], old[6] + event.qty, event.qty, old[6]))
+        self._store(books, event.handle, (*old[:4], old[6] + event.qty or None, event.qty, old[6]))
 
     def _triggered(self, books: Books, event: Said) -> None:
         old = self._order_rows[event.handle]
@@ -308,7 +309,10 @@ def _figures_in_sql(name: str) -> Select[Any]:
     """Return the query for (block, rows, what their integers come to), of all blocks of a table."""
     table = _table(name)
     sum_of = sum(
-        (table.c[_COLUMNS[name][at]] % _PRIME * weight for weight, at in enumerate(_INTEGERS[name], 2)),
+        (
+            func.coalesce(table.c[_COLUMNS[name][at]], 0) % _PRIME * weight
+            for weight, at in enumerate(_INTEGERS[name], 2)
+        ),
         literal(0),
     )
     block = table.c.key // _size(name)
