@@ -157,6 +157,18 @@ def test_a_position_is_opened_protected_levered_and_closed(trader: TradePage) ->
         page.keyboard.press("ArrowRight")
     trader.told("isolated at 3")
     page.locator(".ticket .head", has_text="Isolated 3").wait_for()
+    # What the ticket says beforehand of liquidation is where the engine will put it, but for the price of the fill.
+    trader.chooses("Market", qty="1000")
+    wait_for(lambda: trader.number("[data-testid=liquidation-Buy]"), 5, "preview")
+    said = trader.number("[data-testid=liquidation-Buy]")
+    page.get_by_role("button", name="Buy / Long").click()
+    page.locator("[data-position=XBTUSD]", has_text="2,000").wait_for()
+    assert trader.number("[data-position=XBTUSD] .liquidation") == pytest.approx(said, rel=1e-3)
+    margin = trader.number("[data-position=XBTUSD] .margin")
+    row.get_by_role("button", name="Add margin").click()
+    page.get_by_label("Add margin").fill("0.01")
+    page.keyboard.press("Enter")
+    wait_for(lambda: trader.number("[data-position=XBTUSD] .margin") > margin + 0.009, 5, "more margin")
     row.get_by_role("button", name="To cross").click()
     page.locator(".ticket .head", has_text="Cross").wait_for()
     row.get_by_role("button", name="Close XBTUSD").click()
@@ -166,6 +178,47 @@ def test_a_position_is_opened_protected_levered_and_closed(trader: TradePage) ->
     assert page.locator(".tabs tbody tr").count() >= 2
     trader.tab("Balances")
     assert page.locator(".tabs tbody tr", has_text="XBT").count() >= 1
+
+
+def test_every_kind_of_order_is_taken(trader: TradePage) -> None:
+    page = trader.page
+    trader.tab("Orders")
+    last = int(trader.number(".bids .line .price"))
+    kinds: list[tuple[str, str, dict[str, object]]] = [
+        ("Limit", "Buy", {"price": last - 400}), ("Stop market", "Buy", {"stop": last + 900}),
+        ("Stop limit", "Buy", {"stop": last + 900, "price": last + 950}),
+        ("Market if touched", "Buy", {"stop": last - 900}),
+        ("Limit if touched", "Sell", {"stop": last + 900, "price": last + 880}),
+        ("Trailing stop", "Buy", {"offset": 700}), ("Pegged", "Buy", {"offset": -300}),
+    ]  # fmt: skip
+    for number, (kind, side, fields) in enumerate(kinds, 1):
+        trader.chooses(kind, qty=100, **fields)
+        page.locator(f".sides .{side.lower()}").click()
+        page.get_by_role("tab", name=f"Orders ({number})").wait_for()
+    for displayed, shown in (("part", "shows 100"), ("none", "hidden")):
+        trader.chooses("Limit", qty=300, price=last - 500)
+        page.get_by_label("Displayed").select_option(displayed)
+        if displayed == "part":
+            page.get_by_label("Display quantity").fill("100")
+        page.get_by_role("button", name="Buy / Long").click()
+        page.locator("[data-order]", has_text=shown).wait_for()
+    page.get_by_label("Displayed").select_option("all")
+    page.get_by_role("button", name="Cancel all orders of XBTUSD").click()
+    page.get_by_role("button", name="Cancel all orders of XBTUSD: Cancel 9?").click()
+    page.locator(".tabs .empty", has_text="No open orders").wait_for()
+
+
+def test_coins_are_bought_on_the_spot(trader: TradePage) -> None:
+    page = trader.page
+    page.locator("[data-instrument=XBT_USDT]").click()
+    page.wait_for_selector(".book:not(.stale) .line.bid")
+    assert page.input_value("#qty") == ""
+    trader.chooses("Market", qty="100000")
+    assert trader.number("[data-testid=cost-Buy]") > 50
+    page.get_by_role("button", name="Buy", exact=True).click()
+    trader.told("Bought 100,000 XBT_USDT")
+    page.locator("[data-instrument=XBTUSD]").click()
+    page.wait_for_selector(".book:not(.stale) .line.bid")
 
 
 def test_a_refusal_is_told_in_the_words_of_the_api(trader: TradePage) -> None:

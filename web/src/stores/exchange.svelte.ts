@@ -1,7 +1,7 @@
 /** The exchange as this page knows it: its tables, who is signed in, and what can be asked of it. */
 
 import { Realtime, type State } from "../api/socket.ts";
-import { Refused, Rest } from "../api/rest.ts";
+import { Rest } from "../api/rest.ts";
 import type {
   Action, Asset, Bin, BookRow, Commission, Execution, HaltStatus, Instrument, Margin, Order, Position, Row, Trade,
 } from "../api/rows.ts";
@@ -288,7 +288,7 @@ export const phrase = (order: Order): string =>
   `${order.side} ${quantity(order.orderQty)} ${order.symbol}${order.price ? ` at ${order.price}` : ""}`;
 
 /** Return what is told of something that went wrong. */
-export const wordsOf = (error: unknown): string => (error instanceof Refused ? error.message : String(error));
+export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const exchange = new Exchange();
 
