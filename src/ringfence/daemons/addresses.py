@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import itertools
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from ringfence.custody.wallets.owners import Owner, Wallets
 from ringfence.daemons.account_chains import ETHEREUM, SOLANA, read_annexes
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.files import replace
+from ringfence.lines import answering, listen
 from ringfence.units.assets import XBT
 
 log = logging.getLogger("ringfence.addresses")
@@ -128,20 +128,7 @@ async def serve(home: Path, verifier: Verifier) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
-    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                writer.write(msgspec.json.encode(verifier.answer(line)) + b"\n")
-                await writer.drain()
-        except (ValueError, OSError):
-            pass  # whoever sends no lines is not answered
-        finally:
-            writer.close()
-
-    path = home / "verifier.sock"
-    path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(hear, path, limit=_LINE_BYTES_MAX)
-    os.chmod(path, 0o600)
+    server = await listen(home / "verifier.sock", answering(verifier.answer), line_bytes_max=_LINE_BYTES_MAX)
     async with server:
         await stop.wait()
 

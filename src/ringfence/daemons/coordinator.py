@@ -13,7 +13,6 @@ the disk fails (the next start reads the log anew).
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
 import time
@@ -56,6 +55,7 @@ from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.development_blocks import Miner
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.files import replace
+from ringfence.lines import listen
 from ringfence.messages.batch import FUNDS, HALT_REASON, Records, encode_data
 from ringfence.messages.commands import Command, HaltScope, TradingState
 from ringfence.messages.funds import encode
@@ -436,11 +436,8 @@ async def run(coordinator: Coordinator, miner: Miner | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    path = coordinator.home / "desk.sock"
-    path.unlink(missing_ok=True)
     desk = Desk(coordinator)
-    server = await asyncio.start_unix_server(desk.hear, path, limit=_LINE_BYTES_MAX)
-    os.chmod(path, 0o600)
+    server = await listen(coordinator.home / "desk.sock", desk.hear, line_bytes_max=_LINE_BYTES_MAX)
     log.info("coordinator of charter %s", coordinator.charter.digest[:16])
     async with server:
         while not stop.is_set() and not coordinator.is_broken and not coordinator.is_outdated:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ringfence import lines
 from ringfence.custody.clients import OBJECTION_NS
 from ringfence.custody.coordinator.account_rail import AccountRail
 from ringfence.custody.coordinator.batches import intent_of
@@ -134,12 +135,8 @@ class Desk:
             number, text = given.number, given.text
         question = {"account": account, "asset": asset, "number": number, "address": text}
         try:
-            async with asyncio.timeout(_ASKING_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(self._of.home / "verifier.sock")
-                writer.write(msgspec.json.encode(question) + b"\n")
-                said = msgspec.json.decode(await reader.readline(), type=dict[str, str])
-                writer.close()
-        except (OSError, TimeoutError, msgspec.MsgspecError) as error:
+            said = await lines.ask(self._of.home / "verifier.sock", question, seconds=_ASKING_SECONDS)
+        except lines.NoAnswerError as error:
             return {"error": f"the address verifier does not answer: {error}"}
         if "signature" not in said:
             return {"error": said.get("error", "the verifier refuses")}

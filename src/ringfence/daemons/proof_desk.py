@@ -4,7 +4,6 @@ Over `proofs/desk.sock`, one line of JSON a question: {"account", "currency"} ->
 """
 
 import asyncio
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from ringfence.assurance.proofs.claims import Int64s
 from ringfence.assurance.proofs.liabilities import Names
 from ringfence.assurance.proofs.secrets import account_nonce, snapshot_key, sub_nonce
+from ringfence.lines import answering, listen
 from ringfence.units.assets import BY_CURRENCY
 
 SOCKET = "desk.sock"
@@ -95,19 +95,5 @@ class Desk:
 
     async def serve(self, home: Path) -> asyncio.Server:
         """Listen; only this user's processes can ask. Raises OSError."""
-
-        async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                while line := await reader.readline():
-                    writer.write(self.answer(line) + b"\n")
-                    await writer.drain()
-            except (ValueError, OSError):
-                pass  # whoever sends no lines is not answered
-            finally:
-                writer.close()
-
-        path = home / SOCKET
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(hear, path, limit=_LINE_BYTES_MAX)
-        os.chmod(path, 0o600)
-        return server
+        hear = answering(lambda line: msgspec.Raw(self.answer(line)))
+        return await listen(home / SOCKET, hear, line_bytes_max=_LINE_BYTES_MAX)

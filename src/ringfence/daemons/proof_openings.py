@@ -14,7 +14,7 @@ from ringfence.assurance.proofs.claims_tree import ClaimsTree
 from ringfence.assurance.proofs.errors import DifferentError
 from ringfence.assurance.proofs.hashes import NONE
 from ringfence.assurance.proofs.liabilities import Coins, Filed, Names
-from ringfence.assurance.proofs.minutes import SUFFIX, Minute, deciding_height, drawn, name_of, read_period
+from ringfence.assurance.proofs.minutes import SUFFIX, Minute, deciding_height, drawn, lines_of
 from ringfence.assurance.proofs.publication import Publication
 from ringfence.assurance.proofs.publisher import Publisher
 from ringfence.assurance.proofs.secrets import epoch_of
@@ -40,8 +40,8 @@ class Opener:
         self._venue = Ed25519PublicKey.from_public_bytes(publisher.venue)
         self._minutes, self._starts = home / "published" / "minutes", home / "private" / "starts"
         self._nonces = load_nonces(directory)
-        self.differences: list[str] = []
-        """What was replayed and is not what was committed to."""
+        self.differences: dict[int, str] = {}
+        """By period: what was replayed and is not what was committed to."""
 
     @property
     def opened(self) -> int:
@@ -53,16 +53,12 @@ class Opener:
         done = {path.split("/")[1] for path in self._publication.index.openings}
         for path in sorted(self._minutes.glob(f"*{SUFFIX}")):
             period = int(path.stem)
-            if period < current and path.stem not in done and str(period) not in self._failed():
+            if period < current and path.stem not in done and period not in self.differences:
                 return period
         return None
 
-    def _failed(self) -> set[str]:
-        return {one.split(":", 1)[0].removeprefix("period ") for one in self.differences}
-
     def _lines(self, period: int) -> list[Minute]:
-        path = self._minutes / name_of(period)
-        return list(read_period(path.read_bytes(), self._publisher.public)) if path.exists() else []
+        return lines_of(self._minutes, period, self._publisher.public)
 
     def deciding_height(self, period: int) -> int | None:
         """Return the height of the block that draws, None if the period after has no line yet."""
@@ -82,7 +78,7 @@ class Opener:
             try:
                 filed = self._replay(period, minute)
             except DifferentError as error:
-                self.differences.append(f"period {period}: {error}")
+                self.differences[period] = f"period {period}: {error}"
                 log.critical("minute %d of period %d was not opened: %s", minute.n, period, error)
                 return
             name = f"{period:06d}/{minute.n:08d}"

@@ -22,7 +22,7 @@ from ringfence.assurance.proofs.hashes import NONE, digest
 from ringfence.assurance.proofs.header import Header, read_header
 from ringfence.assurance.proofs.index import SnapshotEntry
 from ringfence.assurance.proofs.liabilities import Coins, Filed, Names
-from ringfence.assurance.proofs.minutes import Minute, name_of, read_period
+from ringfence.assurance.proofs.minutes import lines_of, name_of
 from ringfence.assurance.proofs.publication import Publication
 from ringfence.assurance.proofs.publisher import Publisher
 from ringfence.assurance.proofs.report import Report, report_page, withheld_page
@@ -224,17 +224,13 @@ class Snapshots:
         return found
 
     def _report(self, entry: SnapshotEntry, drawn: _Drawn, files: dict[str, bytes]) -> bytes:
+        minutes = lines_of(self._folder / "minutes", self.current, self._publisher.public)
         return report_page(
             Report(
                 entry=entry, headers={name: one.header for name, one in drawn.filed.items()},
-                before=self.publication.index, minutes=self._lines(self.current), files=files,
+                before=self.publication.index, minutes=minutes, files=files,
             )
         )  # fmt: skip
-
-    def _lines(self, period: int) -> list[Minute]:
-        """Return the chain's lines of a period; none if it has no file."""
-        path = self._folder / "minutes" / name_of(period)
-        return list(read_period(path.read_bytes(), self._publisher.public)) if path.exists() else []
 
     def _put_out(
         self, minutes: MinuteKeeper, entry: SnapshotEntry, files: dict[str, bytes]

@@ -39,6 +39,8 @@ class Stamper:
     def __init__(self, path: Path, *, calendars: tuple[str, ...], rpc: BitcoinRpc | None) -> None:
         """Raises OSError, ValueError. Without calendars, a development chain whose coins are free takes the digests."""
         self._path, self._rpc = path, rpc
+        self._tip_seen = 0
+        """Up to which height there is nothing new: what waits is asked for at every look of the prover."""
         self._calendars = [OpenTimestampsAnchor(one) for one in calendars]
         try:
             self._waiting = msgspec.json.decode(path.read_bytes(), type=list[_Waiting])
@@ -79,6 +81,8 @@ class Stamper:
         if self._rpc is None or not self._waiting:
             return found
         tip = self._rpc.block_count()
+        if tip == self._tip_seen:
+            return found
         for one in list(self._waiting):
             stamp = self._look(self._rpc, one, tip)
             if stamp is not None:
@@ -86,6 +90,7 @@ class Stamper:
             if stamp is not None or tip - one.height > _BLOCKS_LOOKED_AT:
                 self._waiting.remove(one)
                 self._save()
+        self._tip_seen = tip
         return found
 
     def _look(self, rpc: BitcoinRpc, one: _Waiting, tip: int) -> Stamp | None:

@@ -231,7 +231,7 @@ class Prover:
             findings.append(("minutes", "no minute was committed to for three minutes"))
         if now_ns - self.due_ns > self.schedule.late_minutes * NS_PER_MINUTE:
             findings.append(("schedule", f"the snapshot that was due at {iso(self.due_ns)} did not come"))
-        findings += [("openings", why) for why in self.opener.differences]
+        findings += [("openings", why) for why in self.opener.differences.values()]
         report = {
             "timestamp": iso(now_ns), "sequence": self.minutes.sequence, "minutes": last.n + 1 if last else 0,
             "snapshot": newest.snapshot if newest else None, "nextSnapshot": iso(self.due_ns),

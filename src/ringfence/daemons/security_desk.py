@@ -13,7 +13,6 @@ Exit status: 0 asked to stop, 66 the log is not what was written.
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
 import time
@@ -45,6 +44,7 @@ from ringfence.assurance.disclosure.sealed import (
 from ringfence.assurance.disclosure.security_txt import new_openpgp_key, public_part, security_txt, signed
 from ringfence.custody.chained_log import LogError
 from ringfence.files import replace
+from ringfence.lines import answering, listen
 from ringfence.units.time import NS_PER_DAY, iso
 
 log = logging.getLogger("ringfence.security")
@@ -176,20 +176,7 @@ class Desk:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def serve(self, stop: asyncio.Event) -> None:
-        async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                while line := await reader.readline():
-                    writer.write(msgspec.json.encode(self.answer(line)) + b"\n")
-                    await writer.drain()
-            except (ValueError, OSError):
-                pass  # whoever sends no lines is not answered
-            finally:
-                writer.close()
-
-        path = self._home / SOCKET
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(hear, path, limit=_LINE_BYTES_MAX)
-        os.chmod(path, 0o600)
+        server = await listen(self._home / SOCKET, answering(self.answer), line_bytes_max=_LINE_BYTES_MAX)
         publishing = asyncio.create_task(self.keep_publishing())
         async with server:
             await stop.wait()

@@ -109,6 +109,12 @@ def read_period(raw: bytes, publisher: bytes, *, follows: Minute | None = None) 
         previous = minute
 
 
+def lines_of(folder: Path, period: int, publisher: bytes) -> list[Minute]:
+    """Return the lines of a period, each checked; none if it has no file. Raises ForgedError, OSError."""
+    path = folder / name_of(period)
+    return list(read_period(path.read_bytes(), publisher)) if path.exists() else []
+
+
 def _read_line(raw: bytes, publisher: bytes) -> Minute:
     try:
         line = msgspec.json.decode(raw, type=_Line)

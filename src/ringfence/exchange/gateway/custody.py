@@ -4,19 +4,17 @@ Whoever answers is not believed: an address is shown only with the signature of 
 derives every address again and whose key lies in `custody/verifier.pub`.
 """
 
-import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from coincurve import PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from ringfence import lines
 from ringfence.exchange.gateway.errors import Refused, unavailable
 
 _SECONDS = 10.0
-_LINE_BYTES_MAX = 4 << 20
 
 
 class CustodyDesk:
@@ -31,22 +29,12 @@ class CustodyDesk:
     async def ask(self, **question: Any) -> dict[str, Any]:
         """Return the answer. Raises Refused: 503 if custody is away, 400 with its reason if it says no."""
         try:
-            async with asyncio.timeout(_SECONDS):
-                said = await self._ask(question)
-        except (OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
+            said = await lines.ask(self._home / "desk.sock", {"id": 1, **question}, seconds=_SECONDS)
+        except lines.NoAnswerError as error:
             raise unavailable("custody does not answer") from error
         if "error" in said:
             raise Refused(400, str(said["error"]))
         return said
-
-    async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        reader, writer = await asyncio.open_unix_connection(self._home / "desk.sock", limit=_LINE_BYTES_MAX)
-        try:
-            writer.write(msgspec.json.encode({"id": 1, **question}) + b"\n")
-            await writer.drain()
-            return msgspec.json.decode(await reader.readline(), type=dict[str, Any])
-        finally:
-            writer.close()
 
     async def currencies(self) -> set[str]:
         """Return the assets that a chain is connected of. Raises Refused."""

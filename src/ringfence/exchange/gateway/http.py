@@ -181,10 +181,13 @@ class HttpConnection(asyncio.Protocol):
             b"".join((_STATUS_LINES[status], content_type, common or _COMMON, headers, close,
                       b"content-length: %d\r\n\r\n" % len(body), payload))
         )  # fmt: skip
+        self._go_on(self._transport, keep_alive=keep_alive)
+
+    def _go_on(self, transport: asyncio.Transport, *, keep_alive: bool) -> None:
+        """Turn to the request that waits, if the connection stays."""
         if not keep_alive:
-            self._transport.close()
-            return
-        if self._waiting:
+            transport.close()
+        elif self._waiting:
             self._begin(self._waiting.popleft())
         else:
             self._quiet_since = self._loop.time()
@@ -211,12 +214,7 @@ class HttpConnection(asyncio.Protocol):
                 count -= await self._pour(transport, path, offset=offset, count=count)
             keep_alive = keep_alive and count == 0
         self._busy = None
-        if not keep_alive or self._transport is None:
-            transport.close()
-        elif self._waiting:
-            self._begin(self._waiting.popleft())
-        else:
-            self._quiet_since = self._loop.time()
+        self._go_on(transport, keep_alive=keep_alive and self._transport is not None)
 
     async def _pour(self, transport: asyncio.Transport, path: Path, *, offset: int, count: int) -> int:
         """Write a part of a file; return how many bytes were written."""

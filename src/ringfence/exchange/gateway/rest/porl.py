@@ -3,12 +3,12 @@
 BitMEX's `total` and `balance` are doubles, which are exact below 2^53 only; `totalText` and `balanceText` always are.
 """
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ringfence import lines
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.rest.route import Request, optional, route
@@ -30,9 +30,9 @@ async def get_nonce(request: Request) -> Row:
     if currency not in BY_CURRENCY:
         raise Refused(400, "Invalid currency", "ValidationError")
     try:
-        async with asyncio.timeout(_SECONDS):
-            said = await _ask(_home(request) / "desk.sock", request.account, currency)
-    except (OSError, TimeoutError, msgspec.MsgspecError) as error:
+        question = {"account": request.account, "currency": currency}
+        said = await lines.ask(_home(request) / "desk.sock", question, seconds=_SECONDS)
+    except lines.NoAnswerError as error:
         raise unavailable("the prover does not answer") from error
     if "error" in said:
         raise Refused(404, str(said["error"]))
@@ -46,16 +46,6 @@ async def get_nonce(request: Request) -> Row:
         "totalText": said["total"], "balanceText": said["balance"], "porl2": f"/proofs/{folder}/{currency}.porl2",
         "url": f"/proofs/{folder}/{currency}.liabilities.csv", "verifier": "/proofs/verifier.html",
     }  # fmt: skip
-
-
-async def _ask(socket: Path, account: int, currency: str) -> Row:
-    reader, writer = await asyncio.open_unix_connection(socket)
-    try:
-        writer.write(msgspec.json.encode({"account": account, "currency": currency}) + b"\n")
-        await writer.drain()
-        return msgspec.json.decode(await reader.readline(), type=Row)
-    finally:
-        writer.close()
 
 
 @route("GET", "/porl/status", "Porl.getStatus", returns="PorlStatus")

@@ -4,19 +4,15 @@ The gateway hands on what it cannot read, to a desk that cannot read it either. 
 addresses: what is in an address is in every proxy's log.
 """
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from ringfence import lines
 from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.rest.route import Request, optional, required, route
 
 _SECONDS = 5.0
 _SEALED_CHARACTERS_MAX = 65_536
 _RECEIPT_CHARACTERS_MAX = 100
-_ANSWER_BYTES_MAX = 4 << 20
 _ID, _SECRET = (
     optional("id", description="Of the receipt."),
     optional("secret", description="Of the receipt."),
@@ -72,22 +68,11 @@ async def _ask(request: Request, **question: str) -> dict[str, Any]:
     """Return the desk's answer. Raises Refused."""
     path = request.gateway.directory / "security" / "desk.sock"
     try:
-        async with asyncio.timeout(_SECONDS):
-            said = await _talk(path, question)
-    except (OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
+        said = await lines.ask(path, question, seconds=_SECONDS)
+    except lines.NoAnswerError as error:
         raise unavailable("the security desk does not answer") from error
     if said.get("unavailable"):
         raise unavailable("the security desk cannot write")
     if "error" in said:
         raise Refused(404 if said.get("unknown") else 400, said["error"], "ValidationError")
     return said
-
-
-async def _talk(path: Path, question: dict[str, str]) -> dict[str, Any]:
-    reader, writer = await asyncio.open_unix_connection(path, limit=_ANSWER_BYTES_MAX)
-    try:
-        writer.write(msgspec.json.encode(question) + b"\n")
-        await writer.drain()
-        return msgspec.json.decode(await reader.readline(), type=dict[str, Any])
-    finally:
-        writer.close()
