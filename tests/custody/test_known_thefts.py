@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from embit.transaction import Transaction as EmbitTransaction
 
-from ringfence.custody.chained_log import Entry, Log, LogError
+from ringfence.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.follow import BLOCKS_KEPT
 from ringfence.custody.cosigner.config import ConfigurationError, PolicyDocument
 from ringfence.custody.demonstration import FIRST_POLICY, PEOPLE, PLACES

@@ -42,8 +42,8 @@ from ringfence.assurance.disclosure.security_txt import (
     signed,
     verified,
 )
+from ringfence.chained_log import LogError
 from ringfence.cli import security
-from ringfence.custody.chained_log import LogError
 from ringfence.daemons.security_desk import found
 from ringfence.units.time import NS_PER_DAY, NS_PER_HOUR
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ringfence.custody.chained_log import Entry
+from ringfence.chained_log import Entry
 from ringfence.custody.cosigner.config import Charter, ConfigurationError, Person, PolicyDocument
 from ringfence.custody.cosigner.policies import (
     Announced,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringfence.custody.chained_log import GENESIS, Entry
+from ringfence.chained_log import GENESIS, Entry
 from ringfence.custody.cosigner.checks import record_of
 from ringfence.custody.nomination import Role, Roster, Signer, commitment_of, nominate, seal, substitute
 from ringfence.daemons.coordinator_public import Draws

@@ -321,7 +321,7 @@ def faucet(
 @app.command
 def nominations(*, directory: Path = DIRECTORY, json: Json = False) -> None:
     """Draw every quorum of the coordinator's log again, from the blocks and contributions in it."""
-    from ringfence.custody.chained_log import LogError
+    from ringfence.chained_log import LogError
     from ringfence.daemons.custody_founding import FoundingError
     from ringfence.daemons.nominations import drawn_again
 

@@ -216,7 +216,7 @@ def overdue(directory: Path) -> list[dict[str, Any]] | None:
     """Return the rows of open reports, overdue ones marked; None if no desk has run. For `ringfence status`."""
     from ringfence.assurance.disclosure import read_casebook
     from ringfence.assurance.disclosure.casebook import in_order
-    from ringfence.custody.chained_log import LogError
+    from ringfence.chained_log import LogError
 
     try:
         fold = read_casebook(directory / "security")
@@ -228,7 +228,7 @@ def overdue(directory: Path) -> list[dict[str, Any]] | None:
 
 def _fold(directory: Path) -> "Fold":
     from ringfence.assurance.disclosure import read_casebook
-    from ringfence.custody.chained_log import LogError
+    from ringfence.chained_log import LogError
 
     try:
         return read_casebook(directory / "security")

@@ -18,5 +18,4 @@
 | explained  | what a chain of accounts holds, and how much of it the ledger explains          |
 | beacon     | randomness that nobody of the venue makes                                       |
 | demonstration | who is who in the custody of `ringfence up`                                  |
-| chained_log| what was decided, promised or signed: durable before anybody is told            |
 """

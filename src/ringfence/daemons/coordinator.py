@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ringfence.custody.chained_log import Entry, Log, LogError
+from ringfence.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.bitcoin.watch import NodeBehindError, Watch, WrongChainError

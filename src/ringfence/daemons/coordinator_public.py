@@ -7,7 +7,7 @@ it either, because a thief would stay right below them; its digest holds whoever
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ringfence.custody.chained_log import Entry
+from ringfence.chained_log import Entry
 from ringfence.custody.coordinator.account_rail import AccountRail
 from ringfence.custody.coordinator.reconcile import Report
 from ringfence.units.assets import BY_CURRENCY

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import msgspec
 
+from ringfence.chained_log import Counter, Entry, Log, LogError
 from ringfence.custody.annex import Annex
-from ringfence.custody.chained_log import Entry, Log, LogError
 from ringfence.custody.chains.bitcoin.company import company_money
 from ringfence.custody.chains.bitcoin.follow import Follower, TooDeepError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
@@ -40,7 +40,6 @@ from ringfence.custody.cosigner.memory import Memory
 from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty
 from ringfence.custody.cosigner.rail import Rail
 from ringfence.custody.hsm import (
-    Counter,
     CounterError,
     FileCounter,
     HsmError,

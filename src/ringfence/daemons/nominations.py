@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence.custody.chained_log import Entry, LogError, entries_of
+from ringfence.chained_log import Entry, LogError, entries_of
 from ringfence.custody.cosigner.checks import RefusalError, randomness_of, sealed_of
 from ringfence.custody.nomination import (
     HEIGHTS_AHEAD,

@@ -42,7 +42,7 @@ from ringfence.assurance.disclosure.sealed import (
     write_key_file,
 )
 from ringfence.assurance.disclosure.security_txt import new_openpgp_key, public_part, security_txt, signed
-from ringfence.custody.chained_log import LogError
+from ringfence.chained_log import LogError
 from ringfence.files import replace
 from ringfence.lines import answering, listen
 from ringfence.units.time import NS_PER_DAY, iso

@@ -22,8 +22,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from rich.console import Console
 
+from ringfence.chained_log import LogError
 from ringfence.custody.beacon import BEACONS
-from ringfence.custody.chained_log import LogError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.ethereum.devnet import anvil_path
 from ringfence.custody.demonstration import CLIENTS_KEYS, PLACES

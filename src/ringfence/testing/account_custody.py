@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from ringfence.chained_log import Entry, Log
 from ringfence.custody.annex import Annex, AnnexAsset
-from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.chains.accounts import AccountFollower, AccountRoom
 from ringfence.custody.chains.ethereum import faucet as ethereum_faucet
 from ringfence.custody.chains.ethereum.addresses import spelt

@@ -16,9 +16,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import ringfence.custody.coordinator.bitcoin_rail as coordinator
+from ringfence.chained_log import Entry, Log
 from ringfence.custody.annex import Annex
 from ringfence.custody.beacon import Beacon
-from ringfence.custody.chained_log import Entry, Log
 from ringfence.custody.chains.bitcoin.follow import ChainEvent, Follower
 from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet
 from ringfence.custody.chains.bitcoin.transactions import Output, Transaction

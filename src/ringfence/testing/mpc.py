@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ringfence.custody.chained_log import Log
+from ringfence.chained_log import Log
 from ringfence.custody.cosigner.config import Charter, Member, Person, PolicyDocument
 from ringfence.custody.cosigner.mpc import MpcMemory, MpcParty, Task
 from ringfence.custody.demonstration import FIRST_POLICY, PEOPLE, PLACES

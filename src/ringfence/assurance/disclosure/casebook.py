@@ -28,7 +28,7 @@ from ringfence.assurance.disclosure.changes import (
     check_signed,
 )
 from ringfence.assurance.disclosure.sealed import check_sealed
-from ringfence.custody.chained_log import GENESIS, Entry, Log, LogError, entries_of
+from ringfence.chained_log import GENESIS, Entry, Log, LogError, entries_of
 from ringfence.files import replace, sync_directory
 
 LOG = "log.jsonl"

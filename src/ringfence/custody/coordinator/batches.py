@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence.custody.chained_log import Entry
+from ringfence.chained_log import Entry
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Withdrawal
 from ringfence.custody.quorum.messages import (

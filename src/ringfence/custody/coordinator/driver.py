@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from ringfence.chained_log import Entry
 from ringfence.custody.beacon import Beacon, BeaconError
-from ringfence.custody.chained_log import Entry
 from ringfence.custody.chains.accounts import NodeError
 from ringfence.custody.coordinator.batches import Batches, Flow
 from ringfence.custody.coordinator.rail import Built, Hopeless, Rail, Signed, Waits, is_in_chain

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from ringfence.chained_log import Log
 from ringfence.custody.annex import Annex
-from ringfence.custody.chained_log import Log
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError
 from ringfence.custody.client_facts import client_facts
 from ringfence.custody.cosigner.attesting import check_rate, prepare

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
+from ringfence.chained_log import Entry
 from ringfence.custody.annex import Annex
-from ringfence.custody.chained_log import Entry
 from ringfence.custody.cosigner.policies import Announced, read_announced
 from ringfence.custody.intents import Intent
 from ringfence.custody.policy import Signed

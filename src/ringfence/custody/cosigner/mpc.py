@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ringfence.custody.chained_log import Entry, Log
+from ringfence.chained_log import Entry, Log
 from ringfence.custody.cosigner.checks import RefusalError
 from ringfence.custody.cosigner.config import PEOPLE_NEEDED, Charter
 from ringfence.custody.quorum.messages import statement

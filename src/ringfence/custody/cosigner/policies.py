@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ringfence.custody.chained_log import Entry
+from ringfence.chained_log import Entry
 from ringfence.custody.cosigner.config import Charter, ConfigurationError, PolicyDocument
 from ringfence.custody.policy import Policy, PolicyError, check_change
 

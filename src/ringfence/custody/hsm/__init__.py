@@ -13,7 +13,7 @@ changed. What protects then is the measurement of its files, the secrecy of the 
 remember. `protects` says for each kind of token what it does and does not.
 """
 
-from ringfence.custody.hsm.counter import Counter, CounterError, FileCounter
+from ringfence.custody.hsm.counter import CounterError, FileCounter
 from ringfence.custody.hsm.evidence import (
     Baseline,
     Evidence,
@@ -35,7 +35,7 @@ from ringfence.custody.hsm.token import (
 from ringfence.custody.hsm.tpm import Tpm, TpmError
 
 __all__ = [
-    "Baseline", "Counter", "CounterError", "Evidence", "EvidenceError", "FileCounter", "HsmError", "KeyMissingError",
+    "Baseline", "CounterError", "Evidence", "EvidenceError", "FileCounter", "HsmError", "KeyMissingError",
     "Lockout", "Token", "TokenLockedError", "TokenMissingError", "Tpm", "TpmError", "Witness", "WrongPinError",
     "check_evidence", "measure_directory", "protects", "softhsm_module",
 ]  # fmt: skip

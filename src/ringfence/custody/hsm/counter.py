@@ -5,23 +5,12 @@ else on a disk; then it is the memory of the others that finds out.
 """
 
 from pathlib import Path
-from typing import Protocol
 
 from ringfence.files import replace
 
 
 class CounterError(Exception):
     """The counter cannot be read or does not grow. Nothing is signed."""
-
-
-class Counter(Protocol):
-    def value(self) -> int:
-        """Raises CounterError."""
-        ...
-
-    def increment(self) -> int:
-        """Return the new value, which is durable. Raises CounterError."""
-        ...
 
 
 class FileCounter:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ringfence.custody.hsm.counter import Counter
+from ringfence.chained_log import Counter
 from ringfence.custody.hsm.token import IDENTITY, Token, verifies
 from ringfence.custody.hsm.tpm import Quote, Tpm, TpmError, check_quote
 from ringfence.units.time import NS_PER_SECOND

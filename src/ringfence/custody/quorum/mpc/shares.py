@@ -18,7 +18,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ringfence.custody.hsm import Counter, HsmError, Token
+from ringfence.chained_log import Counter
+from ringfence.custody.hsm import HsmError, Token
 from ringfence.files import replace
 
 MANIFEST = "manifest"

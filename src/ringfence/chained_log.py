@@ -1,4 +1,4 @@
-"""What a part of custody has decided, promised or signed: hash-chained lines, durable before anybody is told.
+"""What a process has decided, promised or signed: hash-chained lines, durable before anybody is told.
 
 The log is its memory. It is read whole at the start: a line that a crash has cut short was told to nobody and is
 dropped; any other line that does not check means that somebody was here. A co-signer's lines are signed by its HSM,
@@ -11,11 +11,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from ringfence.custody.hsm.counter import Counter
 from ringfence.files import sync_directory
 
 GENESIS = "0" * 64
@@ -31,8 +30,20 @@ def chained(digest: bytes, signature: bytes) -> bool:
     return signature == b""
 
 
+class Counter(Protocol):
+    """A number that only grows."""
+
+    def value(self) -> int:
+        """Raises CounterError."""
+        ...
+
+    def increment(self) -> int:
+        """Return the new value, which is durable. Raises CounterError."""
+        ...
+
+
 class LogError(Exception):
-    """The log is not what was written. Nothing is signed: people look at it first."""
+    """The log is not what was written. Nothing goes on: people look at it first."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -46,6 +57,7 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> bytes:
         body = msgspec.json.encode(msgspec.structs.replace(self, signature=""), order="sorted")
+        # Custody had the first of these logs, and its logs go on.
         return hashlib.sha256(b"ringfence custody log" + body).digest()
 
 

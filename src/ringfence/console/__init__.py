@@ -1,0 +1,1 @@
+"""The custody console: what signers and operators look at, and sign."""
