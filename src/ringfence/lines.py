@@ -6,6 +6,7 @@ Who may ask is who can open the socket. Nobody is believed for having answered: 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,18 @@ async def listen(path: Path, hear: Hear, *, line_bytes_max: int) -> asyncio.Serv
 
 
 def answering(answer: Callable[[bytes], Any]) -> Hear:
-    """Return what answers a connection's lines, one after the other, until it hangs up."""
+    """Return what answers a connection's lines, one after the other, until it hangs up.
+
+    `answer` gives what is sent as JSON, or what has to be awaited for it.
+    """
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                writer.write(msgspec.json.encode(answer(line)) + b"\n")
+                said = answer(line)
+                if isawaitable(said):
+                    said = await said
+                writer.write(msgspec.json.encode(said) + b"\n")
                 await writer.drain()
         except (ValueError, OSError):
             pass  # whoever sends no lines is not answered

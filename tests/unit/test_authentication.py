@@ -13,8 +13,8 @@ from ringfence.exchange.gateway.authentication import authenticate, require
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.gateway import Gateway
 from ringfence.exchange.gateway.http import HttpRequest
-from ringfence.exchange.gateway.keys import KeyStore
 from ringfence.exchange.gateway.limits import Limiter
+from ringfence.exchange.users.keys import KeyStore
 
 NOW = 1_790_000_000
 SECRET = "a secret"

@@ -2,9 +2,10 @@
 
 import msgspec
 
+from ringfence.exchange.bucket import Bucket
 from ringfence.exchange.gateway import KeyLimits, Limits
-from ringfence.exchange.gateway.keys import ApiKey
-from ringfence.exchange.gateway.limits import Bucket, Limiter
+from ringfence.exchange.gateway.limits import Limiter
+from ringfence.exchange.users.keys import ApiKey
 from ringfence.testing.venue import key_of
 
 

@@ -1,35 +1,36 @@
 """`ringfence key`: API keys in keys.json. The gateway reads the file again within a second."""
 
-import fcntl
 import ipaddress
-import os
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from ringfence.cli.up import DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ringfence.exchange.users.keys import KeyRecord
 
 app = App(name="key", help="API keys: create, list, revoke.")
 Name = Literal["order", "orderCancel", "withdraw"]
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[Path]:
-    """Keep two of us from replacing the file at the same time."""
+def _changing(directory: Path) -> "Iterator[list[KeyRecord]]":
+    """Give the keys of an exchange to be changed, or leave."""
+    from ringfence.exchange.users.keys import KeyFile
+
     if not directory.is_dir():
         sys.exit(f"there is no exchange in {directory}")
-    descriptor = os.open(directory / "keys.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield directory / "keys.json"
+        with KeyFile(directory / "keys.json").changing() as records:
+            yield records
     except ValueError as error:
         sys.exit(f"{error}; nothing was changed")
-    finally:
-        os.close(descriptor)
 
 
 @app.command
@@ -57,16 +58,16 @@ def create(
         Where the exchange's files are.
     """
     from ringfence.daemons.founding import new_key
-    from ringfence.exchange.gateway import KeyLimits, Permission, read_records, write_records
+    from ringfence.exchange.gateway import KeyLimits, Permission
 
     if account < 1:
         sys.exit("--account is the number of an account; nothing was changed")
-    with _locked(directory) as path:
+    with _changing(directory) as records:
         for network in cidr:
             ipaddress.ip_network(network, strict=False)
         permissions = tuple(Permission(word) for word in permission)
         record = new_key(account, name, permissions, cidrs=cidr, limits=KeyLimits())
-        write_records(path, (*read_records(path), record))
+        records.append(record)
     print(f"id      {record.id}\nsecret  {record.secret}")
 
 
@@ -77,7 +78,7 @@ def list_keys(*, directory: Path = DIRECTORY, as_json: Annotated[bool, Parameter
 
     from ringfence.daemons.welcome import aligned
     from ringfence.exchange.gateway import read_records
-    from ringfence.exchange.gateway.keys import ApiKey
+    from ringfence.exchange.users.keys import ApiKey
 
     try:
         rows = [ApiKey(record).row() for record in read_records(directory / "keys.json")]
@@ -103,14 +104,8 @@ def revoke(key_id: str, *, directory: Path = DIRECTORY) -> None:
     """Disable a key for good; its open connections are closed within a second, its orders stay."""
     import msgspec
 
-    from ringfence.exchange.gateway import read_records, write_records
-
-    with _locked(directory) as path:
-        records = read_records(path)
+    with _changing(directory) as records:
         if not any(record.id == key_id for record in records):
             raise ValueError(f"there is no key {key_id}")
-        write_records(
-            path,
-            tuple(msgspec.structs.replace(r, enabled=False) if r.id == key_id else r for r in records),
-        )
+        records[:] = [msgspec.structs.replace(r, enabled=False) if r.id == key_id else r for r in records]
     print(f"{key_id} is revoked")

@@ -93,7 +93,7 @@ def mine(
     from ringfence.assurance.proofs.verify import Claimant, verify_porl2
     from ringfence.cli.verify_liabilities import fail
     from ringfence.daemons.supervisor import read_run_state
-    from ringfence.exchange.gateway.keys import read_records
+    from ringfence.exchange.users.keys import read_records
 
     state = read_run_state(directory)
     key = next((one for one in read_records(directory / "keys.json") if one.name == name), None)

@@ -23,7 +23,8 @@ from ringfence.assurance.halting import (
 from ringfence.daemons.admin import Admin, command
 from ringfence.daemons.venue import BOTS, CUSTODY, INSURANCE, JUDGES, Venue
 from ringfence.exchange.feed import FeedReader
-from ringfence.exchange.gateway.keys import (
+from ringfence.exchange.index_prices.sources.walk import SEED, index_units
+from ringfence.exchange.users.keys import (
     KeyLimits,
     KeyRecord,
     Permission,
@@ -31,7 +32,6 @@ from ringfence.exchange.gateway.keys import (
     read_records,
     write_records,
 )
-from ringfence.exchange.index_prices.sources.walk import SEED, index_units
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.fee_tiers import venue_discounts
 from ringfence.instruments.listing import listing_commands

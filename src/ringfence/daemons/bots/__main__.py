@@ -20,7 +20,7 @@ from ringfence.daemons.bots.connection import connect
 from ringfence.daemons.bots.maker import Maker
 from ringfence.daemons.bots.taker import Taker
 from ringfence.daemons.venue import BOTS
-from ringfence.exchange.gateway.keys import KeyRecord, read_records
+from ringfence.exchange.users.keys import KeyRecord, read_records
 
 log = logging.getLogger("ringfence.bots")
 

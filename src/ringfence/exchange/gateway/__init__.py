@@ -16,7 +16,8 @@
 """
 
 from ringfence.exchange.gateway.gateway import Config, Gateway
-from ringfence.exchange.gateway.keys import (
+from ringfence.exchange.gateway.limits import Limits
+from ringfence.exchange.users.keys import (
     KeyLimits,
     KeyRecord,
     Permission,
@@ -24,7 +25,6 @@ from ringfence.exchange.gateway.keys import (
     read_records,
     write_records,
 )
-from ringfence.exchange.gateway.limits import Limits
 
 __all__ = [
     "Config", "Gateway", "KeyLimits", "KeyRecord", "Limits", "Permission", "new_record", "read_records",

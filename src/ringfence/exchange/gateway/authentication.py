@@ -1,7 +1,7 @@
 """Who asks: BitMEX's `api-key`, `api-expires` and `api-signature`, over the bytes that were sent."""
 
 from ringfence.exchange.gateway.errors import Refused
-from ringfence.exchange.gateway.keys import ApiKey, KeyStore, Permission
+from ringfence.exchange.users.keys import ApiKey, KeyStore, Permission
 
 WEBSOCKET_MESSAGE = b"GET/realtime"
 """What a WebSocket client signs, with the expiry behind it, whatever the real path is."""

@@ -18,15 +18,15 @@ from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
-from ringfence.exchange.gateway.keys import ApiKey, KeyStore
 from ringfence.exchange.gateway.limits import Limiter, Limits
-from ringfence.exchange.gateway.one_time import OneTimePasswords
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.projections.history import HistoryReader, Query
+from ringfence.exchange.users.keys import ApiKey, KeyStore
+from ringfence.exchange.users.one_time import OneTimePasswords
 from ringfence.messages.commands import Command
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS

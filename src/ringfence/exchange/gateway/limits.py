@@ -6,7 +6,8 @@ key, and 10 a second for what moves orders.
 
 import msgspec
 
-from ringfence.exchange.gateway.keys import ApiKey
+from ringfence.exchange.bucket import Bucket
+from ringfence.exchange.users.keys import ApiKey
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,38 +23,6 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From one address: reports of holes, and what is added to them."""
     subscriptions_max: int = 1_000
     """Topics of one WebSocket connection."""
-
-
-class Bucket:
-    """A token bucket: `capacity` tokens, refilled evenly over `period_seconds`."""
-
-    __slots__ = ("_at", "_rate", "_tokens", "capacity")
-
-    def __init__(self, capacity: int, period_seconds: float, now: float) -> None:
-        self.capacity = capacity
-        self._rate = capacity / period_seconds
-        self._tokens = float(capacity)
-        self._at = now
-
-    def take(self, cost: int, now: float) -> bool:
-        """Take tokens if there are enough."""
-        self._tokens = min(self.capacity, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < cost:
-            return False
-        self._tokens -= cost
-        return True
-
-    @property
-    def remaining(self) -> int:
-        return int(self._tokens)
-
-    def seconds_until(self, cost: int) -> int:
-        """Return whole seconds, at least 1, until so many tokens are there."""
-        return max(1, -int(-(min(cost, self.capacity) - self._tokens) / self._rate // 1))
-
-    def is_full_at(self, now: float) -> bool:
-        return self._tokens + (now - self._at) * self._rate >= self.capacity
 
 
 class Limiter:

@@ -6,7 +6,6 @@ from typing import Any
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid, not_found, of_reject
-from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.parameters import Parameters
 from ringfence.exchange.gateway.rest.query import OPEN_STATES, required_market, table_query
 from ringfence.exchange.gateway.rest.route import (
@@ -21,6 +20,7 @@ from ringfence.exchange.gateway.rest.route import (
 from ringfence.exchange.gateway.values import client_order_id
 from ringfence.exchange.projections import Order, Result
 from ringfence.exchange.projections.history import Query
+from ringfence.exchange.users.keys import Permission
 from ringfence.messages.commands import Command, OrderFlag
 from ringfence.messages.identifiers import parse_wire_id
 from ringfence.messages.rejects import Reject

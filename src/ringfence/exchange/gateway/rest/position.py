@@ -5,10 +5,10 @@ from typing import Any
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import invalid
-from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.rest.query import required_market, table_query
 from ringfence.exchange.gateway.rest.route import Request, optional, required, route
 from ringfence.exchange.projections import Market, Result
+from ringfence.exchange.users.keys import Permission
 from ringfence.messages.commands import Command
 from ringfence.units.limits import INT64_MAX
 

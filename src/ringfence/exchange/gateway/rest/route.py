@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from ringfence.exchange.bucket import Bucket
 from ringfence.exchange.gateway.errors import Refused
-from ringfence.exchange.gateway.keys import ApiKey, Permission
-from ringfence.exchange.gateway.limits import Bucket
 from ringfence.exchange.gateway.parameters import Parameters
 from ringfence.exchange.projections import Result
+from ringfence.exchange.users.keys import ApiKey, Permission
 
 if TYPE_CHECKING:
     from ringfence.exchange.gateway.gateway import Gateway

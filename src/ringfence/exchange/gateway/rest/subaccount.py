@@ -9,10 +9,10 @@ from typing import Any
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid, unavailable
-from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.rest.route import LATER, Request, optional, required, route
 from ringfence.exchange.projections import Account, Result, Views
 from ringfence.exchange.projections.history import transaction_row
+from ringfence.exchange.users.keys import Permission
 from ringfence.messages.batch import ACCOUNT_NAME
 from ringfence.messages.commands import Command
 from ringfence.messages.rejects import Reject

@@ -10,11 +10,11 @@ from typing import Any
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid
-from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.rest.route import Request, optional, required, route
 from ringfence.exchange.projections import Result
 from ringfence.exchange.projections.coins import number_of
 from ringfence.exchange.projections.history import transaction_row
+from ringfence.exchange.users.keys import Permission
 from ringfence.messages.batch import FUNDS, encode_data
 from ringfence.messages.commands import AccountParameter, AccountSays, Command, OrderFlag
 from ringfence.messages.funds import AccountText, Keyed, Listed, Unlisted, Wish, encode

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid, not_found
-from ringfence.exchange.gateway.keys import Permission
 from ringfence.exchange.gateway.parameters import Parameters
 from ringfence.exchange.gateway.rest.order import sheds
 from ringfence.exchange.gateway.rest.route import encode
 from ringfence.exchange.projections import Order, Result, Views
+from ringfence.exchange.users.keys import Permission
 from ringfence.messages.commands import Command
 
 if TYPE_CHECKING:

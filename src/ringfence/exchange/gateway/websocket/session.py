@@ -13,13 +13,13 @@ from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.authentication import require
 from ringfence.exchange.gateway.errors import Refused
-from ringfence.exchange.gateway.keys import ApiKey, Permission
 from ringfence.exchange.gateway.rest.order import timer_row
 from ringfence.exchange.gateway.rest.route import encode
 from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, VERSION, websocket_help
 from ringfence.exchange.gateway.websocket.frame import text_frame
 from ringfence.exchange.gateway.websocket.orders import ENTRIES, enter
 from ringfence.exchange.gateway.websocket.topics import Topic, parse_topic, partial
+from ringfence.exchange.users.keys import ApiKey, Permission
 from ringfence.messages.commands import Command
 from ringfence.units.time import iso
 

@@ -4,10 +4,14 @@ Keys live in one file that only its owner may read, because an HMAC secret has t
 signature. The file is replaced whole and read again when it changes.
 """
 
+import fcntl
 import hashlib
 import hmac
 import ipaddress
+import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -138,6 +142,30 @@ def read_records(path: Path) -> tuple[KeyRecord, ...]:
 def write_records(path: Path, records: tuple[KeyRecord, ...]) -> None:
     """Replace the file at once; readable by its owner only."""
     replace(path, msgspec.json.format(msgspec.json.encode(records)))
+
+
+class KeyFile:
+    """The one file that keys are made and revoked in."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def changing(self) -> Iterator[list[KeyRecord]]:
+        """Give the keys to be changed, and replace the file if they were; others wait meanwhile.
+
+        Raises ValueError if it is no key file, OSError. If the block raises, nothing has changed.
+        """
+        descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            before = read_records(self._path)
+            records = list(before)
+            yield records
+            if tuple(records) != before:
+                write_records(self._path, tuple(records))
+        finally:
+            os.close(descriptor)
 
 
 class KeyStore:

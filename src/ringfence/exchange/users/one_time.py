@@ -19,12 +19,19 @@ class OneTimePasswords:
 
     def takes(self, account: int, secret: str, code: str, *, now: float) -> bool:
         """Return whether a code is right now, and was not given before; from then on it was. `secret` in base 32."""
-        step_now = int(now) // STEP_SECONDS
-        for step in range(step_now - _STEPS_APART, step_now + _STEPS_APART + 1):
-            if step > self._used.get(account, -1) and hmac.compare_digest(code_at(secret, step), code):
-                self._used[account] = step
-                return True
-        return False
+        step = step_of(secret, code, after=self._used.get(account, -1), now=now)
+        if step is not None:
+            self._used[account] = step
+        return step is not None
+
+
+def step_of(secret: str, code: str, *, after: int, now: float) -> int | None:
+    """Return the step that a code is of, if it is about now and later than `after`. `secret` in base 32."""
+    step_now = int(now) // STEP_SECONDS
+    for step in range(step_now - _STEPS_APART, step_now + _STEPS_APART + 1):
+        if step > after and hmac.compare_digest(code_at(secret, step).encode(), code.encode()):
+            return step
+    return None
 
 
 def code_at(secret: str, step: int) -> str:

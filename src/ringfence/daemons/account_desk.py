@@ -1,0 +1,115 @@
+"""The account desk: people who sign in, what they set for themselves, and the mail that we write to them.
+
+    python -m ringfence.daemons.account_desk DIRECTORY --url URL
+
+Passwords, seeds and sessions are in this process and in no other; the gateway, which strangers reach, asks it over
+`accounts/desk.sock`, one line of JSON a question. Mail goes to the server of `accounts/mail.json`.
+
+Exit status: 0 asked to stop, 66 the log, its key or the mail's configuration is not what it must be.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import smtplib
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from ringfence.chained_log import LogError
+from ringfence.exchange.users.desk import AccountDesk
+from ringfence.exchange.users.house import House
+from ringfence.exchange.users.keys import KeyFile
+from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
+from ringfence.exchange.users.passkeys import site_of
+from ringfence.exchange.users.sealing import Seal, SealError, make_key
+from ringfence.exchange.users.userbook import LOG, Userbook
+from ringfence.files import replace
+from ringfence.lines import answering, listen
+
+log = logging.getLogger("ringfence.accounts")
+EXIT_INPUT = 66
+SOCKET, MAIL, KEY = "desk.sock", "mail.json", "secrets.key"
+_LINE_BYTES_MAX = 1 << 20
+_DELIVER_SECONDS, _LATER_SECONDS = 0.2, 10.0
+HOST = "127.0.0.1"
+
+
+def home_of(directory: Path) -> Path:
+    return directory / "accounts"
+
+
+def found(directory: Path, *, catcher_port: int) -> MailConfig:
+    """Make what a new exchange needs; its mail goes to the catcher on this machine until somebody names a server.
+
+    Raises OSError, ValueError.
+    """
+    home = home_of(directory)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (home / LOG).exists():
+        make_key(home / KEY)
+    if not (home / MAIL).exists():
+        first = MailConfig(host=HOST, port=catcher_port, sender="no-reply@ringfence.example", security="none")
+        replace(home / MAIL, msgspec.json.format(msgspec.json.encode(first)))
+    return read_mail_config(directory)
+
+
+def read_mail_config(directory: Path) -> MailConfig:
+    """Raises OSError, ValueError."""
+    try:
+        return msgspec.json.decode((home_of(directory) / MAIL).read_bytes(), type=MailConfig)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"accounts/{MAIL} cannot be read: {error}") from error
+
+
+async def keep_delivering(config: MailConfig, outbox: Outbox) -> None:
+    """Give away what waits, as soon as it waits; a server that is away is asked again."""
+    while True:
+        pause = _DELIVER_SECONDS
+        paths = outbox.waiting()
+        if paths:
+            try:
+                await asyncio.to_thread(deliver, config, paths)
+            except (OSError, smtplib.SMTPException) as error:
+                log.error("%d mails wait: %s", len(paths), error)
+                pause = _LATER_SECONDS
+        await asyncio.sleep(pause)
+
+
+async def run(directory: Path, url: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    home, config = home_of(directory), read_mail_config(directory)
+    book = Userbook(home, Seal((home / KEY).read_bytes()), time.time_ns)
+    site = site_of(url)
+    outbox = Outbox(home, config.sender)
+    house = House(book, outbox, site, url=site.origins[0], now_ns=time.time_ns)
+    desk = AccountDesk(house, KeyFile(directory / "keys.json"))
+    log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
+    server = await listen(home / SOCKET, answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
+    delivering = asyncio.create_task(keep_delivering(config, outbox))
+    async with server:
+        await stop.wait()
+    delivering.cancel()
+    house.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-account-desk", description="people who sign in")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--url", required=True, help="where clients see the exchange")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s accounts %(levelname)s %(message)s")
+    try:
+        asyncio.run(run(options.directory.absolute(), options.url))
+    except (LogError, SealError, OSError, ValueError) as error:
+        log.critical("%s; nobody can sign in", error)
+        sys.exit(EXIT_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Registration, signing in, and what was forgotten.
+
+Who has an account here is told to nobody: every answer is the same, in words and in time, whether there is such a user
+or not; what differs goes into a mail.
+"""
+
+import secrets
+from typing import Any
+
+from ringfence.exchange.users.house import (
+    HOLD_NS,
+    WRONG,
+    WRONG_FACTOR,
+    Caller,
+    House,
+    NotDone,
+    Row,
+    Said,
+)
+from ringfence.exchange.users.mail import address_of
+from ringfence.exchange.users.passkeys import PasskeyError, credential_id, request_options, signed
+from ringfence.exchange.users.userbook import User, digest_of
+from ringfence.units.time import NS_PER_HOUR, NS_PER_MINUTE
+
+_VERIFY_NS, _RESET_NS = 24 * NS_PER_HOUR, 30 * NS_PER_MINUTE
+_USERS_MAX = 1_000_000
+_GONE = "This link is not good any more. Ask for a new one."
+SIGNED_IN = {"state": "signedIn"}
+
+
+class SigningIn:
+    def __init__(self, house: House) -> None:
+        self._house, self._book = house, house.book
+
+    # ---- becoming a user
+
+    async def register(self, caller: Caller, asked: Row) -> Said:
+        """Write a mail with a link that makes a user; to who is one, that somebody has tried."""
+        email, password = _email(asked), _text(asked, "password")
+        hashed = await self._house.hashed(password, email=email)
+        if self._may_mail(caller, email):
+            user = self._book.of_email(email)
+            if user is None:
+                self._invite(caller, email, hashed)
+            else:
+                self._house.write_to(
+                    user, "You have an account already",
+                    "Somebody, perhaps you, wants to register with this address at Ringfence. You have an account "
+                    f"here: sign in at {self._house.url}/account/\n",
+                )  # fmt: skip
+        return Said({})
+
+    def _invite(self, caller: Caller, email: str, hashed: str) -> None:
+        if len(self._book.users) >= _USERS_MAX:
+            raise NotDone(503, "No more accounts can be opened here at the moment; nothing was done")
+        secret = self._house.ticket(
+            "verify", user="", lasts_ns=_VERIFY_NS, data={"email": email, "password": hashed}, origin=caller.origin
+        )  # fmt: skip
+        self._house.outbox.put(
+            to=email, subject="Open your account", anti_phishing="",
+            text="Somebody, you we hope, wants to open an account at Ringfence with this address. This link opens it, "
+            f"within a day:\n{self._house.link('verify', secret)}\n\nIf it was not you, do nothing.\n",
+        )  # fmt: skip
+
+    async def verify(self, caller: Caller, asked: Row) -> Said:
+        """Make the user whose mail that is; what is returned still needs an account in the engine."""
+        secret = _text(asked, "token")
+        ticket = self._book.ticket(secret, "verify")
+        if ticket is None:
+            raise NotDone(400, _GONE)
+        email = ticket.data["email"]
+        if self._book.of_email(email) is not None:
+            raise NotDone(400, "The account is open already. Sign in.")
+        user = f"u-{secrets.token_hex(8)}"
+        self._book.write(
+            "registered", user=user, origin=caller.origin, private=ticket.data, spends=digest_of(secret)
+        )
+        return Said({"user": user})
+
+    async def opened(self, caller: Caller, asked: Row) -> Said:
+        """Take note of a user's account in the engine; the gateway says so, for nobody else is asked."""
+        user = self._book.users[str(asked["user"])]
+        if not user.account:
+            self._book.write("accountOpened", user=user.id, account=int(asked["account"]))
+        return Said({})
+
+    # ---- signing in
+
+    async def login(self, caller: Caller, asked: Row) -> Said:
+        """Check a password; with a second factor there is more to do."""
+        email, password = _email(asked), _text(asked, "password")
+        user = self._book.of_email(email)
+        self._house.check_tries(caller, email, user)
+        if not await self._house.knows(user, password):
+            self._house.failed(caller, email, user, "signInFailed", "the password was wrong")
+            raise NotDone(401, WRONG)
+        assert user is not None
+        if not user.has_factor:
+            return self._sign_in(caller, user, {"by": "password"})
+        name, challenge = self._house.challenge("login", user.id)
+        options = self._house.passkey_options(challenge, user)
+        factors = ["passkey"] * bool(user.passkeys) + ["totp"] * bool(user.totp)
+        factors += ["recoveryCode"] * bool(user.recovery)
+        return Said({"state": "secondFactor", "challenge": name, "factors": factors, "publicKey": options})
+
+    async def login_factor(self, caller: Caller, asked: Row) -> Said:
+        challenge = self._house.challenged(asked.get("challenge"), "login")
+        user = self._book.users[challenge.user]
+        self._house.check_tries(caller, f"factor of {user.id}", user)
+        try:
+            said = await self._house.factor(user, challenge, asked, may=("passkey", "totp", "recoveryCode"))
+        except NotDone as refusal:
+            if refusal.status == 401:
+                self._house.failed(
+                    caller, f"factor of {user.id}", user, "signInFailed", "the second factor was wrong"
+                )
+            raise
+        self._house.answered(asked["challenge"])
+        return self._sign_in(caller, user, said)
+
+    async def passkey_options(self, caller: Caller, asked: Row) -> Said:
+        """Begin signing in with a passkey alone: it says itself whose it is."""
+        name, challenge = self._house.challenge("passkey", "")
+        options = request_options(self._house.site, challenge=challenge.raw, known=[])
+        return Said({"challenge": name, "publicKey": options})
+
+    async def login_passkey(self, caller: Caller, asked: Row) -> Said:
+        challenge = self._house.challenged(asked.get("challenge"), "passkey")
+        answer = asked.get("passkey")
+        user = self._book.of_passkey(credential_id(answer))
+        if user is None:
+            raise NotDone(401, WRONG_FACTOR)
+        passkey = user.passkeys[credential_id(answer)]
+        try:
+            count = signed(self._house.site, answer, challenge=challenge.raw, passkey=passkey)
+        except PasskeyError as error:
+            raise NotDone(401, WRONG_FACTOR) from error
+        self._house.answered(asked["challenge"])
+        return self._sign_in(caller, user, {"by": "passkey", "passkey": passkey.id, "count": count})
+
+    def _sign_in(self, caller: Caller, user: User, said: Row) -> Said:
+        token, session = secrets.token_urlsafe(32), secrets.token_hex(8)
+        knows_device = bool(caller.device) and digest_of(caller.device) in user.devices
+        device = caller.device if knows_device else secrets.token_urlsafe(32)
+        self._book.write(
+            "signedIn", user=user.id, origin=caller.origin, session=session, token=digest_of(token),
+            device=digest_of(device), **said,
+        )  # fmt: skip
+        if not knows_device:
+            self._house.alert(
+                user, "A new device has signed in", "A device that has not been here before has signed in.",
+                caller.origin,
+            )  # fmt: skip
+        return Said({**SIGNED_IN, "user": user.id, "account": user.account}, token, device)
+
+    # ---- what was forgotten, and what was not oneself
+
+    async def forgotten(self, caller: Caller, asked: Row) -> Said:
+        email = _email(asked)
+        user = self._book.of_email(email)
+        if self._may_mail(caller, email) and user is not None:
+            secret = self._house.ticket(
+                "reset", user=user.id, lasts_ns=_RESET_NS, data={}, origin=caller.origin
+            )
+            self._house.write_to(
+                user, "Choose a new password",
+                f"This link lets you choose a new password, within half an hour:\n"
+                f"{self._house.link('reset', secret)}\n\nWithdrawals are held for 24 hours then. A second factor is "
+                "still needed to sign in. If you have not asked for this, do nothing.\n",
+            )  # fmt: skip
+        return Said({})
+
+    async def reset(self, caller: Caller, asked: Row) -> Said:
+        """Choose a new password by a mail's link. It signs nobody in: the second factor is still needed."""
+        secret, password = _text(asked, "token"), _text(asked, "password")
+        ticket = self._book.ticket(secret, "reset")
+        if ticket is None:
+            raise NotDone(400, _GONE)
+        user = self._book.users[ticket.user]
+        hashed = await self._house.hashed(password, email=user.email)
+        if self._book.ticket(secret, "reset") is None:
+            raise NotDone(400, _GONE)
+        self._book.write(
+            "passwordChanged", user=user.id, origin=caller.origin, private={"password": hashed},
+            because="it was forgotten", spends=digest_of(secret),
+            ends=[one.id for one in self._book.sessions_of(user.id)],
+            held_until_ns=self._house.now_ns() + HOLD_NS, held_because="the password was changed",
+        )  # fmt: skip
+        self._house.alert(user, "Your password was changed", "Your password was changed.", caller.origin)
+        return Said({})
+
+    async def lock(self, caller: Caller, asked: Row) -> Said:
+        """Somebody says that it was not them: everything is signed out, and withdrawals are held."""
+        secret = _text(asked, "token")
+        ticket = self._book.ticket(secret, "lock")
+        if ticket is None:
+            raise NotDone(400, _GONE)
+        self._book.write(
+            "locked", user=ticket.user, origin=caller.origin, spends=digest_of(secret),
+            ends=[one.id for one in self._book.sessions_of(ticket.user)],
+            held_until_ns=self._house.now_ns() + HOLD_NS, held_because="you have said that it was not you",
+        )  # fmt: skip
+        return Said({})
+
+    def _may_mail(self, caller: Caller, email: str) -> bool:
+        return self._house.throttle.may_mail(person=email, address=caller.origin.address, now=self._house.now)
+
+
+def _email(asked: Row) -> str:
+    found = address_of(_text(asked, "email"))
+    if found is None:
+        raise NotDone(400, "That is no e-mail address", "ValidationError")
+    return found
+
+
+def _text(asked: Row, name: str) -> str:
+    value: Any = asked.get(name)
+    if not isinstance(value, str) or not value or len(value) > 1_000:
+        raise NotDone(400, f"{name} is required", "ValidationError")
+    return value
