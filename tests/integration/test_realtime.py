@@ -308,3 +308,19 @@ async def test_a_revoked_key_loses_its_connection(tmp_path: Any) -> None:
         assert socket.close_code == 1008
         assert not other.is_closed
         other.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}],
+)
+async def test_a_foreign_page_opens_no_connection(venue: Venue, headers: dict[str, str]) -> None:
+    """Not even with a key that signs: it is the browser of a victim that asks."""
+    with pytest.raises(picows.WSHandshakeError, match="403"):
+        await Socket.open(venue.realtime_url, **headers)
+
+
+async def test_our_own_page_opens_a_connection(venue: Venue) -> None:
+    socket = await Socket.open(venue.realtime_url, origin=venue.url)
+    await socket.until(lambda frame: "info" in frame)
+    socket.close()

@@ -4,6 +4,7 @@
 |---------------------------------|------------------------------------------------------------------|
 | gateway                         | `Gateway`: one port, who may pass, which handler                 |
 | http                            | HTTP/1.1 connections                                             |
+| origins                         | which site's page asks                                           |
 | keys, authentication, limits    | who asks, what they may, how often                               |
 | parameters, values              | text into values, exact numbers into ticks                       |
 | commands, conditions            | values into command records; stops, pegs and links               |

@@ -19,6 +19,7 @@ from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
@@ -52,6 +53,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_host: str | None = None
     """Host and port that clients see, for the swagger document; None = that of each request."""
     public_scheme: str = "http"
+    origins: tuple[str, ...] = ()
+    """Other sites whose pages may speak to this gateway as its own may, e.g. https://charts.example."""
     history_url: str | None = None
     """SQLAlchemy URL; None = history.sqlite in the data directory."""
     pending_max: int = 20_000
@@ -67,6 +70,9 @@ class Gateway:
     def __init__(self, directory: Path, config: Config) -> None:
         self.config = config
         self.limits = config.limits
+        self.origins = origins_of(
+            public_scheme=config.public_scheme, public_host=config.public_host, others=config.origins
+        )
         self.directory = directory
         self.keys = KeyStore(directory / "keys.json")
         self.custody = CustodyDesk(directory)
@@ -422,6 +428,7 @@ class Gateway:
             if raw_path != b"/realtime":
                 raise Refused(404, "Not Found")
             self._take(self.limiter.connections(connection.address, now), now)
+            check_origin(http, self.origins)
             key = self._websocket_caller(connection, http, query)
         except Refused as refused:
             connection.reply(refused.status, refused.body(), b"")
