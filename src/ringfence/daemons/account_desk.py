@@ -17,52 +17,21 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
-
 from ringfence.chained_log import LogError
 from ringfence.exchange.users.desk import AccountDesk
+from ringfence.exchange.users.founding import KEY, SOCKET, home_of, read_mail_config
 from ringfence.exchange.users.house import House
 from ringfence.exchange.users.keys import KeyFile
 from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
 from ringfence.exchange.users.passkeys import site_of
-from ringfence.exchange.users.sealing import Seal, SealError, make_key
-from ringfence.exchange.users.userbook import LOG, Userbook
-from ringfence.files import replace
+from ringfence.exchange.users.sealing import Seal, SealError
+from ringfence.exchange.users.userbook import Userbook
 from ringfence.lines import answering, listen
 
 log = logging.getLogger("ringfence.accounts")
 EXIT_INPUT = 66
-SOCKET, MAIL, KEY = "desk.sock", "mail.json", "secrets.key"
 _LINE_BYTES_MAX = 1 << 20
 _DELIVER_SECONDS, _LATER_SECONDS = 0.2, 10.0
-HOST = "127.0.0.1"
-
-
-def home_of(directory: Path) -> Path:
-    return directory / "accounts"
-
-
-def found(directory: Path, *, catcher_port: int) -> MailConfig:
-    """Make what a new exchange needs; its mail goes to the catcher on this machine until somebody names a server.
-
-    Raises OSError, ValueError.
-    """
-    home = home_of(directory)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (home / LOG).exists():
-        make_key(home / KEY)
-    if not (home / MAIL).exists():
-        first = MailConfig(host=HOST, port=catcher_port, sender="no-reply@ringfence.example", security="none")
-        replace(home / MAIL, msgspec.json.format(msgspec.json.encode(first)))
-    return read_mail_config(directory)
-
-
-def read_mail_config(directory: Path) -> MailConfig:
-    """Raises OSError, ValueError."""
-    try:
-        return msgspec.json.decode((home_of(directory) / MAIL).read_bytes(), type=MailConfig)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"accounts/{MAIL} cannot be read: {error}") from error
 
 
 async def keep_delivering(config: MailConfig, outbox: Outbox) -> None:

@@ -24,7 +24,7 @@ def ensure_ports(directory: Path, names: tuple[str, ...]) -> Ports:
     path = directory / "custody" / "ports.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        node, ethereum, solana, *others = _free(3 + len(names))
+        node, ethereum, solana, *others = free_ports(3 + len(names))
         ports = Ports(node, dict(zip(names, others, strict=True)), ethereum, solana)
         replace(path, msgspec.json.encode(ports))
     return read_ports(directory)
@@ -35,7 +35,7 @@ def read_ports(directory: Path) -> Ports:
     return msgspec.json.decode((directory / "custody" / "ports.json").read_bytes(), type=Ports)
 
 
-def _free(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on at this moment."""
     held = [socket.socket() for _ in range(count)]
     try:

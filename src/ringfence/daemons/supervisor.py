@@ -42,11 +42,12 @@ from ringfence.daemons.account_chains import TROUBLES
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
 from ringfence.daemons.ceremonies import CeremonyError
-from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports
+from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports, free_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
 from ringfence.exchange.gateway import Config, Limits
+from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
 
 Value = TypeVar("Value")
@@ -68,7 +69,8 @@ _TALK_SECONDS = 5.0
 _FINAL_OF_CORE = (65, 70, 74, 75)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
-_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = (66,)
+_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = _FINAL_OF_ACCOUNTS = (66,)
+_FINAL_OF_CATCHER = (69,)
 _FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
 _BLOCK_SECONDS = "2"
 """How soon the embedded chain has a block for who waits for one."""
@@ -246,6 +248,7 @@ class Supervisor:
             await self._step("custody", self._begin_custody())
         self._run_prover()
         self._run_security_desk(config)
+        self._run_account_desk(config)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
@@ -297,8 +300,20 @@ class Supervisor:
             security_desk.found(self._directory)
         except (OSError, ValueError, LogError) as error:
             raise StartError(f"the security desk cannot begin: {error}", EXIT_INPUT) from error
-        url = f"{config.public_scheme}://{config.public_host}" if config.public_host else self.url
-        self._run("security-desk", "--url", url, final=_FINAL_OF_SECURITY)
+        self._run("security-desk", "--url", self._public_url(config), final=_FINAL_OF_SECURITY)
+
+    def _run_account_desk(self, config: Config) -> None:
+        """Run what people sign in at; mail is caught on this machine until somebody names a server."""
+        try:
+            mail = users_founding.found(self._directory, catcher_port=free_ports(1)[0])
+        except (OSError, ValueError) as error:
+            raise StartError(f"nobody can have an account: {error}", EXIT_INPUT) from error
+        if mail.is_caught:
+            self._run("mail-catcher", "--port", str(mail.port), final=_FINAL_OF_CATCHER)
+        self._run("account-desk", "--url", self._public_url(config), final=_FINAL_OF_ACCOUNTS)
+
+    def _public_url(self, config: Config) -> str:
+        return f"{config.public_scheme}://{config.public_host}" if config.public_host else self.url
 
     # ---- custody
 

@@ -16,6 +16,7 @@ from typing import Self
 
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.gateway import KeyLimits, KeyRecord, Permission, write_records
+from ringfence.exchange.users import founding as users_founding
 from ringfence.messages.batch import Records
 from ringfence.testing.play import opening
 
@@ -40,7 +41,8 @@ def key_of(account: int, *permissions: Permission) -> KeyRecord:
 class Venue:
     """Core, history and gateway on a free port, with credited accounts 1..N and their keys.
 
-    Everything is found under `url`; output goes to `NAME.log` in the folder.
+    With `people`, they can register: the account desk and a catcher of mail run as well. Everything is found under
+    `url`; output goes to `NAME.log` in the folder.
     """
 
     def __init__(
@@ -53,13 +55,23 @@ class Venue:
         limits: dict[str, int] | None = None,
         history: bool = True,
         pending_max: int = 20_000,
+        people: bool = False,
     ) -> None:
         self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._accounts, self._mark_ticks = accounts, mark_ticks
-        self._names = ["core", *(["history"] if history else []), "gateway"]
+        self._names = ["core", *(["history"] if history else [])]
+        self._arguments: dict[str, list[str]] = {}
+        if people:
+            mail = users_founding.found(directory, catcher_port=free_port())
+            self._names += ["mail_catcher", "account_desk"]
+            self._arguments = {
+                "mail_catcher": ["--port", str(mail.port)],
+                "account_desk": ["--url", self.url],
+            }
+        self._names.append("gateway")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        directory.mkdir(parents=True, exist_ok=True)
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
         config = {"port": self.port, "pending_max": pending_max, "limits": {**unlimited, **(limits or {})}}
@@ -81,6 +93,7 @@ class Venue:
     def start(self, name: str) -> None:
         log = open(self.directory / f"{name}.log", "ab")  # noqa: SIM115
         arguments = [sys.executable, "-m", f"ringfence.daemons.{name}", str(self.directory)]
+        arguments += self._arguments.get(name, [])
         self.processes[name] = subprocess.Popen(arguments, stdout=log, stderr=log)
         log.close()
 

@@ -21,6 +21,7 @@ from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.limits import Limiter, Limits
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
+from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, is_page, origin_of
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
@@ -76,6 +77,7 @@ class Gateway:
         self.directory = directory
         self.keys = KeyStore(directory / "keys.json")
         self.custody = CustodyDesk(directory)
+        self.people = PeopleDesk(directory)
         self._pages = pages.Pages()
         self.one_time = OneTimePasswords()
         self.limiter = Limiter(config.limits)
@@ -140,13 +142,28 @@ class Gateway:
             except ValueError as error:
                 log.error("%s; the keys that were read before stay in force", error)
                 continue
+            await self._end_sessions()
             for session in list(self.sessions):
-                if session.key is not None:
+                if session.key is not None and session.person is None:
                     found = self.keys.get(session.key.record.id)
                     if found is None or not found.record.enabled:
                         session.close(WSCloseCode.POLICY_VIOLATION, "the API key was revoked")
                     else:
                         session.key = found
+
+    async def _end_sessions(self) -> None:
+        """Close the realtime connections of people who have signed out."""
+        signed_in = [(session, session.person.session) for session in self.sessions if session.person]
+        if not signed_in:
+            return
+        try:
+            alive = await self.people.alive([name for _, name in signed_in])
+        except Refused as refused:
+            log.error("%s: who has signed out meanwhile is not known", refused.message)
+            return
+        for session, name in signed_in:
+            if name not in alive:
+                session.close(WSCloseCode.POLICY_VIOLATION, "signed out")
 
     # ---- time: the wire's clock, never the engine's
 
@@ -237,9 +254,25 @@ class Gateway:
     # ---- REST
 
     def _handle(self, connection: HttpConnection, http: HttpRequest) -> None:
+        if is_page(http) and has_session(http):
+            self.run(self._handle_person(connection, http))
+        else:
+            self._serve(connection, http, None)
+
+    async def _handle_person(self, connection: HttpConnection, http: HttpRequest) -> None:
+        """Find out whose session a page's request is of, then go on as for everybody."""
+        try:
+            check_origin(http, self.origins)
+            person = await self.people.person(origin_of(connection.address, http), self.now())
+        except Refused as refused:
+            self._turn_away(connection, refused)
+            return
+        self._serve(connection, http, person)
+
+    def _serve(self, connection: HttpConnection, http: HttpRequest, person: Person | None) -> None:
         request: Request | None = None
         try:
-            admitted = self._admit(connection, http)
+            admitted = self._admit(connection, http, person)
             if admitted is None:
                 return
             route, request = admitted
@@ -271,7 +304,9 @@ class Gateway:
             headers = b"retry-after: %d\r\n" % seconds
         connection.reply(refused.status, refused.body(), headers + limit_headers(bucket, None, self.now()))
 
-    def _admit(self, connection: HttpConnection, http: HttpRequest) -> tuple[Route, Request] | None:
+    def _admit(
+        self, connection: HttpConnection, http: HttpRequest, person: Person | None
+    ) -> tuple[Route, Request] | None:
         """Find the route, the caller and its parameters. Raises Refused; None if it was answered."""
         raw_path, _, raw_query = http.target.partition(b"?")
         path, query = raw_path.decode("latin-1"), raw_query.decode("latin-1")
@@ -285,22 +320,18 @@ class Gateway:
                 200, encode({"name": "BitMEX API", "version": VERSION, "timestamp": int(now * 1000)})
             )
             return None
-        key = self._key_of(connection, http, now)
+        key = person.key if person is not None else self._key_of(connection, http, now)
         bucket = self._take(self.limiter.requests(key, connection.address, now), now)
         route = ROUTES.get((http.method, name.rstrip("/")))
         request = Request(connection, self, {}, key, bucket)
         try:
             if route is None:
                 raise self._no_route(http.method, name)
+            if route.for_page:
+                self._check_page(http)
+                request.origin = origin_of(connection.address, http)
             if route.needs_key:
-                if key is None:
-                    raise Refused(401, "Authorization Required")
-                if key.account not in self.desk.views.accounts:
-                    raise Refused(403, "Invalid account")
-                if route.permission is not None:
-                    require(key, route.permission)
-                if route.moves_orders:
-                    request.second_bucket = self.count_order(key)
+                self._check_caller(route, request, person)
             request.parameters = parse_form(query) if query else {}
             if http.body:
                 request.parameters.update(parse_body(http.body, http.header(b"content-type")))
@@ -308,6 +339,27 @@ class Gateway:
             request.refuse(refused)
             return None
         return route, request
+
+    def _check_page(self, http: HttpRequest) -> None:
+        """Raise Refused unless a page of ours asks: what people do with their accounts is not for programs."""
+        if not is_page(http):
+            raise Refused(403, "This is for the exchange's own page: the header x-ringfence is missing")
+        check_origin(http, self.origins)
+
+    def _check_caller(self, route: Route, request: Request, person: Person | None) -> None:
+        """Raises Refused: 401 if nobody asks, 403 if somebody who may not."""
+        key = request.key
+        if key is None:
+            raise Refused(401, "Authorization Required")
+        if key.account not in self.desk.views.accounts:
+            raise Refused(403, "Invalid account")
+        if route.permission is not None:
+            if person is not None and not key.allows(route.permission):
+                raise Refused(403, "Confirm that it is you, then ask again.", "StepUpRequired")
+            require(key, route.permission)
+        request.person = person
+        if route.moves_orders:
+            request.second_bucket = self.count_order(key)
 
     def _no_route(self, method: str, name: str) -> Refused:
         allowed = sorted(m for m, path in ROUTES if path == name.rstrip("/"))
@@ -361,6 +413,9 @@ class Gateway:
             connection.reply(200, encode(swagger.document(host, self.config.public_scheme)))
         elif http.method == "GET" and path == "/":
             self._answer_home(connection, http)
+        elif http.method == "GET" and path.rstrip("/") == "/account":
+            # A browser takes what is behind # along: links in mails are short.
+            connection.reply(302, b"", b"location: /trade/account.html\r\n")
         elif http.method == "GET" and path.removeprefix("/") in pages.ROOTS:
             connection.reply(302, b"", b"location: %s/\r\n" % path.encode())
         elif http.method in ("GET", "HEAD") and (page := self._page(http, path)) is not None:
@@ -433,7 +488,27 @@ class Gateway:
         except Refused as refused:
             connection.reply(refused.status, refused.body(), b"")
             return
-        session = Session(self, connection.address, key, query)
+        # A browser can add no header here: that the Origin is ours says that no other site has sent the cookie.
+        if key is None and has_session(http) and http.header(b"origin"):
+            self.run(self._upgrade_person(connection, http, query, ahead))
+        else:
+            self._open(Session(self, connection.address, key, query), connection, http, ahead)
+
+    async def _upgrade_person(
+        self, connection: HttpConnection, http: HttpRequest, query: str, ahead: bytes
+    ) -> None:
+        """Open a page's connection for whoever is signed in there; for nobody if the session is over."""
+        try:
+            person = await self.people.person(origin_of(connection.address, http), self.now())
+        except Refused as refused:
+            connection.reply(refused.status, refused.body(), b"")
+            return
+        has_account = person is not None and person.key.account in self.desk.views.accounts
+        session = Session(self, connection.address, person.key if person and has_account else None, query)
+        session.person = person
+        self._open(session, connection, http, ahead)
+
+    def _open(self, session: Session, connection: HttpConnection, http: HttpRequest, ahead: bytes) -> None:
         transport = connection.hand_over()
         if transport is None:
             return

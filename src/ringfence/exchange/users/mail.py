@@ -34,6 +34,11 @@ class MailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_file: str = ""
     """The password's file: never the password."""
 
+    @property
+    def is_caught(self) -> bool:
+        """Whether mail stays on this machine, for development."""
+        return self.security == "none"
+
 
 def address_of(text: str) -> str | None:
     """Return an address of mail as we keep it, None if it is none."""

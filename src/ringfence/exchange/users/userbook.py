@@ -159,7 +159,8 @@ class Userbook:
             user = self.users.get(body["user"])
         if user is not None:
             self._take_common(user, entry)
-            user.activity.append(entry)
+            if entry.kind != "asked":
+                user.activity.append(entry)
         self.tickets.pop(body.get("spends", ""), None)
         ends = set(body.get("ends", ()))
         if ends:

@@ -124,10 +124,9 @@ class Withdrawing:
         """Write down, and tell the user, what was done about their coins."""
         user = self._book.of_account(int(asked["account"]))
         if user is not None:
-            self._book.write(
-                "noted", user=user.id, origin=caller.origin, what=asked["what"], detail=asked["detail"]
-            )
-            self._house.alert(user, str(asked["subject"]), str(asked["detail"]), caller.origin)
+            what, detail = str(asked["subject"]), str(asked["detail"])
+            self._book.write("noted", user=user.id, origin=caller.origin, what=what, detail=detail)
+            self._house.alert(user, what, detail, caller.origin)
         return Said({})
 
     def _waiting(self, user: User) -> list[tuple[str, Ticket]]:

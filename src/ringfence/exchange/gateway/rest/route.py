@@ -8,6 +8,8 @@ import msgspec
 from ringfence.exchange.bucket import Bucket
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.parameters import Parameters
+from ringfence.exchange.gateway.people import Person
+from ringfence.exchange.gateway.rest.csv_text import CSV_HEADERS, CSV_TYPE, csv_of
 from ringfence.exchange.projections import Result
 from ringfence.exchange.users.keys import ApiKey, Permission
 
@@ -52,6 +54,8 @@ class Route(NamedTuple):
     moves_orders: bool
     """Counts against the orders-per-second limit too."""
     summary: str
+    for_page: bool
+    """For the exchange's own page alone; the account desk finds out who asks."""
 
 
 ROUTES: dict[tuple[str, str], Route] = {}
@@ -66,6 +70,7 @@ def route(
     key: bool = False,
     permission: Permission | None = None,
     moves_orders: bool = False,
+    page: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler; its docstring's first line becomes the summary."""
 
@@ -73,7 +78,7 @@ def route(
         summary = (handler.__doc__ or "").strip().split("\n")[0]
         ROUTES[method, path] = Route(
             method, path, operation, handler, parameters, returns, key or permission is not None,
-            permission, moves_orders, summary,
+            permission, moves_orders, summary, page,
         )  # fmt: skip
         return handler
 
@@ -83,7 +88,9 @@ def route(
 class Request:
     """One request on its way through: who asks, with which parameters, and how to answer."""
 
-    __slots__ = ("_connection", "bucket", "gateway", "key", "parameters", "second_bucket")
+    __slots__ = (
+        "_connection", "bucket", "gateway", "headers", "key", "origin", "parameters", "person", "second_bucket",
+    )  # fmt: skip
 
     def __init__(
         self, connection: "HttpConnection", gateway: "Gateway", parameters: Parameters, key: ApiKey | None,
@@ -94,11 +101,22 @@ class Request:
         self.key = key
         self.bucket = bucket
         self.second_bucket: Bucket | None = None
+        self.person: Person | None = None
+        """Who asks, if it is a page's session and not a key."""
+        self.origin: dict[str, str] = {}
+        """Where a page's request is from, as the account desk is told."""
+        self.headers = b""
+        """More lines for the answer."""
 
     @property
     def account(self) -> int:
         assert self.key is not None, "the route lets in requests without a key"
         return self.key.account
+
+    @property
+    def address(self) -> str:
+        """The address that the request comes from."""
+        return self._connection.address
 
     def count_report(self) -> None:
         """Count a report of a hole against the address it comes from. Raises Refused (429)."""
@@ -124,7 +142,10 @@ class Request:
     # ---- the answer, exactly once
 
     def answer(self, value: Any) -> None:
-        self._connection.reply(200, encode(value), self._limit_headers())
+        if self.parameters.get("_format") == "csv" and isinstance(value, list):
+            self._connection.reply(200, csv_of(value), self._limit_headers() + CSV_HEADERS, CSV_TYPE)
+        else:
+            self._connection.reply(200, encode(value), self._limit_headers() + self.headers)
 
     def refuse(self, refused: Refused) -> None:
         headers = self._limit_headers()

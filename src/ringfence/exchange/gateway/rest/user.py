@@ -322,10 +322,10 @@ def get_notifications(request: Request) -> object:
     return []
 
 
-@route("GET", "/apiKey", "APIKey.get", optional("reverse", "boolean"), returns="APIKey[]", key=True)
+@route("GET", "/apiKey", "APIKey.get", optional("reverse", "boolean"), TARGET, returns="APIKey[]", key=True)
 def get_keys(request: Request) -> object:
     """Get your API keys, without their secrets."""
-    rows = [key.row() for key in request.gateway.keys.of_account(request.account)]
+    rows = [key.row() for key in request.gateway.keys.of_account(_account(request).number)]
     return rows[::-1] if read.boolean(request.parameters, "reverse", default=False) else rows
 
 

@@ -5,6 +5,7 @@ signature below the very text: neither a stolen API key nor this gateway is enou
 it for itself; what is refused here is refused early, to be told why.
 """
 
+import logging
 from typing import Any
 
 from ringfence.exchange.gateway import commands
@@ -20,6 +21,8 @@ from ringfence.messages.commands import AccountParameter, AccountSays, Command, 
 from ringfence.messages.funds import AccountText, Keyed, Listed, Unlisted, Wish, encode
 from ringfence.units.assets import BY_CURRENCY, XBT, Asset
 from ringfence.units.time import iso
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 _ADDRESS_CHARACTERS_MAX, _TEXT_CHARACTERS_MAX, _NAME_CHARACTERS_MAX = 90, 128, 64
@@ -42,21 +45,80 @@ _SIGNED = (
     optional("memo"), optional("otpToken"), optional("fee", "number"), optional("text"), *_SIGNED,
     returns="Transaction", permission=Permission.WITHDRAW,
 )  # fmt: skip
-def request_withdrawal(request: Request) -> object:
+async def request_withdrawal(request: Request) -> Row:
     """Take coins out of your wallet: the amount and the fee are put aside until the chain has confirmed the payment.
 
     The network's fee is what it is; what it does not take comes back. Demo coins, of assets without a chain, vanish.
     """
-    parameters = request.parameters
-    asset = asset_of(request)
-    amount = read.integer(parameters, "amount", low=1)
-    if amount is None or amount < asset.withdrawal_min:
-        raise invalid(f"Invalid withdrawal amount: at least {asset.withdrawal_min} {asset.currency}")
+    if request.person is not None:
+        raise Refused(403, "A person's withdrawal is confirmed first: POST /account/withdrawal")
+    row = await send_wish(request)
+    await tell_owner(
+        request, "A withdrawal was asked for", f"{-row['amount']:,} {row['currency']} to {row['address']}"
+    )
+    return row
+
+
+async def send_wish(request: Request) -> Row:
+    """Carry out a request for a withdrawal, whoever has confirmed it. Raises Refused."""
+    asset, amount = _asset_and_amount(request)
     desk = request.gateway.desk
     desk.check_open(may_shed=True)
+    await request.gateway.people.check_not_held(_main_account(request))
+    is_on_chain = desk.views.coins.custody_account and (
+        asset is XBT or asset.currency in await request.gateway.custody.currencies()
+    )
+    if is_on_chain:
+        return await _requested(request, asset, amount)
+    return _transaction(await _done(request, *_vanishing(request, asset, amount)))
+
+
+async def check_wish(request: Request) -> Row:
+    """Return what a request for a withdrawal comes to, its address spelled out. Raises Refused if it cannot be done."""
+    asset, amount = _asset_and_amount(request)
+    desk = request.gateway.desk
+    desk.check_open(may_shed=True)
+    wish = _wish(request, asset, amount, await _address(request))
     if desk.views.coins.custody_account:
-        return _of_custody(request, asset, amount)
-    return request.carry_out(*_vanishing(request, asset, amount), _transaction)
+        await _ask_custody(request, wish, asset)
+    available = desk.views.accounts[request.account].margin(asset.number).withdrawable
+    if amount + wish.fee_max > available:
+        raise invalid(
+            f"Account has insufficient Available Balance, {available} {asset.currency} can be withdrawn"
+        )
+    return {
+        "currency": asset.currency, "network": asset.network, "amount": amount, "address": wish.address,
+        "fee": wish.fee_max, "text": wish.text, "nonce": wish.nonce, "signature": wish.signature,
+    }  # fmt: skip
+
+
+def _asset_and_amount(request: Request) -> tuple[Asset, int]:
+    """Raises Refused."""
+    asset = asset_of(request)
+    amount = read.integer(request.parameters, "amount", low=1)
+    if amount is None or amount < asset.withdrawal_min:
+        raise invalid(f"Invalid withdrawal amount: at least {asset.withdrawal_min} {asset.currency}")
+    return asset, amount
+
+
+def _main_account(request: Request) -> int:
+    account = request.gateway.desk.views.accounts[request.account]
+    return account.parent or account.number
+
+
+async def tell_owner(request: Request, subject: str, detail: str) -> None:
+    """Have the account's user told by mail, and their log say it. What was done stands if that fails."""
+    people = request.gateway.people
+    if not people.is_there:
+        return
+    assert request.key is not None
+    by = {} if request.person else {"agent": f"API key {request.key.record.name!r}"}
+    try:
+        origin = {**request.origin, "address": request.address, **by}
+        note = {"account": _main_account(request), "subject": subject, "detail": detail}
+        await people.ask("note", origin, note)
+    except Refused as refused:
+        log.error("the owner of account %d was not told of it: %s", request.account, refused.message)
 
 
 def _vanishing(request: Request, asset: Asset, amount: int) -> tuple[int, bytes]:
@@ -71,12 +133,6 @@ def _vanishing(request: Request, asset: Asset, amount: int) -> tuple[int, bytes]
         flags=OrderFlag.DEMO,
     )
     return token, command
-
-
-async def _of_custody(request: Request, asset: Asset, amount: int) -> Row:
-    if asset is not XBT and asset.currency not in await request.gateway.custody.currencies():
-        return _transaction(await _done(request, *_vanishing(request, asset, amount)))
-    return await _requested(request, asset, amount)
 
 
 async def _requested(request: Request, asset: Asset, amount: int) -> Row:
@@ -234,6 +290,9 @@ def add_address(request: Request) -> object:
 
 async def _listed(request: Request, listed: Listed) -> Row:
     client = await _say(request, AccountSays.LISTED, listed)
+    await tell_owner(
+        request, "An address was added", f"Withdrawals may go to {listed.address}, after its cool-down."
+    )
     line = next(line for line in client["addresses"] if line["address"] == listed.address)
     return _address_row(request, line)
 
@@ -292,7 +351,9 @@ def set_withdrawal_key(request: Request) -> object:
 
 
 async def _keyed(request: Request, keyed: Keyed) -> Row:
-    return _key_row(request, await _say(request, AccountSays.KEYED, keyed))
+    row = _key_row(request, await _say(request, AccountSays.KEYED, keyed))
+    await tell_owner(request, "A withdrawal key was named", f"Its public key is {keyed.public_key}.")
+    return row
 
 
 # ---- what an account says

@@ -13,6 +13,7 @@ from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.authentication import require
 from ringfence.exchange.gateway.errors import Refused
+from ringfence.exchange.gateway.people import Person
 from ringfence.exchange.gateway.rest.order import timer_row
 from ringfence.exchange.gateway.rest.route import encode
 from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, VERSION, websocket_help
@@ -39,6 +40,8 @@ class Session(WSListener):  # type: ignore[misc]
 
     def __init__(self, gateway: "Gateway", address: str, key: ApiKey | None, query: str) -> None:
         self.gateway, self.address, self.key = gateway, address, key
+        self.person: Person | None = None
+        """Whose cookie came with it."""
         self._query = query
         self._transport: WSTransport | None = None
         self._out: list[bytes] = []

@@ -1,0 +1,43 @@
+"""The folder `accounts/` of an exchange: what is in it, and how it begins."""
+
+from pathlib import Path
+
+import msgspec
+
+from ringfence.exchange.users.mail import MailConfig
+from ringfence.exchange.users.sealing import make_key
+from ringfence.exchange.users.userbook import LOG
+from ringfence.files import replace
+
+SOCKET, MAIL, KEY = "desk.sock", "mail.json", "secrets.key"
+_HOST = "127.0.0.1"
+
+
+def home_of(directory: Path) -> Path:
+    return directory / "accounts"
+
+
+def found(directory: Path, *, catcher_port: int) -> MailConfig:
+    """Make what a new exchange needs; its mail goes to the catcher on this machine until somebody names a server.
+
+    Raises OSError, ValueError.
+    """
+    home = home_of(directory)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (home / LOG).exists():
+        # A log whose key is gone is not gone on with under another.
+        make_key(home / KEY)
+    if not (home / MAIL).exists():
+        first = MailConfig(
+            host=_HOST, port=catcher_port, sender="no-reply@ringfence.example", security="none"
+        )
+        replace(home / MAIL, msgspec.json.format(msgspec.json.encode(first)))
+    return read_mail_config(directory)
+
+
+def read_mail_config(directory: Path) -> MailConfig:
+    """Raises OSError, ValueError."""
+    try:
+        return msgspec.json.decode((home_of(directory) / MAIL).read_bytes(), type=MailConfig)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"accounts/{MAIL} cannot be read: {error}") from error
