@@ -19,19 +19,20 @@ from pathlib import Path
 
 from ringfence.chained_log import LogError
 from ringfence.exchange.users.desk import AccountDesk
-from ringfence.exchange.users.founding import KEY, SOCKET, home_of, read_mail_config
+from ringfence.exchange.users.founding import KEY, SOCKET, home_of, read_mail_config, read_rates
 from ringfence.exchange.users.house import House
 from ringfence.exchange.users.keys import KeyFile
 from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
 from ringfence.exchange.users.passkeys import site_of
 from ringfence.exchange.users.sealing import Seal, SealError
+from ringfence.exchange.users.throttle import Throttle
 from ringfence.exchange.users.userbook import Userbook
 from ringfence.lines import answering, listen
 
 log = logging.getLogger("ringfence.accounts")
 EXIT_INPUT = 66
 _LINE_BYTES_MAX = 1 << 20
-_DELIVER_SECONDS, _LATER_SECONDS = 0.2, 10.0
+_DELIVER_SECONDS, _LATER_SECONDS = 0.1, 10.0
 
 
 async def keep_delivering(config: MailConfig, outbox: Outbox) -> None:
@@ -56,7 +57,8 @@ async def run(directory: Path, url: str) -> None:
     book = Userbook(home, Seal((home / KEY).read_bytes()), time.time_ns)
     site = site_of(url)
     outbox = Outbox(home, config.sender)
-    house = House(book, outbox, site, url=site.origins[0], now_ns=time.time_ns)
+    throttle = Throttle(read_rates(directory))
+    house = House(book, outbox, throttle, site, url=site.origins[0], now_ns=time.time_ns)
     desk = AccountDesk(house, KeyFile(directory / "keys.json"))
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
     server = await listen(home / SOCKET, answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)

@@ -6,6 +6,7 @@ import json
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -57,7 +58,7 @@ class Person:
         said |= headers or {}
         body = None if method == "GET" else json.dumps(parameters).encode()
         if method == "GET" and parameters:
-            path += "?" + "&".join(f"{name}={value}" for name, value in parameters.items())
+            path += "?" + urllib.parse.urlencode(parameters)
         request = urllib.request.Request(  # noqa: S310
             f"{self.url}/api/v1{path}", data=body, method=method,
             headers={name: value for name, value in said.items() if value},

@@ -21,6 +21,8 @@ from ringfence.messages.batch import Records
 from ringfence.testing.play import opening
 
 _START_SECONDS = 60.0
+TRIES = 6
+"""That strangers have at a user in an hour."""
 UNLIMITED = KeyLimits(requests_per_minute=0, orders_per_second=0)
 
 
@@ -65,6 +67,11 @@ class Venue:
         self._arguments: dict[str, list[str]] = {}
         if people:
             mail = users_founding.found(directory, catcher_port=free_port())
+            # Everybody in a test comes from one address, and a guess takes a quarter of a second.
+            rates = json.dumps(
+                {"mails_of_address": 10_000, "failures_of_address": 10_000, "failures_of_user": TRIES}
+            )
+            (directory / "accounts" / users_founding.RATES).write_text(rates)
             self._names += ["mail_catcher", "account_desk"]
             self._arguments = {
                 "mail_catcher": ["--port", str(mail.port)],

@@ -1,15 +1,18 @@
 """The folder `accounts/` of an exchange: what is in it, and how it begins."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from ringfence.exchange.users.mail import MailConfig
 from ringfence.exchange.users.sealing import make_key
+from ringfence.exchange.users.throttle import Rates
 from ringfence.exchange.users.userbook import LOG
 from ringfence.files import replace
 
-SOCKET, MAIL, KEY = "desk.sock", "mail.json", "secrets.key"
+SOCKET, MAIL, RATES, KEY = "desk.sock", "mail.json", "rates.json", "secrets.key"
+Found = TypeVar("Found")
 _HOST = "127.0.0.1"
 
 
@@ -37,7 +40,17 @@ def found(directory: Path, *, catcher_port: int) -> MailConfig:
 
 def read_mail_config(directory: Path) -> MailConfig:
     """Raises OSError, ValueError."""
+    return _read(home_of(directory) / MAIL, MailConfig)
+
+
+def read_rates(directory: Path) -> Rates:
+    """Return how often somebody may be wrong; nobody has to say. Raises OSError, ValueError."""
+    path = home_of(directory) / RATES
+    return _read(path, Rates) if path.exists() else Rates()
+
+
+def _read(path: Path, kind: type[Found]) -> Found:
     try:
-        return msgspec.json.decode((home_of(directory) / MAIL).read_bytes(), type=MailConfig)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except msgspec.MsgspecError as error:
-        raise ValueError(f"accounts/{MAIL} cannot be read: {error}") from error
+        raise ValueError(f"accounts/{path.name} cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """What everything around signing in shares: the book, the mail, the throttle, challenges, and the clock."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from ringfence.exchange.users.passkeys import (
 from ringfence.exchange.users.throttle import Throttle, Try
 from ringfence.exchange.users.userbook import Origin, SignedIn, User, Userbook, digest_of
 from ringfence.units.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 Value = TypeVar("Value")
@@ -71,11 +74,17 @@ class Challenge:
 
 class House:
     def __init__(
-        self, book: Userbook, outbox: Outbox, site: Site, *, url: str, now_ns: Callable[[], int]
+        self,
+        book: Userbook,
+        outbox: Outbox,
+        throttle: Throttle,
+        site: Site,
+        *,
+        url: str,
+        now_ns: Callable[[], int],
     ) -> None:
-        self.book, self.outbox, self.site, self.url = book, outbox, site, url
+        self.book, self.outbox, self.throttle, self.site, self.url = book, outbox, throttle, site, url
         self.now_ns = now_ns
-        self.throttle = Throttle()
         self._challenges: dict[str, Challenge] = {}
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="argon2")
         self._guesses = 0
@@ -236,6 +245,17 @@ class House:
             raise NotDone(403, f"Withdrawals are held for {hours} more hours: {user.held_because}.", "Held")
 
     # ---- tickets and mail
+
+    def after(self, work: Callable[[], None]) -> None:
+        """Do something behind the answer, which then takes as long whether there is anything to do or not."""
+
+        def do() -> None:
+            try:
+                work()
+            except OSError as error:
+                log.critical("a mail was not written: %s", error.strerror)
+
+        asyncio.get_running_loop().call_soon(do)
 
     def ticket(self, what: str, *, user: str, lasts_ns: int, data: Row, origin: Origin) -> str:
         """Return the secret of a new ticket, durable."""

@@ -11,6 +11,7 @@ from zxcvbn import zxcvbn
 CHARACTERS_MIN, CHARACTERS_MAX = 8, 256
 _ZXCVBN_CHARACTERS_MAX = 72
 """What it looks at: it is quadratic, and longer ones are not guessed."""
+_WORD_CHARACTERS_MIN = 4
 _SCORE_MIN = 3
 """Of 4: at least 10^8 guesses."""
 _CONTEXT = ("ringfence", "exchange", "bitcoin", "trading", "crypto")
@@ -31,7 +32,15 @@ def check_strength(password: str, *, email: str) -> None:
     if len(password) > CHARACTERS_MAX:
         raise WeakPasswordError(f"Too long: at most {CHARACTERS_MAX} characters")
     words = [*_CONTEXT, email, *email.replace("@", ".").split(".")]
-    found = zxcvbn(password[:_ZXCVBN_CHARACTERS_MAX], user_inputs=words)
+    # What stands near the person is worth no guess at all, also between other things.
+    bare = password[:_ZXCVBN_CHARACTERS_MAX].lower()
+    for word in words:
+        if len(word) >= _WORD_CHARACTERS_MIN:
+            bare = bare.replace(word, "")
+    found = min(
+        (zxcvbn(text or "a", user_inputs=words) for text in (password[:_ZXCVBN_CHARACTERS_MAX], bare)),
+        key=lambda one: one["score"],
+    )
     if found["score"] < _SCORE_MIN:
         feedback = found["feedback"]
         said = [feedback["warning"], *feedback["suggestions"]]

@@ -33,6 +33,7 @@ _RECOVERY_BYTES = 10
 _NAME_CHARACTERS_MAX = 64
 _PASSKEYS_MAX, _KEYS_MAX, _CIDRS_MAX = 10, 50, 20
 _CODE_MIN, _CODE_MAX = 4, 32
+_ENTRIES, _ENTRIES_MAX = 100, 500
 
 
 class Securing:
@@ -63,8 +64,8 @@ class Securing:
 
     async def activity(self, caller: Caller, asked: Row) -> Said:
         _, user = self._house.session(caller)
-        count = asked.get("count")
-        count = count if isinstance(count, int) and 0 < count <= 500 else 100
+        text = str(asked.get("count", ""))
+        count = min(int(text), _ENTRIES_MAX) if text.isdecimal() and len(text) < 5 and int(text) else _ENTRIES
         return Said([_activity_row(entry) for entry in list(user.activity)[: -count - 1 : -1]])
 
     # ---- sessions

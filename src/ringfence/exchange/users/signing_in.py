@@ -4,6 +4,7 @@ Who has an account here is told to nobody: every answer is the same, in words an
 or not; what differs goes into a mail.
 """
 
+import logging
 import secrets
 from typing import Any
 
@@ -22,6 +23,8 @@ from ringfence.exchange.users.passkeys import PasskeyError, credential_id, reque
 from ringfence.exchange.users.userbook import User, digest_of
 from ringfence.units.time import NS_PER_HOUR, NS_PER_MINUTE
 
+log = logging.getLogger(__name__)
+
 _VERIFY_NS, _RESET_NS = 24 * NS_PER_HOUR, 30 * NS_PER_MINUTE
 _USERS_MAX = 1_000_000
 _GONE = "This link is not good any more. Ask for a new one."
@@ -39,20 +42,21 @@ class SigningIn:
         email, password = _email(asked), _text(asked, "password")
         hashed = await self._house.hashed(password, email=email)
         if self._may_mail(caller, email):
-            user = self._book.of_email(email)
-            if user is None:
-                self._invite(caller, email, hashed)
-            else:
-                self._house.write_to(
-                    user, "You have an account already",
-                    "Somebody, perhaps you, wants to register with this address at Ringfence. You have an account "
-                    f"here: sign in at {self._house.url}/account/\n",
-                )  # fmt: skip
+            self._house.after(lambda: self._invite(caller, email, hashed))
         return Said({})
 
     def _invite(self, caller: Caller, email: str, hashed: str) -> None:
+        user = self._book.of_email(email)
+        if user is not None:
+            self._house.write_to(
+                user, "You have an account already",
+                "Somebody, perhaps you, wants to register with this address at Ringfence. You have an account already: "
+                f"sign in at {self._house.url}/account/\n",
+            )  # fmt: skip
+            return
         if len(self._book.users) >= _USERS_MAX:
-            raise NotDone(503, "No more accounts can be opened here at the moment; nothing was done")
+            log.critical("there are %d users: nobody else can register", _USERS_MAX)
+            return
         secret = self._house.ticket(
             "verify", user="", lasts_ns=_VERIFY_NS, data={"email": email, "password": hashed}, origin=caller.origin
         )  # fmt: skip
@@ -159,16 +163,17 @@ class SigningIn:
         email = _email(asked)
         user = self._book.of_email(email)
         if self._may_mail(caller, email) and user is not None:
-            secret = self._house.ticket(
-                "reset", user=user.id, lasts_ns=_RESET_NS, data={}, origin=caller.origin
-            )
-            self._house.write_to(
-                user, "Choose a new password",
-                f"This link lets you choose a new password, within half an hour:\n"
-                f"{self._house.link('reset', secret)}\n\nWithdrawals are held for 24 hours then. A second factor is "
-                "still needed to sign in. If you have not asked for this, do nothing.\n",
-            )  # fmt: skip
+            self._house.after(lambda: self._lead_to_reset(caller, user))
         return Said({})
+
+    def _lead_to_reset(self, caller: Caller, user: User) -> None:
+        secret = self._house.ticket("reset", user=user.id, lasts_ns=_RESET_NS, data={}, origin=caller.origin)
+        self._house.write_to(
+            user, "Choose a new password",
+            f"This link lets you choose a new password, within half an hour:\n"
+            f"{self._house.link('reset', secret)}\n\nWithdrawals are held for 24 hours then. A second factor is "
+            "still needed to sign in. If you have not asked for this, do nothing.\n",
+        )  # fmt: skip
 
     async def reset(self, caller: Caller, asked: Row) -> Said:
         """Choose a new password by a mail's link. It signs nobody in: the second factor is still needed."""

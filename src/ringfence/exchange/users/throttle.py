@@ -7,14 +7,24 @@ the devices that they use. Addresses of mail that nobody has are counted alike.
 
 from typing import NamedTuple
 
+import msgspec
+
 from ringfence.exchange.bucket import Bucket
 
 _HOUR_SECONDS = 3_600.0
-FAILURES_OF_USER, FAILURES_OF_ADDRESS, FAILURES_OF_DEVICE = 20, 60, 20
-"""An hour."""
-MAILS_OF_PERSON, MAILS_OF_ADDRESS = 5, 30
-"""An hour, that strangers can have us write."""
 _SWEEP_ABOVE = 20_000
+
+
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`accounts/rates.json`, if an operator needs other ones. All are by the hour."""
+
+    failures_of_user: int = 20
+    """By strangers."""
+    failures_of_address: int = 60
+    failures_of_device: int = 20
+    mails_of_person: int = 5
+    """That strangers can have us write."""
+    mails_of_address: int = 30
 
 
 class Throttled(NamedTuple):
@@ -33,7 +43,8 @@ class Try(NamedTuple):
 
 
 class Throttle:
-    def __init__(self) -> None:
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def may_try(self, who: Try, *, now: float) -> Throttled | None:
@@ -49,16 +60,16 @@ class Throttle:
 
     def may_mail(self, *, person: str, address: str, now: float) -> bool:
         """Count a mail that somebody has us write; return whether it goes."""
-        of_address = self._bucket("mail from", address, MAILS_OF_ADDRESS, now)
-        of_person = self._bucket("mail to", person, MAILS_OF_PERSON, now)
+        of_address = self._bucket("mail from", address, self._rates.mails_of_address, now)
+        of_person = self._bucket("mail to", person, self._rates.mails_of_person, now)
         return of_address.take(1, now) and of_person.take(1, now)
 
     def _of_try(self, who: Try, now: float) -> list[Bucket]:
         if who.device:
-            return [self._bucket("device", who.device, FAILURES_OF_DEVICE, now)]
+            return [self._bucket("device", who.device, self._rates.failures_of_device, now)]
         return [
-            self._bucket("address", who.address, FAILURES_OF_ADDRESS, now),
-            self._bucket("user", who.user, FAILURES_OF_USER, now),
+            self._bucket("address", who.address, self._rates.failures_of_address, now),
+            self._bucket("user", who.user, self._rates.failures_of_user, now),
         ]
 
     def _bucket(self, kind: str, who: str, capacity: int, now: float) -> Bucket:
