@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from picows import WSError
 
@@ -417,8 +418,6 @@ def test_a_sub_account_gets_a_key_of_its_own(house: Venue, person: Person) -> No
 
 
 def _record(row: dict[str, Any]) -> Any:
-    import msgspec
-
     return msgspec.structs.replace(key_of(row["userId"]), id=row["id"], secret=row["secret"])
 
 
