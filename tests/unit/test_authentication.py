@@ -115,3 +115,13 @@ def test_a_request_is_signed_whole(keys: KeyStore) -> None:
                 pass_through(keys, tampered, signature)
     with pytest.raises(Refused):
         pass_through(keys, (*SENT[:3], b""), signature)
+
+
+def test_figures_do_not_move_between_the_address_and_the_expiry(keys: KeyStore) -> None:
+    """The same signed bytes, read as `count=1` and a later expiry."""
+    asked = (b"GET", b"/api/v1/order?count=12", str(NOW + 5).encode(), b"")
+    moved = (b"GET", b"/api/v1/order?count=1", b"2" + asked[2], b"")
+    assert b"".join(moved) == b"".join(asked)
+    assert pass_through(keys, asked, signed(b"".join(asked))).record.id == "good"
+    with pytest.raises(Refused, match="api-expires"):
+        pass_through(keys, moved, signed(b"".join(asked)))

@@ -5,6 +5,20 @@ from ringfence.exchange.users.keys import ApiKey, KeyStore, Permission
 
 WEBSOCKET_MESSAGE = b"GET/realtime"
 """What a WebSocket client signs, with the expiry behind it, whatever the real path is."""
+_SECONDS_DIGITS = 10
+"""Of a Unix time, from 2001 to 2286."""
+
+
+def message_of(method: str, target: bytes, expires: str, body: bytes) -> bytes:
+    """Return what a client signs of a request. Raises Refused (401).
+
+    Nothing in the message says where the address ends and the expiry begins: a copied signature for `...count=12` and
+    `1790000000` would be good for `...count=1` and `21790000000` too. So a request's expiry has ten digits, as every
+    client's has that sends seconds. (A WebSocket's address is always the same; there some send milliseconds.)
+    """
+    if len(expires) != _SECONDS_DIGITS or not expires.isascii() or not expires.isdigit() or expires[0] == "0":
+        raise Refused(401, "Invalid api-expires: it must be a Unix time in seconds.")
+    return b"".join((method.encode(), target, expires.encode(), body))
 
 
 def authenticate(

@@ -13,7 +13,7 @@ from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
 from ringfence.exchange.gateway import pages, published, swagger, well_known
-from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, require
+from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
@@ -373,13 +373,13 @@ class Gateway:
         if not key_id:
             return None
         expires = http.header(b"api-expires")
-        if not expires:
-            raise Refused(401, "api-expires is missing; api-nonce is no longer supported")
-        message = b"".join((http.method.encode(), http.target, expires.encode("latin-1"), http.body))
         try:
+            if not expires:
+                raise Refused(401, "api-expires is missing; api-nonce is no longer supported")
             return authenticate(
-                self.keys, key_id=key_id, expires=expires, signature=http.header(b"api-signature"), message=message,
-                address=connection.address, now_seconds=int(now),
+                self.keys, key_id=key_id, expires=expires, signature=http.header(b"api-signature"),
+                message=message_of(http.method, http.target, expires, http.body), address=connection.address,
+                now_seconds=int(now),
             )  # fmt: skip
         except Refused:
             # Guessing counts against the address.

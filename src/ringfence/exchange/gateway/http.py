@@ -23,6 +23,12 @@ _IDLE_SECONDS = 75.0
 _PIECE_BYTES = 256 << 10
 _POUR_SECONDS = 0.005
 
+_ONCE = frozenset((
+    b"host", b"content-length", b"content-type", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"range",
+    b"origin", b"sec-fetch-site", b"cookie", b"x-ringfence", b"api-key", b"api-expires", b"api-signature",
+))  # fmt: skip
+"""Headers that say who asks for what. Two of one kind mean that somebody before us may have read the other."""
+
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -127,8 +133,10 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(414, f"the address is longer than {URL_BYTES_MAX} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        headers = self._request.headers
-        headers[name.lower()] = value
+        headers, name = self._request.headers, name.lower()
+        if name in headers and name in _ONCE:
+            self._refuse(400, f"the request has two headers {name.decode('latin-1')}: one is expected")
+        headers[name] = value
         self._header_bytes += len(name) + len(value)
         if len(headers) > HEADERS_MAX or self._header_bytes > HEADER_BYTES_MAX:
             self._refuse(431, "the request has too many or too long headers")
