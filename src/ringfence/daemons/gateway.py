@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ log = logging.getLogger("ringfence.gateway")
 
 EXIT_INPUT, EXIT_UNAVAILABLE = 66, 69
 _GC_ALLOCATIONS = 50_000
+_OTHER_FILES = 200
 
 
 def read_config(path: Path) -> Config:
@@ -33,6 +35,14 @@ def read_config(path: Path) -> Config:
         return Config()
     except msgspec.MsgspecError as error:
         raise ValueError(f"{path.name} is no gateway configuration: {error}") from error
+
+
+def allow_files(connections: int) -> None:
+    """Lift the soft limit of open files, often 1,024, to what the system allows: each connection is one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and not 0 < connections <= hard - _OTHER_FILES:
+        log.warning("only %d files may be open: set limits.connections_at_once below that", hard)
 
 
 async def serve(directory: Path, config: Config) -> int:
@@ -80,6 +90,7 @@ def main() -> None:
     except ValueError as error:
         log.critical("%s; nothing was started", error)
         sys.exit(EXIT_INPUT)
+    allow_files(config.limits.connections_at_once)
     given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
     sys.exit(uvloop.run(serve(options.directory, msgspec.structs.replace(config, **given))))
 

@@ -5,7 +5,7 @@ import io
 import socket
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ringfence.exchange.gateway import KeyRecord
 from ringfence.testing.client import Answer, sign
@@ -101,10 +101,10 @@ class _Unclosed(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         return self._stream.read(size)
 
-    def readline(self, size: int | None = -1, /) -> bytes:  # type: ignore[override]
+    def readline(self, size: int | None = -1, /) -> bytes:
         return self._stream.readline(size)
 
-    def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         return self._stream.readinto(buffer)
 
 

@@ -4,6 +4,7 @@
 |---------------------------------|------------------------------------------------------------------|
 | gateway                         | `Gateway`: one port, who may pass, which handler                 |
 | http                            | HTTP/1.1 connections                                             |
+| policies                        | what browsers are told with every answer                         |
 | origins                         | which site's page asks                                           |
 | keys, authentication, limits    | who asks, what they may, how often                               |
 | parameters, values              | text into values, exact numbers into ticks                       |

@@ -12,13 +12,13 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
-from ringfence.exchange.gateway import pages, published, swagger, well_known
+from ringfence.exchange.gateway import pages, policies, published, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
-from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.gateway.limits import Limiter, Limits, Presence
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, is_page, origin_of
@@ -80,7 +80,9 @@ class Gateway:
         self.people = PeopleDesk(directory)
         self._pages = pages.Pages()
         self.one_time = OneTimePasswords()
+        self._always = policies.always(config.public_scheme)
         self.limiter = Limiter(config.limits)
+        self.presence = Presence(config.limits)
         self.desk = Desk(directory, self._changed, pending_max=config.pending_max)
         self.publisher: Publisher
         self.sessions: set[Session] = set()
@@ -102,10 +104,14 @@ class Gateway:
         )
         self.desk.reports_for = self.publisher.listening
         self._server = await loop.create_server(
-            lambda: HttpConnection(self._handle, self._upgrade, self._connections), self.config.host, self.config.port,
-            backlog=1024, reuse_address=True,
-        )  # fmt: skip
+            self._welcome, self.config.host, self.config.port, backlog=1024, reuse_address=True
+        )
         self.run(self._watch_keys())
+
+    def _welcome(self) -> HttpConnection:
+        return HttpConnection(
+            self._handle, self._upgrade, self._connections, always=self._always, presence=self.presence
+        )
 
     @property
     def port(self) -> int:
@@ -284,7 +290,7 @@ class Gateway:
                 self._turn_away(connection, refused)
             return
         except Exception:
-            log.exception("a request to %s %s failed", http.method, http.target[:80])
+            log.exception("a request to %s %s failed", http.method, http.target.partition(b"?")[0][:80])
             connection.reply(
                 500, Refused(500, "Server Error: this is our fault and has been logged", "Error").body()
             )
@@ -316,6 +322,7 @@ class Gateway:
         now = self.now()
         name = path[len(_API) :]
         if not name or name == "/":
+            self._take(self.limiter.pages(connection.address, now), now)
             connection.reply(
                 200, encode({"name": "BitMEX API", "version": VERSION, "timestamp": int(now * 1000)})
             )
@@ -408,40 +415,48 @@ class Gateway:
         return self._take(self.limiter.orders(key, now), now)
 
     def _answer_root(self, connection: HttpConnection, http: HttpRequest, path: str) -> None:
-        if http.method == "GET" and path == "/api/explorer/swagger.json":
+        """Answer what is not the API: pages, files, and where things are. All of it counts. Raises Refused."""
+        now = self.now()
+        self._take(self.limiter.pages(connection.address, now), now)
+        if http.method == "POST" and path == policies.REPORTS:
+            self._hear_report(connection, http)
+        elif http.method not in ("GET", "HEAD"):
+            raise Refused(404, "Not Found")
+        elif path == "/api/explorer/swagger.json":
             host = self.config.public_host or http.header(b"host") or f"{self.config.host}:{self.port}"
             connection.reply(200, encode(swagger.document(host, self.config.public_scheme)))
-        elif http.method == "GET" and path == "/":
+        elif path == "/":
             self._answer_home(connection, http)
-        elif http.method == "GET" and path.rstrip("/") == "/account":
+        elif path.rstrip("/") == "/account":
             # A browser takes what is behind # along: links in mails are short.
             connection.reply(302, b"", b"location: /trade/account.html\r\n")
-        elif http.method == "GET" and path.removeprefix("/") in pages.ROOTS:
+        elif path.removeprefix("/") in pages.ROOTS:
             connection.reply(302, b"", b"location: %s/\r\n" % path.encode())
-        elif http.method in ("GET", "HEAD") and (page := self._page(http, path)) is not None:
-            now = self.now()
-            self._take(self.limiter.pages(connection.address, now), now)
+        elif (page := self._page(http, path)) is not None:
             connection.reply_page(page.body, page.headers)
-        elif http.method in ("GET", "HEAD") and path.startswith(well_known.PREFIX):
-            now = self.now()
-            self._take(self.limiter.pages(connection.address, now), now)
+        elif path.startswith(well_known.PREFIX):
             known = well_known.find(self.directory, path)
             connection.reply_page(known.body, known.headers)
-        elif http.method in ("GET", "HEAD") and path.startswith(published.PREFIX):
-            now = self.now()
-            self._take(self.limiter.requests(None, connection.address, now), now)
-            part = published.find(self.directory, path, http.header(b"range"))
-            self.run(
-                connection.reply_file(
-                    200 if part.is_whole else 206,
-                    part.path,
-                    offset=part.offset,
-                    count=part.length,
-                    headers=part.headers,
-                )
-            )
+        elif path.startswith(published.PREFIX):
+            self._answer_published(connection, published.find(self.directory, path, http.header(b"range")))
         else:
             raise Refused(404, "Not Found")
+
+    def _answer_published(self, connection: HttpConnection, part: published.Part) -> None:
+        status = 200 if part.is_whole else 206
+        self.run(
+            connection.reply_file(
+                status, part.path, offset=part.offset, count=part.length, headers=part.headers
+            )
+        )
+
+    def _hear_report(self, connection: HttpConnection, http: HttpRequest) -> None:
+        if len(http.body) > policies.REPORT_BYTES_MAX:
+            raise Refused(413, f"The report is longer than {policies.REPORT_BYTES_MAX} bytes")
+        now = self.now()
+        self._take(self.limiter.policy_reports(connection.address, now), now)
+        policies.log_report(http.body)
+        connection.reply(200, b"{}")
 
     def _answer_home(self, connection: HttpConnection, http: HttpRequest) -> None:
         """Lead a browser to the page, and tell everybody else where things are."""
@@ -480,13 +495,15 @@ class Gateway:
         query = raw_query.decode("latin-1")
         now = self.now()
         try:
+            self._take(self.limiter.connections(connection.address, now), now)
             if raw_path != b"/realtime":
                 raise Refused(404, "Not Found")
-            self._take(self.limiter.connections(connection.address, now), now)
             check_origin(http, self.origins)
+            if not _is_websocket(http):
+                raise Refused(400, "This is no WebSocket handshake of version 13")
             key = self._websocket_caller(connection, http, query)
         except Refused as refused:
-            connection.reply(refused.status, refused.body(), b"")
+            self._turn_away(connection, refused)
             return
         # A browser can add no header here: that the Origin is ours says that no other site has sent the cookie.
         if key is None and has_session(http) and http.header(b"origin"):
@@ -528,6 +545,15 @@ class Gateway:
         if not named["key"]:
             return None
         return self.websocket_key(named["key"], named["expires"], named["signature"], connection.address)
+
+
+def _is_websocket(http: HttpRequest) -> bool:
+    """Return whether the handshake is one that picows takes: what it refuses itself, it refuses without headers."""
+    return (
+        http.header(b"upgrade").lower() == "websocket"
+        and http.header(b"sec-websocket-version") == "13"
+        and bool(http.header(b"sec-websocket-key"))
+    )
 
 
 def _head_of(http: HttpRequest) -> bytes:

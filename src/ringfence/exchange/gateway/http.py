@@ -1,10 +1,12 @@
 """HTTP/1.1 on the gateway's one port: requests in order, replies in order, upgrades handed over.
 
 A connection works on one request at a time; what a client sends ahead waits. Parsing is httptools'
-(the parser of Node.js); this module adds limits, so that nobody fills the memory with half a request.
+(the parser of Node.js); this module adds limits, so that nobody fills the memory with half a request, or with answers
+that nobody fetches. What cannot be read ends a connection, after the answers to what came before it.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,15 +16,22 @@ from typing import cast
 
 import httptools
 
+from ringfence.exchange.gateway.limits import Presence
+from ringfence.exchange.gateway.policies import EVERYWHERE, OF_API
+
 URL_BYTES_MAX = 16_384
 HEADERS_MAX = 64
 HEADER_BYTES_MAX = 16_384
 BODY_BYTES_MAX = 1 << 20
 _AHEAD_MAX = 64
+_AHEAD_BYTES_MAX = 2 << 20
 _IDLE_SECONDS = 75.0
+_FETCHED_BYTES_MIN = 64 << 10
+"""Within `_IDLE_SECONDS`, of an answer that waits to be fetched."""
 _PIECE_BYTES = 256 << 10
 _POUR_SECONDS = 0.005
 
+_VERSIONS = ("1.0", "1.1")
 _ONCE = frozenset((
     b"host", b"content-length", b"content-type", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"range",
     b"origin", b"sec-fetch-site", b"cookie", b"x-ringfence", b"api-key", b"api-expires", b"api-signature",
@@ -33,8 +42,6 @@ _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 _JSON = b"content-type: application/json; charset=utf-8\r\n"
-_NOSNIFF = b"x-content-type-options: nosniff\r\n"
-_COMMON = _NOSNIFF + b"cache-control: no-store\r\n"
 
 
 class HttpRequest:
@@ -55,6 +62,12 @@ class HttpRequest:
         return self.headers.get(name, b"").decode("latin-1").strip()
 
 
+def _error(why: str) -> bytes:
+    """Return the body of a refusal in which a client's bytes may be quoted."""
+    text = why.replace("\\", "/").replace('"', "'")
+    return b'{"error":{"message":"%s","name":"HTTPError"}}' % text.encode("ascii", "replace")
+
+
 Handler = Callable[["HttpConnection", HttpRequest], None]
 Upgrader = Callable[["HttpConnection", HttpRequest, bytes], None]
 
@@ -62,19 +75,29 @@ Upgrader = Callable[["HttpConnection", HttpRequest, bytes], None]
 class HttpConnection(asyncio.Protocol):
     """One client connection. `handle` is called with each request and must lead to one `reply`."""
 
-    def __init__(self, handle: Handler, upgrade: Upgrader, connections: set["HttpConnection"]) -> None:
+    def __init__(
+        self, handle: Handler, upgrade: Upgrader, connections: set["HttpConnection"], *,
+        always: bytes = EVERYWHERE, presence: Presence | None = None,
+    ) -> None:  # fmt: skip
+        """`always` are the header lines of every answer; `presence` counts who is here, None = nobody does."""
         self._handle, self._upgrade, self._connections = handle, upgrade, connections
+        self._always, self._of_api, self._presence = always, always + OF_API, presence
         self._parser = httptools.HttpRequestParser(self)
         self._loop = asyncio.get_running_loop()
         self._request = HttpRequest()
         self._body: list[bytes] = []
         self._body_bytes = self._header_bytes = 0
         self._waiting: deque[HttpRequest] = deque()
+        self._waiting_bytes = 0
         self._busy: HttpRequest | None = None
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._quiet_since = 0.0
+        self._unfetched_bytes = sys.maxsize
+        self._is_behind = False
+        """The client does not fetch its answers: nothing more is read or worked on until it does."""
         self._broken = False
+        self._last_words: tuple[int, bytes] | None = None
         self.address = ""
 
     # ---- asyncio
@@ -86,13 +109,37 @@ class HttpConnection(asyncio.Protocol):
         self._connections.add(self)
         self._quiet_since = self._loop.time()
         self._watch(_IDLE_SECONDS)
+        if self._presence is not None and not self._presence.enter(self.address):
+            self._presence, self._broken = None, True
+            self.reply(
+                429, _error("there are too many connections from this address"), b"retry-after: 60\r\n"
+            )
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._connections.discard(self)
         self._transport = None
         self._waiting.clear()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._connections.discard(self)
+        if self._presence is not None:
+            self._presence.leave(self.address)
+            self._presence = None
         if self._idle:
             self._idle.cancel()
+
+    def pause_writing(self) -> None:
+        self._is_behind = True
+        if self._transport:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_behind = False
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.resume_reading()
+        if self._busy is None:
+            self._go_on(self._transport, keep_alive=True)
 
     def data_received(self, data: bytes) -> None:
         if self._broken:
@@ -100,7 +147,9 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._transport:
+            if self._busy is not None or self._is_behind:
+                self._refuse(400, "an upgrade waits for the answers to what was sent before it")
+            elif self._transport and not self._broken:
                 self._broken = True
                 self._upgrade(self, self._request, data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
@@ -119,7 +168,18 @@ class HttpConnection(asyncio.Protocol):
         elif left > 0:
             self._watch(left)
         elif self._transport:
-            self._transport.close()
+            self._expire_unfetched(self._transport)
+
+    def _expire_unfetched(self, transport: asyncio.Transport) -> None:
+        """Close, and do not wait for a client that does not fetch what was sent to it."""
+        unfetched = transport.get_write_buffer_size()
+        if not unfetched:
+            transport.close()
+        elif unfetched > self._unfetched_bytes - _FETCHED_BYTES_MIN:
+            transport.abort()
+        else:
+            self._unfetched_bytes = unfetched
+            self._watch(_IDLE_SECONDS)
 
     # ---- httptools
 
@@ -142,6 +202,8 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(431, "the request has too many or too long headers")
 
     def on_headers_complete(self) -> None:
+        if self._parser.get_http_version() not in _VERSIONS:
+            self._refuse(400, "the request is not HTTP of version 1.0 or 1.1")
         if not self._broken and self._request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -161,10 +223,12 @@ class HttpConnection(asyncio.Protocol):
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         if parser.should_upgrade():
             return
-        if self._busy is not None:
-            self._waiting.append(request)
-            if len(self._waiting) > _AHEAD_MAX:
+        if self._busy is not None or self._is_behind:
+            self._waiting_bytes += len(request.body)
+            if len(self._waiting) >= _AHEAD_MAX or self._waiting_bytes > _AHEAD_BYTES_MAX:
                 self._refuse(429, f"more than {_AHEAD_MAX} requests were sent ahead on one connection")
+            else:
+                self._waiting.append(request)
             return
         self._begin(request)
 
@@ -175,34 +239,43 @@ class HttpConnection(asyncio.Protocol):
     # ---- replies
 
     def reply(
-        self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = _JSON, common: bytes = b""
+        self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = _JSON, policy: bytes | None = None
     ) -> None:  # fmt: skip
-        """Send the reply of the request at work. `headers` are complete lines with their line ends."""
+        """Send the reply of the request at work. `headers` are complete lines with their line ends.
+
+        `policy` are lines that say what a browser may do with it and how long it keeps; None = nothing, not at all.
+        """
         request = self._busy
         self._busy = None
         if self._transport is None:
             return
-        keep_alive = request is not None and request.keep_alive and not self._broken
+        keep_alive = request is not None and request.keep_alive
+        common = self._of_api if policy is None else self._always + policy
         close = b"" if keep_alive else b"connection: close\r\n"
         payload = b"" if request is not None and request.method == "HEAD" else body
         self._write(
-            b"".join((_STATUS_LINES[status], content_type, common or _COMMON, headers, close,
+            b"".join((_STATUS_LINES[status], content_type, common, headers, close,
                       b"content-length: %d\r\n\r\n" % len(body), payload))
         )  # fmt: skip
         self._go_on(self._transport, keep_alive=keep_alive)
 
     def _go_on(self, transport: asyncio.Transport, *, keep_alive: bool) -> None:
         """Turn to the request that waits, if the connection stays."""
+        self._quiet_since = self._loop.time()
         if not keep_alive:
             transport.close()
+        elif self._is_behind:
+            return
         elif self._waiting:
-            self._begin(self._waiting.popleft())
-        else:
-            self._quiet_since = self._loop.time()
+            request = self._waiting.popleft()
+            self._waiting_bytes -= len(request.body)
+            self._begin(request)
+        elif self._last_words is not None:
+            self.reply(*self._last_words)
 
     def reply_page(self, body: bytes, headers: bytes) -> None:
-        """Send a page; `headers` name its type and how long it keeps."""
-        self.reply(200, body, headers, content_type=b"", common=_NOSNIFF)
+        """Send a page; `headers` name its type, how long it keeps and its policy."""
+        self.reply(200, body, headers, content_type=b"", policy=b"")
 
     async def reply_file(self, status: int, path: Path, *, offset: int, count: int, headers: bytes) -> None:
         """Send a part of a file as the reply of the request at work, no faster than the client takes it.
@@ -212,10 +285,10 @@ class HttpConnection(asyncio.Protocol):
         request, transport = self._busy, self._transport
         if transport is None or request is None:
             return
-        keep_alive = request.keep_alive and not self._broken
+        keep_alive = request.keep_alive
         close = b"" if keep_alive else b"connection: close\r\n"
         length = b"content-length: %d\r\n\r\n" % count
-        self._write(b"".join((_STATUS_LINES[status], _NOSNIFF, headers, close, length)))
+        self._write(b"".join((_STATUS_LINES[status], self._always, headers, close, length)))
         if request.method != "HEAD":
             # A file that was there a moment ago: what was promised does not come, and the connection ends.
             with suppress(OSError):
@@ -247,21 +320,18 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def _refuse(self, status: int, why: str) -> None:
-        """Answer what cannot be read any further and hang up."""
+        """Read nothing any more; answer what came whole before, then this, and hang up."""
         if self._broken:
             return
         self._broken = True
-        self._busy = None
-        self._waiting.clear()
-        text = why.replace("\\", "/").replace('"', "'")
-        self.reply(status, b'{"error":{"message":"%s","name":"HTTPError"}}' % text.encode())
+        self._last_words = status, _error(why)
+        if self._busy is None and not self._waiting and not self._is_behind:
+            self.reply(*self._last_words)
 
     def hand_over(self) -> asyncio.Transport | None:
         """Give the transport away after an upgrade; this object is done with."""
         transport, self._transport = self._transport, None
-        self._connections.discard(self)
-        if self._idle:
-            self._idle.cancel()
+        self._leave()
         return transport
 
     def close(self) -> None:

@@ -4,6 +4,8 @@ BitMEX's figures are the defaults: 120 requests a minute for an account, 30 for 
 key, and 10 a second for what moves orders.
 """
 
+from collections import Counter
+
 import msgspec
 
 from ringfence.exchange.bucket import Bucket
@@ -17,12 +19,43 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anonymous_requests_per_minute: int = 30
     orders_per_second: int = 10
     connections_per_hour: int = 60
+    connections_per_address: int = 200
+    """At one time, of both kinds."""
+    connections_at_once: int = 8_000
+    """Of everybody. Each takes a file descriptor."""
     page_files_per_minute: int = 600
-    """From one address: files of pages, which lie in memory. One page has some ten of them."""
+    """From one address: files of pages and proofs, found or not. One page has some ten of them."""
     security_reports_per_hour: int = 5
     """From one address: reports of holes, and what is added to them."""
+    policy_reports_per_hour: int = 20
+    """From one address: browsers' reports of pages that broke their policy."""
     subscriptions_max: int = 1_000
     """Topics of one WebSocket connection."""
+
+
+class Presence:
+    """Who is connected, by address. An address that has too many connections keeps nobody else out."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._each, self._all = limits.connections_per_address, limits.connections_at_once
+        self._here: Counter[str] = Counter()
+        self._count = 0
+
+    def enter(self, address: str) -> bool:
+        """Count a connection if there is room for it."""
+        if self._each and self._here[address] >= self._each:
+            return False
+        if self._all and self._count >= self._all:
+            return False
+        self._here[address] += 1
+        self._count += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self._here[address] -= 1
+        self._count -= 1
+        if not self._here[address]:
+            del self._here[address]
 
 
 class Limiter:
@@ -65,6 +98,9 @@ class Limiter:
 
     def reports(self, address: str, now: float) -> Bucket | None:
         return self._bucket("reports", address, self.limits.security_reports_per_hour, 3600, now)
+
+    def policy_reports(self, address: str, now: float) -> Bucket | None:
+        return self._bucket("policy reports", address, self.limits.policy_reports_per_hour, 3600, now)
 
     def connections(self, address: str, now: float) -> Bucket | None:
         return self._bucket("connections", address, self.limits.connections_per_hour, 3600, now)

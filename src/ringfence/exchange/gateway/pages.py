@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringfence.exchange.gateway.errors import Refused
+from ringfence.exchange.gateway.policies import REPORTS
 from ringfence.exchange.gateway.published import is_plain
 
 ROOTS = ("trade", "public")
@@ -28,8 +29,8 @@ _FILE_BYTES_MAX = 4 << 20
 _POLICY = (
     "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'self'\r\n"
-    "referrer-policy: no-referrer\r\ncross-origin-opener-policy: same-origin\r\n"
+    f"form-action 'self'; report-uri {REPORTS}\r\n"
+    "cross-origin-opener-policy: same-origin\r\n"
     "permissions-policy: camera=(), microphone=(), geolocation=(), payment=()\r\n"
 )
 

@@ -48,12 +48,14 @@ class Session(WSListener):  # type: ignore[misc]
         self._parts: list[bytes] = []
         self._parts_bytes = 0
         self._topics: dict[str, Topic] = {}
+        self._is_counted = False
 
     # ---- picows
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         self.gateway.sessions.add(self)
+        self._is_counted = self.gateway.presence.enter(self.address)
         self.send(
             {"info": "Welcome to the BitMEX Realtime API.", "version": VERSION,
              "timestamp": iso(self.gateway.now_ns()), "docs": "https://www.bitmex.com/app/wsAPI",
@@ -87,6 +89,9 @@ class Session(WSListener):  # type: ignore[misc]
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.gateway.sessions.discard(self)
+        if self._is_counted:
+            self.gateway.presence.leave(self.address)
+            self._is_counted = False
         for topic in self._topics.values():
             self._unlisten(topic)
         self._topics.clear()
