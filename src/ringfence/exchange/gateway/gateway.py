@@ -518,7 +518,7 @@ class Gateway:
         try:
             person = await self.people.person(origin_of(connection.address, http), self.now())
         except Refused as refused:
-            connection.reply(refused.status, refused.body(), b"")
+            self._turn_away(connection, refused)
             return
         has_account = person is not None and person.key.account in self.desk.views.accounts
         session = Session(self, connection.address, person.key if person and has_account else None, query)
