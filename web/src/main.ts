@@ -1,5 +1,6 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
+import "./base.css";
 import "./style.css";
 import { exchange } from "./stores/exchange.svelte.ts";
 

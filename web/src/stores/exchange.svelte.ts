@@ -9,8 +9,9 @@ import type { Credentials } from "../api/sign.ts";
 import { Book } from "../market/book.ts";
 import { Contract, tickOf } from "../market/contract.ts";
 import { quantity } from "../numbers/format.ts";
+import { assets } from "./assets.svelte.ts";
 import { withNextFrame } from "./frame.ts";
-import { notices } from "./notices.svelte.ts";
+import { attempt, notices } from "./notices.svelte.ts";
 import { Newest, Rows } from "./rows.svelte.ts";
 
 const KEY = "ringfence.key";
@@ -23,7 +24,6 @@ class Exchange {
   who = $state<string | null>(null);
   symbol = $state(decodeURIComponent(location.hash.slice(1)) || FIRST);
   halts = $state.raw<HaltStatus | null>(null);
-  assets = $state.raw<ReadonlyMap<string, Asset>>(new Map());
   /** Counts frames in which the book changed: whoever draws it follows this. */
   bookVersion = $state(0);
   bookIsFresh = $state(false);
@@ -131,10 +131,7 @@ class Exchange {
     });
 
   private loadAssets = (): Promise<boolean> =>
-    attempt(async () => {
-      const rows = await this.rest.get<Asset[]>("/wallet/assets");
-      this.assets = new Map(rows.map((row) => [row.currency, row]));
-    });
+    attempt(async () => assets.take(await this.rest.get<Asset[]>("/wallet/assets")));
 
   private loadHalts = (): Promise<boolean> =>
     attempt(async () => (this.halts = await this.rest.get<HaltStatus>("/halt/status")));
@@ -287,18 +284,4 @@ const firstLine = (text: string | null): string => text?.split("\n")[0] ?? "";
 export const phrase = (order: Order): string =>
   `${order.side} ${quantity(order.orderQty)} ${order.symbol}${order.price ? ` at ${order.price}` : ""}`;
 
-/** Return what is told of something that went wrong. */
-export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 export const exchange = new Exchange();
-
-/** Do what somebody asked for; a refusal is told in the API's words. Return whether it was done. */
-export async function attempt(deed: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await deed();
-    return true;
-  } catch (error) {
-    notices.say(wordsOf(error), "bad");
-    return false;
-  }
-}

@@ -30,3 +30,17 @@ class Notices {
 }
 
 export const notices = new Notices();
+
+/** Return what is told of something that went wrong. */
+export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Do what somebody asked for; a refusal is told in the API's words. Return whether it was done. */
+export async function attempt(deed: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await deed();
+    return true;
+  } catch (error) {
+    notices.say(wordsOf(error), "bad");
+    return false;
+  }
+}

@@ -3,8 +3,8 @@
 import type { Order, Side } from "../api/rows.ts";
 import { EMPTY, request, type Draft } from "../order/draft.ts";
 import { KINDS, type Kind } from "../order/kinds.ts";
-import { attempt, exchange, phrase } from "./exchange.svelte.ts";
-import { notices } from "./notices.svelte.ts";
+import { exchange, phrase } from "./exchange.svelte.ts";
+import { attempt, notices } from "./notices.svelte.ts";
 
 class Ticket {
   draft = $state<Draft>({ ...EMPTY });
