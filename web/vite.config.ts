@@ -6,7 +6,7 @@ export default defineConfig({
   base: "/trade/",
   plugins: [svelte()],
   build: {
-    rolldownOptions: { checks: { pluginTimings: false } },
+    rolldownOptions: { input: ["index.html", "account.html"], checks: { pluginTimings: false } },
     outDir: "../src/ringfence/exchange/gateway/pages/trade",
     emptyOutDir: true,
     target: "es2023",

@@ -66,6 +66,10 @@ export type Margin = {
 
 export type Asset = {
   readonly asset: string; readonly currency: string; readonly majorCurrency: string; readonly scale: string;
+  readonly enabled: boolean; readonly minDepositAmount: string; readonly minWithdrawalAmount: string;
+  readonly networks: readonly {
+    readonly asset: string; readonly withdrawalFee: string; readonly minFee: string; readonly maxFee: string;
+  }[];
 };
 
 export type Halt = Table<"symbol" | "currency" | "reopens" | "text" | "by"> & {

@@ -1,4 +1,7 @@
-/** The realtime connection: kept up, with the same topics and the same key after every interruption. */
+/** The realtime connection: kept up, with the same topics and the same key after every interruption.
+ *
+ * Of a session the server knows by the cookie that came with the connection: a connection that is older than the
+ * session is made anew. */
 
 import { decode } from "./json.ts";
 import type { Action, Row } from "./rows.ts";
@@ -73,11 +76,25 @@ export class Realtime {
     if (this.isOpen) void this.authenticate();
   }
 
+  /** Subscribe to what is the session's: on this connection alone, for a later one may be nobody's. */
+  followSession(topics: readonly string[]): void {
+    this.say("subscribe", topics);
+  }
+
   /** Forget the key. A connection that was signed stays so: it is made anew. */
   signOut(): void {
     this.credentials = null;
     this.privateTopics.clear();
-    this.socket?.close(1000);
+    this.renew();
+  }
+
+  /** Make the connection anew: who is signed in has changed. */
+  renew(): void {
+    const old = this.socket;
+    this.socket = null;
+    old?.close(1000);
+    this.handlers.state("connecting");
+    this.connect();
   }
 
   private get isOpen(): boolean {

@@ -1,17 +1,19 @@
 /** The exchange as this page knows it: its tables, who is signed in, and what can be asked of it. */
 
 import { Realtime, type State } from "../api/socket.ts";
-import { Rest } from "../api/rest.ts";
+import type { Account } from "../api/account.ts";
+import { Refused, Rest } from "../api/rest.ts";
 import type {
   Action, Asset, Bin, BookRow, Commission, Execution, HaltStatus, Instrument, Margin, Order, Position, Row, Trade,
 } from "../api/rows.ts";
+import { mayBeSignedIn, noteSignedOut, onOtherTab } from "../api/session.ts";
 import type { Credentials } from "../api/sign.ts";
 import { Book } from "../market/book.ts";
 import { Contract, tickOf } from "../market/contract.ts";
 import { quantity } from "../numbers/format.ts";
 import { assets } from "./assets.svelte.ts";
 import { withNextFrame } from "./frame.ts";
-import { attempt, notices } from "./notices.svelte.ts";
+import { attempt, notices, wordsOf } from "./notices.svelte.ts";
 import { Newest, Rows } from "./rows.svelte.ts";
 
 const KEY = "ringfence.key";
@@ -45,13 +47,16 @@ class Exchange {
   book: Book | null = null;
   private readonly realtime: Realtime;
   private credentials: Credentials | null = null;
+  private isSession = false;
   private clockOffset = 0;
   private followed: string[] = [];
   private binTopic = "tradeBin1m";
 
   constructor() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.rest = new Rest(this.now, () => this.credentials);
+    this.rest = new Rest(this.now, () => this.credentials ?? (this.isSession ? "session" : null), {
+      ended: () => this.endSession("Your session has ended. Sign in again."),
+    });
     this.realtime = new Realtime(
       `${scheme}://${location.host}/realtime`,
       {
@@ -78,6 +83,12 @@ class Exchange {
     addEventListener("hashchange", () => {
       const symbol = decodeURIComponent(location.hash.slice(1));
       if (symbol && symbol !== this.symbol) this.choose(symbol);
+    });
+    // A key that this tab was given stays what it is, whoever signs in elsewhere.
+    onOtherTab(() => {
+      if (this.credentials) return;
+      this.forgetAccount();
+      this.realtime.renew();
     });
     void this.loadAssets();
   }
@@ -138,23 +149,51 @@ class Exchange {
 
   // ---- who is signed in
 
-  /** Sign in; whoever the exchange does not know is refused in its words. Throws Refused. */
+  /** Sign in with a key; whoever the exchange does not know is refused in its words. Throws Refused. */
   async signIn(credentials: Credentials): Promise<void> {
     const name = await this.rest.whoami(credentials);
     this.credentials = credentials;
-    this.who = name;
+    this.isSession = false;
     // Only here: gone with the tab, never in a URL, a log or a message.
     sessionStorage.setItem(KEY, JSON.stringify(credentials));
     this.realtime.signIn(credentials, PRIVATE);
-    await attempt(async () => (this.fees = await this.rest.get<Commission>("/user/commission")));
-    await this.loadFills();
+    await this.welcome(name);
   }
 
   /** Whoever was signed in when this tab was last loaded still is; also where the exchange could not be asked then. */
   private async resume(): Promise<void> {
     const kept = sessionStorage.getItem(KEY);
-    if (this.who) await this.loadFills();
+    if (this.credentials) await this.loadFills();
     else if (kept) await attempt(() => this.signIn(JSON.parse(kept) as Credentials));
+    else if (mayBeSignedIn()) await this.resumeSession();
+  }
+
+  /** Ask who is signed in on the account page, and follow what is theirs. */
+  private async resumeSession(): Promise<void> {
+    this.isSession = true;
+    let account: Account;
+    try {
+      account = await this.rest.get<Account>("/account");
+    } catch (error) {
+      // Who is not signed in has been told of by the answer itself.
+      if (!(error instanceof Refused && error.status === 401)) notices.say(wordsOf(error), "bad");
+      return;
+    }
+    this.realtime.followSession(PRIVATE);
+    await this.welcome(account.email);
+  }
+
+  private async welcome(name: string): Promise<void> {
+    this.who = name;
+    await attempt(async () => (this.fees = await this.rest.get<Commission>("/user/commission")));
+    await this.loadFills();
+  }
+
+  private endSession(why: string): void {
+    if (!this.isSession) return;
+    if (this.who) notices.say(why, "bad");
+    noteSignedOut();
+    this.forgetAccount();
   }
 
   private loadFills = (): Promise<boolean> =>
@@ -163,14 +202,22 @@ class Exchange {
       this.executions.add(rows.reverse());
     });
 
-  signOut(): void {
+  /** Nobody is signed in afterwards, here and in every other tab. */
+  async signOut(): Promise<void> {
+    const isSession = mayBeSignedIn();
     this.forgetAccount();
+    if (isSession) {
+      this.isSession = true;
+      if (await attempt(() => this.rest.post("/account/logout", {}))) noteSignedOut();
+      this.isSession = false;
+    }
     this.realtime.signOut();
   }
 
   private forgetAccount(): void {
     sessionStorage.removeItem(KEY);
     this.credentials = null;
+    this.isSession = false;
     this.who = null;
     this.fees = null;
     for (const table of [this.orders, this.positions, this.margins, this.executions]) table.forget();

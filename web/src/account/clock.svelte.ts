@@ -1,0 +1,14 @@
+/** The time, to the second, for countdowns. */
+
+class Clock {
+  seconds = $state(Math.floor(Date.now() / 1000));
+
+  constructor() {
+    setInterval(() => (this.seconds = Math.floor(Date.now() / 1000)), 1_000);
+  }
+
+  /** Return the milliseconds until a timestamp of the API; negative when it is past. */
+  until = (timestamp: string): number => Date.parse(timestamp) - this.seconds * 1000;
+}
+
+export const clock = new Clock();
