@@ -73,7 +73,7 @@ export class Rest {
       if (again.isOk) return again;
       throw refusalIn(again);
     }
-    if (who === "session" && refused.status === 401) this.hooks.ended?.();
+    if (who === "session" && saysNobody(path, refused)) this.hooks.ended?.();
     throw refused;
   }
 
@@ -119,6 +119,10 @@ function refusalIn(answer: Answer): Refused {
   const { error } = read<{ error?: { message?: string; name?: string } }>(answer);
   return new Refused(answer.status, error?.message ?? `HTTP ${answer.status}`, error?.name);
 }
+
+/** Under /account a wrong password or code is a 401 as well. */
+const saysNobody = (path: string, refused: Refused): boolean =>
+  refused.reason === "NotSignedIn" || (refused.status === 401 && !path.startsWith("/account/"));
 
 function queryOf(parameters: Parameters): string {
   const query = new URLSearchParams();
