@@ -1,57 +1,30 @@
-"""The trade page as a person uses it; what it complains about and whom it asks is kept."""
+"""The trade page as a person uses it."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord, pages
+from ringfence.exchange.gateway import KeyRecord
+from tests.browser.tab import BUILT, Tab, context, need_the_page
 
-BUILT = pages.HOME / "trade" / "index.html"
-_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d)")
-WAIT_MS = 10_000
-
-
-def need_the_page() -> None:
-    if not BUILT.exists():
-        pytest.skip("the trade page is not built: `make web` builds it where npm is")
+__all__ = ["BUILT", "TradePage", "need_the_page", "trade_page"]
 
 
-class TradePage:
-    """One tab."""
-
-    def __init__(self, page: Any, url: str) -> None:
-        self.page, self.url = page, url
-        self.complaints: list[str] = []
-        self.refusals: list[str] = []
-        """HTTP statuses that the browser itself reports; a test that asks for a refusal takes them out."""
-        self.elsewhere: list[str] = []
-        page.set_default_timeout(WAIT_MS)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", self._heard)
-        page.on("request", self._asked)
-
-    def _heard(self, message: Any) -> None:
-        refused = _REFUSED.match(message.text)
-        if refused:
-            self.refusals.append(refused[1])
-        elif message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _asked(self, request: Any) -> None:
-        if urlsplit(request.url).netloc != urlsplit(self.url).netloc:
-            self.elsewhere.append(request.url)
-
+class TradePage(Tab):
     def open(self, symbol: str = "") -> "TradePage":
         self.page.goto(f"{self.url}/trade/" + (f"#{symbol}" if symbol else ""))
+        return self.is_live()
+
+    def is_live(self) -> "TradePage":
         self.page.wait_for_selector(".connection.live")
         self.page.wait_for_selector(".book:not(.stale) .line.bid")
         return self
 
     def sign_in(self, key: KeyRecord, secret: str | None = None) -> None:
+        """Sign in with an API key."""
         page = self.page
         page.get_by_role("button", name="Sign in", exact=True).first.click()
         page.get_by_label("Key", exact=True).fill(key.id)
@@ -63,10 +36,6 @@ class TradePage:
 
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=re.compile(f"^{name}")).click()
-
-    def told(self, text: str) -> None:
-        """Wait until the person is told so."""
-        self.page.locator(".toast", has_text=text).first.wait_for()
 
     def number(self, selector: str) -> float:
         """The first number of what is shown there."""
@@ -87,17 +56,14 @@ class TradePage:
             self.page.fill(f"#{field}", str(value))
 
     def check_silence(self) -> None:
-        """Nothing was complained about, nobody else was asked."""
-        assert self.complaints == []
         if self.refusals:
             self.tab("Events")
             pytest.fail(f"{self.refusals}: {self.page.locator('.events').inner_text()}")
-        assert self.elsewhere == []
+        super().check_silence()
 
 
 @contextmanager
 def trade_page(browser: Any, url: str, **options: Any) -> Iterator[TradePage]:
     """Open a tab with nothing remembered."""
-    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-    yield TradePage(context.new_page(), url)
-    context.close()
+    with context(browser, **options) as made:
+        yield TradePage(made.new_page(), url)
