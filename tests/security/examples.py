@@ -19,7 +19,8 @@ OF_PARAMETER: dict[str, Any] = {
     "transactID": "00000000-0000-4000-8000-000000000001", "address": "bc1qexampleexampleexample", "name": "example",
     "publicKey": "ab" * 32, "nonce": 1, "signature": _HEX, "report": "no age file", "id": "example",
     "secret": "example", "orderID": "00000000-0000-4000-8000-000000000001", "clOrdID": "example",
-    "enabled": True,
+    "enabled": True, "email": "somebody@example.com", "password": "marmot quince oboe 41", "token": "example",
+    "challenge": "example", "passkey": {}, "totp": "000000", "code": "example", "apiKeyID": "example",
 }  # fmt: skip
 """What is sent for a parameter of this name. No account is everybody's own, so none is named."""
 _TOO: dict[tuple[str, str], tuple[str, ...]] = {

@@ -38,6 +38,7 @@ class Declaration(NamedTuple):
 
     needs_key: bool
     permission: Permission | None
+    for_page: bool = False
 
 
 ADMITTED: dict[Declaration, frozenset[str]] = {
@@ -46,12 +47,14 @@ ADMITTED: dict[Declaration, frozenset[str]] = {
     Declaration(True, Permission.ORDER_CANCEL): frozenset(("orderCancel", "order", "sub-account", "somebody else")),
     Declaration(True, Permission.ORDER): frozenset(("order", "sub-account", "somebody else")),
     Declaration(True, Permission.WITHDRAW): frozenset(("withdraw", "sub-account", "somebody else")),
+    Declaration(False, None, for_page=True): frozenset(),
+    Declaration(True, None, for_page=True): frozenset(),
 }  # fmt: skip
 """Who gets past the door. A sub-account's key and somebody else's have every permission, for their own account."""
 
 ROUTE_FIELDS = {
     "method", "path", "operation", "handler", "parameters", "returns", "needs_key", "permission", "moves_orders",
-    "summary",
+    "summary", "for_page",
 }  # fmt: skip
 REFUSALS = {
     "nobody": (401, {"Authorization Required"}),
@@ -61,6 +64,8 @@ REFUSALS = {
     "wrong network": (403, {"Access Denied"}),
     **dict.fromkeys(RIGHT, (403, {"Access Denied"})),
 }
+FOR_PAGE = (403, {"This is for the exchange's own page: the header x-ringfence is missing"})
+"""What programs are told by the page's routes; tests/integration/test_accounts.py has who may ask there."""
 OF_MAIN_ACCOUNTS = {
     ("GET", "/user/getWalletTransferAccounts"), ("POST", "/user/addSubaccount"), ("POST", "/user/walletTransfer"),
 }  # fmt: skip
@@ -68,7 +73,7 @@ OF_MAIN_ACCOUNTS = {
 
 
 def declaration(route: Route) -> Declaration:
-    return Declaration(route.needs_key, route.permission)
+    return Declaration(route.needs_key, route.permission, route.for_page)
 
 
 def headers_for(caller: str, asked: Example) -> Headers:
@@ -108,7 +113,8 @@ def test_what_a_route_declares_is_all_known() -> None:
     )
     for route in ROUTES.values():
         assert declaration(route) in ADMITTED, f"{route.method} {route.path} declares what nobody knows"
-        assert route.method == "GET" or route.needs_key or route.path.startswith("/securityReport"), (
+        is_asked_openly = route.for_page or route.path.startswith("/securityReport")
+        assert route.method == "GET" or route.needs_key or is_asked_openly, (
             f"{route.method} {route.path} changes something and needs no key"
         )
 
@@ -124,7 +130,7 @@ def test_every_route_lets_in_whom_it_declares_and_nobody_else(venue: Venue, wire
                 is_admitted = False
             before = [] if is_admitted else commands_of(venue)
             answer = ask(wire, asked, headers_for(caller, asked))
-            fault = _admitted_wrongly(answer) if is_admitted else _refused_wrongly(answer, caller)
+            fault = _admitted_wrongly(answer) if is_admitted else _refused_wrongly(answer, route, caller)
             if not fault and not is_admitted and commands_of(venue) != before:
                 fault = "was refused, and something was done"
             counted["admitted" if is_admitted else "refused"] += 1
@@ -144,8 +150,8 @@ def _admitted_wrongly(answer: Answer) -> str:
     return f"{answer.status}" if answer.status in (405, 500) else ""
 
 
-def _refused_wrongly(answer: Answer, caller: str) -> str:
-    status, texts = REFUSALS[caller]
+def _refused_wrongly(answer: Answer, route: Route, caller: str) -> str:
+    status, texts = FOR_PAGE if route.for_page and caller not in WRONG else REFUSALS[caller]
     if answer.status != status:
         return f"{status} is expected"
     if set(answer.value) != {"error"} or answer.error not in texts:
@@ -213,7 +219,8 @@ NO_ID_PARAMETERS = {
     "channelID", "side", "orderQty", "price", "displayQty", "stopPx", "clOrdLinkID", "pegOffsetValue", "pegPriceType",
     "ordType", "timeInForce", "execInst", "contingencyType", "text", "leavesQty", "timeout", "leverage", "enabled",
     "riskLimit", "amount", "currency", "network", "model", "report", "secret", "accountName", "memo", "otpToken",
-    "fee", "nonce", "signature", "name", "note", "publicKey", "consent", "timestamp",
+    "fee", "nonce", "signature", "name", "note", "publicKey", "consent", "timestamp", "email", "password", "token",
+    "challenge", "passkey", "totp", "recoveryCode", "permissions", "cidrs", "code", "all",
 }  # fmt: skip
 
 

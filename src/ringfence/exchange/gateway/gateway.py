@@ -321,13 +321,13 @@ class Gateway:
             return None
         now = self.now()
         name = path[len(_API) :]
+        key = person.key if person is not None else self._key_of(connection, http, now)
         if not name or name == "/":
             self._take(self.limiter.pages(connection.address, now), now)
             connection.reply(
                 200, encode({"name": "BitMEX API", "version": VERSION, "timestamp": int(now * 1000)})
             )
             return None
-        key = person.key if person is not None else self._key_of(connection, http, now)
         bucket = self._take(self.limiter.requests(key, connection.address, now), now)
         route = ROUTES.get((http.method, name.rstrip("/")))
         request = Request(connection, self, {}, key, bucket)
