@@ -55,14 +55,20 @@ class Wire:
             self.close()
         return answer
 
-    def everything(self, raw: bytes, *, quiet_seconds: float = 0.3) -> list[Answer]:
-        """Send bytes on a connection of their own; return every answer until it is closed or quiet for so long."""
+    def everything(
+        self, raw: bytes, *, first_seconds: float = 10.0, quiet_seconds: float = 0.3
+    ) -> list[Answer]:
+        """Send bytes on a connection of their own; return every answer until it is closed, or quiet for so long.
+
+        The first one may take `first_seconds`: a busy machine is no silence.
+        """
         heard = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=quiet_seconds) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=first_seconds) as connection:
             try:
                 connection.sendall(raw)
                 while piece := connection.recv(1 << 16):
                     heard += piece
+                    connection.settimeout(quiet_seconds)
             except OSError:
                 pass  # quiet, or reset by a gateway that has hung up on us
         return answers_in(heard)
