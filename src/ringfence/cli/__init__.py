@@ -8,6 +8,7 @@ from ringfence.cli import (
     halt,
     journal,
     key,
+    mail,
     operator,
     policy,
     proofs,
@@ -26,6 +27,7 @@ app.command(warm.warm)
 app.command(up.up)
 app.command(status.status)
 app.command(key.app)
+app.command(mail.mail)
 app.command(operator.app)
 app.command(halt.app)
 custody.app.command(policy.app)

@@ -61,7 +61,10 @@ def show(
     )
     console.print(f"[bold]Ringfence trades.[/] {prices} simulated.", highlight=False)
     if (pages.HOME / "trade" / "index.html").exists():
-        say(f"  trade page  {url}/trade/ with one of the keys below")
+        # Passkeys are for a name, never for an address.
+        named = url.replace("127.0.0.1", "localhost")
+        say(f"  trade page  {named}/trade/ with an account ({named}/account/) or one of the keys below")
+        say("  mail        is caught on this machine: ringfence mail")
     say(f"  REST        {url}/api/v1")
     say(f"  WebSocket   {url.replace('http', 'ws', 1)}/realtime")
     say(f"  judges      {', '.join(JUDGES)}; demo people may lift a halt: ringfence halt status")
