@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import smtplib
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,9 @@ import pytest
 from ringfence.assurance.disclosure.sealed import new_key_file, read_key_file, seal
 from ringfence.assurance.disclosure.security_txt import verified
 from ringfence.daemons.security_desk import DEMO_ROLE, found
-from ringfence.testing.venue import Venue
+from ringfence.exchange.users import founding as users_founding
+from ringfence.testing.person import read_mail
+from ringfence.testing.venue import Venue, free_port
 
 CANARY = "canary-51c0: withdrawals sign twice"
 
@@ -187,6 +192,58 @@ def test_a_form_as_curl_sends_it_is_taken(desk: Desk) -> None:
     with urllib.request.urlopen(f"{desk.venue.url}/api/v1/securityReport", form, timeout=20) as answer:
         report = json.loads(answer.read())["id"]
     assert json.loads(desk.run("show", report, "--json").stdout)["texts"] == ["by hand"]
+
+
+def test_a_report_comes_by_mail_sealed_or_not(desk: Desk) -> None:
+    """Both ways over SMTP: the role reads them, nothing of them is on the disk, receipts go back to who wrote."""
+    port = free_port()
+    users_founding.found(desk.directory, catcher_port=port)
+    arguments = [
+        sys.executable,
+        "-m",
+        "ringfence.daemons.mail_catcher",
+        str(desk.directory),
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(arguments) as catcher:
+        try:
+            _post_mail(port, f"{CANARY} plainly")
+            _post_mail(port, "See below.\n\n" + seal(f"{CANARY} sealed".encode(), [desk.role.recipient]))
+        finally:
+            catcher.terminate()
+    waiting = sorted((desk.directory / "accounts" / "outbox").glob("*.eml"))
+    assert len(waiting) == 2
+    for path, text in zip(waiting, ("plainly", "sealed"), strict=True):
+        answer = read_mail(path)
+        assert (answer.to, answer.subject) == ("finder@example.com", "Your report was received")
+        report = re.search(r"id (\w+)", answer.text)
+        assert report is not None
+        (told,) = json.loads(desk.run("show", report[1], "--json").stdout)["texts"]
+        assert f"{CANARY} {text}" in told
+    for path in desk.directory.rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path
+
+
+def _post_mail(port: int, text: str) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = (
+        "Finder <finder@example.com>",
+        "security@ringfence.example",
+        "A hole",
+    )
+    mail.set_content(text)
+    until = time.monotonic() + 20
+    while True:
+        try:
+            with smtplib.SMTP("127.0.0.1", port, timeout=20) as server:
+                server.send_message(mail)
+            return
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def test_an_escape_sequence_in_a_report_does_nothing_to_the_terminal(desk: Desk) -> None:

@@ -381,7 +381,7 @@ def test_vectors_are_checked_for_their_form() -> None:
 def test_security_txt_is_as_rfc_9116_wants_it() -> None:
     now = datetime(2026, 11, 30, 17, 0, tzinfo=UTC)
     private = new_openpgp_key()
-    raw = signed(security_txt("https://exchange.example", now=now), private)
+    raw = signed(security_txt("https://exchange.example", mail="security@exchange.example", now=now), private)
     text = verified(raw, public_part(private))
     fields: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -389,6 +389,7 @@ def test_security_txt_is_as_rfc_9116_wants_it() -> None:
             name, _, value = line.partition(": ")
             assert value, line
             fields.setdefault(name.lower(), []).append(value)
+    assert fields["contact"].pop() == "mailto:security@exchange.example"
     assert fields["contact"]
     assert len(fields["expires"]) == 1
     assert len(fields["preferred-languages"]) == 1

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ringfence.assurance.disclosure.changes import Change
     from ringfence.assurance.disclosure.sealed import KeyFile
 
+_EXIT_TEMPFAIL = 75
+"""sysexits: whoever piped a mail in keeps it and tries again."""
 app = App(
     name="security",
     help="Reports of holes: `list`, `show`, `state`, `message`, `thank`, `publish`; `new-key`, `hand-over`.",
@@ -48,6 +50,24 @@ def list_(*, directory: Path = DIRECTORY, json: Json = False) -> None:
         _show_list(rows)
     if any(row["overdue"] for row in rows):
         sys.exit(EXIT_RED)
+
+
+@app.command
+def intake(*, directory: Path = DIRECTORY) -> None:
+    """Take a report that a mail server pipes in: one mail on standard input; receipts go back by mail."""
+    import asyncio
+
+    from ringfence.assurance.disclosure.sealed import SealedError
+    from ringfence.daemons.security_intake import IntakeError, take
+
+    try:
+        ids = asyncio.run(take(directory, sys.stdin.buffer.read()))
+    except IntakeError as error:
+        print(f"{error}; nothing was taken", file=sys.stderr)
+        sys.exit(_EXIT_TEMPFAIL)
+    except (SealedError, OSError, ValueError) as error:
+        sys.exit(f"{error}; nothing was taken")
+    print(" ".join(ids))
 
 
 @app.command

@@ -2,8 +2,10 @@
 
     python -m ringfence.daemons.mail_catcher DIRECTORY --port PORT
 
-For development, on loopback alone; `ringfence mail` shows what has come. A real exchange names its own server in
-`accounts/mail.json`. Exit status: 0 asked to stop, 69 the port is taken.
+Mail to the security alias goes to the security desk instead, as a real server would pipe it. For development, on
+loopback alone; `ringfence mail` shows what has come. A real exchange names its own server in `accounts/mail.json`.
+
+Exit status: 0 asked to stop, 69 the port is taken.
 """
 
 import argparse
@@ -17,6 +19,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
+from ringfence.assurance.disclosure.sealed import SealedError
+from ringfence.daemons import security_intake
 from ringfence.files import replace
 
 log = logging.getLogger("ringfence.mail")
@@ -34,11 +38,24 @@ class Catcher:
         self._count = 0
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if any(to.lower().startswith(f"{security_intake.ALIAS}@") for to in envelope.rcpt_tos):
+            return await self._report(envelope.content)
         self._count += 1
         replace(self._folder / f"{time.time_ns():020d}-{self._count}.eml", envelope.content)
         for path in sorted(self._folder.glob("*.eml"))[:-_KEPT_MAX]:
             path.unlink()
         return "250 caught"
+
+    async def _report(self, content: bytes) -> str:
+        try:
+            await security_intake.take(self._folder.parent, content)
+        except security_intake.IntakeError as error:
+            log.error("a report waits at its sender: %s", error)
+            return "451 try again later"
+        except (SealedError, OSError, ValueError) as error:
+            log.error("a report was not taken: %s", error)
+            return "554 not taken: see /.well-known/security.txt"
+        return "250 taken"
 
 
 async def run(directory: Path, port: int) -> None:

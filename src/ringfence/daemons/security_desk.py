@@ -1,6 +1,6 @@
 """The security desk: takes sealed reports of holes, and says how far each is.
 
-    python -m ringfence.daemons.security_desk DIRECTORY --url URL
+    python -m ringfence.daemons.security_desk DIRECTORY --url URL [--mail ADDRESS]
 
 It cannot read what it keeps: reports are sealed for the security role, whose key is on no machine of the exchange (in
 the demonstration it lies in `people/`, as everybody's does). It believes what the role has signed and nobody else. Over
@@ -84,8 +84,8 @@ def found(directory: Path) -> None:
 
 
 class Desk:
-    def __init__(self, home: Path, book: Casebook, url: str) -> None:
-        self._home, self._book, self._url = home, book, url
+    def __init__(self, home: Path, book: Casebook, url: str, mail: str) -> None:
+        self._home, self._book, self._url, self._mail = home, book, url, mail
 
     def answer(self, line: bytes) -> Row:
         """Answer one line. What is wrong is said in words that repeat nothing of it."""
@@ -163,9 +163,12 @@ class Desk:
         private = (self._home / "openpgp.key").read_bytes()
         role = self._book.fold.role
         assert role is not None
-        replace(folder / "security.txt", signed(security_txt(self._url, now=datetime.now(UTC)), private))
+        replace(folder / "security.txt", signed(self._text(), private))
         replace(folder / "security-openpgp.asc", public_part(private))
         replace(folder / "security-age.txt", f"{role.recipient}\n".encode())
+
+    def _text(self) -> str:
+        return security_txt(self._url, mail=self._mail, now=datetime.now(UTC))
 
     async def keep_publishing(self) -> None:
         while True:
@@ -198,7 +201,7 @@ def _shown(case: Case, now_ns: int) -> Row:
     }  # fmt: skip
 
 
-async def run(directory: Path, url: str) -> None:
+async def run(directory: Path, url: str, mail: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -206,7 +209,7 @@ async def run(directory: Path, url: str) -> None:
     book = Casebook(home)
     if book.fold.role is None:
         raise LogError("no security role was named: it is made when the exchange is founded")
-    await Desk(home, book, url).serve(stop)
+    await Desk(home, book, url, mail).serve(stop)
     book.close()
 
 
@@ -216,10 +219,11 @@ def main() -> None:
     )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--url", required=True, help="where clients see the exchange")
+    parser.add_argument("--mail", default="", help="an alias whose mail comes here as well")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s security %(levelname)s %(message)s")
     try:
-        asyncio.run(run(options.directory.absolute(), options.url))
+        asyncio.run(run(options.directory.absolute(), options.url, options.mail))
     except (LogError, OSError) as error:
         log.critical("%s; no report will be taken", error)
         sys.exit(EXIT_INPUT)

@@ -35,6 +35,7 @@ from ringfence.daemons import (
     founding,
     proof_secrets,
     security_desk,
+    security_intake,
     software_tpm,
     welcome,
 )
@@ -247,8 +248,8 @@ class Supervisor:
         if self._options.custody:
             await self._step("custody", self._begin_custody())
         self._run_prover()
-        self._run_security_desk(config)
         self._run_account_desk(config)
+        self._run_security_desk(config)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
@@ -300,7 +301,8 @@ class Supervisor:
             security_desk.found(self._directory)
         except (OSError, ValueError, LogError) as error:
             raise StartError(f"the security desk cannot begin: {error}", EXIT_INPUT) from error
-        self._run("security-desk", "--url", self._public_url(config), final=_FINAL_OF_SECURITY)
+        url, mail = self._public_url(config), security_intake.alias_of(self._directory)
+        self._run("security-desk", "--url", url, "--mail", mail, final=_FINAL_OF_SECURITY)
 
     def _run_account_desk(self, config: Config) -> None:
         """Run what people sign in at; mail is caught on this machine until somebody names a server."""

@@ -18,11 +18,15 @@ def public_part(private: bytes) -> bytes:
     return str(pysequoia.Tsk.from_bytes(private).extract_certificate()).encode()
 
 
-def security_txt(url: str, *, now: datetime) -> str:
-    """Return the file for an exchange whose pages are at `url`, unsigned; lines as the RFC wants them."""
+def security_txt(url: str, *, mail: str = "", now: datetime) -> str:
+    """Return the file for an exchange whose pages are at `url`, unsigned; lines as the RFC wants them.
+
+    `mail` is an alias for reports, which comes after the page: what is sent there is sealed by hand or not at all.
+    """
     expires = (now.astimezone(UTC) + timedelta(days=EXPIRES_DAYS)).replace(microsecond=0)
     fields = (
         ("Contact", f"{url}/public/report.html"),
+        *([("Contact", f"mailto:{mail}")] if mail else []),
         ("Expires", expires.isoformat().replace("+00:00", "Z")),
         ("Encryption", f"{url}/.well-known/security-age.txt"),
         ("Acknowledgments", f"{url}/public/security.html#thanks"),
