@@ -539,7 +539,8 @@ class Supervisor:
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
             "bots", "price-feed", "prover", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses",
-            *JUDGES, "security-desk", "gateway", "history", "core", "ethereum", "solana", "bitcoin",
+            *JUDGES, "security-desk", "gateway", "account-desk", "mail-catcher", "history", "core",
+            "ethereum", "solana", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
         for child in sorted(self._children, key=lambda child: order[child.name]):
