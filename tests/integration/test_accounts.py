@@ -111,6 +111,18 @@ def test_a_link_is_good_once(house: Venue) -> None:
     assert ada.ask("POST", "/account/reset", token=secret, password=PASSWORD).status == 400
 
 
+def test_a_stranger_registers_nobody_for_a_password_that_the_stranger_knows(house: Venue) -> None:
+    stranger = Person(house.url, house.directory, "victim@example.com")
+    stranger.post("/account/register", email=stranger.address, password=PASSWORD)
+    secret = stranger.mail("Open your account").secret("verify")
+    victim = Person(house.url, house.directory, stranger.address)
+    assert victim.ask("POST", "/account/verify", token=secret).error == "PasswordRequired"
+    assert victim.ask("POST", "/account/verify", token=secret, password="my own and not theirs").status == 401
+    assert victim.ask("POST", "/account/login", email=victim.address, password=PASSWORD).status == 401
+    # Whoever knows it may open the link anywhere.
+    victim.post("/account/verify", token=secret, password=PASSWORD)
+
+
 def test_what_is_no_address_of_mail_is_refused(house: Venue) -> None:
     for email in (
         "",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ringfence.chained_log import LogError
 from ringfence.exchange.users.desk import AccountDesk
-from ringfence.exchange.users.founding import KEY, SOCKET, home_of, read_mail_config, read_rates
+from ringfence.exchange.users.founding import KEY, home_of, read_mail_config, read_rates, socket_of
 from ringfence.exchange.users.house import House
 from ringfence.exchange.users.keys import KeyFile
 from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
@@ -61,7 +61,7 @@ async def run(directory: Path, url: str) -> None:
     house = House(book, outbox, throttle, site, url=site.origins[0], now_ns=time.time_ns)
     desk = AccountDesk(house, KeyFile(directory / "keys.json"))
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
-    server = await listen(home / SOCKET, answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
+    server = await listen(socket_of(directory), answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
     delivering = asyncio.create_task(keep_delivering(config, outbox))
     async with server:
         await stop.wait()

@@ -243,17 +243,20 @@ class Supervisor:
             self._run_readers(config.port)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
+        self._run_account_desk(config)
         for judge in JUDGES:
             self._run(judge, final=_FINAL_OF_JUDGES)
         if self._options.custody:
             await self._step("custody", self._begin_custody())
         self._run_prover()
-        self._run_account_desk(config)
         self._run_security_desk(config)
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
             await self._step("market makers", self._until(self._is_liquid))
+        await self._step(
+            "accounts", self._until((users_founding.home_of(self._directory) / users_founding.SOCKET).exists)
+        )
         self._is_up = True
         if self._has_chains() and not chain_founding.is_connected(self._directory):
             self._keepers.append(asyncio.create_task(self._connect_chains()))
@@ -312,6 +315,8 @@ class Supervisor:
             raise StartError(f"nobody can have an account: {error}", EXIT_INPUT) from error
         if mail.is_caught:
             self._run("mail-catcher", "--port", str(mail.port), final=_FINAL_OF_CATCHER)
+        # What a desk that was killed has left behind would be taken for one that answers.
+        users_founding.socket_of(self._directory).unlink(missing_ok=True)
         self._run("account-desk", "--url", self._public_url(config), final=_FINAL_OF_ACCOUNTS)
 
     def _public_url(self, config: Config) -> str:

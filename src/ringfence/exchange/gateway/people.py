@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ringfence import lines
 from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.http import HttpRequest
+from ringfence.exchange.users.founding import socket_of
 from ringfence.exchange.users.keys import ApiKey, KeyRecord, Permission
 
 _SECONDS = 20.0
@@ -63,15 +64,14 @@ class PeopleDesk:
     """Asks the account desk; one connection a question."""
 
     def __init__(self, directory: Path) -> None:
-        self._socket = directory / "accounts" / "desk.sock"
-        self._home = self._socket.parent
+        self._socket = socket_of(directory)
         self._known: dict[str, tuple[float, Person | None]] = {}
         """By digest of the cookie: until when, and who."""
 
     @property
     def is_there(self) -> bool:
         """Whether people can have accounts in this exchange at all; some exchanges are for programs alone."""
-        return self._home.exists()
+        return self._socket.parent.exists()
 
     async def ask(self, what: str, origin: dict[str, str], asked: Mapping[str, Any] = _NOTHING) -> Answer:
         """Return the answer. `asked` may be what a stranger has sent.

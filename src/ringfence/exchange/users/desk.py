@@ -53,8 +53,16 @@ class AccountDesk:
             said = await self._answers[asked["ask"]](_caller(asked.get("from") or {}), asked)
         except NotDone as refusal:
             return {"refused": [refusal.status, refusal.message, refusal.name, refusal.seconds]}
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError):
-            log.exception("a question cannot be answered")
+        except (
+            msgspec.MsgspecError,
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:
+            # Its text may repeat what was sent.
+            log.error("a question cannot be answered: %s", type(error).__name__)
             return {"refused": [400, "That is no question", "ValidationError", 0]}
         except OSError as error:
             log.critical("nothing can be written: %s", error.strerror)

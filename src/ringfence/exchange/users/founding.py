@@ -20,6 +20,10 @@ def home_of(directory: Path) -> Path:
     return directory / "accounts"
 
 
+def socket_of(directory: Path) -> Path:
+    return home_of(directory) / SOCKET
+
+
 def found(directory: Path, *, catcher_port: int) -> MailConfig:
     """Make what a new exchange needs; its mail goes to the catcher on this machine until somebody names a server.
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -31,7 +32,7 @@ HOLD_NS = 24 * NS_PER_HOUR
 CHALLENGE_NS = 5 * NS_PER_MINUTE
 _CHALLENGES_MAX = 20_000
 _TRIES_OF_CHALLENGE = 5
-_GUESSES_WAITING_MAX = 50
+_GUESSES_WAITING_MAX, _GUESSES_OF_ADDRESS_MAX = 50, 8
 _HASHING_THREADS = 1
 """One core at most is guessed on: orders go on."""
 WRONG = "The e-mail address or the password is wrong."
@@ -87,7 +88,8 @@ class House:
         self.now_ns = now_ns
         self._challenges: dict[str, Challenge] = {}
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="argon2")
-        self._guesses = 0
+        self._guesses: Counter[str] = Counter()
+        """That wait, by address."""
 
     def close(self) -> None:
         self._hashing.shutdown(wait=False, cancel_futures=True)
@@ -147,27 +149,37 @@ class House:
 
     # ---- what somebody knows
 
-    async def hashed(self, password: str, *, email: str) -> str:
+    async def hashed(self, caller: Caller, password: str, *, email: str) -> str:
         """Return what is kept of a new password. Raises NotDone if it can be guessed."""
         try:
             passwords.check_strength(password, email=email)
         except passwords.WeakPasswordError as error:
             raise NotDone(400, str(error), "WeakPassword") from error
-        return await self._in_turn(lambda: passwords.hashed(password))
+        return await self._in_turn(caller, lambda: passwords.hashed(password))
 
-    async def knows(self, user: User | None, password: str) -> bool:
+    async def knows(self, caller: Caller, user: User | None, password: str) -> bool:
         """Return whether that is the user's password; takes as long if there is no such user."""
         kept = passwords.NOBODYS if user is None else user.password
-        return await self._in_turn(lambda: passwords.verifies(kept, password)) and user is not None
+        return await self.verifies(caller, kept, password) and user is not None
 
-    async def _in_turn(self, work: Callable[[], Value]) -> Value:
-        if self._guesses >= _GUESSES_WAITING_MAX:
+    async def verifies(self, caller: Caller, kept: str, password: str) -> bool:
+        """Return whether a password is the one that was kept."""
+        return await self._in_turn(caller, lambda: passwords.verifies(kept, password))
+
+    async def _in_turn(self, caller: Caller, work: Callable[[], Value]) -> Value:
+        """Do what takes an eighth of a second of one core; no address fills the queue for others. Raises NotDone."""
+        address = caller.origin.address
+        if self._guesses[address] >= _GUESSES_OF_ADDRESS_MAX:
+            raise NotDone(429, "Too many at once from one address", "RateLimitError", seconds=1)
+        if self._guesses.total() >= _GUESSES_WAITING_MAX:
             raise NotDone(503, "Too many people are signing in; try again in a minute", seconds=60)
-        self._guesses += 1
+        self._guesses[address] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
         finally:
-            self._guesses -= 1
+            self._guesses[address] -= 1
+            if not self._guesses[address]:
+                del self._guesses[address]
 
     # ---- what somebody has
 
@@ -175,7 +187,9 @@ class House:
         known = list(user.passkeys.values())
         return request_options(self.site, challenge=challenge.raw, known=known) if known else None
 
-    async def factor(self, user: User, challenge: Challenge, asked: Row, *, may: tuple[str, ...]) -> Row:
+    async def factor(
+        self, caller: Caller, user: User, challenge: Challenge, asked: Row, *, may: tuple[str, ...]
+    ) -> Row:
         """Return what the log says of the factor with which `user` has answered. Raises NotDone.
 
         `may` are those that count here: passkey, totp, recoveryCode, password.
@@ -191,7 +205,7 @@ class House:
             said = self._by_code(user, found)
         elif name == "recoveryCode":
             said = self._by_recovery(user, found)
-        elif not user.has_factor and isinstance(found, str) and await self.knows(user, found):
+        elif not user.has_factor and isinstance(found, str) and await self.knows(caller, user, found):
             said = {}
         if said is None:
             raise NotDone(401, WRONG_FACTOR)

@@ -106,14 +106,6 @@ def credential_id(answer: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def user_handle(answer: Any) -> str:
-    """Return whose passkey an authenticator says that it was, empty if it does not say."""
-    try:
-        return decoded(answer["response"]["userHandle"]).decode()
-    except (KeyError, TypeError, ValueError):
-        return ""
-
-
 def encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 

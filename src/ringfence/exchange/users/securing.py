@@ -115,7 +115,9 @@ class Securing:
         who = f"factor of {user.id}"
         self._house.check_tries(caller, who, user)
         try:
-            said = await self._house.factor(user, challenge, asked, may=("passkey", "totp", "password"))
+            said = await self._house.factor(
+                caller, user, challenge, asked, may=("passkey", "totp", "password")
+            )
         except NotDone as refusal:
             if refusal.status == 401:
                 self._house.failed(caller, who, user, "confirmationFailed", WRONG_FACTOR)
@@ -127,7 +129,7 @@ class Securing:
 
     async def password(self, caller: Caller, asked: Row) -> Said:
         session, user = self._house.stepped_up(caller)
-        hashed = await self._house.hashed(_text(asked, "password", 256), email=user.email)
+        hashed = await self._house.hashed(caller, _text(asked, "password", 256), email=user.email)
         session, user = self._house.stepped_up(caller)
         others = [one.id for one in self._book.sessions_of(user.id) if one is not session]
         self._book.write(

@@ -40,12 +40,13 @@ class SigningIn:
     async def register(self, caller: Caller, asked: Row) -> Said:
         """Write a mail with a link that makes a user; to who is one, that somebody has tried."""
         email, password = _email(asked), _text(asked, "password")
-        hashed = await self._house.hashed(password, email=email)
+        hashed = await self._house.hashed(caller, password, email=email)
+        device = caller.device or secrets.token_urlsafe(32)
         if self._may_mail(caller, email):
-            self._house.after(lambda: self._invite(caller, email, hashed))
-        return Said({})
+            self._house.after(lambda: self._invite(caller, email, hashed, device))
+        return Said({}, device=device)
 
-    def _invite(self, caller: Caller, email: str, hashed: str) -> None:
+    def _invite(self, caller: Caller, email: str, hashed: str, device: str) -> None:
         user = self._book.of_email(email)
         if user is not None:
             self._house.write_to(
@@ -57,9 +58,8 @@ class SigningIn:
         if len(self._book.users) >= _USERS_MAX:
             log.critical("there are %d users: nobody else can register", _USERS_MAX)
             return
-        secret = self._house.ticket(
-            "verify", user="", lasts_ns=_VERIFY_NS, data={"email": email, "password": hashed}, origin=caller.origin
-        )  # fmt: skip
+        data = {"email": email, "password": hashed, "device": digest_of(device)}
+        secret = self._house.ticket("verify", user="", lasts_ns=_VERIFY_NS, data=data, origin=caller.origin)
         self._house.outbox.put(
             to=email, subject="Open your account", anti_phishing="",
             text="Somebody, you we hope, wants to open an account at Ringfence with this address. This link opens it, "
@@ -67,19 +67,40 @@ class SigningIn:
         )  # fmt: skip
 
     async def verify(self, caller: Caller, asked: Row) -> Said:
-        """Make the user whose mail that is; what is returned still needs an account in the engine."""
+        """Make the user whose mail that is; what is returned still needs an account in the engine.
+
+        In another browser than the one that has registered it takes the password as well: a stranger who registers
+        with somebody's address would otherwise have them open an account whose password the stranger knows.
+        """
         secret = _text(asked, "token")
         ticket = self._book.ticket(secret, "verify")
         if ticket is None:
             raise NotDone(400, _GONE)
+        if not caller.device or digest_of(caller.device) != ticket.data["device"]:
+            await self._check_registered(caller, asked, ticket.data["password"], ticket.data["email"])
+            if self._book.ticket(secret, "verify") is None:
+                raise NotDone(400, _GONE)
         email = ticket.data["email"]
         if self._book.of_email(email) is not None:
             raise NotDone(400, "The account is open already. Sign in.")
-        user = f"u-{secrets.token_hex(8)}"
+        user, private = f"u-{secrets.token_hex(8)}", {"email": email, "password": ticket.data["password"]}
         self._book.write(
-            "registered", user=user, origin=caller.origin, private=ticket.data, spends=digest_of(secret)
+            "registered", user=user, origin=caller.origin, private=private, spends=digest_of(secret)
         )
         return Said({"user": user})
+
+    async def _check_registered(self, caller: Caller, asked: Row, kept: str, email: str) -> None:
+        """Raises NotDone unless the password is given with which the address was registered."""
+        if not asked.get("password"):
+            raise NotDone(
+                403,
+                "This is another browser than you registered in: your password is needed.",
+                "PasswordRequired",
+            )
+        self._house.check_tries(caller, email, None)
+        if not await self._house.verifies(caller, kept, _text(asked, "password")):
+            self._house.failed(caller, email, None, "", "")
+            raise NotDone(401, "That is not the password that was registered with.")
 
     async def opened(self, caller: Caller, asked: Row) -> Said:
         """Take note of a user's account in the engine; the gateway says so, for nobody else is asked."""
@@ -95,7 +116,7 @@ class SigningIn:
         email, password = _email(asked), _text(asked, "password")
         user = self._book.of_email(email)
         self._house.check_tries(caller, email, user)
-        if not await self._house.knows(user, password):
+        if not await self._house.knows(caller, user, password):
             self._house.failed(caller, email, user, "signInFailed", "the password was wrong")
             raise NotDone(401, WRONG)
         assert user is not None
@@ -112,7 +133,9 @@ class SigningIn:
         user = self._book.users[challenge.user]
         self._house.check_tries(caller, f"factor of {user.id}", user)
         try:
-            said = await self._house.factor(user, challenge, asked, may=("passkey", "totp", "recoveryCode"))
+            said = await self._house.factor(
+                caller, user, challenge, asked, may=("passkey", "totp", "recoveryCode")
+            )
         except NotDone as refusal:
             if refusal.status == 401:
                 self._house.failed(
@@ -182,7 +205,7 @@ class SigningIn:
         if ticket is None:
             raise NotDone(400, _GONE)
         user = self._book.users[ticket.user]
-        hashed = await self._house.hashed(password, email=user.email)
+        hashed = await self._house.hashed(caller, password, email=user.email)
         if self._book.ticket(secret, "reset") is None:
             raise NotDone(400, _GONE)
         self._book.write(

@@ -55,7 +55,10 @@ async def register(request: Request) -> Any:
     return await _answer(request, "register")
 
 
-@route("POST", "/account/verify", "Account.verify", required("token"), page=True)
+@route(
+    "POST", "/account/verify", "Account.verify", required("token"),
+    optional("password", description="In another browser than the one that has registered."), page=True,
+)  # fmt: skip
 async def verify(request: Request) -> Any:
     """Open the account whose mail was received."""
     await open_account(request, (await _ask(request, "verify")).value["user"])
