@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 RUN := .venv/bin
 PAGES := src/ringfence/exchange/gateway/pages
 
-.PHONY: up test check install warm clients bitcoind mpc anvil age web axe clean
+.PHONY: up test check sbom audit install warm clients bitcoind mpc anvil age web axe clean
 
 # make up UP="--port 9000 --no-bots": options of `ringfence up`. It says itself when it has to compile.
 up: install mpc anvil age web
@@ -63,6 +63,14 @@ check: install
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	@if [ -d web/node_modules ]; then npm run --prefix web --silent check; fi
+
+# What the exchange is made of, as CycloneDX, from the lock files alone.
+sbom: install
+	@$(RUN)/python deploy/supply/sbom.py
+
+# What is known against it. Needs the network; a database that was not reached is no pass, and it says so (status 2).
+audit: install
+	@$(RUN)/python deploy/supply/audit.py --uv $(UV)
 
 install: .venv/.installed
 

@@ -61,6 +61,15 @@ def thefts(session: nox.Session) -> None:
 
 
 @nox.session
+def schema(session: nox.Session) -> None:
+    """1,000 requests to every operation of the API, and 1,000,000 signed ones changed by a hair."""
+    session.run(
+        "pytest", "-q", "-s", "tests/security/test_schema.py", "tests/security/test_mutated_requests.py",
+        env={"RINGFENCE_SCHEMA_EXAMPLES": "1000", "RINGFENCE_MUTATED_REQUESTS": "1000000"},
+    )  # fmt: skip
+
+
+@nox.session
 def syscalls(session: nox.Session) -> None:
     """Killed and failed at every system call that writes; needs strace."""
     session.run("pytest", "-q", "-s", "tests/integration/test_syscalls.py", env={"RINGFENCE_SYSCALLS": "1"})

@@ -233,7 +233,7 @@ def get_channels(request: Request) -> object:
     return []
 
 
-@route("GET", "/chat/connected", "Chat.getConnected", returns="ConnectedUsers")
+@route("GET", "/chat/connected", "Chat.getConnected", returns="ConnectedCount")
 def get_connected(request: Request) -> object:
     """Get how many clients are connected."""
     return {"users": request.gateway.connected, "bots": 0}

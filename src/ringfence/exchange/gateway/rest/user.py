@@ -147,7 +147,7 @@ async def _history(request: Request, query: Query, first: list[Row]) -> list[Row
 
 @route(
     "GET", "/user/walletSummary", "User.getWalletSummary", _CURRENCY, optional("startTime"), optional("endTime"),
-    TARGET, returns="Transaction[]", key=True,
+    TARGET, returns="WalletSummary[]", key=True,
 )  # fmt: skip
 def get_wallet_summary(request: Request) -> object:
     """Get the sums of your wallet history by kind and symbol, with a total."""
