@@ -23,6 +23,7 @@ from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.projections.coins import number_of
 from ringfence.messages.funds import Wish
 from ringfence.testing.bitcoin import NOBODY
+from ringfence.testing.canaries import command_lines, leaks, logs_of, secrets_of
 from ringfence.testing.intruder import credit_nothing, forge_wish
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from tests.conformance.conftest import CLIENTS, tell
@@ -201,6 +202,11 @@ def test_a_trader_deposits_trades_and_withdraws_while_processes_die(tmp_path: Pa
 
         wait_for(halted, 20, "halt of withdrawals, then of the venue")
         assert json.loads(custody("status", *there, "--json"))["reconciled"]["XBt"]["difference"] == -XBT
+
+        # PINs of tokens, keys of people and of machines, secrets of traders: all of that has happened without a word.
+        secrets = secrets_of(directory)
+        assert {Path(one.home).name for one in secrets} >= {"keys.json", "pin", "tls.key"}
+        assert leaks(secrets, [*logs_of(directory), *command_lines()]) == []
 
 
 def custody_account(directory: Path) -> int:

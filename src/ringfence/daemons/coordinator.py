@@ -50,6 +50,7 @@ from ringfence.daemons.beacon_rounds import read_source, signature_of
 from ringfence.daemons.coordinator_desk import Desk
 from ringfence.daemons.coordinator_public import Draws
 from ringfence.daemons.cosigner_client import CosignerClient
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.development_blocks import Miner
@@ -453,6 +454,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--block-seconds", type=float, default=0.0)
     given = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s coordinator %(levelname)s %(message)s")
     while _live(given.directory.absolute(), given.block_seconds):
         log.info("there is a wallet that was not known before: its chain is looked at from the beginning")

@@ -20,6 +20,7 @@ from typing import cast
 import uvloop
 
 from ringfence.commitments import load_keys
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.gatekeeper import Gatekeeper
 from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
@@ -246,6 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-core", description="the exchange core")
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory
+    forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s core %(levelname)s %(message)s")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:

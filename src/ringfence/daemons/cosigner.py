@@ -68,6 +68,7 @@ from ringfence.custody.quorum.wire import Asked, Taken, Told
 from ringfence.custody.wallets.descriptors import DescriptorError
 from ringfence.daemons.account_chains import TROUBLES, AccountChain, connect, read_nodes
 from ringfence.daemons.cosigner_peers import PeerLines, Peers, certificate_of
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
@@ -355,6 +356,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("name")
     given = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given.name} %(levelname)s %(message)s")
     directory: Path = given.directory.absolute()
     try:

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.exchange.gateway import Config, Gateway
 
 log = logging.getLogger("ringfence.gateway")
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s gateway %(levelname)s %(message)s")
     try:
         config = read_config(options.config or options.directory / "gateway.json")

@@ -34,6 +34,7 @@ from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc
 from ringfence.custody.hsm import HsmError
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.daemons.control import ControlError
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.proof_chains import Chains, Seen, VenueChains, node_of
 from ringfence.daemons.proof_desk import Desk
 from ringfence.daemons.proof_minutes import MinuteKeeper
@@ -266,6 +267,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--no-custody", action="store_true", help="no coins lie on chains")
     given = parser.parse_args()
+    forbid_core_dumps()
     directory: Path = given.directory.absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s prover %(levelname)s %(message)s")
     try:

@@ -43,6 +43,7 @@ from ringfence.assurance.disclosure.sealed import (
 )
 from ringfence.assurance.disclosure.security_txt import new_openpgp_key, public_part, security_txt, signed
 from ringfence.chained_log import LogError
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.files import replace
 from ringfence.lines import answering, listen
 from ringfence.units.time import NS_PER_DAY, iso
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--url", required=True, help="where clients see the exchange")
     parser.add_argument("--mail", default="", help="an alias whose mail comes here as well")
     options = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s security %(levelname)s %(message)s")
     try:
         asyncio.run(run(options.directory.absolute(), options.url, options.mail))

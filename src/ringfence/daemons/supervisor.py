@@ -43,6 +43,7 @@ from ringfence.daemons.account_chains import TROUBLES
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
 from ringfence.daemons.ceremonies import CeremonyError
+from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports, free_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
@@ -602,6 +603,7 @@ async def _start_and_watch(supervisor: Supervisor) -> None:
 
 def up(options: Options) -> int:
     """Found or start the exchange in a directory and run it until Ctrl-C; return the exit status."""
+    forbid_core_dumps()
     console = Console()
     options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     (options.directory / "logs").mkdir(mode=0o700, exist_ok=True)
