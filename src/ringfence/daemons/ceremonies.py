@@ -7,6 +7,7 @@
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +39,49 @@ class CeremonyError(Exception):
 
 
 async def ask_all(
-    directory: Path, question: Asked, *, only: str = "", seconds: float = _SECONDS
-) -> dict[str, Told | None]:
+    directory: Path, question: Asked, *, only: str = "", seconds: float = _SECONDS, asks_as: str = "coordinator",
+    heard: Callable[[str, Told | None], None] = lambda name, told: None,
+) -> dict[str, Told | None]:  # fmt: skip
     """Ask every co-signer at once, or one of them; None is the answer of who gives none in time.
 
-    Raises OSError, ValueError if custody was not founded.
+    `asks_as`: whose certificate it is asked with; `heard` is told each answer as it comes. Raises OSError, ValueError
+    if custody was not founded.
     """
     ports = {name: port for name, port in read_ports(directory).cosigners.items() if only in ("", name)}
-    client = CosignerClient(directory / "custody", {name: (HOST, port) for name, port in ports.items()})
-    answers = await asyncio.gather(*(client.ask(name, question, seconds=seconds) for name in ports))
+    addresses = {name: (HOST, port) for name, port in ports.items()}
+    client = CosignerClient(directory / "custody", addresses, asks_as=asks_as)
+
+    async def one(name: str) -> Told | None:
+        told = await client.ask(name, question, seconds=seconds)
+        heard(name, told)
+        return told
+
+    answers = await asyncio.gather(*(one(name) for name in ports))
     return dict(zip(ports, answers, strict=True))
 
 
-async def hold(directory: Path, charter: Charter, signed: SignedOrder, record: KeyRecord | None) -> KeyRecord:
-    """Return the epoch that is in force then; `record`: the one before. Raises CeremonyError, OSError, ValueError."""
+async def hold(
+    directory: Path, charter: Charter, signed: SignedOrder, record: KeyRecord | None, *,
+    asks_as: str = "coordinator", heard: Callable[[str, str], None] = lambda name, step: None,
+) -> KeyRecord:  # fmt: skip
+    """Return the epoch that is in force then; `record`: the one before. `heard` is told how far each co-signer is.
+
+    Raises CeremonyError, OSError, ValueError.
+    """
     order = signed.order
-    told = await ask_all(directory, Conduct(signed, record), seconds=CEREMONY_SECONDS)
+
+    def hear(name: str, told: Told | None) -> None:
+        heard(
+            name,
+            "ready" if isinstance(told, Ready) else "in force" if isinstance(told, Adopted) else why(told),
+        )
+
+    told = await ask_all(
+        directory, Conduct(signed, record), seconds=CEREMONY_SECONDS, asks_as=asks_as, heard=hear
+    )
     ready = tuple(one for one in told.values() if isinstance(one, Ready))
     check_all(told, Ready, "nothing has changed: the epoch before stays in force")
-    answers = await ask_all(directory, Adopt(signed, ready))
+    answers = await ask_all(directory, Adopt(signed, ready), asks_as=asks_as, heard=hear)
     check_all(answers, Adopted, "some have it in force already: ask again with the same order")
     adopted = tuple(one for one in answers.values() if isinstance(one, Adopted))
     transcript = Transcript(signed, ready, adopted)

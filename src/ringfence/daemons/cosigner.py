@@ -56,9 +56,13 @@ from ringfence.custody.hsm.token import IDENTITY, verifies
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.custody.quorum.messages import (
     MESSAGE_BYTES_MAX,
+    Announce,
+    Freeze,
     Join,
     Recall,
     Refusal,
+    Status,
+    Thaw,
 )
 from ringfence.custody.quorum.mpc.engine import EngineMissingError, ProtocolAbort
 from ringfence.custody.quorum.mpc.keys import Adopt, Conduct, Keys, Review
@@ -67,7 +71,7 @@ from ringfence.custody.quorum.mpc.shares import ShareError, ShareVault
 from ringfence.custody.quorum.wire import Asked, Taken, Told
 from ringfence.custody.wallets.descriptors import DescriptorError
 from ringfence.daemons.account_chains import TROUBLES, AccountChain, connect, read_nodes
-from ringfence.daemons.cosigner_peers import PeerLines, Peers, certificate_of
+from ringfence.daemons.cosigner_peers import CONSOLE_CERTIFICATE, PeerLines, Peers, certificate_of
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
@@ -88,6 +92,8 @@ log = logging.getLogger("ringfence.cosigner")
 
 _POLL_SECONDS = 0.25
 _QUESTION_SECONDS = 30.0
+_ASKED_BY_PEOPLE = (Status, Freeze, Thaw, Announce, Keys, Conduct, Adopt)
+"""What the console may ask: each is for anybody to ask, or carries the signatures of people."""
 _FEED_SECONDS_MAX = 30
 EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS, EXIT_DISK, EXIT_TOKEN = 65, 66, 69, 74, 77
 
@@ -171,6 +177,10 @@ class CosignerDaemon:
         )  # fmt: skip
         self._coordinator = fingerprint_of(home / "coordinator.crt")
         pinned = [certificate_of(home, other) for other in others]
+        self._console = ""
+        if (home / CONSOLE_CERTIFICATE).exists():
+            pinned.append(home / CONSOLE_CERTIFICATE)
+            self._console = fingerprint_of(home / CONSOLE_CERTIFICATE)
         self._context = server_context(home, [home / "coordinator.crt", *pinned])
         self._told = ""
         log.warning("%s", protects(self._token.info))
@@ -232,9 +242,11 @@ class CosignerDaemon:
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
-            is_coordinator = peer_fingerprint(connection) == self._coordinator
+            peer = peer_fingerprint(connection)
             while line := await asyncio.wait_for(reader.readline(), _QUESTION_SECONDS):
-                told = await self.answer(line, is_coordinator=is_coordinator)
+                told = await self.answer(
+                    line, is_coordinator=peer == self._coordinator, is_console=peer == self._console
+                )
                 writer.write(msgspec.json.encode(told) + b"\n")
                 await asyncio.wait_for(writer.drain(), _QUESTION_SECONDS)
         except (PinError, ValueError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -242,13 +254,15 @@ class CosignerDaemon:
         finally:
             writer.close()
 
-    async def answer(self, line: bytes, *, is_coordinator: bool) -> Told:
+    async def answer(self, line: bytes, *, is_coordinator: bool, is_console: bool = False) -> Told:
         """Answer one line; one that is no question is refused by name."""
         try:
             asked = msgspec.json.decode(line, type=Asked)
         except msgspec.MsgspecError as error:
             return Refusal(self.name, "question", f"this is no question: {error}")
-        if isinstance(asked, Conduct | Adopt | Review | Keys | Message | Echo):
+        if is_console and not isinstance(asked, _ASKED_BY_PEOPLE):
+            told: Told = Refusal(self.name, "authenticated", "the console does not ask this")
+        elif isinstance(asked, Conduct | Adopt | Review | Keys | Message | Echo):
             told = await self._answer_of_keys(asked)
         elif isinstance(asked, Join | Recall):
             told = await self._join(asked, is_coordinator=is_coordinator)

@@ -1,4 +1,4 @@
-"""The coordinator's line to a co-signer: one question, one answer, over TLS with the co-signer's certificate pinned."""
+"""A line to a co-signer, of the coordinator or the console: one question, one answer, its certificate pinned."""
 
 import asyncio
 import logging
@@ -19,12 +19,13 @@ _SLOW_SECONDS = 2.0
 class CosignerClient:
     """Asks the co-signers of one venue, each at its address."""
 
-    def __init__(self, home: Path, addresses: dict[str, tuple[str, int]]) -> None:
-        """`home` is the custody folder. Raises OSError."""
+    def __init__(
+        self, home: Path, addresses: dict[str, tuple[str, int]], *, asks_as: str = "coordinator"
+    ) -> None:
+        """`home` is the custody folder; in its folder `asks_as` the certificate lies. Raises OSError."""
         self._addresses = addresses
         self._contexts = {
-            name: client_context(home / "coordinator", home / "cosigners" / name / "tls.crt")
-            for name in addresses
+            name: client_context(home / asks_as, home / "cosigners" / name / "tls.crt") for name in addresses
         }
         self._away: set[str] = set()
 

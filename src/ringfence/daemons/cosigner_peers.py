@@ -13,6 +13,8 @@ from ringfence.custody.quorum.mpc.sessions import Sent
 from ringfence.daemons.pinned_tls import client_context
 
 log = logging.getLogger("ringfence.cosigner")
+CONSOLE_CERTIFICATE = "console.crt"
+"""In a co-signer's folder: who may ask what people ask, and is not the coordinator."""
 _SECONDS = 2.0
 _SENDING_SECONDS = 10.0
 

@@ -8,6 +8,7 @@ ceremony. Here they all lie under DIRECTORY/custody, which is said at every star
 | charter.json              | what all co-signers agree on                                       |
 | cosigners/NAME/           | token, PIN, log, counter, certificate, own copy of the charter     |
 | coordinator/              | its certificate and its journal                                    |
+| console/                  | its certificate, and its log of what people did                    |
 | people/, recovery/        | private keys that nobody would keep here                           |
 """
 
@@ -36,7 +37,7 @@ from ringfence.custody.quorum.messages import statement
 from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vault
 from ringfence.custody.wallets.owners import Owner
 from ringfence.daemons.beacon_rounds import read_source
-from ringfence.daemons.cosigner_peers import certificate_of
+from ringfence.daemons.cosigner_peers import CONSOLE_CERTIFICATE, certificate_of
 from ringfence.daemons.token_founding import Public
 from ringfence.files import replace
 
@@ -56,9 +57,10 @@ async def found(directory: Path, rpc: BitcoinRpc, *, clients_keys: int = CLIENTS
     """
     home = directory / "custody"
     path = home / "charter.json"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _let_console_ask(home)
     if path.exists():
         return await _extended(directory, clients_keys)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     publics = await _tokens(home, clients_keys)
     for name in (*PLACES, "coordinator"):
         _certificate(home / ("coordinator" if name == "coordinator" else f"cosigners/{name}"), name)
@@ -139,6 +141,16 @@ def extended(charter: Charter, publics: dict[str, Public]) -> Charter:
     after = msgspec.structs.replace(charter, vaults=vaults, members=members)
     after.wallets(lookahead=1)
     return after
+
+
+def _let_console_ask(home: Path) -> None:
+    """Give the console a certificate of its own, which each co-signer knows: it is not the coordinator."""
+    _certificate(home / "console", "console")
+    for name in PLACES:
+        folder = home / "cosigners" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / CONSOLE_CERTIFICATE).exists():
+            replace(folder / CONSOLE_CERTIFICATE, (home / "console" / "tls.crt").read_bytes())
 
 
 def _write(home: Path, charter: Charter) -> None:

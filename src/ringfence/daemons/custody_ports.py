@@ -17,6 +17,8 @@ class Ports(msgspec.Struct, frozen=True):
     ethereum: int = 0
     """Of the development chain's JSON-RPC, as the next; 0 in a venue that was founded before there was one."""
     solana: int = 0
+    console: int = 0
+    """Of the custody console's pages; 0 as before."""
 
 
 def ensure_ports(directory: Path, names: tuple[str, ...]) -> Ports:
@@ -24,10 +26,15 @@ def ensure_ports(directory: Path, names: tuple[str, ...]) -> Ports:
     path = directory / "custody" / "ports.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        node, ethereum, solana, *others = free_ports(3 + len(names))
-        ports = Ports(node, dict(zip(names, others, strict=True)), ethereum, solana)
+        node, ethereum, solana, console, *others = free_ports(4 + len(names))
+        ports = Ports(node, dict(zip(names, others, strict=True)), ethereum, solana, console)
         replace(path, msgspec.json.encode(ports))
-    return read_ports(directory)
+    ports = read_ports(directory)
+    if not ports.console:
+        # Every venue gets a console, also one that was founded before there was one: its pages are bookmarked.
+        ports = msgspec.structs.replace(ports, console=free_ports(1)[0])
+        replace(path, msgspec.json.encode(ports))
+    return ports
 
 
 def read_ports(directory: Path) -> Ports:

@@ -23,6 +23,7 @@ import msgspec
 from rich.console import Console
 
 from ringfence.chained_log import LogError
+from ringfence.console import origin_of
 from ringfence.custody.beacon import BEACONS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.ethereum.devnet import anvil_path
@@ -73,6 +74,7 @@ _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
 _FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = _FINAL_OF_ACCOUNTS = (66,)
 _FINAL_OF_CATCHER = (69,)
+_FINAL_OF_CONSOLE = (65, 66, 69)
 _FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
 _BLOCK_SECONDS = "2"
 """How soon the embedded chain has a block for who waits for one."""
@@ -264,6 +266,7 @@ class Supervisor:
         welcome.show(
             self._console, directory=self._directory, url=self.url, venue=venue,
             keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots, source=self._source,
+            console_url=origin_of(self._ports.console) if self._options.custody else "",
         )  # fmt: skip
 
     def _configure(self) -> Config:
@@ -365,6 +368,7 @@ class Supervisor:
         self._run("addresses", final=(EXIT_INPUT,))
         self._run("coordinator", "--block-seconds", _BLOCK_SECONDS, final=_FINAL_OF_COORDINATOR)
         await self._until(lambda: (self._directory / "custody" / "desk.sock").exists())
+        self._run("custody-console", "--port", str(self._ports.console), final=_FINAL_OF_CONSOLE)
 
     async def _connect_chains(self) -> None:
         """Make the keys of the other chains while the exchange trades already; what goes wrong there stops nothing."""
@@ -544,8 +548,9 @@ class Supervisor:
         self._stopping = True
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
-            "bots", "price-feed", "prover", "coordinator", *cosigners, *(f"tpm-{name}" for name in PLACES), "addresses",
-            *JUDGES, "security-desk", "gateway", "account-desk", "mail-catcher", "history", "core",
+            "bots", "price-feed", "prover", "custody-console", "coordinator", *cosigners,
+            *(f"tpm-{name}" for name in PLACES), "addresses", *JUDGES, "security-desk", "gateway", "account-desk",
+            "mail-catcher", "history", "core",
             "ethereum", "solana", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}

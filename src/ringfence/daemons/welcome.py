@@ -48,6 +48,7 @@ def show(
     keys: tuple[KeyRecord, ...],
     bots: bool,
     source: str,
+    console_url: str,
 ) -> None:
     """Print it. Keys of bots are in keys.json and nowhere else."""
 
@@ -71,6 +72,10 @@ def show(
     say(
         "  proofs      after some minutes: ringfence proofs status; your balance in them: ringfence proofs mine"
     )
+    if console_url:
+        say(
+            f"  custody     {console_url}/ for those who sign; the demo people's keys lie in custody/people, people"
+        )
     say(f"  data, logs  {directory}")
     say(f"  instruments {', '.join(one.symbol for one in venue.instruments if not one.is_index)}")
     if not bots:
