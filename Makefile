@@ -46,7 +46,7 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
 		|| echo "axe-core was not installed: it needs npm; tests of accessibility are left out."
 	@touch -c $@
 
-# The trade page, in TypeScript, into the gateway's folder.
+# The trade page, in TypeScript, into the gateway's folder; the custody console's pages into the console's.
 web: $(PAGES)/trade/index.html
 
 $(PAGES)/trade/index.html: $(shell find web -type f -not -path 'web/node_modules/*')
@@ -93,4 +93,4 @@ $(UV):
 	.tools/bin/pip install --quiet uv==$(UV_VERSION)
 
 clean:
-	rm -rf .venv .venvs .tools var mpc-engine/target web/node_modules tests/browser/node_modules $(PAGES)/trade $(PAGES)/public/vendor
+	rm -rf .venv .venvs .tools var mpc-engine/target web/node_modules tests/browser/node_modules $(PAGES)/trade $(PAGES)/public/vendor src/ringfence/console/page
