@@ -180,7 +180,7 @@ class Deeds:
         if root is None:
             raise RefusedError("no state root was written yet; nothing was written")
         said = ResumeStatement(
-            venue=root.venue.hex(), scope=named, target=self._outside.number_of(named, of),
+            venue=self.venue, scope=named, target=self._outside.number_of(named, of),
             halt=max(one.halt for one in self._sight.halts.now), sequence=root.sequence,
             accounts_root=root.accounts_root.hex(), funding=MissedFunding[funding], cause=cause,
         )  # fmt: skip
@@ -319,9 +319,7 @@ class Deeds:
 
     @property
     def venue(self) -> str:
-        """The exchange's public key, hexadecimal: empty before its first root."""
-        root = self._outside.newest_root()
-        return root.venue.hex() if root else ""
+        return self._outside.venue
 
     def _write(self, who: Actor, kind: str, **body: Any) -> int:
         return self._record.write(kind, seat=who.seat.id, session=who.session, address=who.address, **body)

@@ -31,7 +31,11 @@ from ringfence.console.sessions import Clock
 
 CHALLENGE_SECONDS = 120.0
 _PENDING_MAX = 200
-_ALGORITHMS = [COSEAlgorithmIdentifier.ECDSA_SHA_256, COSEAlgorithmIdentifier.EDDSA]
+_ALGORITHMS = [
+    COSEAlgorithmIdentifier.ECDSA_SHA_256,
+    COSEAlgorithmIdentifier.EDDSA,
+    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,
+]
 _TIMEOUT_MS = int(CHALLENGE_SECONDS * 1000)
 Json = dict[str, Any]
 

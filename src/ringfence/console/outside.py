@@ -17,6 +17,11 @@ class NotDoneError(Exception):
 
 
 class Outside(Protocol):
+    @property
+    def venue(self) -> str:
+        """Return the exchange's public key, hexadecimal: the one that signs its roots."""
+        ...
+
     async def desk(self, **question: Any) -> Row:
         """Ask the coordinator. Raises NotDoneError."""
         ...
@@ -36,7 +41,7 @@ class Outside(Protocol):
         ...
 
     def newest_root(self) -> Root | None:
-        """Return the last state that the exchange committed to."""
+        """Return the last state that the exchange committed to. Raises NotDoneError if it has not signed it."""
         ...
 
     def record_of(self, key: str) -> KeyRecord | None:

@@ -181,7 +181,8 @@ class Sight:
         """Return how far a withdrawal is in one word, and what it waits for."""
         flow = self.batches.flow_of(one.number)
         if not one.locked:
-            return one.state, self.batches.refused.get(str(one.number), "")
+            because = self.batches.refused.get(str(one.number), "")
+            return one.state, because or (flow.given_up if flow is not None else "")
         if str(one.number) in self.batches.refused:
             return "refused", self.batches.refused[str(one.number)]
         if str(one.number) in self.batches.cancelled:

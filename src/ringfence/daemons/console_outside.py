@@ -4,8 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from ringfence.assurance.halting import ResumeStatement
-from ringfence.commitments import Root, latest_roots
+from ringfence.commitments import Root, RootError, latest_roots
 from ringfence.console.outside import NotDoneError, Row
 from ringfence.console.sent import check_sent
 from ringfence.console.server import Surroundings
@@ -36,9 +38,14 @@ class ConsoleOutside:
     def __init__(self, directory: Path, charter: Charter, surroundings: Surroundings) -> None:
         """Raises OSError, ValueError."""
         self._directory, self._charter, self._around = directory, charter, surroundings
+        self._venue = (directory / "roots" / "venue.pub").read_text().strip()
         self._ports = read_ports(directory).cosigners
         addresses = {name: (HOST, port) for name, port in self._ports.items()}
         self._client = CosignerClient(directory / "custody", addresses, asks_as=ASKS_AS)
+
+    @property
+    def venue(self) -> str:
+        return self._venue
 
     # ---- custody
 
@@ -114,7 +121,13 @@ class ConsoleOutside:
 
     def newest_root(self) -> Root | None:
         roots = latest_roots(self._directory / "roots" / "chain.roots")
-        return roots[0] if roots else None
+        if not roots:
+            return None
+        try:
+            roots[0].check_signature(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.venue)))
+        except RootError as error:
+            raise NotDoneError(str(error)) from error
+        return roots[0]
 
     def number_of(self, scope: HaltScope, of: str) -> int:
         if scope == HaltScope.CONTRACT:

@@ -42,6 +42,15 @@ def read_ports(directory: Path) -> Ports:
     return msgspec.json.decode((directory / "custody" / "ports.json").read_bytes(), type=Ports)
 
 
+def listens(port: int) -> bool:
+    """Return whether somebody takes connections on a port of this machine."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on at this moment."""
     held = [socket.socket() for _ in range(count)]

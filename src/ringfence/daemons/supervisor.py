@@ -45,7 +45,7 @@ from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
 from ringfence.daemons.ceremonies import CeremonyError
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports, free_ports
+from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports, free_ports, listens
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
@@ -257,9 +257,9 @@ class Supervisor:
         if self._options.bots:
             self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
             await self._step("market makers", self._until(self._is_liquid))
-        await self._step(
-            "accounts", self._until((users_founding.home_of(self._directory) / users_founding.SOCKET).exists)
-        )
+        await self._step("accounts", self._until(users_founding.socket_of(self._directory).exists))
+        if self._options.custody:
+            await self._step("custody console", self._until(lambda: listens(self._ports.console)))
         self._is_up = True
         if self._has_chains() and not chain_founding.is_connected(self._directory):
             self._keepers.append(asyncio.create_task(self._connect_chains()))
