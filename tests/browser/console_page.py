@@ -14,8 +14,8 @@ from ringfence.daemons.custody_ports import read_ports
 
 WAIT_MS = 20_000
 HARDWARE_KEY = {
-    "protocol": "ctap2", "transport": "usb", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True,
-    "automaticPresenceSimulation": True,
+    "protocol": "ctap2", "transport": "usb", "hasResidentKey": True, "hasUserVerification": True,
+    "isUserVerified": True, "automaticPresenceSimulation": True,
 }  # fmt: skip
 
 
@@ -81,8 +81,10 @@ class Person:
 
     def sign(self, verb: str, within: Any = None) -> None:
         """Choose the key file in the form of a button, and press it."""
-        form = (within or self.page).locator("form.sign").filter(
-            has=self.page.get_by_role("button", name=verb, exact=True)
+        form = (
+            (within or self.page)
+            .locator("form.sign")
+            .filter(has=self.page.get_by_role("button", name=verb, exact=True))
         )
         form.get_by_label("Your key file").set_input_files(self.key)
         form.get_by_label("Its passphrase, if it has one").fill(self.passphrase)

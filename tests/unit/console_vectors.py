@@ -1,6 +1,6 @@
 """What the console's pages must make of fields, as Python makes it: `web/console/src/sign/vectors.json`.
 
-    python tests/unit/console_vectors.py    writes it anew
+python tests/unit/console_vectors.py    writes it anew
 """
 
 import hashlib
@@ -33,7 +33,9 @@ def vectors() -> dict[str, Any]:
             for size in (0, 1, 127, 128, 129, 256, 300)
             for person in ("", "ringfence intnt")
         ],
-        "intents": [{"fields": as_text(msgspec.to_builtins(one)), "digest": one.digest} for one in _intents()],
+        "intents": [
+            {"fields": as_text(msgspec.to_builtins(one)), "digest": one.digest} for one in _intents()
+        ],
         "statements": _statements(),
         "policies": [
             {"fields": as_text(msgspec.to_builtins(one)), "digest": one.digest}
@@ -50,7 +52,9 @@ def vectors() -> dict[str, Any]:
 
 
 def _blake(size: int, person: str) -> str:
-    return hashlib.blake2b(bytes(n % 251 for n in range(size)), digest_size=32, person=person.encode()).hexdigest()
+    return hashlib.blake2b(
+        bytes(n % 251 for n in range(size)), digest_size=32, person=person.encode()
+    ).hexdigest()
 
 
 def _intents() -> list[Intent]:
@@ -59,7 +63,9 @@ def _intents() -> list[Intent]:
         destination="bcrt1qexample", amount=2_000_000_000, fee_max=300_000, requested_ns=1_796_068_506_738_858_553,
         expires_ns=1_796_673_306_738_858_553, requested_by="account-2",
     )  # fmt: skip
-    hard = msgspec.structs.replace(first, amount=2**63 - 1, account=0, source=HARD, destination=HARD, kind=Kind.SWEEP)
+    hard = msgspec.structs.replace(
+        first, amount=2**63 - 1, account=0, source=HARD, destination=HARD, kind=Kind.SWEEP
+    )
     return [first, hard]
 
 
@@ -77,15 +83,37 @@ def _statements() -> dict[str, Any]:
 
 def _order() -> dict[str, Any]:
     parties = ("ops-1", "ops-2", "policy-1")
-    order = Order(What.REFRESH, "eip155", Scheme("ecdsa-secp256k1"), 2, 2, parties, "", "00" * 16, 1_796_068_600_000_000_001)
+    order = Order(
+        What.REFRESH,
+        "eip155",
+        Scheme("ecdsa-secp256k1"),
+        2,
+        2,
+        parties,
+        "",
+        "00" * 16,
+        1_796_068_600_000_000_001,
+    )
     return {"fields": as_text(msgspec.to_builtins(order)), "digest": order.digest.hex()}
 
 
 def _texts() -> dict[str, Any]:
-    key = {"venue": "aa" * 32, "seat": "custody/custody-anna/operations", "credential": "AQID", "challenge": "BAUG"}
+    key = {
+        "venue": "aa" * 32,
+        "seat": "custody/custody-anna/operations",
+        "credential": "AQID",
+        "challenge": "BAUG",
+    }
     freeze = {"venue": "aa" * 32, "seat": "halts/Zoë/risk", "because": "a drill: Zoë & <b>"}
     resume = ResumeStatement(
-        "aa" * 32, HaltScope.WITHDRAWALS, 2, 900, 1_000, "bb" * 32, MissedFunding.SKIP, "a row: edited by hand"
+        "aa" * 32,
+        HaltScope.WITHDRAWALS,
+        2,
+        900,
+        1_000,
+        "bb" * 32,
+        MissedFunding.SKIP,
+        "a row: edited by hand",
     )
     return {
         "enrolment": {"of": {**key, "key": "cc" * 32}, "text": texts.enrolment(**key, key="cc" * 32).decode()},

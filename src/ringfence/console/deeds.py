@@ -4,6 +4,7 @@ Whoever approves, stops, thaws, resumes or signs a policy has signed in the brow
 against the list that is in force, and again by those who act on it: the console is believed by nobody.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ringfence.assurance.halting import ResumeStatement, StatementError, parse_resume
+from ringfence.commitments import Root
 from ringfence.console import texts
 from ringfence.console.outside import NotDoneError, Outside
 from ringfence.console.record import Draft, Record
@@ -41,6 +43,7 @@ from ringfence.units.time import NS_PER_MINUTE
 BECAUSE_CHARACTERS_MAX, CAUSE_CHARACTERS_MAX = 200, 1_000
 _SIGNED_AGO_NS = 2 * NS_PER_MINUTE
 PEOPLE_NEEDED = 2
+_ROOT_LOOKS, _ROOT_SECONDS = 30, 0.2
 Row = dict[str, Any]
 
 
@@ -168,7 +171,7 @@ class Deeds:
             "halted at sequence {said}",
         )  # fmt: skip
 
-    def draft_resume(self, who: Actor, *, scope: str, of: str, funding: str, cause: str) -> Draft:
+    async def draft_resume(self, who: Actor, *, scope: str, of: str, funding: str, cause: str) -> Draft:
         """Write the statement that two people sign: of the newest root, after the last halt. Raises RefusedError."""
         _need(who, "halts")
         _check_line(cause, CAUSE_CHARACTERS_MAX)
@@ -176,15 +179,25 @@ class Deeds:
             raise RefusedError("nothing is halted; nothing was written")
         if funding not in MissedFunding.__members__:
             raise RefusedError("what becomes of missed funding is PAY or SKIP; nothing was written")
-        root, named = self._outside.newest_root(), _scope(scope)
-        if root is None:
-            raise RefusedError("no state root was written yet; nothing was written")
+        named, halt = _scope(scope), max(one.halt for one in self._sight.halts.now)
+        root = await self._root_after(halt)
         said = ResumeStatement(
             venue=self.venue, scope=named, target=self._outside.number_of(named, of),
-            halt=max(one.halt for one in self._sight.halts.now), sequence=root.sequence,
+            halt=halt, sequence=root.sequence,
             accounts_root=root.accounts_root.hex(), funding=MissedFunding[funding], cause=cause,
         )  # fmt: skip
         return self._drafted(who, "resume drafted", {"text": said.text})
+
+    async def _root_after(self, halt: int) -> Root:
+        """Return the first state that was committed to after a halt: one from before it lifts nothing."""
+        for _ in range(_ROOT_LOOKS):
+            root = self._outside.newest_root()
+            if root is not None and root.sequence > halt:
+                return root
+            await asyncio.sleep(_ROOT_SECONDS)
+        raise RefusedError(
+            "no state was committed to since the halt; nothing was written. Is the core alive?"
+        )
 
     def sign_resume(self, who: Actor, number: int, signature: str) -> Draft:
         """Take one of two signatures: of people who are two, in roles that are two. Raises RefusedError."""

@@ -561,7 +561,7 @@ class Server:
 
     async def _draft_resume(self, request: HttpRequest, actor: Actor) -> Answer:
         said = body(request, ResumeDraft)
-        draft = self._deeds.draft_resume(
+        draft = await self._deeds.draft_resume(
             actor, scope=said.scope, of=said.of, funding=said.funding, cause=said.cause
         )
         return Answer(_draft_row(draft))

@@ -10,6 +10,8 @@ class Session {
   venue = $state("");
   isKnown = $state(false);
   trouble = $state("");
+  /** What the last deed has led to: the form that did it may be gone by then. */
+  outcome = $state("");
   #now = 0n;
   #mark = 0;
   #told = 0;
