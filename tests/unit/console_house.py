@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def sign(name: str, said: bytes) -> str:
     return (KEYS[name].sign(said) if name in KEYS else sign_as_lifter(LIFTERS[name][1], said)).hex()
 
 
+@cache
 def charter() -> Charter:
     people = tuple(
         Person(name, group, KEYS[name].public_key().public_bytes_raw().hex())
@@ -235,7 +237,7 @@ class House:
         self.origin = origin_of(self.port)
         self.clock, self.now_ns = 1_000.0, 1_796_068_506_738_858_553
         self.outside = OtherProcesses()
-        self.sight = Sight(charter())
+        self.sight = Sight(charter(), lookahead=5)
         self.sight.halts.people = (PEOPLE.number, PEOPLE.encode())
         (folder / "page" / "assets").mkdir(parents=True, exist_ok=True)
         (folder / "page" / "index.html").write_text("<!doctype html><title>Custody console</title>")

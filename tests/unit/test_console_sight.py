@@ -28,7 +28,7 @@ THIEF = b"\x00\x14" + b"\x66" * 20
 
 @pytest.fixture
 def sight() -> Sight:
-    return Sight(charter())
+    return Sight(charter(), lookahead=5)
 
 
 def asked(sight: Sight, number: int, amount: int, *, to: bytes = TO) -> Intent:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from embit.script import address_to_scriptpubkey
 
 from ringfence.assurance.halting import People, decode_people
 from ringfence.chained_log import Entry
@@ -25,7 +26,8 @@ from ringfence.custody.ledger import Ledger, Withdrawal
 from ringfence.custody.policy import Policy, is_fresh, waits_for
 from ringfence.custody.policy.policy import tier_of
 from ringfence.custody.quorum.messages import SignedApproval
-from ringfence.custody.wallets.owners import Wallets
+from ringfence.custody.wallets.descriptors import Keychain
+from ringfence.custody.wallets.owners import Owner, Wallets
 from ringfence.exchange.projections.halts import Halts
 from ringfence.units.assets import ASSETS, BY_CURRENCY, XBT
 from ringfence.units.time import NS_PER_HOUR, NS_PER_MINUTE, iso
@@ -37,9 +39,9 @@ _OVER_SHOWN = 50
 class Sight:
     """Fed by the process; answers with rows for the page."""
 
-    def __init__(self, charter: Charter) -> None:
-        """Raises DescriptorError, ValueError."""
-        self.charter, self.wallets = charter, charter.wallets()
+    def __init__(self, charter: Charter, *, lookahead: int = 200) -> None:
+        """`lookahead`: so many scripts of ours are known beyond those in use. Raises DescriptorError, ValueError."""
+        self.charter, self.wallets = charter, charter.wallets(lookahead=lookahead)
         self.ledger, self.halts, self.batches = Ledger(), Halts(), Batches()
         self.announced: list[Announced] = []
         self.annexes: dict[str, Annex] = {}
@@ -57,6 +59,13 @@ class Sight:
             self.announced.append(read_announced(entry))
         else:
             self.batches.take(entry)
+
+    def look_ahead(self) -> None:
+        """Know the scripts that have come into use since the last time: each account has one address at most."""
+        self.wallets.extend(Owner.CLIENTS, Keychain.CHANGE, self.batches.change_next)
+        self.wallets.extend(Owner.CLIENTS, Keychain.RECEIVE, self.ledger.accounts_end)
+        for room in self.rooms.values():
+            room.know(self.ledger.accounts_end)
 
     # ---- people
 
@@ -290,8 +299,6 @@ class Sight:
 
 def own_bitcoin(wallets: Wallets, address: str) -> bool:
     """Return whether a Bitcoin address is ours."""
-    from embit.script import address_to_scriptpubkey
-
     try:
         script = bytes(address_to_scriptpubkey(address).data)
     except Exception:  # embit's errors are bare ones: whatever it is, it is no address of ours

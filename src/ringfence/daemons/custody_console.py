@@ -143,8 +143,7 @@ class Follower:
                 else:
                     sight.rooms[annex.chain] = connect(annex, read_nodes(self._directory)).room
                 sight.annexes[annex.chain] = annex
-        for room in sight.rooms.values():
-            room.know(sight.ledger.accounts_end)
+        sight.look_ahead()
 
     def close(self) -> None:
         self._reader.close()
