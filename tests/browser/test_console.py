@@ -18,7 +18,7 @@ from ringfence.custody.hsm import softhsm_module
 from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.up import Up, wait_for
 from tests.browser.console_page import Person, need_the_pages, person
-from tests.e2e.test_custody import XBT, custody, state_of, trader_account, wallet, withdrawals
+from tests.e2e.test_custody import XBT, custody, run_custody, state_of, trader_account, wallet, withdrawals
 from tests.e2e.test_up import Trader
 
 pytestmark = pytest.mark.skipif(
@@ -236,6 +236,12 @@ def test_the_audit_log_has_it_all(up: Up, people: dict[str, Person], tmp_path: P
     shown = people["olga"].page.locator("tbody th").all_inner_texts()
     assert shown == [one.kind for one in reversed(entries)][: len(shown)]
     people["olga"].page.screenshot(path=tmp_path / "audit.png", full_page=True)
+    checked = custody("console-log", "--head", entries[3].digest.hex(), "--directory", up.directory)
+    assert f"{len(entries)} lines, each follows from the one before" in checked
+    assert (
+        "its end was cut off"
+        in run_custody("console-log", "--head", "ab", "--directory", up.directory).stderr
+    )
     for who in people.values():
         secret = who.key.read_bytes().strip().splitlines()[-2 if b"\n" in who.key.read_bytes().strip() else 0]
         assert secret not in raw

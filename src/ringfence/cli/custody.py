@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = App(
     name="custody",
     help="Coins: `status`, `withdrawals`, `pending`, `show`, `signers`, `reconciliation`, `nominations`, `draw`; "
-    "`faucet` on development chains; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`.",
+    "`faucet` on development chains; `approve`, `veto`, `freeze`, `thaw`; `policy`; `key`; `console-log`.",
 )
 Json = Annotated[bool, Parameter(help="For machines.")]
 
@@ -363,6 +363,33 @@ def draw(file: Path, *, json: Json = False) -> None:
             print(f"{row['batch']}: {', '.join(row['quorum'])}; drawn again: {again}")
     if not all(row["agrees"] for row in rows):
         sys.exit("a quorum was not drawn as it is said, or cannot be drawn from this alone")
+
+
+@app.command
+def console_log(
+    *, head: Annotated[str, Parameter(help="A head that was noted earlier: it has to be in the log.")] = "",
+    directory: Path = DIRECTORY, json: Json = False,
+) -> None:  # fmt: skip
+    """Check the custody console's log, line by line, and show what people did there."""
+    from ringfence.chained_log import LogError, entries_of
+    from ringfence.units.time import iso
+
+    path = directory / "custody" / "console" / "log.jsonl"
+    try:
+        entries = list(entries_of(path.read_bytes()))
+    except (LogError, OSError) as error:
+        sys.exit(f"the console's log is not what was written: {error}")
+    if head and head not in [one.digest.hex() for one in entries]:
+        sys.exit("no line of the log has that head: its end was cut off, or it is another log")
+    if json:
+        print(encoder.dumps([_builtins(one) for one in entries]))
+        return
+    for one in entries:
+        body = {name: value for name, value in one.body.items() if name != "seat"}
+        print(f"{one.number} {iso(one.at_ns)} {one.kind} {one.body.get('seat', '')} {encoder.dumps(body)}")
+    print(
+        f"{len(entries)} lines, each follows from the one before; head {entries[-1].digest.hex() if entries else ''}"
+    )
 
 
 # ---- helpers
