@@ -15,15 +15,15 @@ OWN_HEADER, OWN_VALUES = b"x-ringfence-console", ("page", "poll")
 _SAFE = ("GET", "HEAD")
 
 HEADERS = (
-    b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nreferrer-policy: no-referrer\r\n"
+    b"cache-control: no-store\r\n"
     b"cross-origin-opener-policy: same-origin\r\ncross-origin-resource-policy: same-origin\r\n"
-    b"x-frame-options: DENY\r\n"
     b"permissions-policy: camera=(), microphone=(), geolocation=(), payment=(), publickey-credentials-get=(self), "
     b"publickey-credentials-create=(self)\r\n"
     b"content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
     b"require-trusted-types-for 'script'; trusted-types svelte-trusted-html\r\n"
 )
+"""Beside those of every answer, which the connection adds."""
 
 
 def origin_of(port: int) -> str:

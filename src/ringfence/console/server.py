@@ -222,7 +222,7 @@ class Server:
             _reply(connection, 404, _error("there is no such page"))
             return
         body, kind = found
-        connection.reply(200, body, b"", content_type=b"content-type: %s\r\n" % kind, common=HEADERS)
+        connection.reply(200, body, b"", content_type=b"content-type: %s\r\n" % kind, policy=HEADERS)
 
     async def _answer(self, connection: HttpConnection, request: HttpRequest, path: str) -> None:
         try:
@@ -648,4 +648,4 @@ def _error(message: str) -> Row:
 
 
 def _reply(connection: HttpConnection, status: int, row: Any, headers: bytes = b"") -> None:
-    connection.reply(status, msgspec.json.encode(row), headers, content_type=_JSON, common=HEADERS)
+    connection.reply(status, msgspec.json.encode(row), headers, content_type=_JSON, policy=HEADERS)
