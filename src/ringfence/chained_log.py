@@ -61,13 +61,16 @@ class Entry(msgspec.Struct, frozen=True):
         return hashlib.sha256(b"ringfence custody log" + body).digest()
 
 
-def entries_of(content: bytes, *, verify: Verify = chained) -> Iterator[Entry]:
+def entries_of(
+    content: bytes, *, verify: Verify = chained, after: Entry | None = None
+) -> Iterator[Entry]:  # fmt: skip
     """Check and yield the lines of a log, without touching it. A line that was cut short is left out.
 
-    Raises LogError at the first line that is not what was written.
+    `after`: the content begins behind this line, which was checked before. Raises LogError at the first line that is
+    not what was written.
     """
-    head = GENESIS
-    for number, line in enumerate(_whole(content).splitlines()):
+    head, first = (GENESIS, 0) if after is None else (after.digest.hex(), after.number + 1)
+    for number, line in enumerate(whole_lines(content).splitlines(), first):
         try:
             entry = msgspec.json.decode(line, type=Entry)
             signature = bytes.fromhex(entry.signature)
@@ -81,7 +84,8 @@ def entries_of(content: bytes, *, verify: Verify = chained) -> Iterator[Entry]:
         yield entry
 
 
-def _whole(content: bytes) -> bytes:
+def whole_lines(content: bytes) -> bytes:
+    """Return what of a log was written to the end of a line."""
     return content[: content.rfind(b"\n") + 1]
 
 
@@ -110,7 +114,7 @@ class Log:
         for entry in entries_of(content, verify=verify):
             self._keep(entry)
         self._check_count()
-        whole = _whole(content)
+        whole = whole_lines(content)
         if len(whole) < len(content):
             os.ftruncate(self._file, len(whole))
             os.fdatasync(self._file)

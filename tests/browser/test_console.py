@@ -1,7 +1,9 @@
 """The custody console on a whole exchange, in a real browser: signers decide, two people lift a halt."""
 
+import asyncio
 import json
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,10 +15,25 @@ from cryptography.hazmat.primitives import serialization
 
 from ringfence.assurance.halting import read_private_key
 from ringfence.chained_log import entries_of
+from ringfence.console import origin_of
 from ringfence.console.server import PAGES
 from ringfence.custody.hsm import softhsm_module
+from ringfence.custody.quorum.messages import (
+    Attach,
+    Batch,
+    Challenge,
+    Commit,
+    Join,
+    Recall,
+    Refusal,
+    Show,
+    Standing,
+    Status,
+)
+from ringfence.daemons.cosigner_client import CosignerClient
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.testing.bitcoin import NOBODY
-from ringfence.testing.up import Up, wait_for
+from ringfence.testing.up import RINGFENCE, Up, wait_for
 from tests.browser.console_page import Person, need_the_pages, person
 from tests.e2e.test_custody import XBT, custody, run_custody, state_of, trader_account, wallet, withdrawals
 from tests.e2e.test_up import Trader
@@ -27,6 +44,7 @@ pytestmark = pytest.mark.skipif(
 )
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = ("Requests", "Flows", "Co-signers", "Halts", "Ceremonies", "Audit log")
+WEB = Path(__file__).parents[2] / "web" / "console"
 WORDS = "correct horse battery"
 ASKED = {"currency": "XBt", "network": "btc", "amount": 20 * XBT, "address": NOBODY, "fee": 300_000}
 
@@ -304,6 +322,55 @@ def test_the_exchanges_port_has_nothing_of_the_console(up: Up) -> None:
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{up.url}/{place}{name}", timeout=10)
             assert refused.value.code == 404, place + name
+
+
+async def ask_as_console(directory: Path, question: Any) -> Any:
+    ports = read_ports(directory).cosigners
+    client = CosignerClient(
+        directory / "custody", {"ops-1": ("127.0.0.1", ports["ops-1"])}, asks_as="console"
+    )
+    return await client.ask("ops-1", question)
+
+
+def test_co_signers_answer_the_console_what_people_ask_and_nothing_else(up: Up) -> None:
+    """Its certificate is not the coordinator's: it collects no signature, with or without a batch."""
+    assert isinstance(asyncio.run(ask_as_console(up.directory, Status())), Standing)
+    batch = Batch("batch-1-1", "clients", ())
+    for question in (
+        Commit(batch),
+        Challenge("00"),
+        Show("ops-2", "00", "00"),
+        Recall("00"),
+        Join("00", 1),
+        Attach("{}"),
+    ):
+        told = asyncio.run(ask_as_console(up.directory, question))
+        assert (type(told), told.reason) == (Refusal, "the console does not ask this"), question
+
+
+def test_the_console_is_one_of_the_processes(up: Up) -> None:
+    said = subprocess.run(
+        [RINGFENCE, "status", up.directory, "--json"], capture_output=True, timeout=60, check=True
+    )
+    states = {one["name"]: one["state"] for one in json.loads(said.stdout)["processes"]}
+    assert states["custody-console"] == "running"
+    assert origin_of(read_ports(up.directory).console) in up.text
+
+
+def test_no_page_of_the_console_brings_markup_from_elsewhere() -> None:
+    sources = [path for path in (WEB / "src").rglob("*") if path.suffix in (".svelte", ".ts")]
+    assert len(sources) > 20
+    for path in sources:
+        for sink in (
+            "{@html",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "localStorage",
+        ):
+            assert sink not in path.read_text(), path.name
 
 
 def test_who_signs_out_is_out(people: dict[str, Person]) -> None:

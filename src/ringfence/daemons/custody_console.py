@@ -23,13 +23,12 @@ import msgspec
 import numpy as np
 
 from ringfence.assurance.halting.statements import SignedChecks
-from ringfence.chained_log import LogError, entries_of
+from ringfence.chained_log import Entry, LogError, entries_of, whole_lines
 from ringfence.console.origin import Origin, origin_of
 from ringfence.console.outside import NotDoneError
 from ringfence.console.record import Record
 from ringfence.console.server import Server, Surroundings
 from ringfence.console.sight import Sight
-from ringfence.custody.coordinator.batches import Batches
 from ringfence.custody.cosigner.config import Charter, ConfigurationError
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.custody.quorum.hot import hot_key, hot_script
@@ -39,7 +38,7 @@ from ringfence.daemons.console_outside import ConsoleOutside, transcript_rows
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.custody_ports import HOST
 from ringfence.daemons.funds_feed import fold_batch
-from ringfence.daemons.nominations import drawn_again
+from ringfence.daemons.nominations import Redraw
 from ringfence.daemons.venue import read_venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.projections.halts import HaltView
@@ -61,7 +60,9 @@ class Follower:
         self._directory = directory
         self.sight = Sight(charter)
         self._reader = FeedReader(directory / "feed")
-        self._log_size = 0
+        self._redraw = Redraw(charter)
+        self._read_bytes = 0
+        self._last: Entry | None = None
         self._symbols: dict[int, str] = {}
         self._events = 0
 
@@ -122,16 +123,19 @@ class Follower:
     # ---- custody's files
 
     def _follow_log(self) -> None:
-        """Read the coordinator's log anew where it has grown: it is short, and its chain is checked as a whole."""
+        """Read what has come to the coordinator's log; what follows is checked against what was read before."""
         path = self._directory / "custody" / "coordinator" / "log.jsonl"
-        size = path.stat().st_size
-        if size == self._log_size:
-            return
-        self.sight.batches, self.sight.announced = Batches(), []
-        for entry in entries_of(path.read_bytes()):
+        if path.stat().st_size < self._read_bytes:
+            raise LogError("the coordinator's log is shorter than it was: somebody was there")
+        with path.open("rb") as file:
+            file.seek(self._read_bytes)
+            content = whole_lines(file.read())
+        for entry in entries_of(content, after=self._last):
+            self._redraw.take(entry)
             self.sight.take(entry)
-        self.sight.draws = {row["batch"]: row for row in drawn_again(self._directory)}
-        self._log_size = size
+            self._last = entry
+        self._read_bytes += len(content)
+        self.sight.draws = self._redraw.rows
 
     def _attach(self) -> None:
         sight = self.sight
