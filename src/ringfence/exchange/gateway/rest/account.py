@@ -1,15 +1,14 @@
 """/account and the making of API keys: what people do with their accounts in the exchange's own page.
 
-Nothing is decided here but what the engine knows: the account desk, another process, knows who somebody is. All of
-these routes need the header that pages of other sites cannot send.
+Nothing is decided here but what the engine knows: the account desk, another process, knows who somebody is, and most
+routes only hand on what was said. All of them need the header that pages of other sites cannot send.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.errors import Refused, unavailable
-from ringfence.exchange.gateway.people import Answer
-from ringfence.exchange.gateway.rest.route import Request, optional, required, route
+from ringfence.exchange.gateway.rest.route import Parameter, Request, optional, required, route
 from ringfence.exchange.gateway.rest.subaccount import target_account
 from ringfence.exchange.gateway.rest.withdrawal import check_wish, send_wish
 from ringfence.messages.batch import ACCOUNT_NAME
@@ -19,54 +18,154 @@ from ringfence.messages.rejects import Reject
 Row = dict[str, Any]
 _ATTEMPTS = 20
 """Others may open accounts at the same moment and take the number that was asked for."""
+_ID, _EMAIL, _TOKEN, _PASSWORD = (required(name) for name in ("id", "email", "token", "password"))
 _CHALLENGE = required("challenge", description="As it was given with the options.")
+_PASSKEY = Parameter("passkey", "JSON", True, None, "`credential.toJSON()` of the browser.")
 _FACTORS = (
-    optional("passkey", "JSON", "`credential.toJSON()` of the browser."),
+    _PASSKEY._replace(is_required=False),
     optional("totp", description="A one-time code."),
     optional("password", description="Where there is no second factor."),
 )
 
 
-async def _ask(request: Request, what: str) -> Answer:
-    """Hand a request on to the account desk; its cookies go along with the answer."""
-    answer = await request.gateway.people.ask(what, request.origin, request.parameters)
-    request.headers = answer.headers
-    return answer
-
-
-async def _answer(request: Request, what: str) -> Any:
-    return (await _ask(request, what)).value
-
-
-async def _changed(request: Request, what: str) -> Any:
-    """As `_answer`, for what changes who is signed in, or what they may do."""
+async def _ask(request: Request, what: str) -> Any:
+    """Hand a request on to the account desk; cookies go along with its answer."""
+    people = request.gateway.people
     try:
-        return await _answer(request, what)
+        answer = await people.ask(what, request.origin, request.parameters)
     finally:
-        request.gateway.people.forget()
+        # Whoever asked may have signed in or out, or may do more from now on.
+        people.forget()
+    request.headers = answer.headers
+    return answer.value
 
 
-# ---- becoming a user
+# ---- what the desk does alone
 
 
-@route("POST", "/account/register", "Account.register", required("email"), required("password"), page=True)
-async def register(request: Request) -> Any:
-    """Have a mail sent that opens an account. The answer is the same whoever has one."""
-    return await _answer(request, "register")
+class HandedOn(NamedTuple):
+    """A route whose answer is the desk's."""
+
+    method: str
+    path: str
+    operation: str
+    ask: str
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    returns: str = "object"
+    key: bool = False
+
+
+_HANDED_ON = (
+    HandedOn("POST", "/account/register", "register", "register",
+             "Have a mail sent that opens an account. The answer is the same whoever has one.", (_EMAIL, _PASSWORD)),
+    HandedOn("POST", "/account/login/passkey/options", "loginPasskeyOptions", "loginPasskeyOptions",
+             "Begin signing in with a passkey alone."),
+    HandedOn("POST", "/account/forgotten", "forgotten", "forgotten",
+             "Have a mail sent that lets somebody choose a new password. The answer is always the same.", (_EMAIL,)),
+    HandedOn("POST", "/account/reset", "reset", "reset",
+             "Choose a new password by a mail's link; everything is signed out, and withdrawals are held for a day.",
+             (_TOKEN, _PASSWORD)),
+    HandedOn("POST", "/account/lock", "lock", "lock",
+             "Say that it was not you: everything is signed out, and withdrawals are held for a day.", (_TOKEN,)),
+    HandedOn("POST", "/account/logout", "logout", "logout", "Sign out."),
+    HandedOn("GET", "/account", "get", "account", "Get who is signed in, and how the account is secured."),
+    HandedOn("GET", "/account/sessions", "getSessions", "sessions", "Get where you are signed in.",
+             returns="AccountSession[]"),
+    HandedOn("DELETE", "/account/sessions", "endSessions", "endSessions", "Sign out elsewhere.",
+             (optional("id"), optional("all", "boolean", "All but this one.")), "AccountSession[]"),
+    HandedOn("GET", "/account/activity", "getActivity", "activity",
+             "Get what was done with your account, newest first, with the digest of each line in the chain.",
+             (optional("count", "number"),), "AccountActivity[]"),
+    HandedOn("POST", "/account/stepUp/options", "stepUpOptions", "stepUpOptions", "Begin to show a factor again."),
+    HandedOn("POST", "/account/stepUp", "stepUp", "stepUp",
+             "Show a factor again: for five minutes this session may change what matters.", (_CHALLENGE, *_FACTORS)),
+    HandedOn("POST", "/account/password", "setPassword", "password",
+             "Choose another password; everything else is signed out, and withdrawals are held for a day.",
+             (_PASSWORD,)),
+    HandedOn("POST", "/account/passkeys/options", "passkeyOptions", "passkeyOptions", "Begin to add a passkey."),
+    HandedOn("POST", "/account/passkeys", "addPasskey", "addPasskey", "Add a passkey.",
+             (_CHALLENGE, _PASSKEY, required("name"))),
+    HandedOn("DELETE", "/account/passkeys", "removePasskey", "removePasskey",
+             "Remove a passkey; withdrawals are held for a day.", (_ID,)),
+    HandedOn("POST", "/account/totp/begin", "beginTotp", "beginTotp", "Get the seed for an authenticator app."),
+    HandedOn("POST", "/account/totp", "addTotp", "addTotp",
+             "Show that the app has the seed; from then on its codes are asked for.", (_CHALLENGE, required("totp"))),
+    HandedOn("DELETE", "/account/totp", "removeTotp", "removeTotp",
+             "Ask for no codes any more; withdrawals are held for a day."),
+    HandedOn("POST", "/account/recoveryCodes", "newRecoveryCodes", "recoveryCodes",
+             "Get new recovery codes, shown this once; the old ones are void."),
+    HandedOn("POST", "/account/antiPhishingCode", "setAntiPhishingCode", "antiPhishingCode",
+             "Choose words that every mail of ours begins with from now on.", (required("code"),)),
+    HandedOn("POST", "/account/withdrawal/confirm", "confirmWithdrawal", "withdrawalConfirm",
+             "Show a factor for a withdrawal; a mail with a link follows.", (_ID, _CHALLENGE, *_FACTORS), key=True),
+    HandedOn("GET", "/account/withdrawals", "getWithdrawals", "withdrawals", "Get the withdrawals that wait for you.",
+             returns="AccountWithdrawal[]", key=True),
+    HandedOn("DELETE", "/account/withdrawal", "cancelWithdrawal", "withdrawalCallBack",
+             "Give up a withdrawal that waits for you.", (_ID,), key=True),
+)  # fmt: skip
+
+
+def _hand_on(one: HandedOn) -> None:
+    async def handler(request: Request) -> Any:
+        return await _ask(request, one.ask)
+
+    handler.__doc__ = one.summary
+    operation = f"Account.{one.operation}"
+    route(one.method, one.path, operation, *one.parameters, returns=one.returns, key=one.key, page=True)(
+        handler
+    )
+
+
+for _one in _HANDED_ON:
+    _hand_on(_one)
+
+
+# ---- what needs the engine: signing in, keys of sub-accounts, coins
 
 
 @route(
-    "POST", "/account/verify", "Account.verify", required("token"),
+    "POST", "/account/verify", "Account.verify", _TOKEN,
     optional("password", description="In another browser than the one that has registered."), page=True,
 )  # fmt: skip
-async def verify(request: Request) -> Any:
+async def verify(request: Request) -> Row:
     """Open the account whose mail was received."""
-    await open_account(request, (await _ask(request, "verify")).value["user"])
+    await _open_account(request, (await _ask(request, "verify"))["user"])
     return {}
 
 
-async def open_account(request: Request, user: str) -> int:
-    """Return the number of a user's main account in the engine, opening it the first time. Raises Refused.
+@route("POST", "/account/login", "Account.login", _EMAIL, _PASSWORD, page=True)
+async def login(request: Request) -> Row:
+    """Sign in with a password; what else is needed is in the answer."""
+    return await _signed_in(request, "login")
+
+
+@route(
+    "POST", "/account/login/factor", "Account.loginFactor", _CHALLENGE, *_FACTORS[:2],
+    optional("recoveryCode", description="One of those that were shown once."), page=True,
+)  # fmt: skip
+async def login_factor(request: Request) -> Row:
+    """Show a second factor."""
+    return await _signed_in(request, "loginFactor")
+
+
+@route("POST", "/account/login/passkey", "Account.loginPasskey", _CHALLENGE, _PASSKEY, page=True)
+async def login_passkey(request: Request) -> Row:
+    """Sign in with a passkey alone."""
+    return await _signed_in(request, "loginPasskey")
+
+
+async def _signed_in(request: Request, what: str) -> Row:
+    said: Row = await _ask(request, what)
+    if said["state"] != "signedIn":
+        return said
+    if not said["account"]:
+        await _open_account(request, said["user"])
+    return {"state": "signedIn"}
+
+
+async def _open_account(request: Request, user: str) -> None:
+    """Open a user's main account in the engine, if there is none yet. Raises Refused.
 
     The engine knows it by the user's id: whoever is interrupted here finds it again.
     """
@@ -75,7 +174,7 @@ async def open_account(request: Request, user: str) -> int:
         found = next((one.number for one in desk.views.accounts.values() if one.name == user), None)
         if found is not None:
             await request.gateway.people.ask("opened", {}, {"user": user, "account": found})
-            return found
+            return
         token = desk.token()
         command = commands.pack(
             Command.OPEN_ACCOUNT, request=token, account=max(desk.views.accounts, default=0) + 1,
@@ -87,182 +186,6 @@ async def open_account(request: Request, user: str) -> int:
     raise unavailable("too many accounts are being opened; sign in later, then it is done")
 
 
-# ---- signing in
-
-
-@route("POST", "/account/login", "Account.login", required("email"), required("password"), page=True)
-async def login(request: Request) -> Any:
-    """Sign in with a password; what else is needed is in the answer."""
-    return await _signed_in(request, "login")
-
-
-@route(
-    "POST", "/account/login/factor", "Account.loginFactor", _CHALLENGE, *_FACTORS[:2],
-    optional("recoveryCode", description="One of those that were shown once."), page=True,
-)  # fmt: skip
-async def login_factor(request: Request) -> Any:
-    """Show a second factor."""
-    return await _signed_in(request, "loginFactor")
-
-
-@route("POST", "/account/login/passkey/options", "Account.loginPasskeyOptions", page=True)
-async def login_passkey_options(request: Request) -> Any:
-    """Begin signing in with a passkey alone."""
-    return await _answer(request, "loginPasskeyOptions")
-
-
-@route(
-    "POST", "/account/login/passkey", "Account.loginPasskey", _CHALLENGE, required("passkey", "JSON"), page=True
-)  # fmt: skip
-async def login_passkey(request: Request) -> Any:
-    """Sign in with a passkey alone."""
-    return await _signed_in(request, "loginPasskey")
-
-
-async def _signed_in(request: Request, what: str) -> Row:
-    said = await _changed(request, what)
-    if said["state"] != "signedIn":
-        return dict(said)
-    if not said["account"]:
-        await open_account(request, said["user"])
-    return {"state": "signedIn"}
-
-
-@route("POST", "/account/forgotten", "Account.forgotten", required("email"), page=True)
-async def forgotten(request: Request) -> Any:
-    """Have a mail sent that lets somebody choose a new password. The answer is the same whoever has an account."""
-    return await _answer(request, "forgotten")
-
-
-@route("POST", "/account/reset", "Account.reset", required("token"), required("password"), page=True)
-async def reset(request: Request) -> Any:
-    """Choose a new password by the link of a mail; everything is signed out, and withdrawals are held for a day."""
-    return await _changed(request, "reset")
-
-
-@route("POST", "/account/lock", "Account.lock", required("token"), page=True)
-async def lock(request: Request) -> Any:
-    """Say that it was not you: everything is signed out, and withdrawals are held for a day."""
-    return await _changed(request, "lock")
-
-
-@route("POST", "/account/logout", "Account.logout", page=True)
-async def logout(request: Request) -> Any:
-    """Sign out."""
-    return await _changed(request, "logout")
-
-
-# ---- what is there
-
-
-@route("GET", "/account", "Account.get", page=True)
-async def get_account(request: Request) -> Any:
-    """Get who is signed in, and how the account is secured."""
-    return await _answer(request, "account")
-
-
-@route("GET", "/account/sessions", "Account.getSessions", returns="AccountSession[]", page=True)
-async def get_sessions(request: Request) -> Any:
-    """Get where you are signed in."""
-    return await _answer(request, "sessions")
-
-
-@route(
-    "DELETE", "/account/sessions", "Account.endSessions", optional("id"),
-    optional("all", "boolean", "All but this one."), returns="AccountSession[]", page=True,
-)  # fmt: skip
-async def end_sessions(request: Request) -> Any:
-    """Sign out elsewhere."""
-    return await _changed(request, "endSessions")
-
-
-@route(
-    "GET", "/account/activity", "Account.getActivity", optional("count", "number"), returns="AccountActivity[]",
-    page=True,
-)  # fmt: skip
-async def get_activity(request: Request) -> Any:
-    """Get what was done with your account, newest first; each line holds the digest of its place in the chain."""
-    return await _answer(request, "activity")
-
-
-# ---- confirming that it is you
-
-
-@route("POST", "/account/stepUp/options", "Account.stepUpOptions", page=True)
-async def step_up_options(request: Request) -> Any:
-    """Begin to show a factor again."""
-    return await _answer(request, "stepUpOptions")
-
-
-@route("POST", "/account/stepUp", "Account.stepUp", _CHALLENGE, *_FACTORS, page=True)
-async def step_up(request: Request) -> Any:
-    """Show a factor again: for five minutes this session may change what matters."""
-    return await _changed(request, "stepUp")
-
-
-# ---- what needs that
-
-
-@route("POST", "/account/password", "Account.setPassword", required("password"), page=True)
-async def set_password(request: Request) -> Any:
-    """Choose another password; everything else is signed out, and withdrawals are held for a day."""
-    return await _changed(request, "password")
-
-
-@route("POST", "/account/passkeys/options", "Account.passkeyOptions", page=True)
-async def passkey_options(request: Request) -> Any:
-    """Begin to add a passkey."""
-    return await _answer(request, "passkeyOptions")
-
-
-@route(
-    "POST", "/account/passkeys", "Account.addPasskey", _CHALLENGE, required("passkey", "JSON"), required("name"),
-    page=True,
-)  # fmt: skip
-async def add_passkey(request: Request) -> Any:
-    """Add a passkey."""
-    return await _answer(request, "addPasskey")
-
-
-@route("DELETE", "/account/passkeys", "Account.removePasskey", required("id"), page=True)
-async def remove_passkey(request: Request) -> Any:
-    """Remove a passkey; withdrawals are held for a day."""
-    return await _answer(request, "removePasskey")
-
-
-@route("POST", "/account/totp/begin", "Account.beginTotp", page=True)
-async def begin_totp(request: Request) -> Any:
-    """Get the seed for an authenticator app."""
-    return await _answer(request, "beginTotp")
-
-
-@route("POST", "/account/totp", "Account.addTotp", _CHALLENGE, required("totp"), page=True)
-async def add_totp(request: Request) -> Any:
-    """Show that the app has the seed; from then on its codes are asked for."""
-    return await _answer(request, "addTotp")
-
-
-@route("DELETE", "/account/totp", "Account.removeTotp", page=True)
-async def remove_totp(request: Request) -> Any:
-    """Ask for no codes any more; withdrawals are held for a day."""
-    return await _answer(request, "removeTotp")
-
-
-@route("POST", "/account/recoveryCodes", "Account.newRecoveryCodes", page=True)
-async def new_recovery_codes(request: Request) -> Any:
-    """Get new recovery codes, shown this once; the old ones are void."""
-    return await _answer(request, "recoveryCodes")
-
-
-@route("POST", "/account/antiPhishingCode", "Account.setAntiPhishingCode", required("code"), page=True)
-async def set_anti_phishing_code(request: Request) -> Any:
-    """Choose words that every mail of ours begins with from now on."""
-    return await _answer(request, "antiPhishingCode")
-
-
-# ---- keys of programs
-
-
 @route(
     "POST", "/apiKey", "APIKey.new", required("name"), optional("permissions", "JSON"), optional("cidrs", "JSON"),
     optional("targetAccountId", "number"), returns="APIKey", key=True, page=True,
@@ -270,7 +193,7 @@ async def set_anti_phishing_code(request: Request) -> Any:
 async def add_key(request: Request) -> Row:
     """Make an API key for your account or a sub-account; its secret is shown this once."""
     request.parameters["account"] = target_account(request).number
-    said = await _answer(request, "addKey")
+    said = await _ask(request, "addKey")
     request.gateway.keys.refresh()
     found = request.gateway.keys.get(said["key"])
     if found is None:
@@ -282,17 +205,13 @@ async def add_key(request: Request) -> Row:
 async def remove_key(request: Request) -> Row:
     """Revoke an API key for good; its connections end within a second, its orders stay."""
     found = request.gateway.keys.get(str(request.parameters.get("apiKeyID")))
-    accounts = request.gateway.desk.views.accounts
-    owner = None if found is None else accounts.get(found.account)
+    owner = None if found is None else request.gateway.desk.views.accounts.get(found.account)
     if found is None or owner is None or request.account not in (owner.number, owner.parent):
         raise Refused(404, "Not Found")
     request.parameters["key"] = found.record.id
-    await _answer(request, "removeKey")
+    await _ask(request, "removeKey")
     request.gateway.keys.refresh()
     return {"success": True}
-
-
-# ---- withdrawals
 
 
 @route(
@@ -303,40 +222,16 @@ async def remove_key(request: Request) -> Row:
 async def ask_withdrawal(request: Request) -> Any:
     """Ask for a withdrawal; it waits for a factor that is bound to it, then for the link of a mail."""
     request.parameters = await check_wish(request)
-    return await _answer(request, "withdrawal")
+    return await _ask(request, "withdrawal")
 
 
 @route(
-    "POST", "/account/withdrawal/confirm", "Account.confirmWithdrawal", required("id"), _CHALLENGE, *_FACTORS, key=True,
-    page=True,
+    "POST", "/account/withdrawal/send", "Account.sendWithdrawal", _TOKEN, returns="Transaction", key=True, page=True
 )  # fmt: skip
-async def confirm_withdrawal(request: Request) -> Any:
-    """Show a factor for a withdrawal; a mail with a link follows."""
-    return await _answer(request, "withdrawalConfirm")
-
-
-@route(
-    "POST", "/account/withdrawal/send", "Account.sendWithdrawal", required("token"), returns="Transaction", key=True,
-    page=True,
-)  # fmt: skip
-async def send_withdrawal(request: Request) -> Any:
+async def send_withdrawal(request: Request) -> Row:
     """Send a withdrawal by the link of its mail, once."""
-    wanted = await _answer(request, "withdrawalSend")
+    wanted: Row = await _ask(request, "withdrawalSend")
     if wanted.pop("account") != request.account:
         raise Refused(403, "Access Denied")
-    request.parameters = {name: value for name, value in wanted.items() if value is not None}
+    request.parameters = wanted
     return await send_wish(request)
-
-
-@route(
-    "GET", "/account/withdrawals", "Account.getWithdrawals", returns="AccountWithdrawal[]", key=True, page=True
-)  # fmt: skip
-async def get_withdrawals(request: Request) -> Any:
-    """Get the withdrawals that wait for you."""
-    return await _answer(request, "withdrawals")
-
-
-@route("DELETE", "/account/withdrawal", "Account.cancelWithdrawal", required("id"), key=True, page=True)
-async def cancel_withdrawal(request: Request) -> Any:
-    """Give up a withdrawal that waits for you."""
-    return await _answer(request, "withdrawalCallBack")
