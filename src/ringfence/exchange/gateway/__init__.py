@@ -6,7 +6,9 @@
 | http                            | HTTP/1.1 connections                                             |
 | policies                        | what browsers are told with every answer                         |
 | origins                         | which site's page asks                                           |
-| keys, authentication, limits    | who asks, what they may, how often                               |
+| authentication, limits          | who asks, what they may, how often                               |
+| people                          | who is signed in, by asking the account desk                     |
+| custody                         | what custody is asked                                            |
 | parameters, values              | text into values, exact numbers into ticks                       |
 | commands, conditions            | values into command records; stops, pegs and links               |
 | desk                            | commands to the core, results back, views up to date             |
