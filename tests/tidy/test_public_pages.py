@@ -20,11 +20,29 @@ def maker() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["risk.html", "laws.json"])
+def test_every_page_is_framed() -> None:
+    made = maker()
+    assert set(made.FRAMED) == {path.name for path in made.PAGES.glob("*.html")} < set(made.MADE)
+    assert set(made.MENU) | {name for name, page in made.FRAMED.items() if page.is_below} == set(made.FRAMED)
+
+
+@pytest.mark.parametrize("name", sorted(maker().MADE))
 def test_a_page_is_what_its_source_says(name: str) -> None:
     """If this fails: python docs/generate.py"""
     made = maker()
     assert (made.PAGES / name).read_text() == made.MADE[name]()
+
+
+def test_a_page_without_scripts_says_where_its_figures_are() -> None:
+    made = maker()
+    for name, page in made.FRAMED.items():
+        text = (made.PAGES / name).read_text()
+        asked = (
+            made._ASKED.findall((made.PAGES / "js" / f"{page.script}.js").read_text()) if page.script else []
+        )
+        if name != "report.html":
+            assert all(f"{path}</code>" in text for _, path in asked), name
+            assert ("<noscript>" in text) == bool(asked), name
 
 
 def test_a_text_cannot_bring_markup_into_the_page_of_risks() -> None:

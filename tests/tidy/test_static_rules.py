@@ -175,7 +175,7 @@ ALLOWED = {
                     "datetime.fromtimestamp(x, UTC)"],
     trusts_any_certificate: ["get(x, verify=path)"],
     compares_in_any_time: ["hmac.compare_digest(secret, x)", "spinning == x", "if not secret: pass"],
-    computes_in_floats: ["a // b", 'folder / "name"', 'folder / f"{x}.log"', "self._directory / name", "Decimal(x)", "1"],
+    computes_in_floats: ["a // b", 'folder / "name"', 'folder / f"{x}.log"', "self._directory / name", "1"],
     reads_objects: ["yaml.safe_load(x)", "pickle.dumps(x)"],
 }  # fmt: skip
 
