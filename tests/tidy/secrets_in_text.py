@@ -126,21 +126,25 @@ def history() -> Iterator[tuple[str, str]]:
 
 
 def known() -> dict[str, str]:
-    """Return the reasons of what is known to be none of ours, by fingerprint."""
+    """Return the reasons of what is known to be none of ours, by fingerprint or by path."""
     return {
-        fingerprint: entry["reason"]
+        name: entry["reason"]
         for entry in tomllib.loads(KNOWN.read_text())["known"]
-        for fingerprint in entry["fingerprints"]
+        for name in (*entry.get("fingerprints", ()), *entry.get("files", ()))
     }
 
 
+def unknown(lines: Iterable[tuple[str, str]]) -> list[Found]:
+    """Return what looks like a secret and is in no line of the list."""
+    excused = known()
+    return [one for one in find(lines) if one.fingerprint not in excused and one.where not in excused]
+
+
 def main() -> None:
-    excused = known() if KNOWN.exists() else {}
     told: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
     for lines in (tracked(), history()):
-        for found in find(lines):
-            if found.fingerprint not in excused:
-                told[found.where].add((found.fingerprint, found.rule, found.secret[:60]))
+        for found in unknown(lines):
+            told[found.where].add((found.fingerprint, found.rule, found.secret[:60]))
     for where, rows in sorted(told.items()):
         print(where)
         for row in sorted(rows):
