@@ -208,6 +208,27 @@ def test_every_kind_of_order_is_taken(trader: TradePage) -> None:
     page.locator(".tabs .empty", has_text="No open orders").wait_for()
 
 
+def test_a_bracket_goes_with_its_order_and_closes_what_it_opened(trader: TradePage) -> None:
+    page = trader.page
+    trader.tab("Orders")
+    price = int(trader.number(".bids .line .price"))
+    page.get_by_text("Take profit, stop loss").click()
+    trader.chooses("Limit", qty=200, price=price - 500, profit=price + 2_000, loss=price - 2_000)
+    page.get_by_role("button", name="Buy / Long").click()
+    page.get_by_role("tab", name="Orders (3)").wait_for()
+    assert page.locator("[data-order]", has_text="Waiting").count() == 2
+    page.locator("[data-order]", has_text="▲ Buy").get_by_role("button", name="Cancel").click()
+    page.locator(".tabs .empty", has_text="No open orders").wait_for()
+    # Filled at once, it is protected at once; whoever reaches the profit first loses the stop.
+    trader.chooses("Market", qty=200, profit=price - 1_000, loss=price - 2_000)
+    page.get_by_role("button", name="Buy / Long").click()
+    trader.told("Triggered: Sell 200 XBTUSD")
+    page.locator(".tabs .empty", has_text="No open orders").wait_for()
+    trader.tab("Positions")
+    page.locator(".tabs .empty", has_text="No open positions").wait_for()
+    trader.chooses("Limit", profit="", loss="")
+
+
 def test_coins_are_bought_on_the_spot(trader: TradePage) -> None:
     page = trader.page
     page.locator("[data-instrument=XBT_USDT]").click()

@@ -19,11 +19,15 @@ export interface Draft {
   closes: boolean;
   shows: "all" | "part" | "none";
   display: string;
+  /** Prices at which what was bought is sold again, or bought back: at a profit, at a loss. Empty: none. */
+  profit: string;
+  loss: string;
 }
 
 export const EMPTY: Draft = {
   kind: "Limit", qty: "", price: "", stop: "", offset: "", peg: "PrimaryPeg", trigger: "MarkPrice", withinMark: false,
   time: "GoodTillCancel", postOnly: false, reduceOnly: false, closes: false, shows: "all", display: "",
+  profit: "", loss: "",
 };
 
 /** Return the parameters of POST /order. The API judges them: only what the chosen kind does not have is left out. */
@@ -58,6 +62,27 @@ export function request(draft: Draft, symbol: string, side: Side, isSpot: boolea
     if (draft.shows === "part") wanted["displayQty"] = plain(draft.display);
   }
   return wanted;
+}
+
+/** Whether orders that close what this one opens can be sent with it. */
+export const canBracket = (draft: Draft, isSpot: boolean): boolean =>
+  (draft.kind === "Limit" || draft.kind === "Market") && !isSpot && !draft.closes && !draft.reduceOnly;
+
+/** Return the requests of a bracket: the order itself, then those that wait for it to be filled, of which the first that
+ * is triggered cancels the other: what limits the loss comes first. Without prices for them it is the order alone. `link` is theirs alone. */
+export function bracket(draft: Draft, symbol: string, side: Side, isSpot: boolean, link: string): Parameters[] {
+  const first = request(draft, symbol, side, isSpot);
+  const [profit, loss] = [plain(draft.profit), plain(draft.loss)];
+  if (!canBracket(draft, isSpot) || (!profit && !loss)) return [first];
+  const closing = {
+    symbol, side: side === "Buy" ? "Sell" : "Buy", orderQty: plain(draft.qty), execInst: "MarkPrice,ReduceOnly",
+    clOrdLinkID: link, contingencyType: "OneCancelsTheOther",
+  };
+  return [
+    { ...first, clOrdLinkID: link, contingencyType: "OneTriggersTheOther" },
+    ...(loss ? [{ ...closing, ordType: "Stop", stopPx: loss }] : []),
+    ...(profit ? [{ ...closing, ordType: "MarketIfTouched", stopPx: profit }] : []),
+  ];
 }
 
 /** A stop that sells trails below the price, one that buys above it: people type a distance. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Margin, Position } from "../api/rows.ts";
 import { Book } from "../market/book.ts";
 import { Contract, priceText, ticksOf } from "../market/contract.ts";
-import { EMPTY, request, type Draft } from "./draft.ts";
+import { bracket, EMPTY, request, type Draft } from "./draft.ts";
 import { ETHUSD, SPOT, XBTUSD, XBTUSDT } from "./listed.ts";
 import { preview } from "./preview.ts";
 
@@ -103,4 +103,23 @@ test("requests say what the chosen kind has and nothing else", () => {
   expect(request(draft({ kind: "StopLimit", qty: "100", price: "1", stop: "2" }), "XBT_USDT", "Buy", true)).toMatchObject({
     ordType: "StopLimit", stopPx: "2", price: "1", execInst: "LastPrice",
   });
+});
+
+test("a bracket is the order, then what stops a loss and what takes profit, of which one cancels the other", () => {
+  const typed = draft({ kind: "Limit", qty: "1,000", price: "99000", profit: "101,000", loss: "98000" });
+  const closing = { symbol: "XBTUSD", side: "Sell", orderQty: "1000", execInst: "MarkPrice,ReduceOnly", clOrdLinkID: "7", contingencyType: "OneCancelsTheOther" };
+  expect(bracket(typed, "XBTUSD", "Buy", false, "7")).toEqual([
+    { ...request(typed, "XBTUSD", "Buy", false), clOrdLinkID: "7", contingencyType: "OneTriggersTheOther" },
+    { ...closing, ordType: "Stop", stopPx: "98000" },
+    { ...closing, ordType: "MarketIfTouched", stopPx: "101000" },
+  ]);
+});
+
+test.each([
+  ["without prices for it", { kind: "Limit" }], ["where the order only closes", { kind: "Market", closes: true, loss: "98000" }],
+  ["where the order waits itself", { kind: "Stop", stop: "99000", loss: "98000" }],
+] as const)("there is no bracket %s", (_, some) => {
+  const typed = draft({ qty: "100", price: "99000", ...some });
+  expect(bracket(typed, "XBTUSD", "Sell", false, "7")).toEqual([request(typed, "XBTUSD", "Sell", false)]);
+  expect(bracket(draft({ kind: "Limit", qty: "1000", loss: "9" }), "XBT_USDT", "Buy", true, "7")).toHaveLength(1);
 });

@@ -1,7 +1,7 @@
 /** The ticket's draft, which the book and the keyboard write into as well. */
 
 import type { Order, Side } from "../api/rows.ts";
-import { EMPTY, request, type Draft } from "../order/draft.ts";
+import { bracket, EMPTY, type Draft } from "../order/draft.ts";
 import { KINDS, type Kind } from "../order/kinds.ts";
 import { exchange, phrase } from "./exchange.svelte.ts";
 import { attempt, notices } from "./notices.svelte.ts";
@@ -24,7 +24,7 @@ class Ticket {
 
   /** Prices of one contract say nothing about another's. */
   clear(): void {
-    Object.assign(this.draft, { qty: "", price: "", stop: "", offset: "", display: "" });
+    Object.assign(this.draft, { qty: "", price: "", stop: "", offset: "", display: "", profit: "", loss: "" });
   }
 
   choose(kind: Kind): void {
@@ -34,11 +34,19 @@ class Ticket {
   async send(side: Side): Promise<void> {
     if (this.isBusy) return;
     this.isBusy = true;
-    const parameters = request(this.draft, exchange.symbol, side, exchange.contract?.isSpot ?? false);
+    const isSpot = exchange.contract?.isSpot ?? false;
+    const [first, ...closing] = bracket(this.draft, exchange.symbol, side, isSpot, crypto.randomUUID());
     await attempt(async () => {
-      const order = await exchange.rest.post<Order>("/order", parameters);
+      const order = await exchange.rest.post<Order>("/order", first ?? {});
       // What became of it otherwise is told by the tables.
       if (order.ordStatus === "New") notices.say(`${order.workingIndicator ? "Placed" : "Waiting"}: ${phrase(order)}`, "good");
+      if (order.ordStatus === "Canceled" || order.ordStatus === "Rejected") return;
+      for (const one of closing) {
+        const waiting = await exchange.rest.post<Order>("/order", one);
+        // Triggered at once, it has nothing left to cancel: there is nothing left to protect.
+        if (waiting.ordStatus !== "New") return;
+        notices.say(`Waiting: ${phrase(waiting)}, when the mark is at ${one["stopPx"]}`, "good");
+      }
     });
     this.isBusy = false;
   }
