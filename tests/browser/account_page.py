@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ringfence.exchange.users.founding import SOCKET, home_of
 from ringfence.testing.person import PASSWORD, Mail, Person, code_now
+from ringfence.testing.up import wait_for
 from tests.browser.tab import Tab, context
 
 EMAIL = "ada@example.com"
@@ -140,6 +142,8 @@ def fresh_code(seed: str, last: str) -> str:
 
 @contextmanager
 def account_page(browser: Any, url: str, directory: Path, **options: Any) -> Iterator[AccountPage]:
+    """Open a tab with nothing remembered, once the exchange has somebody at its account desk."""
     email = options.pop("email", EMAIL)
+    wait_for((home_of(directory) / SOCKET).exists, 60, "account desk")
     with context(browser, **options) as made:
         yield AccountPage(made.new_page(), url.replace("127.0.0.1", "localhost"), directory, email)

@@ -1,6 +1,8 @@
 """A browser's tab: what it complains about, and whom it asks, is kept."""
 
+import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +15,7 @@ from ringfence.exchange.gateway import pages
 BUILT = pages.HOME / "trade" / "index.html"
 _REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d)")
 WAIT_MS = 10_000
+SHOTS = os.environ.get("RINGFENCE_SCREENSHOTS")
 
 
 def need_the_page() -> None:
@@ -52,6 +55,11 @@ class Tab:
         assert self.refusals == list(statuses)
         self.refusals.clear()
 
+    def shot(self, name: str, part: str = "body") -> None:
+        """Keep what is shown in $RINGFENCE_SCREENSHOTS, if it is named: the documentation's pictures are such."""
+        if SHOTS:
+            self.page.locator(part).screenshot(path=f"{SHOTS}/{name}.png")
+
     def check_silence(self) -> None:
         """Nothing was complained about, nobody else was asked."""
         assert self.complaints == []
@@ -61,7 +69,14 @@ class Tab:
 
 @contextmanager
 def context(browser: Any, **options: Any) -> Iterator[Any]:
-    """A browser with nothing remembered."""
+    """A browser with nothing remembered. When a test fails, what it shows is kept in $RINGFENCE_SCREENSHOTS."""
     made = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-    yield made
-    made.close()
+    try:
+        yield made
+    except BaseException:
+        if SHOTS:
+            for number, page in enumerate(made.pages):
+                page.screenshot(path=f"{SHOTS}/failed-{time.time():.0f}-{number}.png", full_page=True)
+        raise
+    finally:
+        made.close()

@@ -8,7 +8,10 @@ class Clock {
   }
 
   /** Return the milliseconds until a timestamp of the API; negative when it is past. */
-  until = (timestamp: string): number => Date.parse(timestamp) - this.seconds * 1000;
+  until(timestamp: string): number {
+    void this.seconds;
+    return Date.parse(timestamp) - Date.now();
+  }
 }
 
 export const clock = new Clock();

@@ -132,6 +132,11 @@ export interface WithdrawalKey {
   readonly pendingUntil: string | null;
 }
 
+export interface Wallet {
+  readonly currency: string;
+  readonly pendingDebit: string;
+}
+
 export interface Network {
   readonly network: string;
   readonly currency: string;
