@@ -122,6 +122,14 @@ class AccountPage(Tab):
             self.press("Confirm with a passkey", dialog)
         self.page.locator(dialog).wait_for(state="detached")
 
+    def confirms_if_asked(self, wanted: Any) -> None:
+        """Wait for something; if the page asks meanwhile who it is, use the passkey."""
+        dialog = self.page.locator("dialog[open]")
+        wanted.or_(dialog).first.wait_for()
+        if dialog.count():
+            self.step_up()
+        wanted.wait_for()
+
     def keep_codes(self) -> list[str]:
         """Read recovery codes and say that they are kept."""
         box = self.page.get_by_role("region", name="Recovery codes").first

@@ -1,5 +1,7 @@
 """A person's whole life with the exchange, in one browser: coins in, trades, a liquidation, coins out, checked."""
 
+import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -49,6 +51,7 @@ def test_from_the_first_mail_to_the_last_coin(browser: Any, tmp_path: Path) -> N
         ada.page.set_default_timeout(SLOW_MS)
         trades(up, trade)
         withdraws(ada)
+        names_a_key_of_her_own(ada, tmp_path)
         verifies(up, ada, tmp_path)
         ada.go("overview")
         ada.page.locator("[data-asset=XBt]").wait_for()
@@ -99,6 +102,7 @@ def trades(up: Up, trade: TradePage) -> None:
     trade.tab("Orders")
     waiting = page.locator("[data-order]", has_text="Waiting")
     waiting.wait_for()
+    trade.shot("trade")
 
     fall(up)
     waiting.wait_for(state="detached")
@@ -166,6 +170,54 @@ def withdraws(ada: AccountPage) -> None:
     ada.wrong("does not wait any more")
     assert ada.refusals[-1] == "400"
     ada.refusals.pop()
+
+
+def names_a_key_of_her_own(ada: AccountPage, folder: Path) -> None:
+    """The commands that the page shows are run as they stand, on a machine of hers, and what they print is pasted."""
+    page, words, key = ada.page, folder / "passphrase", folder / "mine.key"
+    words.write_text("correct horse battery")
+
+    def run(command: str) -> str:
+        parts = shlex.split(command.replace("my-withdrawals.key", str(key)).replace("FILE", str(key)))
+        parts = [RINGFENCE, *parts[1:], "--passphrase-file", str(words)]
+        return subprocess.run(parts, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    ada.go("funds/key")
+    page.locator(".commands li").nth(1).wait_for()
+    makes, signs = page.locator(".commands code").all_inner_texts()
+    run(makes)
+    said = run(signs)
+    ada.fill("What it printed", "nothing of the kind")
+    ada.press("Name this key")
+    ada.wrong("not what the command prints")
+    ada.fill("What it printed", said)
+    ada.press("Name this key")
+    ada.confirms_if_asked(page.get_by_test_id("withdrawal-key"))
+    assert page.get_by_test_id("withdrawal-key").inner_text() == json.loads(said)["publicKey"]
+
+    ada.go("funds/addresses")
+    page.get_by_text("It is empty").wait_for()
+    ada.fill("Address", NOBODY)
+    ada.fill("Name of the address", "my home")
+    ada.fill("What it printed", run(page.locator("p.address code").inner_text()))
+    ada.press("Add the address")
+    ada.confirms_if_asked(page.locator("[data-address='my home']"))
+
+    ada.go("funds/withdraw")
+    page.get_by_label("To", exact=True).locator("option", has_text=f"my home: {NOBODY}").wait_for(
+        state="attached"
+    )
+    ada.fill("Amount of XBT", "0.1")
+    signed = run(page.get_by_test_id("sign-command").inner_text())
+    ada.fill("Amount of XBT", "0.2")
+    ada.fill("What it printed", signed)
+    ada.press("Go on")
+    ada.wrong("What was signed is not what stands here")
+    ada.fill("Amount of XBT", "0.1")
+    ada.press("Go on")
+    page.get_by_test_id("exact").filter(has_text="0.10000000").wait_for()
+    ada.press("Do not send it", "section.card:has([data-testid=exact])")
+    page.locator("[data-waiting]").wait_for(state="detached")
 
 
 def verifies(up: Up, ada: AccountPage, folder: Path) -> None:
