@@ -414,7 +414,8 @@ def test_a_key_that_cannot_be_is_not_made(person: Person) -> None:
     person.steps_up()
     for wrong in (
         {"permissions": ["order", "orderCancel"]}, {"permissions": ["admin"]}, {"permissions": "order"},
-        {"cidrs": ["300.1.1.1/8"]}, {"cidrs": "10.0.0.0/8"}, {"name": ""}, {"name": "x" * 65}, {"targetAccountId": 1},
+        {"cidrs": ["300.1.1.1/8"]}, {"cidrs": "10.0.0.0/8"}, {"cidrs": [167772160]}, {"name": ""}, {"name": "x" * 65},
+        {"targetAccountId": 1},
     ):  # fmt: skip
         assert person.ask("POST", "/apiKey", **{"name": "x", **wrong}).status in (400, 403), wrong
     assert person.get("/apiKey") == []

@@ -344,9 +344,14 @@ def _networks(found: Any) -> tuple[str, ...]:
     if found is None:
         return ()
     try:
-        if not isinstance(found, list) or len(found) > _CIDRS_MAX:
+        # What is no text is refused and not passed over: a key without networks works from anywhere.
+        if (
+            not isinstance(found, list)
+            or len(found) > _CIDRS_MAX
+            or not all(isinstance(one, str) for one in found)
+        ):
             raise ValueError
-        return tuple(str(ipaddress.ip_network(one, strict=False)) for one in found if isinstance(one, str))
+        return tuple(str(ipaddress.ip_network(one, strict=False)) for one in found)
     except ValueError as error:
         raise NotDone(
             400, f"cidrs are at most {_CIDRS_MAX} networks such as 192.0.2.0/24", "ValidationError"
