@@ -347,3 +347,19 @@ def test_the_first_load_is_small(browser: Any, venue: Venue) -> None:
         assert files + data < FIRST_LOAD_BYTES_MAX, wire
         assert not [name for name in wire if "charts" in name], "the account page needs no charts"
         found.check_silence()
+
+
+def test_a_link_that_is_opened_in_another_browser_wants_the_password(browser: Any, venue: Venue) -> None:
+    bob = Person(venue.url.replace("127.0.0.1", "localhost"), venue.directory, "bob@example.com")
+    bob.post("/account/register", email=bob.address, password=PASSWORD)
+    with account_page(browser, venue.url, venue.directory) as phone:
+        phone.follow(bob.mail("Open your account"))
+        phone.press("This is my address")
+        phone.wrong("your password is needed")
+        phone.fill("The password that you have chosen", "a guess that is wrong")
+        phone.press("This is my address")
+        phone.wrong("not the password")
+        phone.fill("The password that you have chosen", PASSWORD)
+        phone.press("This is my address")
+        phone.heading("Your account is open")
+        phone.was_refused("403", "401")
