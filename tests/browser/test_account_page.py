@@ -47,6 +47,7 @@ def test_a_person_registers_secures_the_account_and_hands_out_a_key(browser: Any
         ada.sign_in()
         ada.is_in()
         missing = page.locator(".steps li:not(.done)")
+        missing.nth(2).wait_for()
         assert missing.count() == 3
 
         # The first factor is added with the password, and brings recovery codes.
@@ -350,7 +351,7 @@ def test_the_first_load_is_small(browser: Any, venue: Venue) -> None:
 
 
 def test_a_link_that_is_opened_in_another_browser_wants_the_password(browser: Any, venue: Venue) -> None:
-    bob = Person(venue.url.replace("127.0.0.1", "localhost"), venue.directory, "bob@example.com")
+    bob = Person(venue.url.replace("127.0.0.1", "localhost"), venue.directory, "two-browsers@example.com")
     bob.post("/account/register", email=bob.address, password=PASSWORD)
     with account_page(browser, venue.url, venue.directory) as phone:
         phone.follow(bob.mail("Open your account"))
