@@ -151,6 +151,7 @@ PAGES = {"rejects.md": rejects_page, "records.md": records_page, "laws.md": laws
 
 if __name__ == "__main__":
     import public_pages
+    import security_page
 
     for file, make in PAGES.items():
         (REFERENCE / file).write_text(make())
@@ -158,3 +159,5 @@ if __name__ == "__main__":
     for file, make in public_pages.MADE.items():
         (public_pages.PAGES / file).write_text(make())
         print(f"wrote public/{file}")
+    security_page.PAGE.write_text(security_page.security_page())
+    print("wrote docs/internals/security.md")

@@ -95,11 +95,13 @@ def test_what_is_installed_is_what_is_locked() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "sync --frozen" in makefile
     assert not re.search(r"npm (install|i|update)\b", makefile)
+    assert makefile.count("npm ci") == makefile.count("--ignore-scripts")
     for script in ("mpc-engine/build", "web/build", "deploy/local/age/build"):
         text = (ROOT / script).read_text()
         if "cargo" in text:
             assert "--locked" in text, script
         assert "npm install" not in text, script
+        assert text.count("npm ci") == text.count("npm ci --ignore-scripts"), script
 
 
 # ---- the bill of materials
