@@ -1,17 +1,24 @@
 """The account page in Chromium against a real exchange: what a person does with their account, and what is refused."""
 
+import asyncio
+import csv
 import gzip
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ringfence.exchange.gateway import KeyRecord
+from ringfence.messages.commands import Command
+from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.client import Client
 from ringfence.testing.person import PASSWORD, Person, code_now
+from ringfence.testing.play import command
 from ringfence.testing.venue import Venue
+from ringfence.units.assets import XBT
 from tests.browser.account_page import AccountPage, account_page
 from tests.browser.axe import AXE, serious
 from tests.browser.tab import need_the_page
@@ -232,6 +239,70 @@ def test_a_forgotten_password_and_a_stranger_who_is_locked_out(browser: Any, ven
         held = cleo.page.locator(".held")
         assert re.search(r"held for 23:\d\d:\d\d: the password was changed", held.inner_text())
         cleo.check_silence()
+
+
+def test_a_withdrawal_is_let_go_by_who_signs_in_at_the_link_of_its_mail(browser: Any, venue: Venue) -> None:
+    """Demo coins: no custody is behind them, the three steps are the same."""
+    email = "eve@example.com"
+    registered(venue, email)
+    with account_page(browser, venue.url, venue.directory, email=email, accept_downloads=True) as eve:
+        page = eve.page
+        eve.open("sign-in")
+        eve.sign_in()
+        eve.is_in()
+        number = int(page.locator(".facts div", has_text="Account").locator("dd").inner_text())
+        deposit = command(Command.DEPOSIT, account=number, symbol=XBT.number, qty=10**8)
+        # In a thread of its own: the browser's driver runs an event loop in this one.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, venue.submit(deposit)).result()
+        eve.go("funds/withdraw")
+        page.get_by_text("Withdrawable: 1.00000000").wait_for()
+        for amount, words in (("0.000000001", "8 decimals"), ("-1", "above zero"), ("2", "insufficient")):
+            eve.fill("To", NOBODY)
+            eve.fill("Amount of XBT", amount)
+            eve.press("Go on")
+            eve.wrong(words)
+        eve.was_refused("400")
+        eve.fill("Amount of XBT", "0.3")
+        eve.press("Go on")
+        # A wrong password confirms nothing; given up, it is void.
+        eve.fill("Password", "not it at all")
+        eve.press("Confirm with the password")
+        eve.wrong("did not match")
+        eve.was_refused("401")
+        page.get_by_test_id("exact").wait_for()
+        eve.press("Do not send it", ".card:has([data-testid=exact])")
+        eve.heading("1. What goes where")
+        eve.press("All of it")
+        assert page.get_by_label("Amount of XBT").input_value() == "0.998"
+        eve.fill("Amount of XBT", "0.3")
+        eve.press("Go on")
+        eve.fill("Password", PASSWORD)
+        eve.press("Confirm with the password")
+        eve.heading("3. Open the link in the mail")
+        page.locator("[data-waiting=mailed]").wait_for()
+        eve.sign_out()
+        mail = eve.mail("Confirm your withdrawal")
+        eve.follow(mail)
+        eve.heading("Sign in")
+        page.get_by_text("Sign in as who asked for the withdrawal").wait_for()
+        eve.fill("E-mail", email)
+        eve.fill("Password", PASSWORD)
+        eve.press("Sign in")
+        eve.heading("Withdrawal")
+        page.locator(".exact", has_text=NOBODY).wait_for()
+        eve.press("Let it go")
+        page.locator("[data-testid=journey][data-state=Completed]").wait_for()
+        eve.go("statements")
+        with page.expect_download() as saving:
+            eve.press("Fetch and save")
+        rows = list(csv.DictReader(saving.value.path().read_text().splitlines()))
+        assert [(row["transactType"], row["amount"]) for row in rows] == [
+            ("Deposit", "100000000"), ("Withdrawal", "-30000000"),
+        ]  # fmt: skip
+        assert set(eve.complaints) == {NO_CUSTODY}
+        eve.complaints.clear()
+        eve.check_silence()
 
 
 def test_statements_come_whole_and_sub_accounts_have_keys_of_their_own(
