@@ -17,7 +17,7 @@ from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.client import Client
 from ringfence.testing.person import PASSWORD, Person, code_now
 from ringfence.testing.play import command
-from ringfence.testing.venue import Venue
+from ringfence.testing.venue import Venue, key_of
 from ringfence.units.assets import XBT
 from tests.browser.account_page import AccountPage, account_page
 from tests.browser.axe import AXE, serious
@@ -303,6 +303,31 @@ def test_a_withdrawal_is_let_go_by_who_signs_in_at_the_link_of_its_mail(browser:
         assert set(eve.complaints) == {NO_CUSTODY}
         eve.complaints.clear()
         eve.check_silence()
+
+
+def test_tabs_agree_on_who_is_signed_in(browser: Any, venue: Venue) -> None:
+    email = "flo@example.com"
+    registered(venue, email)
+    with account_page(browser, venue.url, venue.directory, email=email) as flo:
+        trade = TradePage(flo.page.context.new_page(), flo.url)
+        trade.page.goto(f"{flo.url}/trade/")
+        trade.page.get_by_role("button", name="Sign in", exact=True).first.wait_for()
+        flo.open("sign-in")
+        flo.sign_in()
+        flo.is_in()
+        leave = trade.page.get_by_role("button", name=f"Sign out {email}")
+        leave.wait_for()
+        trade.page.wait_for_selector(".tabs:not(.stale)")
+        leave.click()
+        flo.heading("Sign in")
+        trade.page.locator(".tabs .empty", has_text="Sign in").wait_for()
+        # A key that a tab was given stays its own, whoever signs in elsewhere.
+        trade.sign_in(key_of(1))
+        flo.sign_in()
+        flo.is_in()
+        trade.page.get_by_role("button", name="Sign out account-1").wait_for()
+        flo.check_silence()
+        trade.check_silence()
 
 
 def test_statements_come_whole_and_sub_accounts_have_keys_of_their_own(

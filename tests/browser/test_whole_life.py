@@ -245,7 +245,12 @@ def verifies(up: Up, ada: AccountPage, folder: Path) -> None:
     assert "XBT" in verdict.inner_text()
     verifier.close()
 
-    with page.expect_download() as saving:
-        ada.press("Fetch and save")
-    saving.value.save_as(folder / "wallet.csv")
-    assert "Withdrawal" in (folder / "wallet.csv").read_text()
+    for name, words in (
+        ("wallet-history", ("Deposit,150000000", "Withdrawal")), ("executions", ("Liquidation", "ETHUSD", "XBTUSD")),
+        ("orders", ("Stop", "ETHUSD")),
+    ):  # fmt: skip
+        page.get_by_label("What", exact=True).select_option(name)
+        with page.expect_download() as saving:
+            ada.press("Fetch and save")
+        text = saving.value.path().read_text()
+        assert all(word in text for word in words), text
