@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ringfence.console import origin_of
-from ringfence.console.server import PAGES
+from ringfence.console import has_pages, origin_of
 from ringfence.daemons.custody_ports import read_ports
 
 WAIT_MS = 20_000
@@ -20,7 +19,7 @@ HARDWARE_KEY = {
 
 
 def need_the_pages() -> None:
-    if not (PAGES / "index.html").exists():
+    if not has_pages():
         pytest.skip("the console's pages are not built: `make web` builds them where npm is")
 
 

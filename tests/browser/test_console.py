@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from ringfence.assurance.halting import read_private_key
 from ringfence.chained_log import entries_of
-from ringfence.console import origin_of
-from ringfence.console.server import PAGES
+from ringfence.console import PAGES, origin_of
 from ringfence.custody.hsm import softhsm_module
 from ringfence.custody.quorum.messages import (
     Attach,

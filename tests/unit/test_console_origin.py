@@ -163,3 +163,12 @@ async def test_too_many_tries_are_not_looked_at(house: House) -> None:
     assert house.record.count == lines
     house.clock += 61
     assert (await house.post("login/begin")).status == 200
+
+
+# ---- what is missing
+
+
+async def test_pages_that_were_not_built_are_said_to_be_missing(house: House) -> None:
+    house.server._pages.clear()
+    reply = await house.ask("GET", "/")
+    assert (reply.status, "make web" in reply.row["error"]["message"]) == (404, True)

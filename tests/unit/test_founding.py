@@ -9,6 +9,7 @@ import pytest
 from ringfence.assurance.halting import People, Role, new_private_key, person_of
 from ringfence.daemons import founding
 from ringfence.daemons.admin import signed
+from ringfence.daemons.custody_ports import Ports, ensure_ports, read_ports
 from ringfence.daemons.founding import Step
 from ringfence.daemons.venue import BOTS, INSURANCE, Venue, read_venue, write_venue
 from ringfence.exchange.engine import Engine
@@ -150,3 +151,16 @@ def test_first_marks_are_the_simulated_index_and_the_feed_begins_there(tmp_path:
         walk = index_units(index.base, seed=SEED, at_ns=START_NS)
         good = [tick.price for tick in source.ticks(index, now_ns=START_NS) if tick.price]
         assert sum(abs(price - walk) * 1_000 < walk for price in good) >= len(index.constituents) - 1
+
+
+# ---- ports
+
+
+def test_a_venue_from_before_the_console_gets_a_port_for_it_and_keeps_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "custody" / "ports.json"
+    path.parent.mkdir()
+    path.write_text('{"node":1,"cosigners":{"ops-1":2},"ethereum":3,"solana":4}')
+    ports = ensure_ports(tmp_path, ("ops-1",))
+    assert ports.console > 0
+    assert ports == Ports(1, {"ops-1": 2}, 3, 4, ports.console)
+    assert ensure_ports(tmp_path, ("ops-1",)) == read_ports(tmp_path) == ports

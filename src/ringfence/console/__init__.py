@@ -18,6 +18,16 @@ of what it shows; the console checks the signature, writes it down and passes it
 | server     | routes, pages                                                              |
 """
 
+from pathlib import Path
+
 from ringfence.console.origin import origin_of
 
-__all__ = ["origin_of"]
+PAGES = Path(__file__).with_name("page")
+
+
+def has_pages() -> bool:
+    """Return whether the pages were built: they are made from npm packages, and not in git."""
+    return (PAGES / "index.html").exists()
+
+
+__all__ = ["PAGES", "has_pages", "origin_of"]

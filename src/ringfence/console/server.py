@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from ringfence.console import deeds, texts
+from ringfence.console import PAGES, deeds, texts
 from ringfence.console.deeds import Actor, Deeds, RefusedError
 from ringfence.console.hardware import Hardware, HardwareError
 from ringfence.console.origin import END_COOKIE, HEADERS, OWN_HEADER, Origin, cookie_of, set_cookie
@@ -25,7 +25,6 @@ from ringfence.units.time import NS_PER_MINUTE, iso
 
 log = logging.getLogger("ringfence.console")
 
-PAGES = Path(__file__).with_name("page")
 _TYPES = {
     ".html": b"text/html; charset=utf-8", ".js": b"text/javascript; charset=utf-8", ".css": b"text/css; charset=utf-8",
     ".svg": b"image/svg+xml", ".txt": b"text/plain; charset=utf-8",
@@ -33,6 +32,9 @@ _TYPES = {
 _JSON = b"content-type: application/json; charset=utf-8\r\n"
 _BODY_BYTES_MAX = 64 << 10
 _AUDIT_PAGE = 200
+_NOT_BUILT = (
+    "the console's pages are not built: `make web` builds them where npm is; `ringfence custody` works"
+)
 _DRAFT_SHOWN_NS = 24 * 60 * NS_PER_MINUTE
 Row = dict[str, Any]
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -219,7 +221,8 @@ class Server:
     def _page(self, connection: HttpConnection, path: str) -> None:
         found = self._pages.get("/index.html" if path == "/" else path)
         if found is None:
-            _reply(connection, 404, _error("there is no such page"))
+            is_built = "/index.html" in self._pages
+            _reply(connection, 404, _error("there is no such page" if is_built else _NOT_BUILT))
             return
         body, kind = found
         connection.reply(200, body, b"", content_type=b"content-type: %s\r\n" % kind, policy=HEADERS)

@@ -24,6 +24,7 @@ from ringfence.custody.cosigner.policies import Announced, Versions, read_announ
 from ringfence.custody.intents import Intent, Kind
 from ringfence.custody.ledger import Ledger, Withdrawal
 from ringfence.custody.policy import Policy, is_fresh, waits_for
+from ringfence.custody.policy.facts import ClientFacts
 from ringfence.custody.policy.policy import tier_of
 from ringfence.custody.quorum.messages import SignedApproval
 from ringfence.custody.wallets.descriptors import Keychain
@@ -52,6 +53,7 @@ class Sight:
         self.trouble: dict[str, str] = {}
         """By what cannot be followed now: why."""
         self.is_caught_up = False
+        self._client_facts: dict[int, tuple[tuple[int, int], ClientFacts]] = {}
 
     def take(self, entry: Entry) -> None:
         """Take a line of the coordinator's log."""
@@ -127,7 +129,14 @@ class Sight:
         """Return which people or which time a movement waits for, worked out here, empty if for none."""
         policy = self.versions(intent.chain, intent.asset, now_ns).in_force
         approvals = [each.approval for each in self.approvals(intent)]
-        return waits_for(intent, approvals, policy, client_facts(self.ledger, asset), now_ns=now_ns)
+        return waits_for(intent, approvals, policy, self._clients(asset), now_ns=now_ns)
+
+    def _clients(self, asset: int) -> ClientFacts:
+        """Return what the ledger says of clients; worked out once as long as it has not moved."""
+        at, known = (self.ledger.next_sequence, len(self.ledger.withdrawals)), self._client_facts.get(asset)
+        if known is None or known[0] != at:
+            known = self._client_facts[asset] = (at, client_facts(self.ledger, asset))
+        return known[1]
 
     def approvals(self, intent: Intent) -> list[SignedApproval]:
         """Return the approvals of a movement whose signatures are valid."""

@@ -23,7 +23,7 @@ import msgspec
 from rich.console import Console
 
 from ringfence.chained_log import LogError
-from ringfence.console import origin_of
+from ringfence.console import has_pages, origin_of
 from ringfence.custody.beacon import BEACONS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
 from ringfence.custody.chains.ethereum.devnet import anvil_path
@@ -266,7 +266,7 @@ class Supervisor:
         welcome.show(
             self._console, directory=self._directory, url=self.url, venue=venue,
             keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots, source=self._source,
-            console_url=origin_of(self._ports.console) if self._options.custody else "",
+            console_url=origin_of(self._ports.console) if self._options.custody and has_pages() else "",
         )  # fmt: skip
 
     def _configure(self) -> Config:

@@ -4,6 +4,7 @@ import { get, post, Refused } from "./api.ts";
 import type { Who } from "./rows.ts";
 
 const STILL_HERE_MS = 60_000;
+const CLOCK_MS = 300_000;
 
 class Session {
   who = $state.raw<Who | null>(null);
@@ -30,9 +31,16 @@ class Session {
     }
   }
 
-  /** The console's clock in nanoseconds: what is signed with a time is not to be from the future. */
+  /**
+   * The console's clock in nanoseconds: what is signed with a time is not to be from the future. Throws if it is far from
+   * this computer's: an approval with a date to come would count when nobody remembers it.
+   */
   get now(): string {
-    return String(this.#now + BigInt(Math.floor((performance.now() - this.#mark) * 1e6)));
+    const now = this.#now + BigInt(Math.floor((performance.now() - this.#mark) * 1e6));
+    if (Math.abs(Number(now / 1_000_000n) - Date.now()) > CLOCK_MS) {
+      throw new Error("the console's clock and this computer's are minutes apart: nothing was signed");
+    }
+    return String(now);
   }
 
   async leave(): Promise<void> {
