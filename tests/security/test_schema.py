@@ -7,7 +7,7 @@ operation: 15 in the default run, 1,000 and more in `nox -s schema`.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -21,9 +21,11 @@ from schemathesis.generation import GenerationMode
 from ringfence.exchange.gateway import swagger
 from ringfence.exchange.gateway.rest import ROUTES
 from ringfence.testing.client import sign
+from ringfence.testing.person import Person
 from ringfence.testing.venue import Venue
 
 from .conftest import ALICE
+from .examples import API
 
 EXAMPLES = int(os.environ.get("RINGFENCE_SCHEMA_EXAMPLES", "15"))
 _SEED = int(os.environ.get("RINGFENCE_SEED", "0"))
@@ -48,6 +50,11 @@ class Signs(requests.auth.AuthBase):
         return request
 
 
+def route_of(label: str) -> tuple[str, str]:
+    method, path = label.removeprefix("/").split(" ")
+    return method, path.removeprefix(API)
+
+
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
     with requests.Session() as one:
@@ -69,10 +76,50 @@ def test_every_route_is_in_the_document() -> None:
     }
 
 
-@pytest.mark.parametrize("label", OPERATIONS)
+OF_PAGE = [label for label in OPERATIONS if ROUTES[route_of(label)].for_page]
+
+
+@pytest.mark.parametrize("label", [label for label in OPERATIONS if label not in OF_PAGE])
 def test_no_request_makes_it_fail_and_no_answer_breaks_its_word(
     venue: Venue, session: requests.Session, counted: Counter[int], label: str
 ) -> None:
+    hold(label, counted, lambda case: case.call(base_url=venue.url + API, session=session, auth=Signs()))
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    unlimited = {"requests_per_minute": 0}
+    with Venue(tmp_path_factory.mktemp("house"), accounts=1, people=True, limits=unlimited) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def people(house: Venue) -> Callable[[], Person]:
+    """Give somebody who is signed in and has confirmed it: what is asked at random may sign them out."""
+    known: list[Person] = []
+
+    def somebody() -> Person:
+        if not known or known[-1].ask("GET", "/account").status != 200:
+            address = f"person{len(known)}@example.com"
+            known.append(Person(house.url, house.directory, address).registers().signs_in())
+        known[-1].steps_up()
+        return known[-1]
+
+    return somebody
+
+
+@pytest.mark.parametrize("label", OF_PAGE)
+def test_nor_does_what_a_person_asks_of_an_account(
+    house: Venue, people: Callable[[], Person], counted: Counter[int], label: str
+) -> None:
+    person = people()
+    cookie = "; ".join(f"{name}={value}" for name, value in person.cookies.items())
+    headers = {"x-ringfence": "page", "cookie": cookie}
+    hold(label, counted, lambda case: case.call(base_url=house.url + API, headers=headers))
+
+
+def hold(label: str, counted: Counter[int], call: Callable[[Any], Any]) -> None:
+    """Ask an operation in many ways; every answer is one that its document knows."""
     operation = OPERATIONS[label]
     good = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     both = good if not operation.query and not operation.body else (
@@ -88,7 +135,7 @@ def test_no_request_makes_it_fail_and_no_answer_breaks_its_word(
     )
     @hypothesis.given(case=both)
     def ask(case: Any) -> None:
-        answer = case.call(base_url=venue.url + "/api/v1", session=session, auth=Signs())
+        answer = call(case)
         counted[answer.status_code] += 1
         assert answer.status_code < 500 or answer.status_code == 503, answer.text
         assert b"Traceback" not in answer.content
