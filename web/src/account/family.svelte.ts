@@ -9,7 +9,13 @@ class Family {
   /** A sub-account does not see its family. */
   isSubaccount = $state(false);
 
+  private of = "";
+
   async load(): Promise<void> {
+    const account = session.account?.account ?? "";
+    // Somebody else's are not shown while one's own are asked for.
+    if (account !== this.of) this.all = [];
+    this.of = account;
     try {
       this.all = await session.rest.get<FamilyAccount[]>("/user/getWalletTransferAccounts");
       this.isSubaccount = false;
