@@ -8,7 +8,7 @@ import pytest
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 from ringfence.assurance.halting import People
-from ringfence.chained_log import LogError
+from ringfence.chained_log import LogError, entries_of
 from ringfence.console import texts
 from ringfence.console.record import Record
 from tests.unit.console_house import PEOPLE, SEATS, VENUE, HardwareKey, House, sign
@@ -251,3 +251,15 @@ async def test_a_log_that_somebody_has_changed_lets_nobody_in(house: House, tmp_
         path.write_bytes(b"".join(forged))
         with pytest.raises(LogError):
             Record(path)
+
+
+async def test_a_log_is_read_on_where_it_was_left_and_checked_across(house: House) -> None:
+    for name in ("anna", "bert", "carl"):
+        await enrolled(house, name)
+    lines = house.path.read_bytes().splitlines(keepends=True)
+    first, second, third = entries_of(b"".join(lines))
+    assert list(entries_of(b"".join(lines[1:]), after=first)) == [second, third]
+    assert list(entries_of(lines[2] + b'{"half', after=second)) == [third]
+    for content, after in ((lines[2], first), (lines[1], second), (lines[0], third), (lines[1], third)):
+        with pytest.raises(LogError):
+            list(entries_of(content, after=after))

@@ -64,7 +64,7 @@ class Follower:
         self._read_bytes = 0
         self._last: Entry | None = None
         self._symbols: dict[int, str] = {}
-        self._events = 0
+        self._halts_seen = 0
 
     def turn(self) -> None:
         """Take what there is, for a moment. What cannot be followed is named, and tried again."""
@@ -106,9 +106,9 @@ class Follower:
         scope, target = HaltScope(int(event["px"])), int(event["symbol"])
         reason = decode_reason(texts.get(HALT_REASON, b""))
         is_halt = batch.commands[int(event["sequence"]) - batch.first_sequence]["kind"] == Command.HALT
-        self._events += 1
+        self._halts_seen += 1
         self.sight.halts.take(HaltView(
-            number=self._events, timestamp_ns=batch.timestamp_ns, halt=int(event["handle"]), scope=scope,
+            number=self._halts_seen, timestamp_ns=batch.timestamp_ns, halt=int(event["handle"]), scope=scope,
             target=target, symbol=self._symbol(target) if scope == HaltScope.CONTRACT else None,
             state=TradingState(int(event["qty"])), before=TradingState(int(event["amount"])),
             reopens_ns=int(event["maker_amount"]), reason=reason if is_halt else None,
