@@ -3,11 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
+import pytest
 
 from ringfence.console.record import Record
-from ringfence.daemons.custody_console import EXIT_INPUT, EXIT_REFUSED
+from ringfence.custody.ledger import LedgerGapError
+from ringfence.daemons import custody_console
+from ringfence.daemons.custody_console import EXIT_INPUT, EXIT_REFUSED, Follower
 from ringfence.testing.venue import free_port
 from tests.unit.console_house import charter
 
@@ -40,6 +44,28 @@ def test_it_does_not_start_with_a_log_that_somebody_has_changed(tmp_path: Path) 
     assert (
         "line 2 of the log does not follow the one before it; look at the log before anybody signs in" in said
     )
+
+
+def test_behind_a_gap_in_the_ledger_it_follows_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later batch that can be read makes nothing good again: what is shown stays marked."""
+
+    def fold(ledger: object, batch: object) -> None:
+        raise LedgerGapError("withdrawal 7 is closed twice")
+
+    follower = Follower(tmp_path, charter())
+    monkeypatch.setattr(custody_console, "fold_batch", fold)
+    monkeypatch.setattr(follower, "_reader", iter_reader(b"first", b"second"))
+    for _ in range(3):
+        follower.turn()
+        assert follower.sight.trouble["feed"] == "withdrawal 7 is closed twice"
+    assert not follower.sight.is_caught_up
+
+
+def iter_reader(*batches: bytes) -> SimpleNamespace:
+    waiting = list(batches)
+    return SimpleNamespace(read=lambda: waiting.pop(0) if waiting else None)
 
 
 def test_it_does_not_start_where_custody_was_not_founded(tmp_path: Path) -> None:

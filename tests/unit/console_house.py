@@ -238,7 +238,7 @@ class House:
         self.clock, self.now_ns = 1_000.0, 1_796_068_506_738_858_553
         self.outside = OtherProcesses()
         self.sight = Sight(charter(), lookahead=5)
-        self.sight.halts.people = (PEOPLE.number, PEOPLE.encode())
+        self.sight.halts.people, self.sight.is_caught_up = (PEOPLE.number, PEOPLE.encode()), True
         (folder / "page" / "assets").mkdir(parents=True, exist_ok=True)
         (folder / "page" / "index.html").write_text("<!doctype html><title>Custody console</title>")
         (folder / "page" / "assets" / "index-1.js").write_text("1;")

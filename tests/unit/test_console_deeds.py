@@ -64,6 +64,14 @@ async def test_nothing_is_approved_that_is_not_signed_so(house: House) -> None:
     assert house.outside.told.desk == []
 
 
+async def test_nothing_is_approved_by_what_the_feed_said_long_ago_but_it_may_be_stopped(house: House) -> None:
+    anna, bert, intent = await house.signed_in("anna"), await house.signed_in("bert"), house.wish(7, 20 * XBT)
+    house.sight.is_caught_up = False
+    assert (await house.post("approve", house.approval("anna", intent), anna)).status == 400
+    assert house.outside.told.desk == []
+    assert (await house.post("veto", veto("bert", intent, "theft"), bert)).status == 200
+
+
 async def test_who_lifts_halts_approves_nothing(house: House) -> None:
     cookie, intent = await house.signed_in("olga"), house.wish(7, 20 * XBT)
     assert (await house.post("approve", house.approval("anna", intent), cookie)).status == 400

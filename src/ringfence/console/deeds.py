@@ -76,6 +76,8 @@ class Deeds:
         """Pass on that a person wants a movement. Raises RefusedError, NotDoneError, OSError."""
         _need(who, "custody")
         self._check_time(at_ns)
+        if not self._sight.is_caught_up:
+            raise RefusedError("the exchange's feed is not followed to its end; nothing was done")
         intent = self._waiting(number, digest)
         signed = SignedApproval(Approval(who.seat.name, who.seat.role, intent.digest, at_ns), signature)
         self._check_signed(who, approval_digest(signed), signature)

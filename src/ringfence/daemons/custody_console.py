@@ -50,7 +50,7 @@ from ringfence.messages.halts import decode_reason, decode_signatures
 log = logging.getLogger("ringfence.console")
 
 EXIT_REFUSED, EXIT_INPUT, EXIT_ADDRESS = 65, 66, 69
-_TURN_SECONDS, _SLICE_SECONDS, _AROUND_SECONDS = 0.1, 0.05, 2.0
+_TURN_SECONDS, _SLICE_SECONDS, _ATTACH_SECONDS, _AROUND_SECONDS = 0.1, 0.05, 1.0, 2.0
 
 
 class Follower:
@@ -65,12 +65,16 @@ class Follower:
         self._last: Entry | None = None
         self._symbols: dict[int, str] = {}
         self._halts_seen = 0
+        self._gap = ""
+        self._next_attach = 0.0
 
     def turn(self) -> None:
         """Take what there is, for a moment. What cannot be followed is named, and tried again."""
         self._try("feed", self._follow_feed)
         self._try("log", self._follow_log)
-        self._try("annexes", self._attach)
+        if time.monotonic() >= self._next_attach:
+            self._next_attach = time.monotonic() + _ATTACH_SECONDS
+            self._try("annexes", self._attach)
 
     def _try(self, what: str, do: Any) -> None:
         try:
@@ -84,13 +88,20 @@ class Follower:
     # ---- the feed
 
     def _follow_feed(self) -> None:
+        """Raises LedgerGapError, again and again: behind a gap nothing that is shown could be relied on."""
+        if self._gap:
+            raise LedgerGapError(self._gap)
         until = time.monotonic() + _SLICE_SECONDS
         while time.monotonic() < until:
             batch = self._reader.read()
             if batch is None:
                 self.sight.is_caught_up = True
                 return
-            self._take(batch)
+            try:
+                self._take(batch)
+            except LedgerGapError as error:
+                self._gap, self.sight.is_caught_up = str(error), False
+                raise
 
     def _take(self, batch: Batch) -> None:
         fold_batch(self.sight.ledger, batch)
