@@ -141,6 +141,7 @@ def test_a_signer_sees_what_moves_and_approves_it(
     page.get_by_text("✓ drawn again here: the same").wait_for()
     page.get_by_text("change: change address 1 of clients").wait_for()
     page.get_by_role("cell", name="client's").wait_for()
+    page.locator(".verdicts tbody tr").first.wait_for()
     assert page.locator(".verdicts .bad").count() == 0
     assert page.locator(".verdicts tbody tr").count() > 20
     page.screenshot(path=tmp_path / "paid.png", full_page=True)
