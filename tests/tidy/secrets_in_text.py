@@ -59,8 +59,12 @@ class Found(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """What the list of known ones holds instead of the secret itself."""
-        return hashlib.sha256(self.secret.encode()).hexdigest()[:16]
+        """What the list of known ones holds instead of the secret itself.
+
+        Where a headline was found and not the key below it, it is known in one file alone: all keys share it.
+        """
+        text = f"{self.where}: {self.secret}" if "PRIVATE KEY" in self.secret else self.secret
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def find(lines: Iterable[tuple[str, str]]) -> Iterator[Found]:

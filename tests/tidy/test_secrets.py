@@ -41,6 +41,16 @@ def test_ordinary_lines_are_none(line: str) -> None:
     assert list(find([("ordinary.py", line)])) == []
 
 
+def test_a_headline_that_is_known_in_one_file_is_not_known_in_another() -> None:
+    (here,) = {
+        one.fingerprint for one in find([("here", PLANTED["a private key"])]) if one.rule == "a private key"
+    }
+    (there,) = {
+        one.fingerprint for one in find([("there", PLANTED["a private key"])]) if one.rule == "a private key"
+    }
+    assert here != there
+
+
 def test_a_run_of_one_character_is_not_random() -> None:
     assert not is_random("ab" * 32)
     assert not is_random("0" * 64)
