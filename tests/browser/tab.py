@@ -14,7 +14,7 @@ from ringfence.exchange.gateway import pages
 
 BUILT = pages.HOME / "trade" / "index.html"
 _REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d)")
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 SHOTS = os.environ.get("RINGFENCE_SCREENSHOTS")
 
 
