@@ -200,6 +200,11 @@ def test_coins_are_those_of_the_reconciliation(browser: Any, venue: Venue) -> No
     with looking(browser, venue) as page:
         visit(page, venue, "coins.html")
         assert [row[:2] + row[5:6] for row in cells(page, "reconciliation")] == [["XBT", "agrees", "0"]]
+        before = cells(page, "reconciliation", page.locator("#reconciliation table").count() - 1)
+        told = [row["height"] for row in venue.get("/api/v1/custody/reconciliation?count=200")]
+        assert before
+        assert {int(row[5].replace(",", "")) for row in before} <= set(told)
+        assert {tuple(row[1:3] + row[4:5]) for row in before} == {("XBT", "agrees", "0")}
         said = venue.get("/api/v1/custody/policies")
         assert [row[3] for row in cells(page, "policies")] == [one["digest"] for one in said["policies"]]
         assert said["charter"] in page.locator("#policies").inner_text()

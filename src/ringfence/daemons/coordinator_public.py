@@ -47,9 +47,8 @@ class Draws:
 
 def published(of: "Coordinator") -> Row:
     """Return everything at once; the gateway keeps it for a second."""
-    newest = {report.asset: report for report in of.reports}
     return {
-        "reconciliation": [_report(report, scale=_scale(of, report.asset)) for report in newest.values()],
+        "reconciliation": [_report(report, scale=_scale(of, report.asset)) for report in reversed(of.reports)],
         "charter": of.charter.digest, "policies": _policies(of),
         "roster": [
             {"name": one.name, "role": one.role, "identity": one.identity, "organisation": one.organisation,

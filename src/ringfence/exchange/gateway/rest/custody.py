@@ -10,20 +10,32 @@
 """
 
 import time
+from collections import Counter
 from typing import Any
 
-from ringfence.exchange.gateway.rest.route import Request, route
+from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.rest.route import Request, optional, route
 from ringfence.units.time import iso
 
 Row = dict[str, Any]
 _KEPT_SECONDS = 1.0
+_COMPARISONS_MAX = 200
 
 
-@route("GET", "/custody/reconciliation", "Custody.getReconciliation", returns="Reconciliation[]")
+@route(
+    "GET", "/custody/reconciliation", "Custody.getReconciliation",
+    optional("count", "number", "How many of each asset, 1 if not given."), returns="Reconciliation[]",
+)  # fmt: skip
 async def get_reconciliation(request: Request) -> list[Row]:
-    """Get the newest comparison of chain and ledger for each asset."""
-    rows = (await _published(request))["reconciliation"]
-    return [_stamped(row, "timestampNs", "timestamp") for row in rows]
+    """Get the newest comparisons of chain and ledger for each asset, newest first."""
+    count = read.integer(request.parameters, "count", low=1, high=_COMPARISONS_MAX) or 1
+    seen: Counter[str] = Counter()
+    rows = []
+    for row in (await _published(request))["reconciliation"]:
+        seen[row["asset"]] += 1
+        if seen[row["asset"]] <= count:
+            rows.append(_stamped(row, "timestampNs", "timestamp"))
+    return rows
 
 
 @route("GET", "/custody/policies", "Custody.getPolicies", returns="CustodyPolicies")

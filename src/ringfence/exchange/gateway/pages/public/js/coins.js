@@ -4,8 +4,11 @@ import { get } from "./api.js";
 import { coinOf, decimal, grouped } from "./exact.js";
 import { el, mark, note, part, short, table, time } from "./page.js";
 
+const COMPARISONS = 20;
+
 async function reconciliation() {
-  const rows = await custody("/custody/reconciliation");
+  const all = await custody(`/custody/reconciliation?count=${COMPARISONS}`);
+  const rows = all?.filter((row, at) => all.findIndex((other) => other.asset === row.asset) === at);
   if (!rows) return nobody();
   if (!rows.length) return note("Chain and ledger were not compared yet.");
   const nodes = [table("Newest comparison, in whole coins", [
@@ -26,6 +29,14 @@ async function reconciliation() {
   }
   nodes.push(table("Where each chain was read", [["Coin"], ["Chain"], ["Block's hash", "hash"], ["Demo coins, on no chain", "number"]],
     rows.map((one) => [coinOf(one.asset), one.chain, one.block, decimal(one.demo, Number(one.scale))])));
+  nodes.push(table(`The comparisons before, at most ${COMPARISONS} of each coin`, [
+    ["Compared", "time"], ["Coin"], ["Verdict"], ["Held for clients", "number"], ["Difference", "number"], ["Block", "number"],
+    ["Ledger at", "number"],
+  ], all.filter((one) => !rows.includes(one)).map((one) => [
+    time(one.timestamp), coinOf(one.asset), one.agrees ? mark("good", "agrees") : mark("bad", "differs"),
+    decimal(one.held.clients, Number(one.scale)), decimal(one.difference, Number(one.scale)), grouped(one.height),
+    grouped(one.sequence),
+  ])));
   return nodes;
 }
 
