@@ -1,10 +1,12 @@
 """Pages and published files: what is there comes with its policy, and nothing else comes."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
 
+from ringfence.assurance.proofs import seal
 from ringfence.exchange.gateway import published
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.pages import Pages
@@ -78,3 +80,22 @@ def test_a_part_that_is_not_there(tmp_path: Path, ranged: str) -> None:
     with pytest.raises(Refused) as caught:
         published.find(tmp_path, "/proofs/index.json", ranged)
     assert caught.value.status == 416
+
+
+def test_a_published_page_may_run_the_verifiers_own_script_and_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "proofs" / "published"
+    folder.mkdir(parents=True)
+    page = seal.PAGE.read_bytes()
+    for name in ("verifier.html", "report.html"):
+        (folder / name).write_bytes(page)
+    policies = {}
+    for name in ("verifier.html", "report.html"):
+        headers = published.find(tmp_path, f"/proofs/{name}", "").headers.decode()
+        policies[name] = headers.partition("content-security-policy: ")[2].partition("\r\n")[0]
+        assert "unsafe" not in policies[name]
+    # The page says the same of itself, by hashes that were written into it.
+    own = re.search(rb'Content-Security-Policy" content="([^"]+)"', page)
+    assert own is not None
+    for directive in own[1].decode().split("; ")[1:3]:
+        assert directive in policies["verifier.html"]
+    assert "script-src 'none'" in policies["report.html"]
