@@ -222,8 +222,8 @@ ABLATIONS = (
         "        self.next_event += len(batch.events)\n", "        self.next_event = 0\n",
     ),
     Ablation(
-        "the signature leaves out the body", _E + "gateway.gateway",
-        'expires.encode("latin-1"), http.body))\n', 'expires.encode("latin-1")))\n',
+        "the signature leaves out the body", _E + "gateway.authentication",
+        "target, expires.encode(), body))\n", "target, expires.encode()))\n",
         catcher="tests/unit/test_authentication.py",
     ),
     Ablation(
