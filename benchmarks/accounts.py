@@ -60,7 +60,10 @@ class Crowd:
         while not self._stop.is_set():
             status = person.ask("POST", "/account/login", email=person.address, password=PASSWORD).status
             self.signed_in += status == 200
-            self.turned_away += status in (429, 503)
+            if status in (429, 503):
+                # They are told when to come back, and do.
+                self.turned_away += 1
+                self._stop.wait(1)
 
     def __enter__(self) -> "Crowd":
         person = Person(self._venue.url, self._venue.directory)
