@@ -12,6 +12,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from hypothesis import given
 from hypothesis import strategies as st
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from ringfence.chained_log import LogError
@@ -24,8 +25,6 @@ from ringfence.exchange.users.passkeys import (
     Site,
     created,
     creation_options,
-    decoded,
-    encoded,
     request_options,
     signed,
     site_of,
@@ -165,9 +164,9 @@ def changed(answer: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     """An answer with one bit changed of what is signed or signs."""
     forged = copy.deepcopy(answer)
     name = chance.choice(("clientDataJSON", "authenticatorData", "signature"))
-    raw = bytearray(decoded(forged["response"][name]))
+    raw = bytearray(base64url_to_bytes(forged["response"][name]))
     raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
-    forged["response"][name] = encoded(bytes(raw))
+    forged["response"][name] = bytes_to_base64url(bytes(raw))
     return forged
 
 

@@ -1,10 +1,8 @@
 """`ringfence mail`: what the embedded exchange has written to people, instead of a mailbox."""
 
-import email
-import email.policy
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -30,28 +28,17 @@ def mail(
     import msgspec
 
     from ringfence.daemons.mail_catcher import FOLDER
+    from ringfence.exchange.users.mail import read_mail
 
     folder = directory / FOLDER
     if not folder.is_dir():
         sys.exit(f"no mail is caught in {directory}; a server of your own is named in accounts/mail.json")
-    rows = [_row(path) for path in sorted(folder.glob("*.eml"))]
-    rows = [row for row in rows if not to or row["to"] == to][-count:]
+    mails = [read_mail(path) for path in sorted(folder.glob("*.eml"))]
+    mails = [one for one in mails if not to or one.to == to][-count:]
     if json:
-        print(msgspec.json.encode(rows).decode())
+        print(msgspec.json.encode([one._asdict() for one in mails]).decode())
         return
-    for row in rows:
-        print(f"{row['date']}  to {row['to']}\n{row['subject']}\n\n{row['text'].strip()}\n")
-    if not rows:
+    for one in mails:
+        print(f"{one.date}  to {one.to}\n{one.subject}\n\n{one.text.strip()}\n")
+    if not mails:
         print("no mail yet")
-
-
-def _row(path: Path) -> dict[str, Any]:
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    body = message.get_body()
-    text = body.get_content() if body is not None else ""
-    return {
-        "to": str(message["to"]),
-        "date": str(message["date"]),
-        "subject": str(message["subject"]),
-        "text": text,
-    }

@@ -1,7 +1,5 @@
 """Somebody at the exchange's page: a browser's cookies and headers without the browser, and their mail."""
 
-import email
-import email.policy
 import json
 import re
 import time
@@ -12,6 +10,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ringfence.exchange.users import mail as mails
 from ringfence.exchange.users.one_time import STEP_SECONDS, code_at
 
 PASSWORD = "marmot quince oboe 41 lantern"  # noqa: S105
@@ -30,10 +29,8 @@ class Reply(NamedTuple):
         return str(self.value["error"]["name"])
 
 
-class Mail(NamedTuple):
-    to: str
-    subject: str
-    text: str
+class Mail(mails.Mail):
+    """A mail that somebody has received."""
 
     def secret(self, what: str) -> str:
         """The token of a link."""
@@ -123,10 +120,7 @@ class Person:
 
 
 def read_mail(path: Path) -> Mail:
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    body = message.get_body()
-    assert body is not None
-    return Mail(str(message["to"]), str(message["subject"]), str(body.get_content()))
+    return Mail(*mails.read_mail(path))
 
 
 def code_now(seed: str, *, later: int = 0) -> str:

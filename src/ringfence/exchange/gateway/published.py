@@ -6,6 +6,7 @@ Names have no way out: a segment is letters, digits, dashes and dots, and begins
 import base64
 import hashlib
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,11 +50,12 @@ def find(directory: Path, path: str, ranged: str) -> Part:
         raise Refused(404, "Not Found")
     place = directory / "proofs" / "published" / Path(*segments)
     try:
-        size = place.stat().st_size
+        status = place.stat()
     except OSError as error:
         raise Refused(404, "Not Found") from error
     if not place.is_file() or place.is_symlink():
         raise Refused(404, "Not Found")
+    size = status.st_size
     offset, length = _range(ranged, size)
     kind = _TYPES.get(place.suffix, "application/octet-stream")
     is_page = place.suffix == ".html"
@@ -63,13 +65,16 @@ def find(directory: Path, path: str, ranged: str) -> Part:
     lines += "access-control-allow-origin: *\r\n"
     if length != size:
         lines += f"content-range: bytes {offset}-{offset + length - 1}/{size}\r\n"
-    return Part(
-        place, offset, length, size, lines.encode() + (_page_policy(place) if is_page else _FILE_POLICY)
-    )
+    policy = _page_policy(place, status.st_mtime_ns) if is_page else _FILE_POLICY
+    return Part(place, offset, length, size, lines.encode() + policy)
 
 
-def _page_policy(place: Path) -> bytes:
-    """Return the header for a page: its own styles, and the verifier's own script, by their hashes. Raises Refused."""
+@lru_cache(maxsize=64)
+def _page_policy(place: Path, changed_ns: int) -> bytes:
+    """Return the header for a page as it was at `changed_ns`: its styles, and the verifier's script, by their hashes.
+
+    Raises Refused.
+    """
     hashes: dict[bytes, list[str]] = {b"script": [], b"style": []}
     try:
         for kind, text in _INLINE.findall(place.read_bytes()):

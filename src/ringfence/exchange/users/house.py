@@ -205,7 +205,7 @@ class House:
             said = self._by_code(user, found)
         elif name == "recoveryCode":
             said = self._by_recovery(user, found)
-        elif not user.has_factor and isinstance(found, str) and await self.knows(caller, user, found):
+        elif not user.factors and isinstance(found, str) and await self.knows(caller, user, found):
             said = {}
         if said is None:
             raise NotDone(401, WRONG_FACTOR)

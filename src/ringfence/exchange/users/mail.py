@@ -3,6 +3,8 @@
 A mail waits as a file until a server has taken it: a server that is away, or a process that is killed, loses none.
 """
 
+import email
+import email.policy
 import re
 import secrets
 import smtplib
@@ -11,6 +13,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,6 +54,23 @@ def hidden(address: str) -> str:
     """Return an address so that its owner knows it and nobody else learns it."""
     name, _, host = address.partition("@")
     return f"{name[0]}***@{host}"
+
+
+class Mail(NamedTuple):
+    """A mail as a person reads it."""
+
+    to: str
+    subject: str
+    date: str
+    text: str
+
+
+def read_mail(path: Path) -> Mail:
+    """Return a mail that was written into a file. Raises OSError."""
+    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    body = message.get_body()
+    text = "" if body is None else str(body.get_content())
+    return Mail(str(message["to"]), str(message["subject"]), str(message["date"]), text)
 
 
 class Outbox:

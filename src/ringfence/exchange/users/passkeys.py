@@ -1,11 +1,11 @@
 """Passkeys: WebAuthn ceremonies by py_webauthn, for one name and its one origin."""
 
-import base64
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import webauthn
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -83,7 +83,11 @@ def created(site: Site, answer: Any, *, challenge: bytes, name: str, now_ns: int
     except Exception as error:
         raise _refusal(error) from error
     return Passkey(
-        encoded(found.credential_id), encoded(found.credential_public_key), found.sign_count, name, now_ns
+        bytes_to_base64url(found.credential_id),
+        bytes_to_base64url(found.credential_public_key),
+        found.sign_count,
+        name,
+        now_ns,
     )
 
 
@@ -92,7 +96,7 @@ def signed(site: Site, answer: Any, *, challenge: bytes, passkey: Passkey) -> in
     try:
         found = webauthn.verify_authentication_response(
             credential=answer, expected_challenge=challenge, expected_rp_id=site.rp_id,
-            expected_origin=list(site.origins), credential_public_key=decoded(passkey.public_key),
+            expected_origin=list(site.origins), credential_public_key=base64url_to_bytes(passkey.public_key),
             credential_current_sign_count=passkey.count, require_user_verification=True,
         )  # fmt: skip
     except Exception as error:
@@ -106,15 +110,6 @@ def credential_id(answer: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def decoded(text: str) -> bytes:
-    """Raises ValueError."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
 def _refusal(error: Exception) -> PasskeyError:
     # What a stranger sends may trip the parsers in ways of their own; none of them is a yes.
     known = isinstance(error, WebAuthnException)
@@ -122,7 +117,7 @@ def _refusal(error: Exception) -> PasskeyError:
 
 
 def _descriptors(known: list[Passkey]) -> list[PublicKeyCredentialDescriptor]:
-    return [PublicKeyCredentialDescriptor(id=decoded(one.id)) for one in known]
+    return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.id)) for one in known]
 
 
 def _plain(options: Any) -> dict[str, Any]:

@@ -92,9 +92,8 @@ class Securing:
     async def step_up_options(self, caller: Caller, asked: Row) -> Said:
         _, user = self._house.session(caller)
         name, challenge = self._house.challenge("stepUp", user.id)
-        factors = ["passkey"] * bool(user.passkeys) + ["totp"] * bool(user.totp)
         options = self._house.passkey_options(challenge, user)
-        return Said({"challenge": name, "factors": factors or ["password"], "publicKey": options})
+        return Said({"challenge": name, "factors": user.factors or ["password"], "publicKey": options})
 
     async def step_up(self, caller: Caller, asked: Row) -> Said:
         """Show a factor again; for some minutes this session may change what matters. Its cookie is a new one."""
@@ -168,7 +167,7 @@ class Securing:
         if self._book.of_passkey(passkey.id) is not None:
             raise NotDone(400, "The passkey was not added: it is in use already")
         self._house.answered(asked["challenge"])
-        is_first = not user.has_factor
+        is_first = not user.factors
         private = {
             "id": passkey.id, "public_key": passkey.public_key, "count": passkey.count, "name": name,
             "created_ns": passkey.created_ns,
@@ -216,7 +215,7 @@ class Securing:
         if step is None:
             raise NotDone(401, WRONG_FACTOR)
         self._house.answered(asked["challenge"])
-        is_first = not user.has_factor
+        is_first = not user.factors
         self._book.write("codesAdded", user=user.id, origin=caller.origin, private={"seed": seed}, step=step)
         self._house.alert(user, "One-time codes were set up", "One-time codes were set up.", caller.origin)
         return Said({"recoveryCodes": self._first_codes(caller, user, is_first)})

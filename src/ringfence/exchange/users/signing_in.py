@@ -120,12 +120,11 @@ class SigningIn:
             self._house.failed(caller, email, user, "signInFailed", "the password was wrong")
             raise NotDone(401, WRONG)
         assert user is not None
-        if not user.has_factor:
+        if not user.factors:
             return self._sign_in(caller, user, {"by": "password"})
         name, challenge = self._house.challenge("login", user.id)
         options = self._house.passkey_options(challenge, user)
-        factors = ["passkey"] * bool(user.passkeys) + ["totp"] * bool(user.totp)
-        factors += ["recoveryCode"] * bool(user.recovery)
+        factors = user.factors + ["recoveryCode"] * bool(user.recovery)
         return Said({"state": "secondFactor", "challenge": name, "factors": factors, "publicKey": options})
 
     async def login_factor(self, caller: Caller, asked: Row) -> Said:

@@ -91,8 +91,9 @@ class User(msgspec.Struct):
     activity: deque[Entry] = msgspec.field(default_factory=lambda: deque(maxlen=_SHOWN_MAX))
 
     @property
-    def has_factor(self) -> bool:
-        return bool(self.totp or self.passkeys)
+    def factors(self) -> list[str]:
+        """What the user has besides the password, the safest first."""
+        return ["passkey"] * bool(self.passkeys) + ["totp"] * bool(self.totp)
 
 
 class Userbook:
@@ -106,6 +107,7 @@ class Userbook:
         self.tickets: dict[str, Ticket] = {}
         self._by_email: dict[str, str] = {}
         self._by_account: dict[int, str] = {}
+        self._by_passkey: dict[str, str] = {}
         self._log = Log(home / LOG, on_entry=self._take)
 
     @property
@@ -136,7 +138,7 @@ class Userbook:
         return self.users.get(self._by_account.get(account, ""))
 
     def of_passkey(self, credential: str) -> User | None:
-        return next((user for user in self.users.values() if credential in user.passkeys), None)
+        return self.users.get(self._by_passkey.get(credential, ""))
 
     def sessions_of(self, user: str) -> list[SignedIn]:
         return [session for session in self.sessions.values() if session.user == user]
@@ -218,9 +220,11 @@ class Userbook:
     def _passkeyAdded(self, entry: Entry, user: User, private: dict[str, Any]) -> None:  # noqa: N802
         passkey = msgspec.convert(private, Passkey)
         user.passkeys[passkey.id] = passkey
+        self._by_passkey[passkey.id] = user.id
 
     def _passkeyRemoved(self, entry: Entry, user: User, private: dict[str, Any]) -> None:  # noqa: N802
         user.passkeys.pop(entry.body["removed"], None)
+        self._by_passkey.pop(entry.body["removed"], None)
 
     def _codesAdded(self, entry: Entry, user: User, private: dict[str, Any]) -> None:  # noqa: N802
         user.totp = private["seed"]

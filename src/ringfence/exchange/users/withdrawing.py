@@ -44,11 +44,10 @@ class Withdrawing:
         name, challenge = self._house.challenge(
             "withdrawal", user.id, raw=raw, id=id_, ticket=digest_of(ticket)
         )
-        factors = ["passkey"] * bool(user.passkeys) + ["totp"] * bool(user.totp)
         return Said({
             **{part: request[part] for part in _FIELDS[:5]}, "id": id_,
-            "expires": iso(self._house.now_ns() + _ASKED_NS), "challenge": name, "factors": factors or ["password"],
-            "publicKey": self._house.passkey_options(challenge, user),
+            "expires": iso(self._house.now_ns() + _ASKED_NS), "challenge": name,
+            "factors": user.factors or ["password"], "publicKey": self._house.passkey_options(challenge, user),
         })  # fmt: skip
 
     async def confirm(self, caller: Caller, asked: Row) -> Said:

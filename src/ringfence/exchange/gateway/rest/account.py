@@ -6,18 +6,12 @@ routes only hand on what was said. All of them need the header that pages of oth
 
 from typing import Any, NamedTuple
 
-from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.rest.route import Parameter, Request, optional, required, route
-from ringfence.exchange.gateway.rest.subaccount import target_account
+from ringfence.exchange.gateway.rest.subaccount import open_account, target_account
 from ringfence.exchange.gateway.rest.withdrawal import check_wish, send_wish
-from ringfence.messages.batch import ACCOUNT_NAME
-from ringfence.messages.commands import Command
-from ringfence.messages.rejects import Reject
 
 Row = dict[str, Any]
-_ATTEMPTS = 20
-"""Others may open accounts at the same moment and take the number that was asked for."""
 _ID, _EMAIL, _TOKEN, _PASSWORD = (required(name) for name in ("id", "email", "token", "password"))
 _CHALLENGE = required("challenge", description="As it was given with the options.")
 _PASSKEY = Parameter("passkey", "JSON", True, None, "`credential.toJSON()` of the browser.")
@@ -26,6 +20,11 @@ _FACTORS = (
     optional("totp", description="A one-time code."),
     optional("password", description="Where there is no second factor."),
 )
+
+
+async def _look(request: Request, what: str) -> Any:
+    """Hand a request on to the account desk that changes nothing."""
+    return (await request.gateway.people.ask(what, request.origin, request.parameters)).value
 
 
 async def _ask(request: Request, what: str) -> Any:
@@ -107,8 +106,10 @@ _HANDED_ON = (
 
 
 def _hand_on(one: HandedOn) -> None:
+    hand_on = _look if one.method == "GET" else _ask
+
     async def handler(request: Request) -> Any:
-        return await _ask(request, one.ask)
+        return await hand_on(request, one.ask)
 
     handler.__doc__ = one.summary
     operation = f"Account.{one.operation}"
@@ -169,21 +170,9 @@ async def _open_account(request: Request, user: str) -> None:
 
     The engine knows it by the user's id: whoever is interrupted here finds it again.
     """
-    desk = request.gateway.desk
-    for _ in range(_ATTEMPTS):
-        found = next((one.number for one in desk.views.accounts.values() if one.name == user), None)
-        if found is not None:
-            await request.gateway.people.ask("opened", {}, {"user": user, "account": found})
-            return
-        token = desk.token()
-        command = commands.pack(
-            Command.OPEN_ACCOUNT, request=token, account=max(desk.views.accounts, default=0) + 1,
-            data=[(ACCOUNT_NAME, user.encode())],
-        )  # fmt: skip
-        result = await desk.carry_out(token, command)
-        if result.refusal is not None and result.refusal.reject != Reject.INVALID_ACCOUNT:
-            raise request.gateway.refusal_of(result)
-    raise unavailable("too many accounts are being opened; sign in later, then it is done")
+    accounts = request.gateway.desk.views.accounts.values()
+    found = next((one for one in accounts if one.name == user), None) or await open_account(request, user)
+    await request.gateway.people.ask("opened", {}, {"user": user, "account": found.number})
 
 
 @route(

@@ -9,7 +9,7 @@ from typing import Any
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
 from ringfence.exchange.gateway.errors import Refused, invalid, unavailable
-from ringfence.exchange.gateway.rest.route import LATER, Request, optional, required, route
+from ringfence.exchange.gateway.rest.route import Request, optional, required, route
 from ringfence.exchange.projections import Account, Result, Views
 from ringfence.exchange.projections.history import transaction_row
 from ringfence.exchange.users.keys import Permission
@@ -70,8 +70,8 @@ def get_accounts(request: Request) -> object:
     "POST", "/user/addSubaccount", "User.addSubaccount", required("accountName"), returns="WalletTransferAccount",
     permission=Permission.WITHDRAW,
 )  # fmt: skip
-def add_subaccount(request: Request) -> object:
-    """Open a sub-account. Its keys are made by the operator."""
+async def add_subaccount(request: Request) -> Row:
+    """Open a sub-account. Its keys are made in the page, or by the operator."""
     name = read.text(request.parameters, "accountName", length_max=_NAME_MAX)
     if name is None or not name.isprintable() or not name.strip():
         raise invalid("accountName is required")
@@ -80,36 +80,29 @@ def add_subaccount(request: Request) -> object:
         raise invalid(f"Too many sub-accounts, at most {SUBACCOUNTS_MAX}")
     if name in (account.name for account in accounts):
         raise invalid("Duplicate accountName")
+    request.gateway.desk.check_open(may_shed=True)
+    return _row(await open_account(request, name, parent=request.account))
+
+
+async def open_account(request: Request, name: str, *, parent: int = 0) -> Account:
+    """Open the next account, below `parent` if there is one. Raises Refused.
+
+    The engine names the number to ask for if another came first.
+    """
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
-    _open(request, name, max(desk.views.accounts) + 1, _ATTEMPTS)
-    return LATER
-
-
-def _open(request: Request, name: str, number: int, attempts: int) -> None:
-    """Ask for the next account; the engine names it if another came first."""
-    desk = request.gateway.desk
-    token = desk.token()
-    command = commands.pack(
-        Command.OPEN_ACCOUNT, request=token, account=number, handle=request.account,
-        data=[(ACCOUNT_NAME, name.encode())],
-    )  # fmt: skip
-
-    def hear(outcome: Any) -> None:
-        if isinstance(outcome, Refused):
-            request.refuse(outcome)
-            return
-        refusal = outcome[0].refusal
-        if refusal is None:
-            request.answer(_row(desk.views.accounts[number]))
-        elif refusal.reject == Reject.INVALID_ACCOUNT and refusal.figure != number and attempts > 1:
-            _open(request, name, refusal.figure, attempts - 1)
-        elif refusal.reject == Reject.INVALID_ACCOUNT and attempts <= 1:
-            request.refuse(unavailable("too many accounts are being opened"))
-        else:
-            request.refuse(request.gateway.refusal_of(outcome[0]))
-
-    desk.submit(((token, command),), hear)
+    number = max(desk.views.accounts, default=0) + 1
+    for _ in range(_ATTEMPTS):
+        token = desk.token()
+        command = commands.pack(
+            Command.OPEN_ACCOUNT, request=token, account=number, handle=parent, data=[(ACCOUNT_NAME, name.encode())]
+        )  # fmt: skip
+        result = await desk.carry_out(token, command)
+        if result.refusal is None:
+            return desk.views.accounts[number]
+        if result.refusal.reject != Reject.INVALID_ACCOUNT or result.refusal.figure == number:
+            raise request.gateway.refusal_of(result)
+        number = result.refusal.figure
+    raise unavailable("too many accounts are being opened")
 
 
 @route(
