@@ -26,6 +26,7 @@ from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encod
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
 from ringfence.exchange.projections import Changes, Result
+from ringfence.database.addresses import Purpose, history_url
 from ringfence.exchange.projections.history import HistoryReader, Query
 from ringfence.exchange.users.keys import ApiKey, KeyStore
 from ringfence.exchange.users.one_time import OneTimePasswords
@@ -57,7 +58,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
     """Other sites whose pages may speak to this gateway as its own may, e.g. https://charts.example."""
     history_url: str | None = None
-    """SQLAlchemy URL; None = history.sqlite in the data directory."""
+    """SQLAlchemy URL; None = what `database.url` in the data directory says, or history.sqlite there."""
     pending_max: int = 20_000
     """Commands that may await their outcome; beyond it new orders are turned away and cancels are not."""
     flush_milliseconds: float = 5.0
@@ -87,7 +88,7 @@ class Gateway:
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
-        self._history_url = config.history_url or f"sqlite:///{directory / 'history.sqlite'}"
+        self._history_url = config.history_url or history_url(directory, Purpose.GATEWAY)
         self._reader: HistoryReader | None = None
         self._history_thread = ThreadPoolExecutor(1, thread_name_prefix="history")
         self._tasks: set[asyncio.Task[Any]] = set()
