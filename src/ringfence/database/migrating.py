@@ -82,6 +82,9 @@ class Migrations:
         """
         if to == "head" and self.standing(engine).is_current:
             return False
+        if engine.dialect.name == "postgresql":
+            # Whatever its owner uses it for, this is one transaction.
+            engine = engine.execution_options(isolation_level="READ COMMITTED")
         try:
             with engine.begin() as connection:
                 self._lock(connection)
@@ -107,7 +110,8 @@ class Migrations:
 
     def _revision(self, connection: Connection) -> str:
         names = inspect(connection).get_table_names(schema=self._schema_in(connection))
-        context = MigrationContext.configure(connection, opts=self._options(connection))
+        options = {"version_table": _VERSION_TABLE, "version_table_schema": self._schema_in(connection)}
+        context = MigrationContext.configure(connection, opts=options)
         found = context.get_current_revision() or ""
         if not found and set(names) - {_VERSION_TABLE}:
             found = self._adopt(connection) if self._adopt else ""
@@ -127,14 +131,13 @@ class Migrations:
         with EnvironmentContext(
             self._config, self._script, fn=lambda at, _: self._script._upgrade_revs(to, at)
         ) as environment:
-            environment.configure(connection=connection, **self._options(connection))
+            environment.configure(
+                connection, version_table=_VERSION_TABLE, version_table_schema=self._schema_in(connection)
+            )
             context = environment.get_context()
             if before and not context.get_current_revision():
                 context.stamp(self._script, before)
             environment.run_migrations()
-
-    def _options(self, connection: Connection) -> dict[str, object]:
-        return {"version_table": _VERSION_TABLE, "version_table_schema": self._schema_in(connection)}
 
     def _schema_in(self, connection: Connection) -> str | None:
         return None if connection.dialect.name == "sqlite" else self.schema
