@@ -45,7 +45,9 @@ def log_of(lines: Lines) -> tuple[Log, list[Entry]]:
 def test_lines_come_back_as_they_were_written(opened: Open) -> None:
     """Whatever is in a body: a JSON text knows no NUL, no end of line, and every other letter."""
     log, seen = log_of(opened())
-    bodies = [{"user": "a\0b\nc"}, {"agent": "märz \U0001f4b0 \u2028 \\ ' \" %s {}"}, {"n": -(2**63), "deep": {"x": [None]}}]
+    bodies: list[dict[str, object]] = [
+        {"user": "a\0b\nc"}, {"agent": "märz \U0001f4b0 \u2028 \\ ' \" %s {}"}, {"n": -(2**63), "deep": {"x": [None]}},
+    ]  # fmt: skip
     for number, body in enumerate(bodies):
         entry = log.append("said", body, now_ns=number)
         assert entry.number == number
@@ -101,7 +103,9 @@ def _write_as_fast_as_you_can(opened: tuple[str, str], kind: str, seconds: float
 def test_processes_that_race_leave_one_chain(kind: str, tmp_path: Path) -> None:
     where = (kind, str(tmp_path / "log.jsonl") if kind == "file" else accounts_database())
     context = multiprocessing.get_context("spawn")
-    racing = [context.Process(target=_write_as_fast_as_you_can, args=(where, f"by {k}", 2.0)) for k in range(3)]
+    racing = [
+        context.Process(target=_write_as_fast_as_you_can, args=(where, f"by {k}", 1.5)) for k in range(3)
+    ]
     for process in racing:
         process.start()
     for process in racing:

@@ -300,10 +300,14 @@ def test_what_clients_ask_most_is_found_by_an_index_that_fits(
 def test_a_question_that_takes_too_long_is_given_up(url: str, batches: list[Batch]) -> None:
     write(url, batches)
     reader = HistoryReader(url, seconds_max=0.0)
-    with pytest.raises(TimeoutError, match="narrow it"):
-        # A millisecond is PostgreSQL's shortest; it may read one table in that.
-        for table in (*("tradeBin1m", "quoteBin1m") * 50,):
+
+    def ask_for_long() -> None:
+        """A millisecond is PostgreSQL's shortest, and it may read one table in that."""
+        for table in ("tradeBin1m", "quoteBin1m") * 50:
             reader.rows(Query(table=table, equal={"symbol": ("XBTUSD", None)}, count=10**6))
+
+    with pytest.raises(TimeoutError, match="narrow it"):
+        ask_for_long()
     assert reader.next_sequence() == batches[-1].next_sequence
 
 
@@ -369,7 +373,9 @@ def test_what_is_not_committed_is_not_there(url: str, batches: list[Batch]) -> N
     again.close()
 
 
-def test_a_second_writer_is_found_out_before_anything_is_doubled(tmp_path: Path, batches: list[Batch]) -> None:
+def test_a_second_writer_is_found_out_before_anything_is_doubled(
+    tmp_path: Path, batches: list[Batch]
+) -> None:
     """SQLite: by the rows; PostgreSQL already when it is opened."""
     url = empty_database("sqlite", tmp_path)
     first, second = HistoryWriter(url), HistoryWriter(url)
@@ -526,7 +532,8 @@ async def until(condition: Callable[[], bool], *, seconds: float = 5) -> None:
 
 
 async def test_the_daemon_follows_the_core_and_the_feed_alone(
-    tmp_path: Path, url: str, batches: list[Batch]) -> None:
+    tmp_path: Path, url: str, batches: list[Batch]
+) -> None:
     """With the core, without it, and with the core again; then another daemon goes on."""
     reader = HistoryReader(url)
     history = History(tmp_path, HistoryWriter(url))
@@ -561,7 +568,8 @@ async def test_the_daemon_follows_the_core_and_the_feed_alone(
 
 
 async def test_a_feed_that_is_being_rewritten_is_waited_for(
-    tmp_path: Path, url: str, batches: list[Batch]) -> None:
+    tmp_path: Path, url: str, batches: list[Batch]
+) -> None:
     write(url, batches[:4])
     feed_of(tmp_path, batches[:2])
     history = History(tmp_path, HistoryWriter(url))
@@ -575,7 +583,8 @@ async def test_a_feed_that_is_being_rewritten_is_waited_for(
 
 
 async def test_a_history_ahead_of_the_journal_is_refused(
-    tmp_path: Path, url: str, batches: list[Batch]) -> None:
+    tmp_path: Path, url: str, batches: list[Batch]
+) -> None:
     write(url, batches[:4])
     feed_of(tmp_path, batches[:3])
     history = History(tmp_path, HistoryWriter(url))

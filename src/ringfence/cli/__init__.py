@@ -5,6 +5,7 @@ from cyclopts import App
 from ringfence.cli import (
     audit,
     custody,
+    database,
     halt,
     journal,
     key,
@@ -28,6 +29,7 @@ app.command(up.up)
 app.command(status.status)
 app.command(key.app)
 app.command(mail.mail)
+app.command(database.app)
 app.command(operator.app)
 app.command(halt.app)
 custody.app.command(policy.app)

@@ -33,6 +33,7 @@ from ringfence.custody.quorum.mpc.engine import engine_path
 from ringfence.daemons import (
     chain_founding,
     custody_founding,
+    databases,
     founding,
     proof_secrets,
     security_desk,
@@ -97,6 +98,8 @@ class Options(NamedTuple):
     """Development chains of Ethereum and Solana beside Bitcoin, where their parts are installed."""
     coin_keys: int = CLIENTS_KEYS
     """Of each co-signer's token, for the clients' coins; more than there are extend the pools."""
+    database: Path | None = None
+    """File with the URL of a PostgreSQL for history and accounts; None = as before, files and SQLite at first."""
 
 
 class StartError(Exception):
@@ -618,6 +621,10 @@ def up(options: Options) -> int:
         console.print(f"{options.directory} is in use by another `ringfence up`; nothing was started")
         return EXIT_BUSY
     try:
+        databases.prepare(options.directory, options.database)
         return asyncio.run(supervise(options, console))
+    except databases.PrepareError as error:
+        console.print(f"[bold red]{error}[/]", highlight=False)
+        return EXIT_INPUT
     finally:
         os.close(descriptor)

@@ -51,6 +51,9 @@ class Addresses:
             raise ValueError(f"{NAME} has no line for {purpose.value}")
         return found
 
+    def has(self, purpose: Purpose) -> bool:
+        return bool(self._urls.get(purpose) or self._urls.get(""))
+
     def text(self) -> str:
         return "".join(f"{name} {url}\n".lstrip() for name, url in self._urls.items())
 

@@ -12,6 +12,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
+from ringfence.database.addresses import Purpose, history_url
 from ringfence.exchange.gateway import pages, policies, published, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
@@ -26,9 +27,8 @@ from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encod
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
 from ringfence.exchange.projections import Changes, Result
-from ringfence.database.addresses import Purpose, history_url
 from ringfence.exchange.projections.history import HistoryReader, Query
-from ringfence.exchange.users.keys import ApiKey, KeyStore
+from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 from ringfence.exchange.users.one_time import OneTimePasswords
 from ringfence.messages.commands import Command
 from ringfence.messages.rejects import Reject
@@ -76,7 +76,7 @@ class Gateway:
             public_scheme=config.public_scheme, public_host=config.public_host, others=config.origins
         )
         self.directory = directory
-        self.keys = KeyStore(directory / "keys.json")
+        self.keys = KeyStore(keys_of(directory, Purpose.GATEWAY))
         self.custody = CustodyDesk(directory)
         self.people = PeopleDesk(directory)
         self._pages = pages.Pages()
@@ -141,12 +141,13 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch_keys(self) -> None:
-        """Read the keys again when their file changes; a key that is gone loses its connections."""
+        """Read the keys again when they change; a key that is gone loses its connections."""
         while True:
             await asyncio.sleep(_KEYS_EVERY_SECONDS)
             try:
-                self.keys.refresh()
-            except ValueError as error:
+                # A database may be slow to answer, and clients do not wait for it.
+                await asyncio.to_thread(self.keys.refresh)
+            except (OSError, ValueError) as error:
                 log.error("%s; the keys that were read before stay in force", error)
                 continue
             await self._end_sessions()

@@ -15,7 +15,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
-from ringfence.exchange.projections.history.schema import BALANCE, HISTORY_TABLES, LEDGER, REFUSAL, HistoryError
+from ringfence.exchange.projections.history.schema import (
+    BALANCE,
+    HISTORY_TABLES,
+    LEDGER,
+    REFUSAL,
+    HistoryError,
+)
 from ringfence.exchange.projections.orders import Row
 from ringfence.exchange.projections.tables import TABLES
 
@@ -59,7 +65,9 @@ class SqliteLoader:
         found: dict[str, Any] = {name: insert(table) for name, table in _LOADED.items()}
         found |= {name: _on_conflict(name, sqlite.insert(_LOADED[name])) for name in _CHANGING}
         compiled = {name: statement.compile(dialect=dialect) for name, statement in found.items()}
-        self._statements = {name: _Statement(str(one), itemgetter(*one.positiontup)) for name, one in compiled.items()}
+        self._statements = {
+            name: _Statement(str(one), itemgetter(*one.positiontup)) for name, one in compiled.items()
+        }
 
     def begin(self, connection: Connection) -> None:
         return
@@ -118,7 +126,9 @@ def _on_conflict(name: str, statement: Any) -> Insert:
     """Add what becomes of a row that is there already: orders are replaced, sums grow."""
     table = _LOADED[name]
     if name == "order":
-        changed = {column: statement.excluded[column] for column in TABLES["order"].names if column not in _FIXED}
+        changed = {
+            column: statement.excluded[column] for column in TABLES["order"].names if column not in _FIXED
+        }
     else:
         sums = ("amount",) if name == "balance" else _VOLUMES
         changed = {column: table.c[column] + statement.excluded[column] for column in sums}

@@ -74,8 +74,8 @@ def upgrade() -> None:
         _must("amount", sa.BigInteger()), _must("kind", _TEXT), _must("timestamp", _TEXT),
     )  # fmt: skip
     op.create_table(
-        "refusal", _key(), _must("account", sa.BigInteger()), _must("clOrdID", _TEXT), _must("sequence", sa.BigInteger()),
-        _must("reject", sa.Integer()), _must("figure", sa.BigInteger()), _must("symbol", sa.Integer()),
+        "refusal", _key(), _must("account", sa.BigInteger()), _must("clOrdID", _TEXT),
+        _must("sequence", sa.BigInteger()), _must("reject", sa.Integer()), _must("figure", sa.BigInteger()), _must("symbol", sa.Integer()),
         _must("timestamp", _TEXT),
     )  # fmt: skip
     op.create_table(
