@@ -3,9 +3,12 @@
 import errno
 import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -85,14 +88,17 @@ def test_a_second_writer_forks_nothing(opened: Open) -> None:
         log.close()
 
 
-def _write_as_fast_as_you_can(opened: tuple[str, str], kind: str, seconds: float) -> None:
-    until, lines = time.monotonic() + seconds, None
-    while time.monotonic() < until:
-        lines = FileLines(Path(opened[1])) if opened[0] == "file" else LogTable(opened[1], "users")
+def _write_as_fast_as_you_can(opened: tuple[str, str], kind: str, others: Barrier) -> None:
+    """Write fifty lines; who is refused reads anew."""
+    others.wait(60)
+    left = 50
+    while left:
+        lines: Lines = FileLines(Path(opened[1])) if opened[0] == "file" else LogTable(opened[1], "users")
         try:
             log = Log(lines, on_entry=lambda _: None)
-            while time.monotonic() < until:
+            while left:
                 log.append(kind, {}, now_ns=0)
+                left -= 1
         except OSError as error:
             assert error.errno == errno.ESTALE, error  # noqa: PT017
         finally:
@@ -103,8 +109,9 @@ def _write_as_fast_as_you_can(opened: tuple[str, str], kind: str, seconds: float
 def test_processes_that_race_leave_one_chain(kind: str, tmp_path: Path) -> None:
     where = (kind, str(tmp_path / "log.jsonl") if kind == "file" else accounts_database())
     context = multiprocessing.get_context("spawn")
+    others = context.Barrier(3)
     racing = [
-        context.Process(target=_write_as_fast_as_you_can, args=(where, f"by {k}", 1.5)) for k in range(3)
+        context.Process(target=_write_as_fast_as_you_can, args=(where, f"by {k}", others)) for k in range(3)
     ]
     for process in racing:
         process.start()
@@ -114,8 +121,8 @@ def test_processes_that_race_leave_one_chain(kind: str, tmp_path: Path) -> None:
     lines: Lines = FileLines(tmp_path / "log.jsonl") if kind == "file" else LogTable(where[1], "users")
     found = list(entries_of(lines.read()))
     lines.close()
-    assert len({entry.kind for entry in found}) == 3
-    assert [entry.number for entry in found] == list(range(len(found)))
+    assert Counter(entry.kind for entry in found) == {f"by {k}": 50 for k in range(3)}
+    assert [entry.number for entry in found] == list(range(150))
 
 
 # ---- what only a table has to show
@@ -209,6 +216,41 @@ def test_a_line_that_was_acknowledged_survives_the_server() -> None:
             LogTable(url, "users")
     finally:
         server.stop()
+
+
+def _end_connections(url: str) -> None:
+    name = database_of(url)
+    postgres.shared().run(
+        "postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    )
+
+
+def test_a_lost_connection_is_made_again_and_a_line_goes_in_once(url: str) -> None:
+    log, seen = log_of(LogTable(url, "users"))
+    for number in range(3):
+        log.append("said", {}, now_ns=number)
+        _end_connections(url)
+    log.close()
+    again, found = log_of(LogTable(url, "users"))
+    assert found == seen
+    again.close()
+
+
+def test_a_line_whose_answer_was_lost_is_known_for_ones_own(url: str) -> None:
+    """It went in and the connection ended: sent once more it is there already. A stranger's line is not taken for it."""
+    table, other = LogTable(url, "users"), LogTable(url, "users")
+    entry = Entry(0, 1, "said", {}, GENESIS)
+    line = msgspec.json.encode(entry, order="sorted") + b"\n"
+    other.append(entry, line)
+    _end_connections(url)
+    table.append(entry, line)
+    _end_connections(url)
+    twin = msgspec.structs.replace(entry, kind="unsaid")
+    with pytest.raises(OSError, match="another process"):
+        table.append(twin, msgspec.json.encode(twin, order="sorted") + b"\n")
+    assert table.read() == line
+    for one in (table, other):
+        one.close()
 
 
 def test_an_error_repeats_nothing_of_a_line(url: str) -> None:

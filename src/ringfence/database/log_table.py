@@ -29,12 +29,16 @@ class LogTable:
         """Raises OSError: DatabaseAwayError if the database is away; ValueError if the URL is none."""
         self._name, self._engine = name, open_accounts(url)
         try:
-            with reaching_database():
-                self._connection = self._engine.connect()
-                check_durable(self._connection)
+            self._connection = self._connect()
         except BaseException:
             self._engine.dispose()
             raise
+
+    def _connect(self) -> Connection:
+        with reaching_database():
+            connection = self._engine.connect()
+            check_durable(connection)
+            return connection
 
     def read(self) -> bytes:
         with reaching_database():
@@ -47,7 +51,33 @@ class LogTable:
         return
 
     def append(self, entry: Entry, line: bytes) -> None:
-        self.append_all([(entry, line)])
+        """Return when the line is durable. Raises OSError.
+
+        A connection that is lost leaves open whether the line is in the table. The table decides it: the line is sent
+        once more, and either it goes in, or one is there already, which is this one or another writer's.
+        """
+        try:
+            self.append_all([(entry, line)])
+        except DatabaseAwayError:
+            self._reconnect()
+            try:
+                self.append_all([(entry, line)])
+            except OSError as error:
+                if error.errno != errno.ESTALE or self._line_at(entry.number) != line:
+                    raise
+
+    def _reconnect(self) -> None:
+        self._connection.invalidate()
+        self._connection.close()
+        self._engine.dispose()
+        self._connection = self._connect()
+
+    def _line_at(self, number: int) -> bytes:
+        with reaching_database():
+            found = self._connection.exec_driver_sql(
+                "SELECT line FROM line WHERE log = %s AND number = %s", (self._name, number)
+            ).scalar()
+        return f"{found}\n".encode()
 
     def append_all(self, lines: list[tuple[Entry, bytes]]) -> None:
         """Append lines that follow one another: all of them, or none. Raises OSError as `append` does."""
