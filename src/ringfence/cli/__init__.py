@@ -6,6 +6,7 @@ from ringfence.cli import (
     audit,
     custody,
     database,
+    export,
     halt,
     journal,
     key,
@@ -37,6 +38,7 @@ custody.app.command(threshold_key.app)
 app.command(custody.app)
 app.command(withdrawal.app)
 app.command(journal.app)
+app.command(export.export)
 app.command(audit.app)
 app.command(simulate.app)
 app.command(proofs.app)

@@ -5,7 +5,8 @@
 Passwords, seeds and sessions are in this process and in no other; the gateway, which strangers reach, asks it over
 `accounts/desk.sock`, one line of JSON a question. Mail goes to the server of `accounts/mail.json`.
 
-Exit status: 0 asked to stop, 74 the log's disk or database failed, 66 the log, its key or the mail's configuration is not what it must be.
+Exit status: 0 asked to stop, 66 the log, its key or the mail's configuration is not what it must be, 74 the disk or
+the database of the log failed.
 """
 
 import argparse

@@ -7,10 +7,10 @@ Once a day it also puts accounts into their fee tiers (`fee_tiers`).
 The database is that of `database.url` in the directory, else history.sqlite there.
 
 It hears from the core's socket that there is something new, and looks by itself while the core is away.
-Exit status: 0 asked to stop, 65 the database belongs to another journal, to a longer one or to another
-version of the tables, 66 database.url is not what it must be, 70 a fold met an impossible state, 74 the database
-or the disk failed or another process writes to that database, 75 another history daemon has the directory. After each of them nothing is lost: what is not in the database is
-folded again.
+Exit status: 0 asked to stop, 65 the database belongs to another journal, to a longer one, to something else or to a
+newer version, 66 database.url is not what it must be, 70 a fold met an impossible state, 74 the database or the disk
+failed or another process writes to that database, 75 another history daemon has the directory. After each of them
+nothing is lost: what is not in the database is folded again.
 """
 
 import argparse
@@ -261,7 +261,9 @@ async def follow(directory: Path, url: str) -> int:
 def _url(directory: Path, given: str | None) -> str:
     """Raises OSError, ValueError."""
     if given and engines.parse(given).password:
-        raise ValueError(f"everybody on this machine can read a password in --url: put it into {addresses.NAME}")
+        raise ValueError(
+            f"everybody on this machine can read a password in --url: put it into {addresses.NAME}"
+        )
     return given or addresses.history_url(directory, addresses.Purpose.HISTORY)
 
 

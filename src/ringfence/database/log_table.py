@@ -81,13 +81,18 @@ class LogTable:
 
     def append_all(self, lines: list[tuple[Entry, bytes]]) -> None:
         """Append lines that follow one another: all of them, or none. Raises OSError as `append` does."""
-        rows = [(self._name, entry.number, entry.previous, line.decode().rstrip("\n")) for entry, line in lines]
+        rows = [
+            (self._name, entry.number, entry.previous, line.decode().rstrip("\n")) for entry, line in lines
+        ]
         statement = "INSERT INTO line (log, number, previous, digest, line) VALUES (%s, %s, %s, '', %s)"
         with reaching_database():
             if len(rows) == 1:
                 self._connection.exec_driver_sql(statement, rows[0])
                 return
-            with self._engine.connect().execution_options(isolation_level="READ COMMITTED") as one, one.begin():
+            with (
+                self._engine.connect().execution_options(isolation_level="READ COMMITTED") as one,
+                one.begin(),
+            ):
                 one.exec_driver_sql(statement, rows)
 
     def close(self) -> None:
@@ -109,7 +114,9 @@ def check_durable(connection: Connection) -> None:
     if connection.exec_driver_sql("SHOW synchronous_commit").scalar() in ("off", "local"):
         connection.exec_driver_sql("SET synchronous_commit = on")
     if connection.exec_driver_sql("SHOW fsync").scalar() != "on":
-        raise OSError(errno.EIO, "PostgreSQL runs with fsync = off and would lose what it has promised; turn it on")
+        raise OSError(
+            errno.EIO, "PostgreSQL runs with fsync = off and would lose what it has promised; turn it on"
+        )
 
 
 @contextmanager
@@ -122,7 +129,8 @@ def reaching_database() -> Iterator[None]:
         state = getattr(original, "sqlstate", None)
         if state in _FOLLOWS_NOT:
             raise another_writer() from None
-        said = getattr(getattr(original, "diag", None), "message_primary", None) or str(original or type(error).__name__)
+        said = getattr(getattr(original, "diag", None), "message_primary", None)
+        said = str(said or original or type(error).__name__)
         if state == "42P01":
             said = "the tables of accounts are not there: run `ringfence database upgrade` as their owner"
         raise DatabaseAwayError(errno.EIO, f"PostgreSQL: {said.splitlines()[0]}") from None

@@ -11,8 +11,8 @@ _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _TYPES: dict[str, Any] = {"text": _TEXT, "long": sa.BigInteger(), "real": sa.Double(), "flag": sa.Boolean()}
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-_ORDER = """orderID text, clOrdID text, clOrdLinkID text, account long, symbol text, side text, orderQty long, price real,
-displayQty long, stopPx real, pegOffsetValue real, pegPriceType text, currency text, settlCurrency text, ordType text,
+_ORDER = """orderID text, clOrdID text, clOrdLinkID text, account long, symbol text, side text, orderQty long,
+price real, displayQty long, stopPx real, pegOffsetValue real, pegPriceType text, currency text, settlCurrency text, ordType text,
 timeInForce text, execInst text, contingencyType text, ordStatus text, triggered text, workingIndicator flag,
 ordRejReason text, leavesQty long, cumQty long, avgPx real, text text, transactTime text, timestamp text"""
 _EXECUTION = f"""execID text, {_ORDER}, lastQty long, lastPx real, lastLiquidityInd text, execType text,
@@ -75,8 +75,8 @@ def upgrade() -> None:
     )  # fmt: skip
     op.create_table(
         "refusal", _key(), _must("account", sa.BigInteger()), _must("clOrdID", _TEXT),
-        _must("sequence", sa.BigInteger()), _must("reject", sa.Integer()), _must("figure", sa.BigInteger()), _must("symbol", sa.Integer()),
-        _must("timestamp", _TEXT),
+        _must("sequence", sa.BigInteger()), _must("reject", sa.Integer()), _must("figure", sa.BigInteger()),
+        _must("symbol", sa.Integer()), _must("timestamp", _TEXT),
     )  # fmt: skip
     op.create_table(
         "balance", sa.Column("account", _TEXT, primary_key=True),
