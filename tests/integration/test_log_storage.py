@@ -237,7 +237,7 @@ def test_a_lost_connection_is_made_again_and_a_line_goes_in_once(url: str) -> No
 
 
 def test_a_line_whose_answer_was_lost_is_known_for_ones_own(url: str) -> None:
-    """It went in and the connection ended: sent once more it is there already. A stranger's line is not taken for it."""
+    """It went in and the connection ended: sent once more it is there. A stranger's line is not taken for it."""
     table, other = LogTable(url, "users"), LogTable(url, "users")
     entry = Entry(0, 1, "said", {}, GENESIS)
     line = msgspec.json.encode(entry, order="sorted") + b"\n"

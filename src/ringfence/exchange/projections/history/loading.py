@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import psycopg
-from sqlalchemy import Connection, Dialect, Insert, Table, insert
+from sqlalchemy import Connection, Dialect, Insert, MetaData, Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
@@ -89,12 +89,13 @@ class PostgresLoader:
             names = [column.name for column in table.columns]
             into = quote(name)
             if name in _CHANGING:
-                aside = Table(f"{name}_changed", table.metadata.__class__(), *(c._copy() for c in table.columns),
+                aside = Table(f"{name}_changed", MetaData(), *(c._copy() for c in table.columns),
                               prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")  # fmt: skip
-                self._temporary.append(str(CreateTable(aside).compile(dialect=dialect)))
+                making = CreateTable(aside)
+                self._temporary.append(str(making.compile(dialect=dialect)))
                 into = quote(aside.name)
-                from_aside = postgresql.insert(table).from_select(names, aside.select())
-                self._moves[name] = str(_on_conflict(name, from_aside).compile(dialect=dialect))
+                move = _on_conflict(name, postgresql.insert(table).from_select(names, aside.select()))
+                self._moves[name] = str(move.compile(dialect=dialect))
             columns = ", ".join(map(quote, names))
             self._copies[name] = _Statement(f"COPY {into} ({columns}) FROM STDIN", itemgetter(*names))
 
