@@ -3,7 +3,7 @@
 | role     | may                                                                                     |
 |----------|-----------------------------------------------------------------------------------------|
 | history  | read, add and change rows of the history                                                |
-| reader   | read the history, in transactions that cannot write and statements that take 5 s at most |
+| reader   | read the history; statements end after 5 s unless it asks for more                      |
 | accounts | read and append lines of logs; read, make and change API keys                           |
 | gateway  | read the history and API keys, as the reader does                                       |
 
@@ -79,7 +79,8 @@ def make_roles(owner_url: str) -> Addresses:
 def _make_role(connection: "psycopg.Connection[tuple[object, ...]]", role: str, password: str) -> None:
     known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    statement = "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {}"
+    # A new role may do nothing by itself; who owns a database without being a superuser may not even say so.
+    statement = "{} ROLE {} LOGIN PASSWORD {}"
     connection.execute(
         sql.SQL(statement).format(
             sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(role), sql.Literal(verifier)
