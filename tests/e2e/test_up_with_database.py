@@ -29,7 +29,9 @@ def server() -> Iterator[Postgres]:
 
 
 def state(directory: Path) -> dict[str, Any]:
-    done = subprocess.run([RINGFENCE, "status", str(directory), "--json"], capture_output=True, check=False, timeout=20)
+    done = subprocess.run(
+        [RINGFENCE, "status", str(directory), "--json"], capture_output=True, check=False, timeout=20
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -47,7 +47,9 @@ def server() -> Iterator[Postgres]:
     made.stop()
 
 
-def test_a_second_writer_is_refused_and_comes_in_when_the_first_is_gone(url: str, batches: list[Batch]) -> None:
+def test_a_second_writer_is_refused_and_comes_in_when_the_first_is_gone(
+    url: str, batches: list[Batch]
+) -> None:
     first = HistoryWriter(url)
     with pytest.raises(WriterBusyError, match="Nothing was written"):
         HistoryWriter(url)
@@ -80,7 +82,9 @@ def test_a_writer_whose_lock_was_taken_from_it_doubles_nothing(url: str, batches
     second.close()
 
 
-def test_a_server_that_is_killed_has_whole_commits_and_no_row_twice(server: Postgres, batches: list[Batch]) -> None:
+def test_a_server_that_is_killed_has_whole_commits_and_no_row_twice(
+    server: Postgres, batches: list[Batch]
+) -> None:
     """It dies after any batch, before or after the commit; the writer starts anew from what is there."""
     wanted_url = server.new_database()
     write(wanted_url, batches)
@@ -147,13 +151,17 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(tmp_path: Path, url: str, 
     assert content(url) == content(wanted_url)
 
 
-def test_a_daemon_whose_database_is_away_says_so_and_may_be_started_again(tmp_path: Path, server: Postgres) -> None:
+def test_a_daemon_whose_database_is_away_says_so_and_may_be_started_again(
+    tmp_path: Path, server: Postgres
+) -> None:
     url = server.new_database()
     server.kill()
     assert _daemon(tmp_path, url).wait(30) == EXIT_DISK
 
 
-def test_the_auditor_reads_the_same_from_both_databases(tmp_path: Path, url: str, batches: list[Batch]) -> None:
+def test_the_auditor_reads_the_same_from_both_databases(
+    tmp_path: Path, url: str, batches: list[Batch]
+) -> None:
     sqlite = f"sqlite:///{tmp_path}/history.sqlite"
     for one in (sqlite, url):
         write(one, batches)
@@ -167,9 +175,14 @@ def test_decimals_are_exact(url: str, batches: list[Batch]) -> None:
     """What the wire shows of a price is what PostgreSQL holds, and its sums have no error."""
     write(url, batches)
     rows = HistoryReader(url).rows(Query(table="trade", count=10**6))
-    found = postgres.shared().run(database_of(url), 'SELECT sum(price), sum("homeNotional") FROM history.trade')
+    found = postgres.shared().run(
+        database_of(url), 'SELECT sum(price), sum("homeNotional") FROM history.trade'
+    )
     assert found == [
-        (sum(Decimal(repr(row["price"])) for row in rows), sum(Decimal(repr(row["homeNotional"])) for row in rows))
+        (
+            sum(Decimal(repr(row["price"])) for row in rows),
+            sum(Decimal(repr(row["homeNotional"])) for row in rows),
+        )
     ]
 
 

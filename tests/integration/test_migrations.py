@@ -81,7 +81,9 @@ def test_a_database_from_before_migrations_is_adopted(tmp_path: Path) -> None:
     migrations().upgrade(engine, to="0001")
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE migration")
-        connection.exec_driver_sql("INSERT INTO progress VALUES (1, '6a46b58de7d6eadc', 5, 9, 'digest', 1, 2)")
+        connection.exec_driver_sql(
+            "INSERT INTO progress VALUES (1, '6a46b58de7d6eadc', 5, 9, 'digest', 1, 2)"
+        )
     writer = HistoryWriter(str(engine.url))
     assert writer.next_sequence == 5
     writer.close()
@@ -90,12 +92,17 @@ def test_a_database_from_before_migrations_is_adopted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statements", "why"),
     [
-        (["UPDATE migration SET version_num = '9999'"], "9999, which this code does not know: a newer version"),
+        (
+            ["UPDATE migration SET version_num = '9999'"],
+            "9999, which this code does not know: a newer version",
+        ),
         (["DROP TABLE migration"], "tables that no migration of ours has made"),
         (["DROP TABLE migration", "ALTER TABLE progress ADD COLUMN layout text"], "no migration of ours"),
     ],
 )
-def test_a_newer_or_a_strange_database_is_refused_untouched(url: str, statements: list[str], why: str) -> None:
+def test_a_newer_or_a_strange_database_is_refused_untouched(
+    url: str, statements: list[str], why: str
+) -> None:
     engine = open_engine(url)
     migrations().upgrade(engine)
     with engine.begin() as connection:

@@ -21,7 +21,9 @@ def parse(url: str) -> URL:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError):
-        raise ValueError("that is no database URL like postgresql+psycopg://NAME:PASSWORD@HOST/DATABASE") from None
+        raise ValueError(
+            "that is no database URL like postgresql+psycopg://NAME:PASSWORD@HOST/DATABASE"
+        ) from None
     if backend not in ("sqlite", "postgresql"):
         raise ValueError(f"a database can be SQLite or PostgreSQL, not {backend}")
     return parsed.set(drivername="postgresql+psycopg") if backend == "postgresql" else parsed

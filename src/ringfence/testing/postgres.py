@@ -31,7 +31,9 @@ _SECONDS = 30.0
 
 def binaries() -> Path | None:
     """Return the folder of the newest PostgreSQL that is installed, None if there is none."""
-    found = [path for path in _DEBIAN.glob("*/bin") if (path / "postgres").exists() and path.parent.name.isdigit()]
+    found = [
+        path for path in _DEBIAN.glob("*/bin") if (path / "postgres").exists() and path.parent.name.isdigit()
+    ]
     if found:
         return max(found, key=lambda path: int(path.parent.name))
     path = shutil.which("postgres")
@@ -96,7 +98,9 @@ class Postgres:
         """End the server and each of its processes at once, as a crash of the machine's memory does."""
         if self._process is not None:
             # The server's children are groups of their own.
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+            children = (
+                Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+            )
             for pid in (self._process.pid, *map(int, children)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -28,6 +28,4 @@ def upgrade() -> None:
     for table, columns in _REAL.items():
         for column in columns.split():
             # By way of text, which has every digit; a cast keeps fifteen.
-            op.alter_column(
-                table, column, type_=sa.Numeric(), postgresql_using=f'"{column}"::text::numeric'
-            )
+            op.alter_column(table, column, type_=sa.Numeric(), postgresql_using=f'"{column}"::text::numeric')
