@@ -11,10 +11,11 @@ _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _TYPES: dict[str, Any] = {"text": _TEXT, "long": sa.BigInteger(), "real": sa.Double(), "flag": sa.Boolean()}
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-_ORDER = """orderID text, clOrdID text, clOrdLinkID text, account long, symbol text, side text, orderQty long,
-price real, displayQty long, stopPx real, pegOffsetValue real, pegPriceType text, currency text,
-settlCurrency text, ordType text, timeInForce text, execInst text, contingencyType text, ordStatus text, triggered text, workingIndicator flag,
-ordRejReason text, leavesQty long, cumQty long, avgPx real, text text, transactTime text, timestamp text"""
+_ORDER = """orderID text, clOrdID text, clOrdLinkID text, account long, symbol text, side text,
+orderQty long, price real, displayQty long, stopPx real, pegOffsetValue real, pegPriceType text,
+currency text, settlCurrency text, ordType text, timeInForce text, execInst text, contingencyType
+text, ordStatus text, triggered text, workingIndicator flag, ordRejReason text, leavesQty long,
+cumQty long, avgPx real, text text, transactTime text, timestamp text"""
 _EXECUTION = f"""execID text, {_ORDER}, lastQty long, lastPx real, lastLiquidityInd text, execType text,
 commission real, feeType text, tradePublishIndicator text, trdMatchID text, execCost long, execComm long,
 homeNotional real, foreignNotional real"""
