@@ -254,8 +254,11 @@ def _fold(directory: Path) -> "Fold":
 
     try:
         return read_casebook(directory / "security", read_lines(directory, SECURITY))
-    except OSError:
+    except FileNotFoundError:
         print(f"no security desk has run in {directory}: ringfence up", file=sys.stderr)
+        sys.exit(EXIT_NO_INPUT)
+    except (OSError, ValueError) as error:
+        print(f"the log of reports cannot be read: {error}", file=sys.stderr)
         sys.exit(EXIT_NO_INPUT)
     except LogError as error:
         print(f"the log of reports is not what was written: {error}", file=sys.stderr)

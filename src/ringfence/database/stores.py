@@ -27,19 +27,9 @@ class Moved(NamedTuple):
 def log_lines(directory: Path, name: str) -> Lines:
     """Open the lines of a log. Raises LogError if they are somewhere else, OSError, ValueError."""
     path = directory / _FILES[name]
-    addresses = of_exchange(directory)
-    if addresses is None:
-        if _mark_of(path).exists():
-            raise LogError(
-                f"the log `{name}` was moved into the database, and database.url is gone: bring it back"
-            )
+    table = _table(directory, name)
+    if table is None:
         return FileLines(path)
-    if path.exists() and path.stat().st_size:
-        raise LogError(
-            f"the log `{name}` is in {_FILES[name]}, and database.url says that it is in the database. Nothing was "
-            "changed. Stop everything and run `ringfence database import`."
-        )
-    table = LogTable(addresses.of(Purpose.ACCOUNTS), name)
     if not _mark_of(path).exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace(_mark_of(path), _MARK)
@@ -47,15 +37,33 @@ def log_lines(directory: Path, name: str) -> Lines:
     return table
 
 
+def _table(directory: Path, name: str) -> LogTable | None:
+    """Return the table of a log, None if it is in a file. Raises LogError if it cannot be told, OSError, ValueError."""
+    path = directory / _FILES[name]
+    addresses = of_exchange(directory)
+    if addresses is None:
+        if _mark_of(path).exists():
+            raise LogError(
+                f"the log `{name}` was moved into the database, and database.url is gone: bring it back"
+            )
+        return None
+    if path.exists() and path.stat().st_size:
+        raise LogError(
+            f"the log `{name}` is in {_FILES[name]}, and database.url says that it is in the database. Nothing was "
+            "changed. Stop everything and run `ringfence database import`."
+        )
+    return LogTable(addresses.of(Purpose.ACCOUNTS), name)
+
+
 def read_lines(directory: Path, name: str) -> bytes:
     """Return the lines of a log without opening it for writing. Raises FileNotFoundError if there is none."""
-    if of_exchange(directory) is None and not _mark_of(directory / _FILES[name]).exists():
+    table = _table(directory, name)
+    if table is None:
         return (directory / _FILES[name]).read_bytes()
-    lines = log_lines(directory, name)
     try:
-        return lines.read()
+        return table.read()
     finally:
-        lines.close()
+        table.close()
 
 
 def has_lines(directory: Path, name: str) -> bool:
