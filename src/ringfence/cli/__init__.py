@@ -4,6 +4,7 @@ from cyclopts import App
 
 from ringfence.cli import (
     audit,
+    cluster,
     custody,
     database,
     export,
@@ -28,6 +29,7 @@ app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
 app.command(up.up)
 app.command(status.status)
+app.command(cluster.app)
 app.command(key.app)
 app.command(mail.mail)
 app.command(database.app)
