@@ -1,12 +1,14 @@
 """What a process has decided, promised or signed: hash-chained lines, durable before anybody is told.
 
-The log is its memory. It is read whole at the start: a line that a crash has cut short was told to nobody and is
+Where the lines are is `Lines`: a file, or a table of PostgreSQL (`ringfence.database.log_table`). The log is its
+process's memory. It is read whole at the start: a line that a crash has cut short was told to nobody and is
 dropped; any other line that does not check means that somebody was here. A co-signer's lines are signed by its HSM,
 and a counter that only grows knows how many there are: whoever cuts off the end makes it forget nothing. The
 coordinator, which holds no key, only chains its lines.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -40,6 +42,31 @@ class Counter(Protocol):
     def increment(self) -> int:
         """Return the new value, which is durable. Raises CounterError."""
         ...
+
+
+class Lines(Protocol):
+    """Where the lines of one log are."""
+
+    def read(self) -> bytes:
+        """Return the lines that are whole, each with its end, as they were written. Raises OSError."""
+        ...
+
+    def settle(self) -> None:
+        """The lines were read and are right: what a crash has left behind them may go. Raises OSError."""
+        ...
+
+    def append(self, entry: "Entry", line: bytes) -> None:
+        """Return when the line is durable. Raises OSError: `another_writer` if it does not follow the last one."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def another_writer() -> OSError:
+    return OSError(
+        errno.ESTALE,
+        "another process has written to this log, and nothing was written. Stop one of the two and start again",
+    )
 
 
 class LogError(Exception):
@@ -89,6 +116,43 @@ def whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
+class FileLines:
+    """The lines in a file, which grows at its end."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        self._path, self._size = path, 0
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        sync_directory(path.parent)
+
+    def read(self) -> bytes:
+        content = self._path.read_bytes()
+        whole = whole_lines(content)
+        self._size, self._is_torn = len(whole), len(whole) < len(content)
+        return whole
+
+    def settle(self) -> None:
+        if self._is_torn:
+            os.ftruncate(self._file, self._size)
+            os.fdatasync(self._file)
+
+    def append(self, entry: "Entry", line: bytes) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            if os.fstat(self._file).st_size != self._size:
+                raise another_writer()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fdatasync(self._file)
+            self._size += len(line)
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
 class Log:
     """Append-only. `on_entry` is told of every line, those that were there at the start included.
 
@@ -98,7 +162,7 @@ class Log:
 
     def __init__(
         self,
-        path: Path,
+        lines: Lines | Path,
         *,
         on_entry: Callable[[Entry], None],
         sign: Sign = unsigned,
@@ -108,16 +172,11 @@ class Log:
         """Raises LogError, CounterError, OSError."""
         self._sign, self._on_entry, self._counter = sign, on_entry, counter
         self.head, self.count, self.is_broken = GENESIS, 0, False
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        sync_directory(path.parent)
-        content = path.read_bytes()
-        for entry in entries_of(content, verify=verify):
+        self._lines = FileLines(lines) if isinstance(lines, Path) else lines
+        for entry in entries_of(self._lines.read(), verify=verify):
             self._keep(entry)
         self._check_count()
-        whole = whole_lines(content)
-        if len(whole) < len(content):
-            os.ftruncate(self._file, len(whole))
-            os.fdatasync(self._file)
+        self._lines.settle()
 
     def append(self, kind: str, body: dict[str, Any], *, now_ns: int) -> Entry:
         """Write a line and return when it is durable and counted.
@@ -129,10 +188,7 @@ class Log:
         bare = Entry(self.count, now_ns, kind, body, self.head)
         entry = msgspec.structs.replace(bare, signature=self._sign(bare.digest).hex())
         self.is_broken = True
-        line = memoryview(msgspec.json.encode(entry, order="sorted") + b"\n")
-        while line:
-            line = line[os.write(self._file, line) :]
-        os.fdatasync(self._file)
+        self._lines.append(entry, msgspec.json.encode(entry, order="sorted") + b"\n")
         if self._counter is not None:
             self._counter.increment()
         self.is_broken = False
@@ -140,7 +196,7 @@ class Log:
         return entry
 
     def close(self) -> None:
-        os.close(self._file)
+        self._lines.close()
 
     def _check_count(self) -> None:
         """Raises LogError if lines are gone that were told of; a line that was not counted yet is counted now."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 
 from ringfence.exchange.projections import Changes, Views
 from ringfence.exchange.projections.history import HistoryWriter, checkpoint
-from ringfence.exchange.projections.history.schema import METADATA
+from ringfence.exchange.projections.history.schema import METADATA, open_engine
 from ringfence.messages.batch import Batch
 from ringfence.units.assets import ASSETS
 from tests.unit.test_history import DATABASES, batches_of, empty_database, write
@@ -17,7 +17,7 @@ from tests.unit.test_history import DATABASES, batches_of, empty_database, write
 
 def content(url: str) -> dict[str, list[Any]]:
     """Return every row of every table, progress included."""
-    engine = create_engine(url)
+    engine = open_engine(url)
     with engine.connect() as connection:
         found = {
             table.name: [

@@ -45,7 +45,7 @@ FROM = Origin("192.0.2.7", "Oboe 1.0")
 
 
 def book_at(home: Path, seal: Seal = SEAL) -> Userbook:
-    return Userbook(home, seal, lambda: 1_000)
+    return Userbook(home / "log.jsonl", seal, lambda: 1_000)
 
 
 def lived(home: Path) -> Userbook:

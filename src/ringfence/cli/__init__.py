@@ -6,6 +6,8 @@ from ringfence.cli import (
     audit,
     cluster,
     custody,
+    database,
+    export,
     halt,
     journal,
     key,
@@ -30,6 +32,7 @@ app.command(status.status)
 app.command(cluster.app)
 app.command(key.app)
 app.command(mail.mail)
+app.command(database.app)
 app.command(operator.app)
 app.command(halt.app)
 custody.app.command(policy.app)
@@ -37,6 +40,7 @@ custody.app.command(threshold_key.app)
 app.command(custody.app)
 app.command(withdrawal.app)
 app.command(journal.app)
+app.command(export.export)
 app.command(audit.app)
 app.command(simulate.app)
 app.command(proofs.app)

@@ -372,12 +372,12 @@ def console_log(
 ) -> None:  # fmt: skip
     """Check the custody console's log, line by line, and show what people did there."""
     from ringfence.chained_log import LogError, entries_of
+    from ringfence.database.stores import CONSOLE, read_lines
     from ringfence.units.time import iso
 
-    path = directory / "custody" / "console" / "log.jsonl"
     try:
-        entries = list(entries_of(path.read_bytes()))
-    except (LogError, OSError) as error:
+        entries = list(entries_of(read_lines(directory, CONSOLE)))
+    except (LogError, OSError, ValueError) as error:
         sys.exit(f"the console's log is not what was written: {error}")
     if head and head not in [one.digest.hex() for one in entries]:
         sys.exit("no line of the log has that head: its end was cut off, or it is another log")

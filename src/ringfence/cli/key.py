@@ -1,4 +1,4 @@
-"""`ringfence key`: API keys in keys.json. The gateway reads the file again within a second."""
+"""`ringfence key`: API keys, in keys.json or the database. The gateway reads them again within a second."""
 
 import ipaddress
 import sys
@@ -22,14 +22,14 @@ Name = Literal["order", "orderCancel", "withdraw"]
 @contextmanager
 def _changing(directory: Path) -> "Iterator[list[KeyRecord]]":
     """Give the keys of an exchange to be changed, or leave."""
-    from ringfence.exchange.users.keys import KeyFile
+    from ringfence.exchange.users.keys import keys_of
 
     if not directory.is_dir():
         sys.exit(f"there is no exchange in {directory}")
     try:
-        with KeyFile(directory / "keys.json").changing() as records:
+        with keys_of(directory).changing() as records:
             yield records
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{error}; nothing was changed")
 
 
@@ -77,12 +77,11 @@ def list_keys(*, directory: Path = DIRECTORY, as_json: Annotated[bool, Parameter
     import msgspec
 
     from ringfence.daemons.welcome import aligned
-    from ringfence.exchange.gateway import read_records
-    from ringfence.exchange.users.keys import ApiKey
+    from ringfence.exchange.users.keys import ApiKey, keys_of
 
     try:
-        rows = [ApiKey(record).row() for record in read_records(directory / "keys.json")]
-    except ValueError as error:
+        rows = [ApiKey(record).row() for record in keys_of(directory).read()]
+    except (OSError, ValueError) as error:
         sys.exit(str(error))
     if as_json:
         print(msgspec.json.encode(rows).decode())

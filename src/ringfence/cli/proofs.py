@@ -93,10 +93,10 @@ def mine(
     from ringfence.assurance.proofs.verify import Claimant, verify_porl2
     from ringfence.cli.verify_liabilities import fail
     from ringfence.daemons.supervisor import read_run_state
-    from ringfence.exchange.users.keys import read_records
+    from ringfence.exchange.users.keys import keys_of
 
     state = read_run_state(directory)
-    key = next((one for one in read_records(directory / "keys.json") if one.name == name), None)
+    key = next((one for one in keys_of(directory).read() if one.name == name), None)
     if state is None or key is None:
         print(
             f"nothing runs in {directory}, or no key is called {name!r}: ringfence key list", file=sys.stderr

@@ -237,10 +237,11 @@ def overdue(directory: Path) -> list[dict[str, Any]] | None:
     from ringfence.assurance.disclosure import read_casebook
     from ringfence.assurance.disclosure.casebook import in_order
     from ringfence.chained_log import LogError
+    from ringfence.database.stores import SECURITY, read_lines
 
     try:
-        fold = read_casebook(directory / "security")
-    except (OSError, LogError):
+        fold = read_casebook(directory / "security", read_lines(directory, SECURITY))
+    except (OSError, ValueError, LogError):
         return None
     now_ns = time.time_ns()
     return [_row(case, now_ns) for case in in_order(fold) if not case.is_over]
@@ -249,11 +250,15 @@ def overdue(directory: Path) -> list[dict[str, Any]] | None:
 def _fold(directory: Path) -> "Fold":
     from ringfence.assurance.disclosure import read_casebook
     from ringfence.chained_log import LogError
+    from ringfence.database.stores import SECURITY, read_lines
 
     try:
-        return read_casebook(directory / "security")
-    except OSError:
+        return read_casebook(directory / "security", read_lines(directory, SECURITY))
+    except FileNotFoundError:
         print(f"no security desk has run in {directory}: ringfence up", file=sys.stderr)
+        sys.exit(EXIT_NO_INPUT)
+    except (OSError, ValueError) as error:
+        print(f"the log of reports cannot be read: {error}", file=sys.stderr)
         sys.exit(EXIT_NO_INPUT)
     except LogError as error:
         print(f"the log of reports is not what was written: {error}", file=sys.stderr)

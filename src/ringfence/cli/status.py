@@ -87,13 +87,21 @@ def look(directory: Path) -> dict[str, Any] | None:
 
 
 def _history_sequence(directory: Path) -> int | None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ringfence.database.addresses import Purpose, history_url
     from ringfence.exchange.projections.history import HistoryReader
 
-    path = directory / "history.sqlite"
-    if not path.exists():
-        return None
-    reader = HistoryReader(f"sqlite:///{path}")
-    return reader.next_sequence()
+    try:
+        url = history_url(directory, Purpose.READER)
+        if url.startswith("sqlite") and not (directory / "history.sqlite").exists():
+            return None
+        reader = HistoryReader(url)
+        found = reader.next_sequence()
+        reader.close()
+    except (OSError, ValueError, SQLAlchemyError):
+        return None  # status says what it can; the daemon's own log says what is wrong
+    return found
 
 
 def _age(stamp: str) -> float:

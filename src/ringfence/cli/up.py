@@ -20,6 +20,7 @@ def up(
     chains: bool = True,
     cluster: bool = False,
     coin_keys: int | None = None,
+    database: Path | None = None,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
     """Start every process of an exchange on this machine.
@@ -49,6 +50,9 @@ def up(
     coin_keys
         Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
         many payments. 48 when custody is founded; more than it has, at any later start, extend it.
+    database
+        A file with the URL of a PostgreSQL, for history, accounts and API keys; it is kept as `database.url`, readable
+        by its owner alone. Without it they are in SQLite and in files, or where `database.url` says.
     """
     from ringfence.custody.demonstration import CLIENTS_KEYS
     from ringfence.daemons.supervisor import Options, up
@@ -58,6 +62,6 @@ def up(
     if coin_keys is not None and not 1 <= coin_keys <= 10_000:
         sys.exit("--coin-keys is a number from 1 to 10000")
     options = Options(
-        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS
-    )
+        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS, database
+    )  # fmt: skip
     sys.exit(up(options))

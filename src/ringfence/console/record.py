@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ringfence.chained_log import Entry, Log
+from ringfence.chained_log import Entry, Lines, Log
 from ringfence.console.hardware import KnownKey, NewKey
 
 SHOWN_MAX = 2_000
@@ -43,7 +43,7 @@ class Draft:
 class Record:
     """The log and what is in it."""
 
-    def __init__(self, path: Path, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, lines: Lines | Path, now_ns: Callable[[], int] = time.time_ns) -> None:
         """Raises LogError, OSError."""
         self.keys: dict[str, KnownKey] = {}
         """By credential."""
@@ -53,11 +53,15 @@ class Record:
         self.newest: deque[Entry] = deque(maxlen=SHOWN_MAX)
         self._draft_of: dict[int, int] = {}
         self._now_ns = now_ns
-        self._log = Log(path, on_entry=self._take)
+        self._log = Log(lines, on_entry=self._take)
 
     @property
     def head(self) -> str:
         return self._log.head
+
+    @property
+    def is_broken(self) -> bool:
+        return self._log.is_broken
 
     @property
     def count(self) -> int:

@@ -5,7 +5,8 @@
 Passwords, seeds and sessions are in this process and in no other; the gateway, which strangers reach, asks it over
 `accounts/desk.sock`, one line of JSON a question. Mail goes to the server of `accounts/mail.json`.
 
-Exit status: 0 asked to stop, 66 the log, its key or the mail's configuration is not what it must be.
+Exit status: 0 asked to stop, 66 the log, its key or the mail's configuration is not what it must be, 74 the disk or
+the database of the log failed.
 """
 
 import argparse
@@ -18,10 +19,13 @@ import time
 from pathlib import Path
 
 from ringfence.chained_log import LogError
+from ringfence.daemons.broken_logs import EXIT_AWAY, until_broken
+from ringfence.database.log_table import DatabaseAwayError
+from ringfence.database.stores import USERS, log_lines
 from ringfence.exchange.users.desk import AccountDesk
 from ringfence.exchange.users.founding import KEY, home_of, read_mail_config, read_rates, socket_of
 from ringfence.exchange.users.house import House
-from ringfence.exchange.users.keys import KeyFile
+from ringfence.exchange.users.keys import keys_of
 from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
 from ringfence.exchange.users.passkeys import site_of
 from ringfence.exchange.users.sealing import Seal, SealError
@@ -49,24 +53,28 @@ async def keep_delivering(config: MailConfig, outbox: Outbox) -> None:
         await asyncio.sleep(pause)
 
 
-async def run(directory: Path, url: str) -> None:
+async def run(directory: Path, url: str) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     home, config = home_of(directory), read_mail_config(directory)
-    book = Userbook(home, Seal((home / KEY).read_bytes()), time.time_ns)
+    lines = log_lines(directory, USERS)
+    book = Userbook(lines, Seal((home / KEY).read_bytes()), time.time_ns)
     site = site_of(url)
     outbox = Outbox(home, config.sender)
     throttle = Throttle(read_rates(directory))
     house = House(book, outbox, throttle, site, url=site.origins[0], now_ns=time.time_ns)
-    desk = AccountDesk(house, KeyFile(directory / "keys.json"))
+    desk = AccountDesk(house, keys_of(directory))
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
     server = await listen(socket_of(directory), answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
     delivering = asyncio.create_task(keep_delivering(config, outbox))
     async with server:
-        await stop.wait()
+        is_broken = await until_broken(lambda: book.is_broken, stop)
     delivering.cancel()
     house.close()
+    if is_broken:
+        log.critical("a line of the log may not be durable; ending, to read anew what is")
+    return EXIT_AWAY if is_broken else 0
 
 
 def main() -> None:
@@ -76,7 +84,10 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s accounts %(levelname)s %(message)s")
     try:
-        asyncio.run(run(options.directory.absolute(), options.url))
+        sys.exit(asyncio.run(run(options.directory.absolute(), options.url)))
+    except DatabaseAwayError as error:
+        log.critical("%s; nobody can sign in until it is back", error)
+        sys.exit(EXIT_AWAY)
     except (LogError, SealError, OSError, ValueError) as error:
         log.critical("%s; nobody can sign in", error)
         sys.exit(EXIT_INPUT)

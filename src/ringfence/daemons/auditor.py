@@ -27,8 +27,10 @@ from ringfence.daemons.halts import Target
 from ringfence.daemons.judge_state import JudgeState
 from ringfence.daemons.judging import JudgeDaemon, main
 from ringfence.daemons.venue import read_venue
+from ringfence.database.addresses import Purpose, of_exchange
 from ringfence.exchange.journal import JournalError
 from ringfence.exchange.journal.tail import JournalPlace, JournalTail
+from ringfence.exchange.projections.history.schema import open_engine
 from ringfence.messages.batch import Batch
 
 _SWEEP_SECONDS = _SAVE_SECONDS = 60.0
@@ -50,9 +52,7 @@ class AuditorDaemon(JudgeDaemon):
         self._auditor: Auditor = held[0]
         super().__init__(directory, Bench(directory, "auditor"), next_sequence=self._auditor.next_sequence)
         self._journal = JournalTail(directory / "journal", JournalPlace(*held[1]))
-        self._history = sqlalchemy.create_engine(
-            f"sqlite:///file:{directory / 'history.sqlite'}?mode=ro&uri=true"
-        )
+        self._history = self._open_history()
         self._cut_sequence = 0
         self._cuts = 0
         self._chain: ChainsReader | None = None
@@ -64,6 +64,17 @@ class AuditorDaemon(JudgeDaemon):
         self._sweep: asyncio.Future[Sweep] | None = None
         # Which blocks are looked at is nobody's business beforehand.
         self._random = random.SystemRandom()
+
+    def _open_history(self) -> sqlalchemy.Engine:
+        """Return an engine by which nothing can be written and all questions of a sweep see one moment."""
+        addresses = of_exchange(self.directory)
+        if addresses is None:
+            path = self.directory / "history.sqlite"
+            return open_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+        return open_engine(addresses.of(Purpose.READER), is_pinged=True, isolation="REPEATABLE READ")
+
+    def _has_history(self) -> bool:
+        return self._history.dialect.name != "sqlite" or (self.directory / "history.sqlite").exists()
 
     # ---- what arrives
 
@@ -141,7 +152,7 @@ class AuditorDaemon(JudgeDaemon):
 
     async def _judge_rows(self) -> None:
         if self._sweep is None:
-            if time.monotonic() < self._next_sweep or not (self.directory / "history.sqlite").exists():
+            if time.monotonic() < self._next_sweep or not self._has_history():
                 return
             places = self._auditor.ledger.next_places(_BLOCKS, draw=self._random.sample)
             self._sweep = asyncio.get_running_loop().run_in_executor(None, read_sweep, self._history, places)

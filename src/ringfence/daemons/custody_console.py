@@ -6,7 +6,8 @@ It follows the exchange's feed and the coordinator's log, decodes what it shows,
 and passes on what people have signed in their browser. It holds no key that signs. To the core it may say HALT, and
 RESUME with signatures; nothing else.
 
-Exit status: 0 asked to stop, 65 its log is not what was written, 66 custody was not founded, 69 the port cannot be had.
+Exit status: 0 asked to stop, 65 its log is not what was written, 66 custody was not founded, 69 the port cannot be had,
+74 the disk or the database of its log failed.
 """
 
 import argparse
@@ -34,12 +35,15 @@ from ringfence.custody.ledger import LedgerGapError
 from ringfence.custody.quorum.hot import hot_key, hot_script
 from ringfence.custody.quorum.mpc.keys import Keys, KeysHeld
 from ringfence.daemons.account_chains import connect, read_annexes, read_nodes
+from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.console_outside import ConsoleOutside, transcript_rows
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.custody_ports import HOST
 from ringfence.daemons.funds_feed import fold_batch
 from ringfence.daemons.nominations import Redraw
 from ringfence.daemons.venue import read_venue
+from ringfence.database.log_table import DatabaseAwayError
+from ringfence.database.stores import CONSOLE, log_lines
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.projections.halts import HaltView
 from ringfence.messages.batch import HALT_REASON, PEOPLE_LIST, SIGNATURES, Batch, decode_slots
@@ -237,7 +241,7 @@ async def run(directory: Path, charter: Charter, record: Record, port: int) -> i
         return EXIT_ADDRESS
     log.info("%s; the log has %d lines, head %s", origin_of(port), record.count, record.head)
     looking = loop.create_task(_look_around(Around(directory, surroundings, outside)))
-    while not stop.is_set():
+    while not stop.is_set() and not record.is_broken:
         follower.turn()
         # While there is more to follow, requests get their turn and no more.
         with suppress(TimeoutError):
@@ -247,7 +251,9 @@ async def run(directory: Path, charter: Charter, record: Record, port: int) -> i
     server.close()
     follower.close()
     record.close()
-    return 0
+    if record.is_broken:
+        log.critical("a line of the log may not be durable; ending, to read anew what is")
+    return EXIT_AWAY if record.is_broken else 0
 
 
 async def _look_around(around: Around) -> None:
@@ -268,7 +274,10 @@ def main() -> None:
     directory = given.directory.absolute()
     try:
         charter = read_charter(directory)
-        record = Record(directory / "custody" / "console" / "log.jsonl")
+        record = Record(log_lines(directory, CONSOLE))
+    except DatabaseAwayError as error:
+        log.critical("%s; nobody can sign in until it is back", error)
+        sys.exit(EXIT_AWAY)
     except LogError as error:
         log.critical("%s; look at the log before anybody signs in", error)
         sys.exit(EXIT_REFUSED)

@@ -24,14 +24,7 @@ from ringfence.daemons.admin import Admin, command
 from ringfence.daemons.venue import BOTS, CUSTODY, INSURANCE, JUDGES, Venue
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.index_prices.sources.walk import SEED, index_units
-from ringfence.exchange.users.keys import (
-    KeyLimits,
-    KeyRecord,
-    Permission,
-    new_record,
-    read_records,
-    write_records,
-)
+from ringfence.exchange.users.keys import KeyLimits, KeyRecord, Permission, keys_of, new_record
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.fee_tiers import venue_discounts
 from ringfence.instruments.listing import listing_commands
@@ -295,14 +288,10 @@ def _requests(parts: list[Records]) -> Iterator[Records]:
 
 def ensure_keys(directory: Path, venue: Venue) -> tuple[KeyRecord, ...]:
     """Return the keys of a venue's demo traders and bots, making those that are not there."""
-    path = directory / "keys.json"
-    held = read_records(path)
-    known = {record.name for record in held}
-    fresh = tuple(record for record in _start_keys(venue) if record.name not in known)
-    if fresh:
-        held += fresh
-        write_records(path, held)
-    return held
+    with keys_of(directory).changing() as held:
+        known = {record.name for record in held}
+        held += [record for record in _start_keys(venue) if record.name not in known]
+    return tuple(held)
 
 
 def _start_keys(venue: Venue) -> Iterator[KeyRecord]:

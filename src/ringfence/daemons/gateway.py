@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.exchange.gateway import Config, Gateway
 
@@ -56,6 +57,9 @@ async def serve(directory: Path, config: Config) -> int:
     except ValueError as error:
         log.critical("%s", error)
         return EXIT_INPUT
+    except OSError as error:
+        log.critical("the API keys cannot be read: %s; nothing was started", error)
+        return EXIT_AWAY
     starting = loop.create_task(gateway.start())
     stopping = loop.create_task(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)

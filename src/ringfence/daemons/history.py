@@ -4,11 +4,13 @@ Once a day it also puts accounts into their fee tiers (`fee_tiers`).
 
     python -m ringfence.daemons.history DIRECTORY [--url sqlite:///...]
 
+The database is that of `database.url` in the directory, else history.sqlite there.
+
 It hears from the core's socket that there is something new, and looks by itself while the core is away.
-Exit status: 0 asked to stop, 65 the database belongs to another journal, to a longer one or to another
-version of the tables, 70 a fold met an impossible state, 74 the database or the disk failed, 75 another
-history daemon has the directory. After each of them nothing is lost: what is not in the database is
-folded again.
+Exit status: 0 asked to stop, 65 the database belongs to another journal, to a longer one, to something else or to a
+newer version, 66 database.url is not what it must be, 70 a fold met an impossible state, 74 the database or the disk
+failed or another process writes to that database, 75 another history daemon has the directory. After each of them
+nothing is lost: what is not in the database is folded again.
 """
 
 import argparse
@@ -27,10 +29,11 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
 from ringfence.daemons.fee_tiers import FeeTiers
+from ringfence.database import addresses, engines
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.projections import Views
-from ringfence.exchange.projections.history import HistoryError, HistoryWriter, checkpoint
+from ringfence.exchange.projections.history import HistoryError, HistoryWriter, WriterBusyError, checkpoint
 from ringfence.messages.batch import Batch
 
 log = logging.getLogger("ringfence.history")
@@ -41,7 +44,7 @@ POLL_SECONDS = 0.05
 CHECK_SECONDS = 1.0
 """How often to look without a wake-up, and to try to reach a core that is away."""
 _SECRET_BYTES = 32
-EXIT_REFUSED, EXIT_BUG, EXIT_DISK, EXIT_LOCKED = 65, 70, 74, 75
+EXIT_REFUSED, EXIT_INPUT, EXIT_BUG, EXIT_DISK, EXIT_LOCKED = 65, 66, 70, 74, 75
 
 
 class History:
@@ -237,6 +240,10 @@ async def follow(directory: Path, url: str) -> int:
         await history.run()
         await fee_tiers.close()
         history.close()
+    except WriterBusyError as error:
+        # The other one may be ourselves, whom the database has not missed yet.
+        log.critical("%s", error)
+        return EXIT_DISK
     except HistoryError as error:
         log.critical("%s", error)
         return EXIT_REFUSED
@@ -251,21 +258,35 @@ async def follow(directory: Path, url: str) -> int:
     return 0
 
 
+def _url(directory: Path, given: str | None) -> str:
+    """Raises OSError, ValueError."""
+    if given and engines.parse(given).password:
+        raise ValueError(
+            f"everybody on this machine can read a password in --url: put it into {addresses.NAME}"
+        )
+    return given or addresses.history_url(directory, addresses.Purpose.HISTORY)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-history", description="history in SQL")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--url", help="SQLAlchemy database URL; default: history.sqlite in the directory")
+    parser.add_argument("--url", help="SQLAlchemy database URL without a password; default: see above")
     given = parser.parse_args()
     directory: Path = given.directory.absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s history %(levelname)s %(message)s")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        url = _url(directory, given.url)
+    except (OSError, ValueError) as error:
+        log.critical("%s; nothing was started", error)
+        sys.exit(EXIT_INPUT)
     try:
         held = lock(directory)
     except BlockingIOError:
         log.critical("%s is in use by another history daemon; nothing was started", directory)
         sys.exit(EXIT_LOCKED)
     try:
-        sys.exit(uvloop.run(follow(directory, given.url or f"sqlite:///{directory}/history.sqlite")))
+        sys.exit(uvloop.run(follow(directory, url)))
     finally:
         os.close(held)
 

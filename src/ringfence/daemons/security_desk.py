@@ -7,7 +7,7 @@ the demonstration it lies in `people/`, as everybody's does). It believes what t
 `security/desk.sock`, one line of JSON a question, which the gateway asks for strangers and `ringfence security` for the
 role. It holds one key, which signs `security.txt` and nothing else.
 
-Exit status: 0 asked to stop, 66 the log is not what was written.
+Exit status: 0 asked to stop, 66 the log is not what was written, 74 the disk or the database of the log failed.
 """
 
 import argparse
@@ -43,7 +43,10 @@ from ringfence.assurance.disclosure.sealed import (
 )
 from ringfence.assurance.disclosure.security_txt import new_openpgp_key, public_part, security_txt, signed
 from ringfence.chained_log import LogError
+from ringfence.daemons.broken_logs import EXIT_AWAY, until_broken
 from ringfence.daemons.crashes import forbid_core_dumps
+from ringfence.database.log_table import DatabaseAwayError
+from ringfence.database.stores import SECURITY, log_lines
 from ringfence.files import replace
 from ringfence.lines import answering, listen
 from ringfence.units.time import NS_PER_DAY, iso
@@ -65,14 +68,14 @@ def home_of(directory: Path) -> Path:
 def found(directory: Path) -> None:
     """Make what a new exchange needs: the demo role's key, and the one that signs `security.txt`.
 
-    Raises OSError, SealedError, LogError.
+    Raises OSError, ValueError, SealedError, LogError.
     """
     home, key = home_of(directory), directory / "people" / f"{DEMO_ROLE}.key"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     openpgp = home / "openpgp.key"
     if not openpgp.exists():
         replace(openpgp, new_openpgp_key())
-    book = Casebook(home)
+    book = Casebook(home, log_lines(directory, SECURITY))
     try:
         if book.fold.role is None:
             key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -179,12 +182,14 @@ class Desk:
                 log.error("security.txt was not renewed: %s", error.strerror)
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def serve(self, stop: asyncio.Event) -> None:
+    async def serve(self, stop: asyncio.Event) -> bool:
+        """Answer until asked to stop, or until the log is broken; return whether it is."""
         server = await listen(self._home / SOCKET, answering(self.answer), line_bytes_max=_LINE_BYTES_MAX)
         publishing = asyncio.create_task(self.keep_publishing())
         async with server:
-            await stop.wait()
+            is_broken = await until_broken(lambda: self._book.is_broken, stop)
         publishing.cancel()
+        return is_broken
 
 
 def _shown(case: Case, now_ns: int) -> Row:
@@ -202,16 +207,19 @@ def _shown(case: Case, now_ns: int) -> Row:
     }  # fmt: skip
 
 
-async def run(directory: Path, url: str, mail: str) -> None:
+async def run(directory: Path, url: str, mail: str) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     home = home_of(directory)
-    book = Casebook(home)
+    book = Casebook(home, log_lines(directory, SECURITY))
     if book.fold.role is None:
         raise LogError("no security role was named: it is made when the exchange is founded")
-    await Desk(home, book, url, mail).serve(stop)
+    is_broken = await Desk(home, book, url, mail).serve(stop)
     book.close()
+    if is_broken:
+        log.critical("a line of the log may not be durable; ending, to read anew what is")
+    return EXIT_AWAY if is_broken else 0
 
 
 def main() -> None:
@@ -225,8 +233,11 @@ def main() -> None:
     forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s security %(levelname)s %(message)s")
     try:
-        asyncio.run(run(options.directory.absolute(), options.url, options.mail))
-    except (LogError, OSError) as error:
+        sys.exit(asyncio.run(run(options.directory.absolute(), options.url, options.mail)))
+    except DatabaseAwayError as error:
+        log.critical("%s; no report will be taken until it is back", error)
+        sys.exit(EXIT_AWAY)
+    except (LogError, OSError, ValueError) as error:
         log.critical("%s; no report will be taken", error)
         sys.exit(EXIT_INPUT)
 

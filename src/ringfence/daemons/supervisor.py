@@ -36,6 +36,7 @@ from ringfence.daemons import (
     cluster_founding,
     cluster_seeding,
     custody_founding,
+    databases,
     founding,
     proof_secrets,
     security_desk,
@@ -104,6 +105,8 @@ class Options(NamedTuple):
     """Three machines in one: the journal on three servers of NATS, three cores of which one leads."""
     coin_keys: int = CLIENTS_KEYS
     """Of each co-signer's token, for the clients' coins; more than there are extend the pools."""
+    database: Path | None = None
+    """File with the URL of a PostgreSQL for history and accounts; None = as before, files and SQLite at first."""
 
 
 class StartError(Exception):
@@ -673,6 +676,10 @@ def up(options: Options) -> int:
         console.print(f"{options.directory} is in use by another `ringfence up`; nothing was started")
         return EXIT_BUSY
     try:
+        databases.prepare(options.directory, options.database)
         return asyncio.run(supervise(options, console))
+    except databases.PrepareError as error:
+        console.print(f"[bold red]{error}[/]", highlight=False)
+        return EXIT_INPUT
     finally:
         os.close(descriptor)

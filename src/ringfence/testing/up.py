@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ringfence.exchange.gateway import KeyRecord, read_records
+from ringfence.exchange.users.keys import KeyRecord, keys_of
 from ringfence.testing.venue import free_port
 
 Found = TypeVar("Found")
@@ -69,7 +69,7 @@ class Up:
         return wait_for(look, _START_SECONDS, "start")
 
     def key(self, name: str) -> KeyRecord:
-        return next(record for record in read_records(self.directory / "keys.json") if record.name == name)
+        return next(record for record in keys_of(self.directory).read() if record.name == name)
 
     def stop(self) -> int:
         """Ask it to stop as Ctrl-C does; return its exit status."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select, Table, func, literal, select
+from sqlalchemy import Engine, Integer, Select, Table, func, literal, literal_column, select
 
 from ringfence.assurance.audit.arithmetic import lot_value
 from ringfence.assurance.audit.books import SELL, Books, Said
@@ -315,7 +315,8 @@ def _figures_in_sql(name: str) -> Select[Any]:
         ),
         literal(0),
     )
-    block = table.c.key // _size(name)
+    # Written out: PostgreSQL does not take two parameters for the same one, and it is grouped by this.
+    block = table.c.key // literal_column(str(_size(name)), Integer)
     figures = func.sum(sum_of % _PRIME * (table.c.key % _PLACES + 1))
     return _counting(select(block, func.count(), figures), name).group_by(block)
 

@@ -28,7 +28,7 @@ from ringfence.assurance.disclosure.changes import (
     check_signed,
 )
 from ringfence.assurance.disclosure.sealed import check_sealed
-from ringfence.chained_log import GENESIS, Entry, Log, LogError, entries_of
+from ringfence.chained_log import GENESIS, Entry, Lines, Log, LogError, entries_of
 from ringfence.files import replace, sync_directory
 
 LOG = "log.jsonl"
@@ -132,12 +132,12 @@ class Fold:
 class Casebook:
     """The one writer."""
 
-    def __init__(self, home: Path) -> None:
-        """Raises LogError, OSError."""
+    def __init__(self, home: Path, lines: Lines | None = None) -> None:
+        """`lines` are where the log is, if not in `home`. Raises LogError, OSError."""
         self._home = home
         (home / "reports").mkdir(mode=0o700, parents=True, exist_ok=True)
         self.fold = Fold()
-        self._log = Log(home / LOG, on_entry=self.fold.take)
+        self._log = Log(lines or home / LOG, on_entry=self.fold.take)
 
     def name_first_role(self, role: RoleKey, *, now_ns: int) -> None:
         """Name who reads reports, once. Raises OSError."""
@@ -187,6 +187,10 @@ class Casebook:
         self._log.append("changed", {"signed": msgspec.to_builtins(signed)}, now_ns=now_ns)
         return signed.change
 
+    @property
+    def is_broken(self) -> bool:
+        return self._log.is_broken
+
     def close(self) -> None:
         self._log.close()
 
@@ -201,10 +205,13 @@ class Casebook:
         sync_directory(self._home / "reports")
 
 
-def read_casebook(home: Path) -> Fold:
-    """Return what the log of a casebook says, without opening it for writing. Raises LogError, OSError."""
+def read_casebook(home: Path, content: bytes | None = None) -> Fold:
+    """Return what the log of a casebook says, without opening it for writing. Raises LogError, OSError.
+
+    `content` is the log's, if it is not in `home`.
+    """
     fold = Fold()
-    for entry in entries_of((home / LOG).read_bytes()):
+    for entry in entries_of((home / LOG).read_bytes() if content is None else content):
         fold.take(entry)
     return fold
 

@@ -2,7 +2,7 @@
 
     python -m ringfence.daemons.bots DIRECTORY [--url ws://127.0.0.1:8040/realtime] [--seed N]
 
-Reads their keys from `keys.json`. Exit status: 0 asked to stop, 66 they have no keys.
+Reads their keys from `keys.json` or the database. Exit status: 0 asked to stop, 66 they have no keys.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from ringfence.daemons.bots.connection import connect
 from ringfence.daemons.bots.maker import Maker
 from ringfence.daemons.bots.taker import Taker
 from ringfence.daemons.venue import BOTS
-from ringfence.exchange.users.keys import KeyRecord, read_records
+from ringfence.exchange.users.keys import KeyRecord, keys_of
 
 log = logging.getLogger("ringfence.bots")
 
@@ -69,10 +69,10 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s bots %(levelname)s %(message)s")
     try:
-        keys = {record.name: record for record in read_records(given.directory / "keys.json")}
+        keys = {record.name: record for record in keys_of(given.directory).read()}
         if not set(BOTS) <= set(keys):
-            raise ValueError("keys.json has no keys for the bots: `ringfence up` makes them")
-    except ValueError as error:
+            raise ValueError("there are no keys for the bots: `ringfence up` makes them")
+    except (OSError, ValueError) as error:
         log.critical("%s; nothing was started", error)
         sys.exit(EXIT_INPUT)
     uvloop.run(serve(given.url, keys, given.seed))

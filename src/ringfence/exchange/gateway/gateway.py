@@ -12,6 +12,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
+from ringfence.database.addresses import Purpose, history_url
 from ringfence.exchange.gateway import pages, policies, published, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
@@ -27,7 +28,7 @@ from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.projections.history import HistoryReader, Query
-from ringfence.exchange.users.keys import ApiKey, KeyStore
+from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 from ringfence.exchange.users.one_time import OneTimePasswords
 from ringfence.messages.commands import Command
 from ringfence.messages.rejects import Reject
@@ -59,7 +60,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     core_directory: str | None = None
     """Where the core's socket, the feed and the checkpoints are; None = the data directory."""
     history_url: str | None = None
-    """SQLAlchemy URL; None = history.sqlite in the data directory."""
+    """SQLAlchemy URL; None = what `database.url` in the data directory says, or history.sqlite there."""
     pending_max: int = 20_000
     """Commands that may await their outcome; beyond it new orders are turned away and cancels are not."""
     flush_milliseconds: float = 5.0
@@ -77,7 +78,7 @@ class Gateway:
             public_scheme=config.public_scheme, public_host=config.public_host, others=config.origins
         )
         self.directory = directory
-        self.keys = KeyStore(directory / "keys.json")
+        self.keys = KeyStore(keys_of(directory, Purpose.GATEWAY))
         self.custody = CustodyDesk(directory)
         self.people = PeopleDesk(directory)
         self._pages = pages.Pages()
@@ -90,7 +91,7 @@ class Gateway:
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
-        self._history_url = config.history_url or f"sqlite:///{directory / 'history.sqlite'}"
+        self._history_url = config.history_url or history_url(directory, Purpose.GATEWAY)
         self._reader: HistoryReader | None = None
         self._history_thread = ThreadPoolExecutor(1, thread_name_prefix="history")
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -143,12 +144,13 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch_keys(self) -> None:
-        """Read the keys again when their file changes; a key that is gone loses its connections."""
+        """Read the keys again when they change; a key that is gone loses its connections."""
         while True:
             await asyncio.sleep(_KEYS_EVERY_SECONDS)
             try:
-                self.keys.refresh()
-            except ValueError as error:
+                # A database may be slow to answer, and clients do not wait for it.
+                await asyncio.to_thread(self.keys.refresh)
+            except (OSError, ValueError) as error:
                 log.error("%s; the keys that were read before stay in force", error)
                 continue
             await self._end_sessions()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from ringfence.exchange.users.house import Caller, House, NotDone, Row, Said
-from ringfence.exchange.users.keys import KeyFile
+from ringfence.exchange.users.keys import Keys
 from ringfence.exchange.users.securing import Securing
 from ringfence.exchange.users.signing_in import SigningIn
 from ringfence.exchange.users.userbook import Origin
@@ -23,7 +23,7 @@ Answer = Callable[[Caller, Row], Awaitable[Said]]
 
 
 class AccountDesk:
-    def __init__(self, house: House, keys: KeyFile) -> None:
+    def __init__(self, house: House, keys: Keys) -> None:
         self._house = house
         signing_in, securing = SigningIn(house), Securing(house, keys)
         withdrawing = Withdrawing(house, securing)

@@ -5,10 +5,11 @@ from typing import TypeVar
 
 import msgspec
 
+from ringfence.chained_log import LogError
+from ringfence.database.stores import USERS, has_lines
 from ringfence.exchange.users.mail import MailConfig
 from ringfence.exchange.users.sealing import make_key
 from ringfence.exchange.users.throttle import Rates
-from ringfence.exchange.users.userbook import LOG
 from ringfence.files import replace
 
 SOCKET, MAIL, RATES, KEY = "desk.sock", "mail.json", "rates.json", "secrets.key"
@@ -29,9 +30,16 @@ def found(directory: Path, *, catcher_port: int) -> MailConfig:
 
     Raises OSError, ValueError.
     """
+    try:
+        return _found(directory, catcher_port)
+    except LogError as error:
+        raise ValueError(str(error)) from error
+
+
+def _found(directory: Path, catcher_port: int) -> MailConfig:
     home = home_of(directory)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (home / LOG).exists():
+    if not has_lines(directory, USERS):
         # A log whose key is gone is not gone on with under another.
         make_key(home / KEY)
     if not (home / MAIL).exists():

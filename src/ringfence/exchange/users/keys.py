@@ -1,7 +1,7 @@
 """API keys: who may do what, and the fast HMAC of each.
 
-Keys live in one file that only its owner may read, because an HMAC secret has to be known to check a
-signature. The file is replaced whole and read again when it changes.
+Keys live in one file that only its owner may read, or in a table that the gateway's role may read, because an HMAC
+secret has to be known to check a signature. They are read again when they change.
 """
 
 import fcntl
@@ -11,13 +11,19 @@ import ipaddress
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
+from sqlalchemy import Connection
 
-from ringfence.files import replace
+from ringfence.database.accounts import SCHEMA
+from ringfence.database.addresses import Purpose, of_exchange
+from ringfence.database.engines import open_engine
+from ringfence.database.log_table import check_durable, reaching_database
+from ringfence.files import replace, sync_directory
 from ringfence.units.time import iso
 
 _BLOCK_BYTES = hashlib.sha256().block_size
@@ -144,18 +150,43 @@ def write_records(path: Path, records: tuple[KeyRecord, ...]) -> None:
     replace(path, msgspec.json.format(msgspec.json.encode(records)))
 
 
+class Keys(Protocol):
+    """Where the keys of an exchange are."""
+
+    def stamp(self) -> object:
+        """Return what differs whenever the keys do. Raises OSError."""
+        ...
+
+    def read(self) -> tuple[KeyRecord, ...]:
+        """Raises ValueError if there is something else, OSError."""
+        ...
+
+    def changing(self) -> AbstractContextManager[list[KeyRecord]]:
+        """Give the keys to be changed, and keep them if they were; others wait meanwhile.
+
+        Raises ValueError if there is something else, OSError. If the block raises, nothing has changed.
+        """
+        ...
+
+
 class KeyFile:
-    """The one file that keys are made and revoked in."""
+    """Keys in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def stamp(self) -> object:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+    def read(self) -> tuple[KeyRecord, ...]:
+        return read_records(self._path)
+
     @contextmanager
     def changing(self) -> Iterator[list[KeyRecord]]:
-        """Give the keys to be changed, and replace the file if they were; others wait meanwhile.
-
-        Raises ValueError if it is no key file, OSError. If the block raises, nothing has changed.
-        """
         descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -168,25 +199,101 @@ class KeyFile:
             os.close(descriptor)
 
 
-class KeyStore:
-    """The keys of one file, by id."""
+class KeyTable:
+    """Keys in PostgreSQL, one row each. The table's version is locked by who changes them and watched by who reads."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = (-1, -1)
+    def __init__(self, url: str) -> None:
+        """Raises ValueError, OSError."""
+        self._engine = open_engine(url, schema=SCHEMA, is_pinged=True)
+
+    def stamp(self) -> object:
+        with reaching_database(), self._engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT version FROM api_key_version").scalar_one()
+
+    def read(self) -> tuple[KeyRecord, ...]:
+        with reaching_database(), self._engine.connect() as connection:
+            return _records_in(connection)
+
+    @contextmanager
+    def changing(self) -> Iterator[list[KeyRecord]]:
+        with reaching_database(), self._engine.begin() as connection:
+            check_durable(connection)
+            connection.exec_driver_sql("SELECT version FROM api_key_version FOR UPDATE")
+            before = {record.id: record for record in _records_in(connection)}
+            records = list(before.values())
+            yield records
+            after = {record.id: record for record in records}
+            if after != before:
+                _change(connection, before, after)
+                connection.exec_driver_sql("UPDATE api_key_version SET version = version + 1")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _records_in(connection: Connection) -> tuple[KeyRecord, ...]:
+    found = connection.exec_driver_sql("SELECT record FROM api_key ORDER BY place")
+    try:
+        return tuple(msgspec.json.decode(record, type=KeyRecord) for (record,) in found)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"the table api_key holds something else than keys: {error}. Restore it.") from error
+
+
+def _change(connection: Connection, before: dict[str, KeyRecord], after: dict[str, KeyRecord]) -> None:
+    for id_ in before.keys() - after.keys():
+        connection.exec_driver_sql("DELETE FROM api_key WHERE id = %s", (id_,))
+    upsert = "INSERT INTO api_key (id, record) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET record = excluded.record"
+    for id_, record in after.items():
+        if before.get(id_) != record:
+            connection.exec_driver_sql(upsert, (id_, msgspec.json.encode(record).decode()))
+
+
+def keys_of(directory: Path, purpose: Purpose = Purpose.ACCOUNTS) -> Keys:
+    """Return the keys of an exchange: in the database of `database.url`, or in keys.json.
+
+    Raises ValueError if database.url is there and keys.json as well, OSError.
+    """
+    addresses, path = of_exchange(directory), directory / "keys.json"
+    if addresses is None:
+        return KeyFile(path)
+    if path.exists():
+        raise ValueError(
+            "the keys are in keys.json, and database.url says that they are in the database. Nothing was changed. Stop "
+            "everything and run `ringfence database import`."
+        )
+    return KeyTable(addresses.of(purpose))
+
+
+def move_keys_into_database(directory: Path) -> int:
+    """Move keys.json into the database; the file stays aside. Return how many keys. Raises ValueError, OSError."""
+    addresses, path = of_exchange(directory), directory / "keys.json"
+    if addresses is None or not path.exists():
+        return 0
+    held = read_records(path)
+    table = KeyTable(addresses.of(Purpose.ACCOUNTS))
+    with table.changing() as records:
+        known = {record.id for record in records}
+        records += [record for record in held if record.id not in known]
+    table.close()
+    path.rename(path.with_suffix(".moved"))
+    sync_directory(directory)
+    return len(held)
+
+
+class KeyStore:
+    """The keys of one exchange, by id."""
+
+    def __init__(self, keys: Keys | Path) -> None:
+        self._home = KeyFile(keys) if isinstance(keys, Path) else keys
+        self._stamp: object = None
         self._keys: dict[str, ApiKey] = {}
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the file again if it has changed. Raises ValueError if it is no key file."""
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            self._keys, self._stamp = {}, (-1, -1)
-            return
-        stamp = (status.st_mtime_ns, status.st_ino)
+        """Read the keys again if they have changed. Raises ValueError if there is something else, OSError."""
+        stamp = self._home.stamp()
         if stamp != self._stamp:
-            self._keys = {record.id: ApiKey(record) for record in read_records(self._path)}
+            self._keys = {record.id: ApiKey(record) for record in self._home.read()}
             self._stamp = stamp
 
     def get(self, key_id: str) -> ApiKey | None:

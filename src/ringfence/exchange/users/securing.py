@@ -21,7 +21,7 @@ from ringfence.exchange.users.house import (
     Row,
     Said,
 )
-from ringfence.exchange.users.keys import KeyFile, Permission, new_record
+from ringfence.exchange.users.keys import Keys, Permission, new_record
 from ringfence.exchange.users.one_time import step_of
 from ringfence.exchange.users.passkeys import VENUE, PasskeyError, created, creation_options
 from ringfence.exchange.users.userbook import SignedIn, User, digest_of
@@ -37,7 +37,7 @@ _ENTRIES, _ENTRIES_MAX = 100, 500
 
 
 class Securing:
-    def __init__(self, house: House, keys: KeyFile) -> None:
+    def __init__(self, house: House, keys: Keys) -> None:
         self._house, self._book, self._keys = house, house.book, keys
 
     # ---- what there is

@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence.chained_log import Entry, Log
+from ringfence.chained_log import Entry, Lines, Log
 from ringfence.exchange.users.passkeys import Passkey
 from ringfence.exchange.users.sealing import Seal
 
@@ -99,7 +99,7 @@ class User(msgspec.Struct):
 class Userbook:
     """`users`, `sessions` and `tickets` as the log has them; `write` adds a line. Raises LogError, SealError."""
 
-    def __init__(self, home: Path, seal: Seal, now_ns: Callable[[], int]) -> None:
+    def __init__(self, lines: Lines | Path, seal: Seal, now_ns: Callable[[], int]) -> None:
         self._seal, self._now_ns = seal, now_ns
         self.users: dict[str, User] = {}
         self.sessions: dict[str, SignedIn] = {}
@@ -108,11 +108,15 @@ class Userbook:
         self._by_email: dict[str, str] = {}
         self._by_account: dict[int, str] = {}
         self._by_passkey: dict[str, str] = {}
-        self._log = Log(home / LOG, on_entry=self._take)
+        self._log = Log(lines, on_entry=self._take)
 
     @property
     def head(self) -> str:
         return self._log.head
+
+    @property
+    def is_broken(self) -> bool:
+        return self._log.is_broken
 
     def close(self) -> None:
         self._log.close()

@@ -80,7 +80,7 @@ class HistoryReader:
     """
 
     def __init__(self, url: str, *, seconds_max: float = 5.0) -> None:
-        self._engine = open_engine(url)
+        self._engine = open_engine(url, is_pinged=True)
         self._seconds_max = seconds_max
         self._give_up_at = math.inf
         event.listen(self._engine, "connect", self._limit)
@@ -154,7 +154,9 @@ class HistoryReader:
             connection.set_progress_handler(lambda: time.monotonic() >= self._give_up_at, 10_000)
             return
         with connection.cursor() as cursor:
-            cursor.execute(f"SET statement_timeout = {int(self._seconds_max * 1000)}")
+            # Zero would be for ever. A role with rights to do so could write, and a reader must not.
+            cursor.execute(f"SET statement_timeout = {max(1, int(self._seconds_max * 1000))}")
+            cursor.execute("SET default_transaction_read_only = on")
         connection.commit()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The SQL tables, made from the wire's column lists, and how a database is opened.
+"""The SQL tables, after the wire's column lists, and how their database is opened. `migrations` make them.
 
 Every table has an integer `key` that orders its rows for ever and is the same after a rebuild:
 
@@ -21,10 +21,6 @@ whose rows go on changing. The names under which a receipt of deleveraging lists
 beside the database: with another secret they are made anew as other names.
 """
 
-import os
-import sqlite3
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -36,14 +32,14 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     Table,
     Text,
-    create_engine,
-    event,
 )
-from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeEngine
 
+from ringfence.database import engines
+from ringfence.exchange.projections.history.migrations import SCHEMA
 from ringfence.exchange.projections.tables import BIN_NAMES, TABLES
 
 
@@ -55,7 +51,10 @@ class HistoryError(Exception):
 _TEXT: TypeEngine[Any] = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite makes a row's own address of a primary key only if its type is spelled INTEGER.
 _KEY: TypeEngine[Any] = BigInteger().with_variant(Integer(), "sqlite")
-_TYPES: dict[str, TypeEngine[Any]] = {"long": BigInteger(), "float": Double(), "boolean": Boolean()}
+# Prices and rates are decimals: PostgreSQL keeps each digit and adds them up without an error. SQLite has no
+# decimals; what it keeps is the double that the wire shows.
+_DECIMAL: TypeEngine[Any] = Double().with_variant(Numeric(asdecimal=False), "postgresql")
+_TYPES: dict[str, TypeEngine[Any]] = {"long": BigInteger(), "float": _DECIMAL, "boolean": Boolean()}
 
 # What queries filter by, each with the order in which they want the rows. execType stands at the end, so
 # that a trade history passes over the index entries of a thousand cancels and not over their rows.
@@ -72,9 +71,6 @@ _INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "tradingVolume": (("timestamp", "key"), ("account", "timestamp", "key")),
     **dict.fromkeys(("trade", *(f"{kind}Bin{size}" for kind in ("trade", "quote") for size in BIN_NAMES)), _PUBLIC),
 }  # fmt: skip
-
-_LOCK_SECONDS = 10
-"""How long SQLite waits for another process's lock."""
 
 METADATA = MetaData()
 
@@ -128,7 +124,6 @@ BALANCE = Table(
 PROGRESS = Table(
     "progress", METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("layout", _TEXT, nullable=False),
     Column("next_sequence", BigInteger, nullable=False),
     Column("next_event", BigInteger, nullable=False),
     Column("last_batch", _TEXT, nullable=False),
@@ -137,38 +132,9 @@ PROGRESS = Table(
 )  # fmt: skip
 
 
-def layout() -> str:
-    """Return a name of the tables as they are now; a database that has another one is made again."""
-    tables = [
-        (table.name, [(column.name, str(column.type)) for column in table.columns], _index_names(table))
-        for table in METADATA.sorted_tables
-    ]
-    return blake2b(repr(tables).encode(), digest_size=8).hexdigest()
-
-
-def _index_names(table: Table) -> list[str]:
-    return sorted(str(index.name) for index in table.indexes)
-
-
-def open_engine(url: str) -> Engine:
-    """Return the engine of a database URL; a file of SQLite is made, private to its owner."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, paramstyle="format")
-    if parsed.database:
-        os.close(os.open(Path(parsed.database), os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_engine(parsed, paramstyle="qmark", connect_args={"timeout": _LOCK_SECONDS})
-    event.listen(engine, "connect", _set_pragmas)
-    return engine
-
-
-def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    """Readers do not wait for the writer, and commits do not wait for the disk.
-
-    A power cut can take the newest commits with it, whole ones; they are folded again.
-    """
-    for pragma in (
-        "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536",
-        "wal_autocheckpoint=4000", "journal_size_limit=67108864",
-    ):  # fmt: skip
-        connection.execute(f"PRAGMA {pragma}")
+def open_engine(url: str, *, is_pinged: bool = False, isolation: str | None = None) -> Engine:
+    """Return the engine of a history database. Raises HistoryError if it can be no such one, OSError."""
+    try:
+        return engines.open_engine(url, schema=SCHEMA, is_pinged=is_pinged, isolation=isolation)
+    except ValueError as error:
+        raise HistoryError(f"the history cannot be kept there: {error}") from error

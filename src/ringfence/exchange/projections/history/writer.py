@@ -1,30 +1,19 @@
 """Writes what batches changed. The rows and how far they reach move in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from hashlib import blake2b
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import insert, inspect, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
 
+from ringfence.database.migrating import MigrationError
 from ringfence.exchange.projections.coins import wire_number
-from ringfence.exchange.projections.history.schema import (
-    BALANCE,
-    HISTORY_TABLES,
-    LEDGER,
-    METADATA,
-    PROGRESS,
-    REFUSAL,
-    HistoryError,
-    layout,
-    open_engine,
-)
+from ringfence.exchange.projections.history.loading import loader_of
+from ringfence.exchange.projections.history.migrations import migrations
+from ringfence.exchange.projections.history.schema import PROGRESS, HistoryError, open_engine
 from ringfence.exchange.projections.ledger import Transaction
 from ringfence.exchange.projections.orders import Execution, Order, Row
-from ringfence.exchange.projections.tables import TABLES
 from ringfence.exchange.projections.views import Changes
 from ringfence.messages.batch import Batch
 from ringfence.messages.identifiers import TRANSACTION, wire_id
@@ -33,9 +22,6 @@ from ringfence.units.limits import ACCOUNT_MAX
 from ringfence.units.time import NS_PER_DAY, NS_PER_MINUTE, floor_to, iso
 
 _INSTRUMENTS_MAX = 64
-# What an amend cannot change. Left out of updates, their indexes need not be touched.
-_FIXED = frozenset(("orderID", "account", "symbol", "side", "currency", "settlCurrency", "ordType"))
-_UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Progress(NamedTuple):
@@ -57,19 +43,30 @@ class HistoryWriter:
     """
 
     def __init__(self, url: str, *, receipt_secret: bytes = b"") -> None:
-        """Open a database, or make an empty one. Raises HistoryError if its layout is another one.
+        """Open a database, or make an empty one; an older one is brought forward first.
 
-        `receipt_secret` names the accounts on receipts of deleveraging; without one anybody can tell them.
+        Raises HistoryError if it is of a newer version, of something else or another process's (WriterBusyError), and
+        SQLAlchemy's errors. `receipt_secret` names the accounts on receipts of deleveraging; without one anybody can
+        tell them.
         """
         self._receipt_secret = receipt_secret
         self._engine = open_engine(url)
-        dialect = self._engine.dialect
-        if dialect.name not in _UPSERTS:
-            raise HistoryError(f"history can be kept in SQLite or PostgreSQL, not in {dialect.name}")
-        self._takes_nul = dialect.name != "postgresql"
-        self._statements = _statements(dialect)
-        with self._engine.begin() as connection:
-            self._written = _load_progress(connection) or _make_tables(connection)
+        self._loader = loader_of(self._engine.dialect)
+        self._connection: Connection | None = None
+        try:
+            migrations().upgrade(self._engine)
+            # One connection for life: with it goes PostgreSQL's lock.
+            self._connection = self._engine.connect()
+            with self._connection.begin():
+                self._loader.begin(self._connection)
+            with self._connection.begin():
+                self._written = _load_progress(self._connection)
+        except MigrationError as error:
+            self.close()
+            raise HistoryError(str(error)) from error
+        except BaseException:
+            self.close()
+            raise
         self._start_buffers(self._written)
 
     def _start_buffers(self, progress: Progress) -> None:
@@ -77,8 +74,8 @@ class HistoryWriter:
         self._orders: dict[int, Order] = {}
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._balances: dict[tuple[str, int], int] = defaultdict(int)
-        self._volumes: dict[tuple[int, int, bool], int] = defaultdict(int)
-        """US cents by day, account and whether it is spot."""
+        self._volumes: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
+        """US cents of contracts and of spot, by day and account."""
 
     @property
     def progress(self) -> Progress:
@@ -161,7 +158,7 @@ class HistoryWriter:
         for execution in changes.executions:
             if isinstance(execution, Execution) and execution.kind == "Trade":
                 cents = usd_cents(execution, changes.xbt_cents)
-                self._volumes[day, execution.account, execution.instrument.is_spot] += cents
+                self._volumes[day, execution.account][execution.instrument.is_spot] += cents
 
     def commit(self) -> None:
         """Write what was taken since the last commit. Raises HistoryError, and SQLAlchemy's errors."""
@@ -176,18 +173,18 @@ class HistoryWriter:
         rows["tradingVolume"] = [
             {
                 "key": day // NS_PER_DAY * ACCOUNT_MAX + account, "timestamp": iso(day), "account": account,
-                "contractCents": 0 if is_spot else cents, "spotCents": cents if is_spot else 0,
+                "contractCents": contract, "spotCents": spot,
             }
-            for (day, account, is_spot), cents in self._volumes.items()
+            for (day, account), (contract, spot) in self._volumes.items()
         ]  # fmt: skip
-        if not self._takes_nul:
+        if not self._loader.takes_nul:
             _replace_nul(rows["order"] + rows["execution"] + rows["refusal"])
-        with self._engine.begin() as connection:
+        assert self._connection is not None
+        with self._connection.begin():
             for name, found in rows.items():
                 if found:
-                    text, values_of = self._statements[name]
-                    connection.exec_driver_sql(text, [values_of(row) for row in found])
-            self._move_progress(connection)
+                    self._loader.load(self._connection, name, found)
+            self._move_progress(self._connection)
         self._written = self._taken
         self._start_buffers(self._taken)
 
@@ -205,6 +202,8 @@ class HistoryWriter:
 
     def close(self) -> None:
         """Let go of the database. What was not committed is forgotten."""
+        if self._connection is not None:
+            self._connection.close()
         self._engine.dispose()
 
 
@@ -261,64 +260,13 @@ def _digest(batch: Batch) -> str:
     return digest.hexdigest()
 
 
-def _load_progress(connection: Connection) -> Progress | None:
-    """Return how far the rows reach, None if there are no tables yet, or not all of them."""
-    if not inspect(connection).has_table(PROGRESS.name):
-        return None
+def _load_progress(connection: Connection) -> Progress:
     found = connection.execute(select(PROGRESS)).mappings().one_or_none()
-    if found is not None and found["layout"] != layout():
-        raise HistoryError(
-            "the history database has the tables of another version. Nothing was written. Delete it: it is "
-            "made again from the journal."
-        )
-    return Progress(**{name: found[name] for name in Progress._fields}) if found else None
-
-
-def _make_tables(connection: Connection) -> Progress:
-    METADATA.create_all(connection)
-    nothing = Progress(0, 0, "", 0, 0)
-    # The row comes last: a database that has it has all tables.
-    connection.execute(insert(PROGRESS).values(id=1, layout=layout(), **nothing._asdict()))
-    return nothing
-
-
-class _Statement(NamedTuple):
-    text: str
-    values_of: Callable[[Row], tuple[Any, ...]]
-    """Returns the parameters of a row in the order of the text."""
-
-
-def _statements(dialect: Dialect) -> dict[str, _Statement]:
-    """Return one statement a table, as text with positions for parameters.
-
-    It goes to the driver as it is: SQLAlchemy's own way through each value of each row costs more than
-    SQLite's work on it, and SQLite's own way through named parameters costs as much again.
-    """
-    upsert = _UPSERTS[dialect.name]
-    order = upsert(HISTORY_TABLES["order"])
-    order = order.on_conflict_do_update(
-        index_elements=["key"],
-        set_={name: order.excluded[name] for name in TABLES["order"].names if name not in _FIXED},
-    )
-    balance = upsert(BALANCE)
-    balance = balance.on_conflict_do_update(
-        index_elements=["account", "asset"], set_={"amount": BALANCE.c.amount + balance.excluded.amount}
-    )
-    statements: dict[str, Any] = {name: insert(table) for name, table in HISTORY_TABLES.items()}
-    volume = upsert(HISTORY_TABLES["tradingVolume"])
-    volume = volume.on_conflict_do_update(
-        index_elements=["key"],
-        set_={
-            name: HISTORY_TABLES["tradingVolume"].c[name] + volume.excluded[name]
-            for name in ("contractCents", "spotCents")
-        },
-    )
-    statements |= {
-        "ledger": insert(LEDGER), "refusal": insert(REFUSAL), "order": order, "balance": balance,
-        "tradingVolume": volume,
-    }  # fmt: skip
-    compiled = {name: statement.compile(dialect=dialect) for name, statement in statements.items()}
-    return {name: _Statement(str(found), itemgetter(*found.positiontup)) for name, found in compiled.items()}
+    if found is None:
+        nothing = Progress(0, 0, "", 0, 0)
+        connection.execute(insert(PROGRESS).values(id=1, **nothing._asdict()))
+        return nothing
+    return Progress(**{name: found[name] for name in Progress._fields})
 
 
 def _replace_nul(rows: list[Row]) -> None:
