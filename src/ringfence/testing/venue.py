@@ -43,8 +43,8 @@ def key_of(account: int, *permissions: Permission) -> KeyRecord:
 class Venue:
     """Core, history and gateway on a free port, with credited accounts 1..N and their keys.
 
-    With `people`, they can register: the account desk and a catcher of mail run as well. Everything is found under
-    `url`; output goes to `NAME.log` in the folder.
+    With `people`, they can register: the account desk and a catcher of mail run as well. With `fix`, a FIX gateway
+    listens on `fix_port`. Everything is found under `url`; output goes to `NAME.log` in the folder.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Venue:
         history: bool = True,
         pending_max: int = 20_000,
         people: bool = False,
+        fix: bool = False,
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,12 @@ class Venue:
                 "mail_catcher": ["--port", str(mail.port)],
                 "account_desk": ["--url", self.url],
             }
+        self.fix_port = free_port() if fix else 0
+        if fix:
+            self._names.append("fix_gateway")
+            self._arguments["fix_gateway"] = ["--port", str(self.fix_port)]
+            rates = {"limits": {"orders_per_second": 0}}
+            (directory / "fix.json").write_text(json.dumps(rates))
         self._names.append("gateway")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])

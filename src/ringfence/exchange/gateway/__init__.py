@@ -13,7 +13,7 @@
 | commands, conditions            | values into command records; stops, pegs and links               |
 | desk                            | commands to the core, results back, views up to date             |
 | pending                         | what was sent and has no outcome yet                             |
-| errors                          | refusals in BitMEX's words                                       |
+| errors, refusals                | refusals in BitMEX's words; the engine's among them              |
 | rest/                           | the endpoints, one file a noun                                   |
 | websocket/                      | sessions, topics, streams                                        |
 | swagger                         | the API's description of itself                                  |

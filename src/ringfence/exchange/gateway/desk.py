@@ -27,8 +27,13 @@ _CATCH_UP_SECONDS = 0.05
 class Desk:
     """One gateway's view of the exchange and its way in."""
 
-    def __init__(self, directory: Path, on_changes: Callable[[Changes], None], *, pending_max: int) -> None:
+    def __init__(
+        self, directory: Path, on_changes: Callable[[Changes], None], *, pending_max: int,
+        checkpoints: Path | None = None,
+    ) -> None:  # fmt: skip
+        """`checkpoints` is where to begin from; None = from the newest that history has made."""
         self._directory = directory
+        self._checkpoints = checkpoints or directory / "checkpoints"
         self._pending_max = pending_max
         self._on_changes = on_changes
         self.views = Views()
@@ -50,7 +55,7 @@ class Desk:
     async def start(self) -> None:
         """Load the views, catch up with the feed, connect to the core. Waits for the core."""
         started = time.monotonic()
-        loaded = checkpoint.load(self._directory / "checkpoints")
+        loaded = checkpoint.load(self._checkpoints)
         if loaded is not None:
             self.views = loaded
             self._reader = FeedReader(self._directory / "feed", next_sequence=loaded.next_sequence)

@@ -13,13 +13,13 @@ from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
 from ringfence.database.addresses import Purpose, history_url
-from ringfence.exchange.gateway import pages, policies, published, swagger, well_known
+from ringfence.exchange.gateway import pages, policies, published, refusals, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
-from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
+from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
-from ringfence.exchange.gateway.limits import Limiter, Limits, Presence
+from ringfence.exchange.gateway.limits import Limiter, Limits, Presence, take
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, is_page, origin_of
@@ -30,9 +30,6 @@ from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.projections.history import HistoryReader, Query
 from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 from ringfence.exchange.users.one_time import OneTimePasswords
-from ringfence.messages.commands import Command
-from ringfence.messages.rejects import Reject
-from ringfence.units.assets import ASSETS
 
 log = logging.getLogger(__name__)
 
@@ -196,20 +193,11 @@ class Gateway:
 
     def refusal_of(self, result: Result) -> Refused:
         """Return why the engine refused a command, in the wire's words."""
-        assert result.refusal is not None
-        reject, figure = result.refusal
-        if result.kind in (Command.DEPOSIT, Command.WITHDRAW, Command.TRANSFER):
-            currency = ASSETS[result.symbol].currency
-        else:
-            currency = self.currency_of(result.symbol)
-        if reject == Reject.UNKNOWN_ORDER and result.kind == Command.CANCEL:
-            return Refused(404, "Not Found")
-        return of_reject(reject, figure, currency)
+        return refusals.refusal_of(self.desk.views, result)
 
     def currency_of(self, symbol: int) -> str:
         """Return what an instrument's refusals are counted in."""
-        market = self.desk.views.markets.get(symbol)
-        return market.instrument.settle.currency if market else ASSETS[0].currency
+        return refusals.currency_of(self.desk.views, symbol)
 
     async def aside(self, work: Callable[[], Found]) -> Found:
         """Return what `work` gives, done in the thread that reads the past: it may take some milliseconds."""
@@ -399,15 +387,7 @@ class Gateway:
             raise
 
     def _take(self, bucket: Any, now: float) -> Any:
-        if bucket is not None and not bucket.take(1, now):
-            seconds = bucket.seconds_until(1)
-            raise Refused(
-                429,
-                f"Rate limit exceeded, retry in {seconds} seconds.",
-                "RateLimitError",
-                retry_after_seconds=seconds,
-            )
-        return bucket
+        return take(bucket, now)
 
     def count_report(self, address: str) -> Any:
         """Count one report of a hole against its address's limit. Raises Refused (429)."""

@@ -9,6 +9,7 @@ from collections import Counter
 import msgspec
 
 from ringfence.exchange.bucket import Bucket
+from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.users.keys import ApiKey
 
 
@@ -31,6 +32,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From one address: browsers' reports of pages that broke their policy."""
     subscriptions_max: int = 1_000
     """Topics of one WebSocket connection."""
+
+
+def take(bucket: Bucket | None, now: float) -> Bucket | None:
+    """Take one token of a bucket, if there is one at all. Raises Refused (429)."""
+    if bucket is not None and not bucket.take(1, now):
+        seconds = bucket.seconds_until(1)
+        raise Refused(
+            429, f"Rate limit exceeded, retry in {seconds} seconds.", "RateLimitError", retry_after_seconds=seconds
+        )  # fmt: skip
+    return bucket
 
 
 class Presence:

@@ -1,0 +1,93 @@
+"""The FIX gateway: one process that serves order entry and drop copies in FIX 4.4.
+
+    python -m ringfence.daemons.fix_gateway DIRECTORY [--config FILE] [--host H] [--port P] [--core-directory D]
+
+Reads `fix.json` in the directory unless told otherwise. Exit status: 0 asked to stop, 66 a file that it
+needs is no good, 69 the port is taken.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from ringfence.daemons.broken_logs import EXIT_AWAY
+from ringfence.daemons.crashes import forbid_core_dumps
+from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE
+from ringfence.exchange.fix import Config, FixServer
+from ringfence.exchange.fix.store import StoreError
+
+log = logging.getLogger("ringfence.fix")
+
+
+def read_config(path: Path) -> Config:
+    """Return the configuration, the defaults if there is no file. Raises ValueError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Config)
+    except FileNotFoundError:
+        return Config()
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path.name} is no configuration of the FIX gateway: {error}") from error
+
+
+async def serve(directory: Path, config: Config) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        server = FixServer(directory, config)
+    except (ValueError, StoreError) as error:
+        log.critical("%s; nothing was started", error)
+        return EXIT_INPUT
+    except OSError as error:
+        log.critical("a file cannot be read: %s; nothing was started", error)
+        return EXIT_AWAY
+    starting = loop.create_task(server.start())
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return 0
+    try:
+        starting.result()
+    except OSError as error:
+        log.critical("cannot listen on %s:%d: %s; nothing was started", config.host, config.port, error)
+        return EXIT_UNAVAILABLE
+    gc.collect()
+    gc.freeze()
+    log.info("listening for FIX 4.4 on %s:%d", config.host, server.port)
+    await stopping
+    await server.stop()
+    log.info("stopped")
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ringfence-fix", description="FIX 4.4 gateway")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
+    options = parser.parse_args()
+    forbid_core_dumps()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s fix %(levelname)s %(message)s")
+    try:
+        config = read_config(options.config or options.directory / "fix.json")
+    except ValueError as error:
+        log.critical("%s; nothing was started", error)
+        sys.exit(EXIT_INPUT)
+    names = ("host", "port", "core_directory")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    sys.exit(uvloop.run(serve(options.directory, msgspec.structs.replace(config, **given))))
+
+
+if __name__ == "__main__":
+    main()
