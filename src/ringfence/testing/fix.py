@@ -46,7 +46,13 @@ class FixClient:
         self, port: int, account: int, *, sender: str = "CLIENT", target: str = "RINGFENCE", key: str = "",
         secret: str = "", heartbeat: int = 30, cancels: bool = False,
     ) -> None:  # fmt: skip
-        self.port, self.sender, self.target, self.heartbeat, self.cancels = port, sender, target, heartbeat, cancels
+        self.port, self.sender, self.target, self.heartbeat, self.cancels = (
+            port,
+            sender,
+            target,
+            heartbeat,
+            cancels,
+        )
         self.key, self.secret = key or f"key-{account}", secret or f"secret-{account}"
         self.next_out = self.next_in = 1
         self.sent: dict[int, list[tuple[int, Any]]] = {}

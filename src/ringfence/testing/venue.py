@@ -82,7 +82,7 @@ class Venue:
         if fix:
             self._names.append("fix_gateway")
             self._arguments["fix_gateway"] = ["--port", str(self.fix_port)]
-            rates = {"limits": {"orders_per_second": 0}}
+            rates = {"limits": {"orders_per_second": 0}, "sessions_per_account": 200}
             (directory / "fix.json").write_text(json.dumps(rates))
         self._names.append("gateway")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -64,6 +64,8 @@ class Out(msgspec.Struct, array_like=True):
     """Of the command that it answers, 0 = of none."""
     clordid: str = ""
     is_owned: bool = False
+    orig: str = ""
+    """The other name of the order, if it was named by two."""
 
 
 class In(msgspec.Struct, array_like=True):
@@ -173,8 +175,8 @@ class Store:
             self.handles.add(meta.handle)
         elif meta.is_final:
             self.handles.discard(meta.handle)
-        if meta.clordid:
-            self._know(meta.clordid, meta.seq)
+        for clordid in filter(None, (meta.clordid, meta.orig)):
+            self._know(clordid, meta.seq)
 
     def heard(self, next_in: int, asked: Asked | None = None) -> None:
         record = In(next_in, asked)

@@ -199,6 +199,7 @@ class Trading:
             Out(
                 0, key, handle, is_final=execution.state.leaves == 0, token=asked.token if asked else 0,
                 clordid="" if self.is_copy else known or "", is_owned=owned and not self.is_copy,
+                orig=moved.orig if moved else "",
             ),
         )  # fmt: skip
 
