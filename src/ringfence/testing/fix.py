@@ -18,7 +18,7 @@ from simplefix import FixMessage, FixParser
 Row = dict[int, str]
 SOH = "\x01"
 _WAIT_SECONDS = 10.0
-_ADMIN = frozenset("0 1 2 4 5 A".split())
+_ADMIN = frozenset(["0", "1", "2", "4", "5", "A"])
 
 
 def stamp(seconds: float | None = None) -> str:

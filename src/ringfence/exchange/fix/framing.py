@@ -63,6 +63,5 @@ class Framer:
             self._held = self._held[at:]
 
     def _pass_over(self) -> None:
-        self.garbled += 1
-        following = self._held.find(_BEGIN, 1)
-        self._held = self._held[following if following > 0 else len(self._held) :]
+        """Leave this beginning; the next one, or a part of it, may be anywhere behind it."""
+        self._held = self._held[1:]
