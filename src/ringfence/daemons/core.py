@@ -22,10 +22,12 @@ import uvloop
 from ringfence.commitments import load_keys
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.gatekeeper import Gatekeeper
-from ringfence.exchange.feed import FeedWriteError
-from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
+from ringfence.exchange.feed import FeedWriteError, Load, encode_sheds, encode_status
+from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX
 from ringfence.exchange.journal import JournalError, JournalReadError, JournalWriteError
 from ringfence.exchange.sequencer import Alarm, Committer, Inbox, InvalidSubmissionError, Sequencer, recover
+from ringfence.messages.batch import Batch
+from ringfence.messages.load import LoadState, ShedReason
 from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger("ringfence.core")
@@ -33,6 +35,7 @@ log = logging.getLogger("ringfence.core")
 SNAPSHOT_EVERY = 1_000_000
 EXIT_CORRUPT, EXIT_BUG, EXIT_DISK, EXIT_LOCKED = 65, 70, 74, 75
 _ORIGIN_MAX = 2**16 - 1
+_UNREAD_BYTES_MAX = 4 << 20
 
 
 class Core:
@@ -41,13 +44,17 @@ class Core:
     def __init__(self, sequencer: Sequencer, committer: Committer, gatekeeper: Gatekeeper) -> None:
         self.sequencer = sequencer
         self._committer, self._gatekeeper = committer, gatekeeper
-        self.lines: set[Line] = set()
+        self.lines: dict[int, Line] = {}
+        """By origin."""
         self.inbox = Inbox()
         self._arrived = asyncio.Event()
         self.stopping = False
         self._alarm = Alarm()
         self._is_under_way = False
         self._origins = 0
+        self._told = LoadState.OPEN
+        self._is_holding = False
+        """So much waits that nothing more is read from the lines."""
 
     def next_origin(self) -> int:
         self._origins = self._origins % _ORIGIN_MAX + 1
@@ -55,19 +62,44 @@ class Core:
 
     def submit(self, slots: bytes, *, origin: int) -> None:
         """Take what a gateway sent. Raises InvalidSubmissionError."""
-        was_full = self.inbox.is_full
-        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin)
+        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin, now_ns=time.monotonic_ns())
         self._arrived.set()
-        if self.inbox.is_full and not was_full:
+        if self.inbox.state is not self._told:
             self.tell_lines()
+        self._tell_sheds()
+        if self.inbox.is_full and not self._is_holding:
+            self._hold(True)
 
     def stop(self) -> None:
         self.stopping = True
         self._arrived.set()
 
+    @property
+    def load(self) -> Load:
+        counts = self.inbox.shed_counts
+        return Load(self.inbox.state, self.inbox.wait_ns, tuple(counts[reason] for reason in ShedReason))
+
     def tell_lines(self) -> None:
-        for line in self.lines:
-            line.tell(self.sequencer.next_sequence, queue_is_full=self.inbox.is_full)
+        load = self.load
+        self._told = load.state
+        for line in self.lines.values():
+            line.tell(self.sequencer.next_sequence, load)
+
+    def _tell_sheds(self) -> None:
+        """Tell each gateway which of its commands were not taken."""
+        by_origin: dict[int, list[tuple[int, ShedReason]]] = {}
+        for shed in self.inbox.collect_sheds():
+            by_origin.setdefault(shed.origin, []).append((shed.token, shed.reason))
+        for origin, sheds in by_origin.items():
+            # A line that is gone hears nothing: its gateway's barrier on the next one says that nothing was done.
+            if (line := self.lines.get(origin)) is not None:
+                line.tell_sheds(sheds)
+
+    def _hold(self, is_holding: bool) -> None:
+        """Stop reading from the lines, or go on: cancels are never shed, so they are bounded by that."""
+        self._is_holding = is_holding
+        for line in list(self.lines.values()):
+            line.hold(is_holding)
 
     async def run(self) -> None:
         """Apply batches until asked to stop; then finish what has arrived."""
@@ -85,9 +117,11 @@ class Core:
                     await self._arrived.wait()
                     continue
                 self._is_under_way = True
-                batch = await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
+                batch = await self._next_batch()
                 self._is_under_way = False
                 self.tell_lines()
+                if batch is None:
+                    continue
                 self._committer.take(batch)
                 self._begin_root()
                 if self.sequencer.engine.has_more_to_do:
@@ -96,6 +130,19 @@ class Core:
                     self.sequencer.begin_snapshot()
         finally:
             timer.cancel()
+
+    async def _next_batch(self) -> Batch | None:
+        """Apply what is taken next; None if all of it was shed."""
+        began = time.monotonic_ns()
+        commands = self.inbox.take(now_ns=began)
+        self._tell_sheds()
+        if self._is_holding and not self.inbox.is_full:
+            self._hold(False)
+        if not commands:
+            return None
+        batch = await self.sequencer.apply(commands, timestamp_ns=time.time_ns())
+        self.inbox.drained(len(commands) // RECORD_BYTES, took_ns=time.monotonic_ns() - began)
+        return batch
 
     def _begin_root(self) -> None:
         """Begin with a state root if one is due; while a batch is under way the tables are ahead of it."""
@@ -139,12 +186,29 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._core.lines.add(self)
-        self.tell(self._core.sequencer.next_sequence, queue_is_full=self._core.inbox.is_full)
+        self._core.lines[self._origin] = self
+        self.tell(self._core.sequencer.next_sequence, self._core.load)
 
-    def tell(self, next_sequence: int, *, queue_is_full: bool) -> None:
+    def tell(self, next_sequence: int, load: Load) -> None:
         if self._transport and self._transport.get_write_buffer_size() < 1 << 16:
-            self._transport.write(encode_status(next_sequence, self._origin, queue_is_full=queue_is_full))
+            self._transport.write(encode_status(next_sequence, self._origin, load))
+
+    def tell_sheds(self, sheds: list[tuple[int, ShedReason]]) -> None:
+        """None may be left out; a gateway that hears nothing for that long is cut off, and asks anew."""
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
+            self._refuse("it does not read what it is told")
+            return
+        self._transport.write(encode_sheds(sheds))
+
+    def hold(self, is_held: bool) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if is_held:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -173,7 +237,8 @@ class Line(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._core.lines.discard(self)
+        if self._core.lines.get(self._origin) is self:
+            del self._core.lines[self._origin]
         self._transport = None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
+from ringfence.exchange.feed import Load
 from ringfence.exchange.gateway import pages, policies, published, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
@@ -19,6 +20,7 @@ from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.limits import Limiter, Limits, Presence
+from ringfence.exchange.gateway.load import LoadBoard
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, is_page, origin_of
@@ -30,6 +32,7 @@ from ringfence.exchange.projections.history import HistoryReader, Query
 from ringfence.exchange.users.keys import ApiKey, KeyStore
 from ringfence.exchange.users.one_time import OneTimePasswords
 from ringfence.messages.commands import Command
+from ringfence.messages.load import LoadState
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS
 
@@ -39,6 +42,7 @@ _API = "/api/v1"
 _HISTORY_WAIT_SECONDS = 5.0
 _HISTORY_POLL_SECONDS = 0.004
 _KEYS_EVERY_SECONDS = 1.0
+_LOAD_EVERY_SECONDS = 0.25
 Found = TypeVar("Found")
 
 
@@ -83,7 +87,9 @@ class Gateway:
         self._always = policies.always(config.public_scheme)
         self.limiter = Limiter(config.limits)
         self.presence = Presence(config.limits)
-        self.desk = Desk(directory, self._changed, pending_max=config.pending_max)
+        self.desk = Desk(directory, self._changed, self._hear_load, pending_max=config.pending_max)
+        self.load = LoadBoard(self._publish_load)
+        self.desk.on_shed = self.load.count
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
@@ -107,6 +113,7 @@ class Gateway:
             self._welcome, self.config.host, self.config.port, backlog=1024, reuse_address=True
         )
         self.run(self._watch_keys())
+        self.run(self._watch_load())
 
     def _welcome(self) -> HttpConnection:
         return HttpConnection(
@@ -156,6 +163,19 @@ class Gateway:
                         session.close(WSCloseCode.POLICY_VIOLATION, "the API key was revoked")
                     else:
                         session.key = found
+
+    async def _watch_load(self) -> None:
+        """Look how things stand now and then, so that it is told when they are well again."""
+        while True:
+            await asyncio.sleep(_LOAD_EVERY_SECONDS)
+            self.desk.look_around()
+
+    def _hear_load(self, state: LoadState, core: Load) -> None:
+        self.load.hear(state, core.wait_ns, core.sheds)
+
+    def _publish_load(self, row: dict[str, Any]) -> None:
+        if self.sessions:
+            self.publisher.announce("shed", row)
 
     async def _end_sessions(self) -> None:
         """Close the realtime connections of people who have signed out."""
@@ -531,7 +551,7 @@ class Gateway:
             return
         protocol = WSProtocol(
             None, None, False, lambda request: session, logging.getLogger("picows.server"), True, 5.0, True, 30.0, 30.0,
-            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 16_384,
+            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 8_192,
         )  # fmt: skip
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
