@@ -53,7 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **changes)
 
 
-_QUEUES = ((4096, 65_536), (4, 24), (12, 12))
+_QUEUES = ((4096, 65_536), (16, 48), (24, 24))
 """(slots of a batch, slots that may wait)"""
 
 

@@ -82,6 +82,8 @@ class Session(WSListener):  # type: ignore[misc]
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
+        if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
+            return
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
             payload = frame.get_payload_as_bytes()
             if not frame.fin or kind == WSMsgType.CONTINUATION:
@@ -168,7 +170,7 @@ class Session(WSListener):  # type: ignore[misc]
         self._leave_topics()
         reason = f"slow consumer: {unsent} bytes were not fetched; reconnect and take new partials"
         transport.send_close(WSCloseCode.TRY_AGAIN_LATER, reason.encode())
-        transport.disconnect()
+        # Not closed yet: a socket that is closed before it was read to its end takes back what it has sent.
         loop = asyncio.get_running_loop()
         loop.call_later(_FAREWELL_SECONDS, transport.underlying_transport.abort)
 
