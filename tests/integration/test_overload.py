@@ -72,7 +72,9 @@ async def test_everybody_is_told_of_shedding_before_anybody_is_refused(tmp_path:
         venue.signal("core", signal.SIGSTOP)
         say_orders(socket, PENDING_MAX)
         await socket.until(lambda f: f.get("status") == 503)
-        told = [n for n, f in enumerate(socket.frames) if f.get("table") == "shed" and f["action"] == "update"]
+        told = [
+            n for n, f in enumerate(socket.frames) if f.get("table") == "shed" and f["action"] == "update"
+        ]
         first = next(n for n, f in enumerate(socket.frames) if f.get("status") == 503)
         assert told[0] < first
         assert socket.frames[told[0]]["data"][0]["state"] == "Shedding"
@@ -91,7 +93,11 @@ def test_a_shed_order_says_why_and_when_to_come_again(tmp_path: Path) -> None:
         refused = client.call("POST", "/order/bulk", {"orders": orders})
         assert refused.status == 503
         assert refused.headers["retry-after"] == "1"
-        assert refused.value["error"] == {"message": OVERLOADED, "name": "HTTPError", "reason": "accountShare"}
+        assert refused.value["error"] == {
+            "message": OVERLOADED,
+            "name": "HTTPError",
+            "reason": "accountShare",
+        }
         assert client.get("/order?filter=%7B%22open%22%3Atrue%7D") == []
 
 

@@ -206,7 +206,7 @@ def test_accounts_that_always_have_something_waiting_get_the_same(
     for account, size in enumerate(sizes, 1):
         rows = [command(PLACE, account=account, request=1, symbol=1, qty=1) for _ in range(size)]
         inbox.submit(np.concatenate(rows).tobytes(), origin=1, now_ns=0)
-    got: Counter[int] = Counter({account: 0 for account in range(1, n_accounts + 1)})
+    got: Counter[int] = Counter(dict.fromkeys(range(1, n_accounts + 1), 0))
     for _ in range(batches):
         if not inbox or min(sizes[a - 1] - got[a] for a in got) <= 16:
             break

@@ -39,5 +39,5 @@ class Door:
             return LoadState.CANCEL_ONLY
         is_tight = len(pending) * 2 > self._pending_max
         is_old = len(pending) > _FEW and pending.age(now) > AGE_MAX_SECONDS
-        is_worse = is_tight or is_old or self._turns.is_behind
+        is_worse = is_tight or is_old or self._turns.is_shedding
         return max(self.core.state, LoadState.SHEDDING if is_worse else LoadState.OPEN)

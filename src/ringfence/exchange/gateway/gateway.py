@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, i
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
+from ringfence.exchange.gateway.websocket.sluice import PIECE_BYTES, UNREAD_BYTES, Sluice, feed
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.projections.history import HistoryReader, Query
 from ringfence.exchange.users.keys import ApiKey, KeyStore
@@ -551,11 +553,13 @@ class Gateway:
             return
         protocol = WSProtocol(
             None, None, False, lambda request: session, logging.getLogger("picows.server"), True, 5.0, True, 30.0, 30.0,
-            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 8_192,
+            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 2 * PIECE_BYTES,
         )  # fmt: skip
-        transport.set_protocol(protocol)
+        # What waits unread is bounded too: else it is taken when nobody wants it any more.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+        transport.set_protocol(Sluice(protocol))
         protocol.connection_made(transport)
-        _feed(protocol, _head_of(http) + ahead)
+        feed(protocol, memoryview(_head_of(http) + ahead))
 
     def _websocket_caller(self, connection: HttpConnection, http: HttpRequest, query: str) -> ApiKey | None:
         named = {name: http.header(f"api-{name}".encode()) for name in ("key", "expires", "signature")}
@@ -581,14 +585,3 @@ def _head_of(http: HttpRequest) -> bytes:
     lines = [b"GET " + http.target + b" HTTP/1.1"]
     lines += [name + b": " + value.strip() for name, value in http.headers.items()]
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    """Give a buffered protocol bytes that were read before it took over."""
-    view = memoryview(data)
-    while view:
-        buffer = memoryview(protocol.get_buffer(len(view)))
-        count = min(len(buffer), len(view))
-        buffer[:count] = view[:count]
-        protocol.buffer_updated(count)
-        view = view[count:]

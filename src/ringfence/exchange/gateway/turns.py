@@ -1,8 +1,9 @@
 """Turns of the event loop: what one account sends over realtime connections does not hold up what others send.
 
-In each turn the loop reads whatever has come, from one connection after another. An account that has sent more than its
-part of a turn is not read any further until the next; what it sends waits with its own computer. When turns take so
-long that others feel it, an account's orders beyond its part of a turn are shed, which is quick.
+In each turn the loop reads whatever has come, from one connection after another. A connection of an account that has
+sent its part of a turn is not read any further until the next. An account that sends more than its part for half a
+second without a break would be answered later and later: from then on more of it is read, its part is taken, and the
+rest is shed, which is quick. The same is done with everybody when turns take so long that all would feel it.
 """
 
 import asyncio
@@ -12,11 +13,12 @@ from typing import Protocol
 
 MESSAGES = 1_000
 """What all accounts together may have read in one turn: some 30 ms of work."""
-MESSAGES_EACH_MAX = 32
-"""Of one account, when few are here: a millisecond."""
-ORDERS_WHEN_BEHIND = 500
-"""What all accounts together may have taken in one turn when turns are long."""
-BEHIND_SECONDS, CALM_SECONDS = 0.05, 0.02
+MESSAGES_EACH_MAX = 16
+"""Of one account, when few are here: half a millisecond."""
+READ_WHEN_SHEDDING = 2
+"""Times an account's part that is read when it is shed: what is shed costs a fourth of what is taken."""
+SHED_AFTER_SECONDS = 0.5
+BEHIND_SECONDS, CALM_SECONDS = 0.1, 0.05
 _WEIGHT = 0.2
 
 
@@ -35,13 +37,20 @@ class Turns:
         self._orders: dict[Hashable, int] = {}
         self._members: dict[Hashable, set[Paused]] = {}
         self._paused: set[Paused] = set()
-        self._messages_each = MESSAGES_EACH_MAX
-        self._orders_each = ORDERS_WHEN_BEHIND
+        self._part = MESSAGES_EACH_MAX
+        """How many messages of each account are taken in a turn."""
+        self._over_since: dict[Hashable, float] = {}
+        """Accounts that sent more than their part in every turn since."""
+        self._over_now: set[Hashable] = set()
+        self._shed: set[Hashable] = set()
         self._began = 0.0
         self._is_under_way = False
         self._seconds = 0.0
-        self.is_behind = False
-        """Turns take so long that orders beyond an account's part are shed."""
+        self._is_behind = False
+
+    @property
+    def is_shedding(self) -> bool:
+        return self._is_behind or bool(self._shed)
 
     def join(self, connection: Paused, who: Hashable) -> None:
         """Count a connection among those of an account, or of an address that has not said who it is."""
@@ -55,22 +64,35 @@ class Turns:
                 del self._members[who]
         self._paused.discard(connection)
 
-    def message(self, who: Hashable) -> None:
-        """Count a message; stop reading from whoever has sent their part."""
+    def message(self, who: Hashable, connection: Paused) -> None:
+        """Count a message; stop reading the connection if its account has sent its part."""
         if not self._is_under_way:
             self._begin()
         count = self._messages[who] = self._messages.get(who, 0) + 1
-        if count == self._messages_each:
-            for connection in self._members.get(who, ()):
-                connection.pause()
-                self._paused.add(connection)
+        limit = self._part * READ_WHEN_SHEDDING if self._sheds(who) else self._part
+        if count < limit:
+            return
+        self._over_now.add(who)
+        self._pause(connection)
+        # Other connections of the account are heard once more: it may cancel on one what it has sent on another.
+        if count == 2 * limit:
+            for other in self._members.get(who, ()):
+                self._pause(other)
+
+    def _pause(self, connection: Paused) -> None:
+        if connection not in self._paused:
+            self._paused.add(connection)
+            connection.pause()
+
+    def _sheds(self, who: Hashable) -> bool:
+        return self._is_behind or who in self._shed
 
     def has_room(self, who: Hashable, orders: int) -> bool:
         """Count orders; return whether they may be taken."""
         if not self._is_under_way:
             self._begin()
         count = self._orders.get(who, 0)
-        if self.is_behind and count >= self._orders_each:
+        if count >= self._part and self._sheds(who):
             return False
         self._orders[who] = count + orders
         return True
@@ -81,15 +103,15 @@ class Turns:
         asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        took = time.monotonic() - self._began
-        self._seconds += _WEIGHT * (took - self._seconds)
-        self.is_behind = self._seconds > (CALM_SECONDS if self.is_behind else BEHIND_SECONDS)
-        busy = max(1, len(self._messages))
-        self._messages_each = max(1, min(MESSAGES_EACH_MAX, MESSAGES // busy))
-        self._orders_each = max(1, ORDERS_WHEN_BEHIND // max(busy, len(self._orders)))
-        if self.is_behind:
-            # What is shed costs little, and what is not read is not answered.
-            self._messages_each *= 4
+        now = time.monotonic()
+        self._seconds += _WEIGHT * (now - self._began - self._seconds)
+        self._is_behind = self._seconds > (CALM_SECONDS if self._is_behind else BEHIND_SECONDS)
+        busy = max(1, len(self._messages), len(self._orders))
+        self._part = max(1, min(MESSAGES_EACH_MAX, MESSAGES // busy))
+        if self._over_now or self._over_since:
+            self._over_since = {who: self._over_since.get(who, now) for who in self._over_now}
+            self._shed = {who for who, since in self._over_since.items() if now - since > SHED_AFTER_SECONDS}
+            self._over_now.clear()
         self._is_under_way = False
         self._messages.clear()
         self._orders.clear()

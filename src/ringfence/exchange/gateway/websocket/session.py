@@ -96,7 +96,7 @@ class Session(WSListener):  # type: ignore[misc]
                 if not frame.fin:
                     return
                 payload, self._parts, self._parts_bytes = b"".join(self._parts), [], 0
-            self.gateway.desk.turns.message(self.who)
+            self.gateway.desk.turns.message(self.who, self)
             self._receive(payload)
             if self._out and frame.last_in_buffer:
                 self.write_out()
