@@ -16,6 +16,7 @@ from ringfence.testing.play import command
 BATCH, QUEUE = 8, 20
 AGE_NS = 1_000
 PLACE, AMEND, CANCEL, CANCEL_ALL = Command.PLACE, Command.AMEND, Command.CANCEL, Command.CANCEL_ALL
+REDUCE_ONLY, CLOSE = int(OrderFlag.REDUCE_ONLY), int(OrderFlag.CLOSE)
 ORDINARY = (PLACE, AMEND, Command.SET_LEVERAGE)
 
 accounts = st.integers(1, 4)
@@ -25,9 +26,9 @@ flags = st.sampled_from((0, int(OrderFlag.SELL)))
 one_command = st.one_of(
     st.builds(lambda a, c, s, f: {"kind": PLACE, "account": a, "clid": c, "symbol": s, "flags": f, "qty": 5},
               accounts, names, symbols, flags),
-    st.builds(lambda a, s, f: {"kind": PLACE, "account": a, "symbol": s, "flags": f | OrderFlag.REDUCE_ONLY, "qty": 5},
+    st.builds(lambda a, s, f: {"kind": PLACE, "account": a, "symbol": s, "flags": f | REDUCE_ONLY, "qty": 5},
               accounts, symbols, flags),
-    st.builds(lambda a, s: {"kind": PLACE, "account": a, "symbol": s, "flags": int(OrderFlag.CLOSE)}, accounts, symbols),
+    st.builds(lambda a, s: {"kind": PLACE, "account": a, "symbol": s, "flags": CLOSE}, accounts, symbols),
     st.builds(lambda a, c: {"kind": AMEND, "account": a, "handle": 1, "clid": c}, accounts, names),
     st.builds(lambda a, c: {"kind": CANCEL, "account": a, "orig_clid": c}, accounts, names),
     st.builds(lambda a, s: {"kind": CANCEL_ALL, "account": a, "symbol": s}, accounts, st.integers(0, 2)),
@@ -120,7 +121,7 @@ def test_plain_orders_of_an_account_keep_their_order(parts: list[object]) -> Non
     for account in range(1, 5):
         plain = [
             token for token in of(story, account, reserved=False)
-            if not story.came[token].get("flags", 0) & (OrderFlag.CLOSE | OrderFlag.REDUCE_ONLY)
+            if not story.came[token].get("flags", 0) & (CLOSE | REDUCE_ONLY)
         ]  # fmt: skip
         assert plain == sorted(plain)
 
@@ -140,7 +141,7 @@ def _is_ended_by(order: dict[str, int], fields: dict[str, int]) -> bool:
     """Return whether a command means an order that was sent before it."""
     if order["account"] != fields["account"] if "account" in order and "account" in fields else True:
         return False
-    is_plain = order["kind"] == PLACE and not order["flags"] & (OrderFlag.CLOSE | OrderFlag.REDUCE_ONLY)
+    is_plain = order["kind"] == PLACE and not order["flags"] & (CLOSE | REDUCE_ONLY)
     if fields["kind"] == CANCEL:
         return order["kind"] in (PLACE, AMEND) and 0 < fields["orig_clid"] == order.get("clid", 0)
     if fields["kind"] == CANCEL_ALL:
@@ -154,13 +155,13 @@ def test_a_reduce_only_order_never_overtakes_the_order_that_it_is_to_reduce(part
     story = play(parts, fresh())
     place_of = {token: index for index, token in enumerate(story.taken)}
     for token, fields in story.came.items():
-        if fields["kind"] != PLACE or not fields["flags"] & OrderFlag.REDUCE_ONLY or token not in place_of:
+        if fields["kind"] != PLACE or not fields["flags"] & REDUCE_ONLY or token not in place_of:
             continue
         for earlier in range(1, token):
             order = story.came[earlier]
             is_same = order["kind"] == PLACE and order["account"] == fields["account"]
             if is_same and order["symbol"] == fields["symbol"] and earlier in place_of:
-                is_close = order["flags"] & OrderFlag.CLOSE
+                is_close = order["flags"] & CLOSE
                 assert is_close or place_of[earlier] < place_of[token]
 
 

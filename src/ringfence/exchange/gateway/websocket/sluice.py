@@ -29,7 +29,7 @@ class Sluice(asyncio.BufferedProtocol):
         self._protocol = protocol
         self._piece = memoryview(bytearray(PIECE_BYTES))
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # type: ignore[override]
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
