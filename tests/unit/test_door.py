@@ -174,10 +174,22 @@ async def test_who_always_sends_more_than_their_part_is_shed_and_nobody_else(mon
     await asyncio.sleep(0)
     turns.message(1, busy)
     await asyncio.sleep(0)
-    turns.message(1, busy)
-    await asyncio.sleep(0)
     assert not turns.is_shedding
     assert all(turns.has_room(1, 1) for _ in range(3 * MESSAGES_EACH_MAX))
+
+
+async def test_who_waits_for_answers_between_bursts_is_not_shed(monkeypatch: Any) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(turns_module.time, "monotonic", lambda: clock[0])
+    turns, trader = Turns(), Connection()
+    turns.join(trader, 1)
+    for _ in range(40):
+        for _ in range(MESSAGES_EACH_MAX):
+            turns.message(1, trader)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not turns.is_shedding
+        clock[0] += 0.04
 
 
 # ---- what everybody sees

@@ -57,11 +57,8 @@ class Session(WSListener):  # type: ignore[misc]
         self._sent_bytes = 0
         self._mark: tuple[float, int] | None = None
         """(when, bytes sent by then): what waits to be fetched since then."""
-
-    @property
-    def who(self) -> Hashable:
+        self.who: Hashable = key.account if key is not None else address
         """Whose messages are counted together."""
-        return self.key.account if self.key is not None else self.address
 
     # ---- picows
 
@@ -253,7 +250,7 @@ class Session(WSListener):  # type: ignore[misc]
             return
         turns = self.gateway.desk.turns
         turns.leave(self, self.who)
-        self.key = key
+        self.key, self.who = key, key.account
         turns.join(self, self.who)
         self.send({"success": True, "request": message})
 

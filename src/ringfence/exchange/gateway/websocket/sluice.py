@@ -7,7 +7,7 @@ would hold the loop for seconds. A piece at a time, others have their turn betwe
 import asyncio
 from typing import Any
 
-PIECE_BYTES = 2048
+PIECE_BYTES = 4096
 UNREAD_BYTES = 64 << 10
 """That the kernel keeps for one connection; the client's own computer keeps the rest."""
 
