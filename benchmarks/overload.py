@@ -160,7 +160,7 @@ async def flood(port: int, accounts: list[int], rate: float, seconds: float) -> 
 
 def _flood_apart(port: int, accounts: list[int], rate: float, seconds: float, out: Connection) -> None:
     pin(os.getpid(), 0)
-    os.nice(10)
+    os.nice(19)
     out.send(uvloop.run(flood(port, accounts, rate, seconds)))
 
 

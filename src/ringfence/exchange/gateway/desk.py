@@ -148,8 +148,7 @@ class Desk:
     def check_room(self, account: int, *, commands: int = 1) -> None:
         """Raise Refused if so many orders of an account cannot be taken now."""
         self.check_open()
-        self._door.core = self._core.load
-        reason = self._door.refusal(account, time.monotonic(), commands=commands)
+        reason = self._door.refusal(account, commands)
         if reason is not None:
             # Everybody is told how things stand before one learns it from a refusal.
             self._on_load(max(LoadState.SHEDDING, self._state()), self._core.load)
@@ -162,7 +161,7 @@ class Desk:
 
     def _state(self) -> LoadState:
         self._door.core = self._core.load
-        return self._door.state(time.monotonic())
+        return self._door.state()
 
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done | DoneEach) -> None:
         """Send (token, command) pairs of one account; `done` hears their results when they are durable."""
@@ -190,6 +189,7 @@ class Desk:
     # ---- results in
 
     def _wake(self, next_sequence: int) -> None:
+        self._door.core = self._core.load
         if self._awaits_greeting:
             self._awaits_greeting = False
             token = self.token()

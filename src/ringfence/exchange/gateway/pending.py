@@ -94,17 +94,16 @@ class Pending:
                 self._note(submission, token, overloaded(CORE_REASONS[reason]))
 
     def _pop(self, token: int) -> _Submission | None:
+        """Take out what a token belongs to, and give its account the room back."""
         submission = self._waiting.pop(token, None)
         if submission is not None:
-            self._release(submission.account)
+            account = submission.account
+            left = self._held[account] - 1
+            if left:
+                self._held[account] = left
+            else:
+                del self._held[account]
         return submission
-
-    def _release(self, account: int) -> None:
-        left = self._held[account] - 1
-        if left:
-            self._held[account] = left
-        else:
-            del self._held[account]
 
     def _note(self, submission: _Submission, token: int, outcome: Outcome) -> None:
         submission.results.append((token, outcome))
@@ -132,9 +131,8 @@ class Pending:
     def _give_up(self, connection: int) -> None:
         """Settle what lines before this one carried: what has no result never reached the journal."""
         dead = {id(s): s for s in self._waiting.values() if s.connection < connection}
-        for submission in [s for s in self._waiting.values() if s.connection < connection]:
-            self._release(submission.account)
-        self._waiting = {t: s for t, s in self._waiting.items() if s.connection >= connection}
+        for token in [t for t, s in self._waiting.items() if id(s) in dead]:
+            self._pop(token)
         for submission in dead.values():
             if submission.results:
                 submission.settle()

@@ -13,8 +13,10 @@ from typing import Protocol
 
 MESSAGES = 1_000
 """What all accounts together may have read in one turn: some 30 ms of work."""
-MESSAGES_EACH_MAX = 32
-"""Of one account, when few are here: a millisecond."""
+MESSAGES_EACH_MAX = 64
+"""Of one account, when few are here: a burst is read in one piece, which costs least."""
+MESSAGES_STEADY_MAX = 16
+"""Of one that had more to send than its part in the turn before: a stream, which is read in small pieces."""
 READ_WHEN_SHEDDING = 2
 """Times an account's part that is read when it is shed: what is shed costs a fourth of what is taken."""
 SHED_AFTER_SECONDS = 0.5
@@ -37,8 +39,8 @@ class Turns:
         self._orders: dict[Hashable, int] = {}
         self._members: dict[Hashable, set[Paused]] = {}
         self._paused: set[Paused] = set()
-        self._part = MESSAGES_EACH_MAX
-        """How many messages of each account are taken in a turn."""
+        self._part, self._steady = MESSAGES_EACH_MAX, MESSAGES_STEADY_MAX
+        """How many messages of each account are taken in a turn: of a burst, and of a stream."""
         self._over_since: dict[Hashable, float] = {}
         """Accounts that sent more than their part in every turn since."""
         self._over_now: set[Hashable] = set()
@@ -69,7 +71,11 @@ class Turns:
         if not self._is_under_way:
             self._begin()
         count = self._messages[who] = self._messages.get(who, 0) + 1
-        limit = self._part * READ_WHEN_SHEDDING if self._sheds(who) else self._part
+        limit = self._steady if who in self._over_since else self._part
+        if count < limit:
+            return
+        if self._sheds(who):
+            limit *= READ_WHEN_SHEDDING
         if count < limit:
             return
         self._over_now.add(who)
@@ -94,7 +100,7 @@ class Turns:
         if not self._sheds(who):
             return True
         count = self._orders.get(who, 0)
-        if count >= self._part:
+        if count >= self._steady:
             return False
         self._orders[who] = count + orders
         return True
@@ -110,6 +116,7 @@ class Turns:
         self._is_behind = self._seconds > (CALM_SECONDS if self._is_behind else BEHIND_SECONDS)
         busy = max(1, len(self._messages), len(self._orders))
         self._part = max(1, min(MESSAGES_EACH_MAX, MESSAGES // busy))
+        self._steady = min(MESSAGES_STEADY_MAX, self._part)
         if self._over_now or self._over_since:
             self._over_since = {who: self._over_since.get(who, now) for who in self._over_now}
             self._shed = {who for who, since in self._over_since.items() if now - since > SHED_AFTER_SECONDS}
