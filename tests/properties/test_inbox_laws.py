@@ -19,27 +19,33 @@ PLACE, AMEND, CANCEL, CANCEL_ALL = Command.PLACE, Command.AMEND, Command.CANCEL,
 REDUCE_ONLY, CLOSE = int(OrderFlag.REDUCE_ONLY), int(OrderFlag.CLOSE)
 ORDINARY = (PLACE, AMEND, Command.SET_LEVERAGE)
 
-accounts = st.integers(1, 4)
-names = st.integers(0, 3)
+accounts = st.integers(1, 3)
+names = st.integers(0, 2)
 symbols = st.integers(1, 2)
 flags = st.sampled_from((0, int(OrderFlag.SELL)))
-one_command = st.one_of(
-    st.builds(lambda a, c, s, f: {"kind": PLACE, "account": a, "clid": c, "symbol": s, "flags": f, "qty": 5},
-              accounts, names, symbols, flags),
+placements = st.builds(
+    lambda a, c, s, f: {"kind": PLACE, "account": a, "clid": c, "symbol": s, "flags": f, "qty": 5},
+    accounts, names, symbols, flags,
+)  # fmt: skip
+cancels = st.builds(lambda a, c: {"kind": CANCEL, "account": a, "orig_clid": c}, accounts, names)
+others = st.one_of(
     st.builds(lambda a, s, f: {"kind": PLACE, "account": a, "symbol": s, "flags": f | REDUCE_ONLY, "qty": 5},
               accounts, symbols, flags),
     st.builds(lambda a, s: {"kind": PLACE, "account": a, "symbol": s, "flags": CLOSE}, accounts, symbols),
     st.builds(lambda a, c: {"kind": AMEND, "account": a, "handle": 1, "clid": c}, accounts, names),
-    st.builds(lambda a, c: {"kind": CANCEL, "account": a, "orig_clid": c}, accounts, names),
     st.builds(lambda a, s: {"kind": CANCEL_ALL, "account": a, "symbol": s}, accounts, st.integers(0, 2)),
     st.builds(lambda a: {"kind": Command.SET_LEVERAGE, "account": a, "symbol": 1}, accounts),
     st.builds(lambda a: {"kind": Command.CANCEL_ALL_AFTER, "account": a}, accounts),
     st.builds(lambda a: {"kind": Command.DEPOSIT, "account": a, "qty": 1}, accounts),
     st.just({"kind": Command.TICK}),
 )  # fmt: skip
+messages = st.lists(st.one_of(placements, cancels, others), min_size=1, max_size=14)
+# A message of ten placements first: there is a queue, and what comes later has something to overtake.
+queue_first = st.builds(
+    lambda head, tail: [*head, *tail], st.lists(placements, min_size=10, max_size=14), messages
+)
 steps = st.lists(
-    st.one_of(st.lists(one_command, min_size=1, max_size=12), st.just("take"), st.just("tick"), st.just("wait")),
-    max_size=40,
+    st.one_of(messages, queue_first, st.just("take"), st.just("tick"), st.just("wait")), max_size=30,
 )  # fmt: skip
 
 
@@ -103,7 +109,7 @@ def of(story: Story, account: int, *, reserved: bool) -> list[int]:
     ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps)
 def test_nothing_is_lost_nothing_is_doubled_and_what_is_reserved_is_never_shed(parts: list[object]) -> None:
     story = play(parts, fresh())
@@ -114,11 +120,11 @@ def test_nothing_is_lost_nothing_is_doubled_and_what_is_reserved_is_never_shed(p
     assert not [shed for shed in story.sheds if is_reserved(story.came[shed.token])]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps)
 def test_plain_orders_of_an_account_keep_their_order(parts: list[object]) -> None:
     story = play(parts, fresh())
-    for account in range(1, 5):
+    for account in range(1, 4):
         plain = [
             token for token in of(story, account, reserved=False)
             if not story.came[token].get("flags", 0) & (CLOSE | REDUCE_ONLY)
@@ -126,7 +132,7 @@ def test_plain_orders_of_an_account_keep_their_order(parts: list[object]) -> Non
         assert plain == sorted(plain)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps)
 def test_nothing_is_placed_behind_the_cancel_that_was_to_take_it_away(parts: list[object]) -> None:
     story = play(parts, fresh())
@@ -149,7 +155,7 @@ def _is_ended_by(order: dict[str, int], fields: dict[str, int]) -> bool:
     return False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps)
 def test_a_reduce_only_order_never_overtakes_the_order_that_it_is_to_reduce(parts: list[object]) -> None:
     story = play(parts, fresh())
@@ -161,11 +167,12 @@ def test_a_reduce_only_order_never_overtakes_the_order_that_it_is_to_reduce(part
             order = story.came[earlier]
             is_same = order["kind"] == PLACE and order["account"] == fields["account"]
             if is_same and order["symbol"] == fields["symbol"] and earlier in place_of:
-                is_close = order["flags"] & CLOSE
-                assert is_close or place_of[earlier] < place_of[token]
+                # An earlier reduce-only or Close opens nothing that this one could miss.
+                opens = not order["flags"] & (CLOSE | REDUCE_ONLY)
+                assert not opens or place_of[earlier] < place_of[token]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps)
 def test_a_barrier_comes_after_everything_that_came_before_it(parts: list[object]) -> None:
     story = play(parts, fresh())
@@ -176,7 +183,7 @@ def test_a_barrier_comes_after_everything_that_came_before_it(parts: list[object
             assert all(place < place_of[token] for place in before)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps)
 def test_what_waits_of_ordinary_commands_is_bounded(parts: list[object]) -> None:
     inbox = fresh()
@@ -216,7 +223,7 @@ def test_accounts_that_always_have_something_waiting_get_the_same(
     assert not inbox.collect_sheds()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps)
 def test_what_fits_into_one_batch_is_taken_as_it_came(parts: list[object]) -> None:
     inbox = Inbox(batch_slots=10_000, queue_slots=20_000)
@@ -237,9 +244,9 @@ def test_what_fits_into_one_batch_is_taken_as_it_came(parts: list[object]) -> No
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3)), min_size=1, max_size=60))
 def test_whoever_sends_most_is_shed_first(light: list[tuple[int, int]]) -> None:
-    """One account sends ten times what fits, before and between the others', who find room."""
+    """One account sends more than all that fits, before and between the others', who find room."""
     inbox = Inbox(batch_slots=64, queue_slots=256)
-    hostile = np.concatenate([command(PLACE, account=99, request=1, symbol=1, qty=1)] * 64).tobytes()
+    hostile = np.concatenate([command(PLACE, account=99, request=1, symbol=1, qty=1)] * 300).tobytes()
     token_owner: dict[int, int] = {1: 99}
     sheds: list[Shed] = []
     for number, (account, count) in enumerate(light):
