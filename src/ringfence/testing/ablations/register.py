@@ -235,7 +235,7 @@ ABLATIONS = (
     ),
     Ablation(
         "a cancel overtakes the order that it cancels", _E + "sequencer.inbox",
-        "            self._withdraw(named)\n", "            pass\n", catcher=_INBOX,
+        "            self._withdraw(named)\n", "            pass\n", catcher="tests/unit/test_inbox.py",
     ),
     Ablation(
         "what was shed for its age is taken all the same", _E + "sequencer.inbox",
