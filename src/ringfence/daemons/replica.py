@@ -157,7 +157,7 @@ class Replica:
             for server in (*servers, desk):
                 server.close()
             self._drop_relayed()
-            for line in list(self._core.lines) if self._core else ():
+            for line in list(self._core.lines.values()) if self._core else ():
                 line.abort()
             self._committer.close()
             with suppress(Exception):
@@ -481,8 +481,8 @@ class Replica:
         """Take nothing more from anybody, finish what has arrived, and let another machine lead."""
         assert self._core is not None
         self._successor = successor
-        for line in self._core.lines:
-            line.hold()
+        for line in self._core.lines.values():
+            line.hold(True)
         self._core.stop()
 
     # ---- `ringfence cluster`

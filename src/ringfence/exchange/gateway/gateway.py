@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
 from ringfence.database.addresses import Purpose, history_url
+from ringfence.exchange.feed import Load
 from ringfence.exchange.gateway import pages, policies, published, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
@@ -20,17 +22,20 @@ from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.limits import Limiter, Limits, Presence
+from ringfence.exchange.gateway.load import LoadBoard
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, is_page, origin_of
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
+from ringfence.exchange.gateway.websocket.sluice import PIECE_BYTES, UNREAD_BYTES, Sluice, feed
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.projections.history import HistoryReader, Query
 from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 from ringfence.exchange.users.one_time import OneTimePasswords
 from ringfence.messages.commands import Command
+from ringfence.messages.load import LoadState
 from ringfence.messages.rejects import Reject
 from ringfence.units.assets import ASSETS
 
@@ -40,6 +45,7 @@ _API = "/api/v1"
 _HISTORY_WAIT_SECONDS = 5.0
 _HISTORY_POLL_SECONDS = 0.004
 _KEYS_EVERY_SECONDS = 1.0
+_LOAD_EVERY_SECONDS = 0.25
 Found = TypeVar("Found")
 
 
@@ -87,7 +93,9 @@ class Gateway:
         self.limiter = Limiter(config.limits)
         self.presence = Presence(config.limits)
         core = Path(config.core_directory) if config.core_directory else directory
-        self.desk = Desk(core, self._changed, pending_max=config.pending_max)
+        self.desk = Desk(core, self._changed, self._hear_load, pending_max=config.pending_max)
+        self.load = LoadBoard(self._publish_load)
+        self.desk.on_shed = self.load.count
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
@@ -111,6 +119,7 @@ class Gateway:
             self._welcome, self.config.host, self.config.port, backlog=1024, reuse_address=True
         )
         self.run(self._watch_keys())
+        self.run(self._watch_load())
 
     def _welcome(self) -> HttpConnection:
         return HttpConnection(
@@ -161,6 +170,19 @@ class Gateway:
                         session.close(WSCloseCode.POLICY_VIOLATION, "the API key was revoked")
                     else:
                         session.key = found
+
+    async def _watch_load(self) -> None:
+        """Look how things stand now and then, so that it is told when they are well again."""
+        while True:
+            await asyncio.sleep(_LOAD_EVERY_SECONDS)
+            self.desk.look_around()
+
+    def _hear_load(self, state: LoadState, core: Load) -> None:
+        self.load.hear(state, core.wait_ns, core.sheds)
+
+    def _publish_load(self, row: dict[str, Any]) -> None:
+        if self.sessions:
+            self.publisher.announce("shed", row)
 
     async def _end_sessions(self) -> None:
         """Close the realtime connections of people who have signed out."""
@@ -536,11 +558,13 @@ class Gateway:
             return
         protocol = WSProtocol(
             None, None, False, lambda request: session, logging.getLogger("picows.server"), True, 5.0, True, 30.0, 30.0,
-            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 16_384,
+            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 2 * PIECE_BYTES,
         )  # fmt: skip
-        transport.set_protocol(protocol)
+        # What waits unread is bounded too: else it is taken when nobody wants it any more.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+        transport.set_protocol(Sluice(protocol))
         protocol.connection_made(transport)
-        _feed(protocol, _head_of(http) + ahead)
+        feed(protocol, memoryview(_head_of(http) + ahead))
 
     def _websocket_caller(self, connection: HttpConnection, http: HttpRequest, query: str) -> ApiKey | None:
         named = {name: http.header(f"api-{name}".encode()) for name in ("key", "expires", "signature")}
@@ -566,14 +590,3 @@ def _head_of(http: HttpRequest) -> bytes:
     lines = [b"GET " + http.target + b" HTTP/1.1"]
     lines += [name + b": " + value.strip() for name, value in http.headers.items()]
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    """Give a buffered protocol bytes that were read before it took over."""
-    view = memoryview(data)
-    while view:
-        buffer = memoryview(protocol.get_buffer(len(view)))
-        count = min(len(buffer), len(view))
-        buffer[:count] = view[:count]
-        protocol.buffer_updated(count)
-        view = view[count:]
