@@ -9,6 +9,7 @@ from ringfence.cli import (
     journal,
     key,
     mail,
+    metrics,
     operator,
     policy,
     proofs,
@@ -26,6 +27,7 @@ app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
 app.command(up.up)
 app.command(status.status)
+app.command(metrics.metrics)
 app.command(key.app)
 app.command(mail.mail)
 app.command(operator.app)

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from ringfence.chained_log import LogError
+from ringfence.daemons.measures.people import serving_accounts
 from ringfence.exchange.users.desk import AccountDesk
 from ringfence.exchange.users.founding import KEY, home_of, read_mail_config, read_rates, socket_of
 from ringfence.exchange.users.house import House
@@ -28,6 +29,7 @@ from ringfence.exchange.users.sealing import Seal, SealError
 from ringfence.exchange.users.throttle import Throttle
 from ringfence.exchange.users.userbook import Userbook
 from ringfence.lines import answering, listen
+from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger("ringfence.accounts")
 EXIT_INPUT = 66
@@ -63,7 +65,7 @@ async def run(directory: Path, url: str) -> None:
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
     server = await listen(socket_of(directory), answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
     delivering = asyncio.create_task(keep_delivering(config, outbox))
-    async with server:
+    async with server, serving_accounts(directory, house):
         await stop.wait()
     delivering.cancel()
     house.close()
@@ -74,7 +76,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--url", required=True, help="where clients see the exchange")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s accounts %(levelname)s %(message)s")
+    set_up_logs("accounts")
     try:
         asyncio.run(run(options.directory.absolute(), options.url))
     except (LogError, SealError, OSError, ValueError) as error:

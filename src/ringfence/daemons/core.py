@@ -22,11 +22,13 @@ import uvloop
 from ringfence.commitments import load_keys
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.gatekeeper import Gatekeeper
+from ringfence.daemons.measures.core import CoreFigures, serving_core
 from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.feed.client import LENGTH, SUBMIT_BYTES_MAX, encode_status
 from ringfence.exchange.journal import JournalError, JournalReadError, JournalWriteError
 from ringfence.exchange.sequencer import Alarm, Committer, Inbox, InvalidSubmissionError, Sequencer, recover
 from ringfence.messages.records import RECORD_BYTES
+from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger("ringfence.core")
 
@@ -43,6 +45,7 @@ class Core:
         self._committer, self._gatekeeper = committer, gatekeeper
         self.lines: set[Line] = set()
         self.inbox = Inbox()
+        self.figures = CoreFigures()
         self._arrived = asyncio.Event()
         self.stopping = False
         self._alarm = Alarm()
@@ -57,6 +60,7 @@ class Core:
         """Take what a gateway sent. Raises InvalidSubmissionError."""
         was_full = self.inbox.is_full
         self.inbox.submit(self._gatekeeper.admit(slots), origin=origin)
+        self.figures.arrived()
         self._arrived.set()
         if self.inbox.is_full and not was_full:
             self.tell_lines()
@@ -85,7 +89,10 @@ class Core:
                     await self._arrived.wait()
                     continue
                 self._is_under_way = True
-                batch = await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
+                commands = self.inbox.take()
+                began = self.figures.begin(is_queue_empty=not self.inbox)
+                batch = await self.sequencer.apply(commands, timestamp_ns=time.time_ns())
+                self.figures.applied(batch, began)
                 self._is_under_way = False
                 self.tell_lines()
                 self._committer.take(batch)
@@ -112,6 +119,7 @@ class Core:
             if self._alarm.is_due(time.time_ns(), wake_at_ns=self.sequencer.engine.wake_at_ns):
                 self._tick()
             if self.sequencer.collect_snapshot() is False:
+                self.figures.snapshots_failed += 1
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
             self._begin_root()
             await self._commit()
@@ -168,6 +176,7 @@ class Line(asyncio.Protocol):
             self._refuse(str(error))
 
     def _refuse(self, why: str) -> None:
+        self._core.figures.lines_cut += 1
         log.error("gateway %d was cut off: %s; nothing of the message was applied", self._origin, why)
         if self._transport:
             self._transport.abort()
@@ -226,7 +235,8 @@ async def serve(directory: Path) -> int:
         sequencer.next_sequence, time.monotonic() - started, recovered.replayed,
     )  # fmt: skip
     try:
-        await core.run()
+        async with serving_core(directory, core):
+            await core.run()
     except (JournalWriteError, FeedWriteError) as error:
         log.critical("%s", error)
         return EXIT_DISK
@@ -248,7 +258,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s core %(levelname)s %(message)s")
+    set_up_logs("core")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         held = lock(directory)

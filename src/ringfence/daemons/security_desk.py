@@ -46,6 +46,7 @@ from ringfence.chained_log import LogError
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.files import replace
 from ringfence.lines import answering, listen
+from ringfence.monitoring import Page, serving, set_up_logs
 from ringfence.units.time import NS_PER_DAY, iso
 
 log = logging.getLogger("ringfence.security")
@@ -210,7 +211,8 @@ async def run(directory: Path, url: str, mail: str) -> None:
     book = Casebook(home)
     if book.fold.role is None:
         raise LogError("no security role was named: it is made when the exchange is founded")
-    await Desk(home, book, url, mail).serve(stop)
+    async with serving(directory, Page("security-desk")):
+        await Desk(home, book, url, mail).serve(stop)
     book.close()
 
 
@@ -223,7 +225,7 @@ def main() -> None:
     parser.add_argument("--mail", default="", help="an alias whose mail comes here as well")
     options = parser.parse_args()
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s security %(levelname)s %(message)s")
+    set_up_logs("security")
     try:
         asyncio.run(run(options.directory.absolute(), options.url, options.mail))
     except (LogError, OSError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
+from ringfence.exchange.gateway.figures import CORE_AWAY, PENDING_FULL, QUEUE_FULL, GatewayFigures
 from ringfence.exchange.gateway.pending import Done, Pending
 from ringfence.exchange.projections import Changes, Result, Views
 from ringfence.exchange.projections.history import checkpoint
@@ -27,9 +28,11 @@ _CATCH_UP_SECONDS = 0.05
 class Desk:
     """One gateway's view of the exchange and its way in."""
 
-    def __init__(self, directory: Path, on_changes: Callable[[Changes], None], *, pending_max: int) -> None:
+    def __init__(
+        self, directory: Path, on_changes: Callable[[Changes], None], *, pending_max: int, figures: GatewayFigures
+    ) -> None:  # fmt: skip
         self._directory = directory
-        self._pending_max = pending_max
+        self._pending_max, self._figures = pending_max, figures
         self._on_changes = on_changes
         self.views = Views()
         self.reports_for: Container[int] = ()
@@ -122,6 +125,18 @@ class Desk:
         self._core.close()
         self._reader.close()
 
+    # ---- how it stands
+
+    @property
+    def pending(self) -> int:
+        """Return how many commands await their outcome."""
+        return len(self._pending)
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the core has greeted on the line that stands: what is sent now gets there."""
+        return self._core.is_connected and not self._awaits_greeting
+
     # ---- commands out
 
     def token(self) -> int:
@@ -130,13 +145,15 @@ class Desk:
     def check_open(self, *, may_shed: bool) -> None:
         """Raise Refused if a command cannot be taken now; cancels are not shed while there is a core."""
         if not self._core.is_connected:
+            self._figures.sheds[CORE_AWAY] += 1
             raise unavailable("the matching engine is restarting")
         if may_shed and (self._core.queue_is_full or len(self._pending) >= self._pending_max):
+            self._figures.sheds[QUEUE_FULL if self._core.queue_is_full else PENDING_FULL] += 1
             raise overloaded()
 
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:
         """Send (token, command) pairs; `done` hears their results when they are durable."""
-        self._pending.add([token for token, _ in sent], done)
+        self._pending.add([token for token, _ in sent], self._figures.follow(sent, done))
         for _, slots in sent:
             self._send(slots)
 

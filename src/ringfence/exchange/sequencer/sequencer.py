@@ -14,6 +14,7 @@ from ringfence.exchange.sequencer.recovery import (
     write_snapshot,
 )
 from ringfence.messages.batch import Batch
+from ringfence.monitoring import Histogram, metrics
 
 
 class Sequencer:
@@ -23,6 +24,7 @@ class Sequencer:
         self.engine = recovered.engine
         self._cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
         self._directory = directory
+        self.step_seconds, self.sync_seconds = Histogram(metrics.STEP), Histogram(metrics.SYNC)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._snapshot_child = 0
         self._is_feed_suspect = True
@@ -44,9 +46,11 @@ class Sequencer:
         The engine's result is thrown away with the process if the write fails: nobody saw it.
         """
         batch = self._cycle.begin(commands, now_ns=timestamp_ns)
-        durable = asyncio.get_running_loop().run_in_executor(self._writer, self._cycle.write, batch)
+        durable = asyncio.get_running_loop().run_in_executor(
+            self._writer, self.sync_seconds.timed, self._cycle.write, batch
+        )
         try:
-            self._cycle.step(batch)
+            self.step_seconds.timed(self._cycle.step, batch)
         finally:
             await durable
         return self._cycle.publish(batch)

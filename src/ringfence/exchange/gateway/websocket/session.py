@@ -106,6 +106,11 @@ class Session(WSListener):  # type: ignore[misc]
         """Add a frame to what `write_out` sends."""
         self._out.append(frame)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Return how much the socket has not taken yet."""
+        return self._transport.underlying_transport.get_write_buffer_size() if self._transport else 0
+
     def queue_message(self, message: bytes) -> None:
         self._out.append(text_frame(message))
 
@@ -117,6 +122,7 @@ class Session(WSListener):  # type: ignore[misc]
             return
         socket = transport.underlying_transport
         if socket.get_write_buffer_size() > UNSENT_BYTES_MAX:
+            self.gateway.figures.slow_cut += 1
             log.warning("a client at %s fell too far behind and was disconnected", self.address)
             transport.disconnect(graceful=False)
             return
