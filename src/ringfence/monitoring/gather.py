@@ -1,4 +1,4 @@
-"""All pages of a directory as one: each process is asked at its socket, and one that does not answer is said to be down.
+"""All pages of a directory as one: each process is asked at its socket, and one that is silent is said to be down.
 
 Which ought to run: those that the supervisor has started, and those that have left a socket. What a process would have
 said is simply missing when it is down; that is what `ringfence_process_up` and the rules about absence are for.

@@ -137,7 +137,7 @@ RISK_AGE = _gauge("margin_computed_age_seconds", "seconds", "Since the margins o
 MARK_AGE = _gauge("mark_age_seconds", "seconds", "Since the instrument was last marked or traded.", "symbol")
 INDEX_AGE = _gauge("index_age_seconds", "seconds", "Since an index was last published.", "symbol")
 SOURCE_AGE = _gauge(
-    "index_source_age_seconds", "seconds", "Age of what a constituent said last; 65 s or more = it says nothing.",
+    "index_source_age_seconds", "seconds", "Age of what a constituent said last; 4294967 = it says nothing.",
     "symbol", "source",
 )  # fmt: skip
 INDEX_FROZEN = _gauge("index_frozen", "0 or 1", "Whether the protections hold an index where it is.", "symbol")

@@ -1,4 +1,4 @@
-"""Custody's figures: chains, coins, withdrawals and how old they are, as the coordinator and the co-signers see them."""
+"""Custody's figures: chains, coins, withdrawals and how old they are, as the coordinator sees them."""
 
 import time
 from collections.abc import Iterator

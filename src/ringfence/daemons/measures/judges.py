@@ -38,7 +38,7 @@ def _measure(judge: "JudgeDaemon") -> Iterator[Sample]:
 
 
 def _of_law(row: dict[str, Any]) -> Iterator[Sample]:
-    names = row["law"], row["when"]
+    names = row["law"], When(row["when"]).name.lower()
     yield sample(metrics.CHECK_AGE, row["ageMs"] / 1000, *names)
     yield sample(metrics.CHECK_LIMIT, STALE_NS[When(row["when"])] / NS_PER_SECOND, *names)
     yield sample(metrics.CHECK_RED, int(row["verdict"] != "green"), *names)
