@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ringfence.exchange.projections import Views
+from ringfence.exchange.projections.positions import Margin
 from ringfence.messages.batch import Batch
-from ringfence.messages.commands import Command, HaltScope, IndexStatus
+from ringfence.messages.commands import Command, HaltScope, IndexStatus, InstrumentState
 from ringfence.messages.constituents import Reference, decode_constituents
 from ringfence.messages.events import Event, LiquidationStep
 from ringfence.monitoring import Page, Sample, metrics, serving
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from ringfence.daemons.history import History
 
 _RISK_EVERY_SECONDS = 10.0
-_STATES_ADMIN = (
+_ADMIN = (
     Command.LIST, Command.CONFIGURE, Command.SET_STATE, Command.CONFIGURE_VENUE, Command.SETTLE, Command.HALT,
     Command.RESUME, Command.MARK, Command.CONFIGURE_ACCOUNT, Command.DEPOSIT, Command.WITHDRAW,
 )  # fmt: skip
 """What no customer asks for."""
 _KINDS = 256
+_MARKED = (InstrumentState.OPEN, InstrumentState.CANCEL_ONLY, InstrumentState.HALTED)
+"""States in which marks go on; who is settled is never marked again."""
 
 
 class Risk(NamedTuple):
@@ -77,7 +80,7 @@ def _measure(history: "History") -> Iterator[Sample]:
     yield from _of_halts(views)
     yield from _of_risk(figures, views)
     yield from _of_prices(views, time.time_ns())
-    for kind in _STATES_ADMIN:
+    for kind in _ADMIN:
         yield sample(metrics.ADMIN, int(figures.commands[kind]), kind.name.lower())
 
 
@@ -114,11 +117,8 @@ def under_maintenance(views: Views) -> int:
     )  # fmt: skip
 
 
-def _is_short(margin: object) -> bool:
+def _is_short(margin: Margin) -> bool:
     """Return whether one asset's positions are short: each isolated one by itself, all cross ones together."""
-    from ringfence.exchange.projections.positions import Margin
-
-    assert isinstance(margin, Margin)
     cross = None
     for one in margin.positions:
         if not one.qty or not one.instrument.is_contract:
@@ -143,7 +143,7 @@ def _of_prices(views: Views, now_ns: int) -> Iterator[Sample]:
     for market in list(views.markets.values()):
         of, symbol = market.instrument, market.instrument.symbol
         if not of.is_index:
-            if of.is_contract and market.mark_subticks:
+            if of.is_contract and market.mark_subticks and market.state in _MARKED:
                 yield sample(metrics.MARK_AGE, max(now_ns - market.timestamp_ns, 0) / NS_PER_SECOND, symbol)
             continue
         if not market.index_stamped_ns:
