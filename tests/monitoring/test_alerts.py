@@ -30,7 +30,9 @@ def _rules() -> dict[str, dict[str, Any]]:
 def _run_promtool(folder: Path, tests: list[dict[str, Any]]) -> str:
     """Return what promtool objects to, empty if nothing."""
     path = folder / "tests.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": tests}))
+    path.write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": tests})
+    )
     done = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr if done.returncode else ""
 
@@ -42,7 +44,12 @@ def test_every_alert_fires_when_it_should(tmp_path: Path) -> None:
 
 @promtool
 def test_a_rule_that_did_not_fire_would_be_seen(tmp_path: Path) -> None:
-    calm = Case("TradingHalted", [('ringfence_trading_state{process="history"}', "0x20")], "1m", {"process": "history"})
+    calm = Case(
+        "TradingHalted",
+        [('ringfence_trading_state{process="history"}', "0x20")],
+        "1m",
+        {"process": "history"},
+    )
     assert "TradingHalted" in _run_promtool(tmp_path, as_promtool([calm], _rules()))
 
 

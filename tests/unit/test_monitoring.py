@@ -77,7 +77,9 @@ def test_the_text_is_what_prometheus_own_client_reads() -> None:
         ('a"b\\c\nd', 1.0),
         ("x", 0.0),
     ]
-    buckets = {one.labels["le"]: one.value for one in families[metrics.SYNC.name].samples if "le" in one.labels}
+    buckets = {
+        one.labels["le"]: one.value for one in families[metrics.SYNC.name].samples if "le" in one.labels
+    }
     assert (buckets["0.0001"], buckets["0.005"], buckets["0.01"], buckets["+Inf"]) == (1, 2, 3, 4)
     assert f"{10**18 + 1}\n" in text, "a wallet is an integer, and no digit of it is lost"
     assert text.count("# TYPE") == 3
@@ -91,7 +93,9 @@ def test_a_failed_piece_of_work_is_timed_too() -> None:
 
 
 def test_pages_are_put_together_in_one_piece_a_metric() -> None:
-    pages = [expose([sample(metrics.READY, 1), sample(metrics.START, 2)], process=name) for name in ("a", "b")]
+    pages = [
+        expose([sample(metrics.READY, 1), sample(metrics.START, 2)], process=name) for name in ("a", "b")
+    ]
     whole = merge(pages)
     assert whole.count("# TYPE") == 2
     families = {family.name: family.samples for family in text_string_to_metric_families(whole)}
@@ -146,10 +150,19 @@ async def test_a_page_that_cannot_be_served_stops_nothing(tmp_path: Path) -> Non
 async def test_who_was_killed_is_missed_and_who_ended_well_is_not(tmp_path: Path) -> None:
     async with serving(tmp_path, Page("history")):
         pass
-    killed = "import asyncio, os, sys; from pathlib import Path; from ringfence.monitoring import Page, serving\n"
-    killed += "async def run():\n async with serving(Path(sys.argv[1]), Page('core')): os.kill(os.getpid(), 9)\n"
+    killed = (
+        "import asyncio, os, sys; from pathlib import Path; from ringfence.monitoring import Page, serving\n"
+    )
+    killed += (
+        "async def run():\n async with serving(Path(sys.argv[1]), Page('core')): os.kill(os.getpid(), 9)\n"
+    )
     subprocess.run([sys.executable, "-c", killed + "asyncio.run(run())", tmp_path], check=False)
-    listed = {"processes": [{"name": "gateway", "state": "running", "restarts": 3}, {"name": "bitcoin", "state": "failed"}]}
+    listed = {
+        "processes": [
+            {"name": "gateway", "state": "running", "restarts": 3},
+            {"name": "bitcoin", "state": "failed"},
+        ]
+    }
     (tmp_path / "run.json").write_text(json.dumps(listed))
     async with serving(tmp_path, Page("shadow")):
         text = await gather(tmp_path)
@@ -171,14 +184,22 @@ ARMOUR = "-----BEGIN " + "EC PRIVATE KEY-----\nQUJD\n-----END EC PRIVATE KEY----
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
-        ("api-signature: deadbeef", "deadbeef"), ("secret=tr0ub4dor, next", "tr0ub4dor"), ('{"password": "open sesame"}', "sesame"),
-        ("{'otpToken': '123456'}", "123456"), ("Authorization: Bearer abc.def", "abc.def"), ("pin = 7777", "7777"),
-        ("cookie: __Host-ringfence=abcdef", "abcdef"), (f"signed with {HEX}", HEX), (f"key 0x{HEX}", HEX),
-        (f"a session {MIXED} ended", MIXED), (ARMOUR, "QUJD"), ("half " + ARMOUR[:40], "QUJD"),
-        ("xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi", "s21ZrQ"),
+        ("api-signature: deadbeef", "deadbeef"),
+        ("secret=tr0ub4dor, next", "tr0ub4dor"),
+        ('{"password": "open sesame"}', "sesame"),
+        ("{'otpToken': '123456'}", "123456"),
+        ("Authorization: Bearer abc.def", "abc.def"),
+        ("pin = 7777", "7777"),
+        ("cookie: __Host-ringfence=abcdef", "abcdef"),
+        (f"signed with {HEX}", HEX),
+        (f"key 0x{HEX}", HEX),
+        (f"a session {MIXED} ended", MIXED),
+        (ARMOUR, "QUJD"),
+        ("half " + ARMOUR[:40], "QUJD"),
+        ("xprv9s21ZrQH143K3" + "QTDL4LXw2F7HEK3wJUD2nW2nRk4", "s21ZrQ"),
         ("raw " + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo" + "wMTIzNDU2Nzg5YWJj+/8=", "REVGR0"),
     ],
-)  # fmt: skip
+)
 def test_what_has_the_name_or_the_shape_of_a_secret_is_taken_out(text: str, secret: str) -> None:
     assert secret not in redact(text)
     assert REDACTED in redact(text)
@@ -187,12 +208,20 @@ def test_what_has_the_name_or_the_shape_of_a_secret_is_taken_out(text: str, secr
 @pytest.mark.parametrize(
     "text",
     [
-        "ready at sequence 12 after 0.31 s, 0 commands replayed", "I03: sums to zero: expected 0, found 1, at sequence 88",
-        "the token of anna is locked", "passkeys for localhost", "0 sessions", "pinned to CPU 3", "/tmp/pytest-of-root/a0/core.sock",
-        "/var/exchange/journal/00000000000000000000000000000001.segment", "XBT_USDT SOLUSDT .BXBT30M", "charter 0123456789abcdef",
-        "cannot listen on 127.0.0.1:8040: address in use", "bcrt1q0xcqpzrky6eff2g52qdye53xkk9jxkvraulq5m",
+        "ready at sequence 12 after 0.31 s, 0 commands replayed",
+        "I03: sums to zero: expected 0, found 1, at sequence 88",
+        "the token of anna is locked",
+        "passkeys for localhost",
+        "0 sessions",
+        "pinned to CPU 3",
+        "/tmp/pytest-of-root/a0/core.sock",
+        "/var/exchange/journal/00000000000000000000000000000001.segment",
+        "XBT_USDT SOLUSDT .BXBT30M",
+        "charter 0123456789abcdef",
+        "cannot listen on 127.0.0.1:8040: address in use",
+        "bcrt1q0xcqpzrky6eff2g52qdye53xkk9jxkvraulq5m",
     ],
-)  # fmt: skip
+)
 def test_what_operators_read_stays(text: str) -> None:
     assert redact(text) == text
 
@@ -202,7 +231,8 @@ import logging, sys
 from ringfence.monitoring import set_up_logs
 set_up_logs("core", context=lambda: {"trace_id": "ab"})
 log = logging.getLogger("ringfence.core")
-log.info("signed %s", "n" + "4x" * 3, extra={"api_secret": sys.argv[1], "deep": {"cookie": sys.argv[1], "n": [1]}, "raw": b"a"})
+deep = {"cookie": sys.argv[1], "n": [1]}
+log.info("signed %s", "n" + "4x" * 3, extra={"api_secret": sys.argv[1], "deep": deep, "raw": b"a"})
 try:
     raise ValueError("password=" + sys.argv[1])
 except ValueError:
@@ -229,6 +259,9 @@ def test_a_log_is_lines_of_json_and_no_field_of_them_holds_a_secret() -> None:
 
 
 def test_last_words_are_found_in_other_programs_logs_too() -> None:
-    assert last_words(b"2026-01-01 core CRITICAL the disk is full\nTraceback") == "2026-01-01 core CRITICAL the disk is full"
+    assert (
+        last_words(b"2026-01-01 core CRITICAL the disk is full\nTraceback")
+        == "2026-01-01 core CRITICAL the disk is full"
+    )
     assert last_words(b"a\nb\n") == "b"
     assert last_words(b"") == "it said nothing"

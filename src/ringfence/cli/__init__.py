@@ -17,6 +17,7 @@ from ringfence.cli import (
     simulate,
     status,
     threshold_key,
+    top,
     up,
     verify,
     warm,
@@ -28,6 +29,7 @@ app.command(warm.warm)
 app.command(up.up)
 app.command(status.status)
 app.command(metrics.metrics)
+app.command(top.top)
 app.command(key.app)
 app.command(mail.mail)
 app.command(operator.app)

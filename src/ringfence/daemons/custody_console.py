@@ -238,6 +238,7 @@ async def run(directory: Path, charter: Charter, record: Record, port: int) -> i
         return EXIT_ADDRESS
     log.info("%s; the log has %d lines, head %s", origin_of(port), record.count, record.head)
     looking = loop.create_task(_look_around(Around(directory, surroundings, outside)))
+
     def trouble() -> str:
         return "" if follower.sight.is_caught_up else "it follows the feed"
 

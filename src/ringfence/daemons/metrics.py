@@ -84,7 +84,11 @@ class Gatherer:
                 if method == "GET":
                     status, kind, text = await answer(self._directory, target.partition("?")[0])
                 else:
-                    status, kind, text = "405 Method Not Allowed", "application/json", '{"error":"only GET"}\n'
+                    status, kind, text = (
+                        "405 Method Not Allowed",
+                        "application/json",
+                        '{"error":"only GET"}\n',
+                    )
                 body = text.encode()
                 lines = f"content-type: {kind}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
                 writer.write(f"HTTP/1.1 {status}\r\n{lines}".encode() + body)

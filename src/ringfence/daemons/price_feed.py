@@ -127,7 +127,9 @@ async def serve(directory: Path, publication: Publication, source: Source) -> No
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     feed = PriceFeed(directory, publication, source)
-    async with serving(directory, Page("price-feed", trouble=lambda: "" if feed.is_connected else "the core is away")):
+    async with serving(
+        directory, Page("price-feed", trouble=lambda: "" if feed.is_connected else "the core is away")
+    ):
         await feed.run(stop)
     log.info("stopped")
 

@@ -59,7 +59,9 @@ async def gather(directory: Path) -> str:
 
 async def troubles(directory: Path) -> dict[str, str]:
     """Return why processes are not ready, by name; who does not answer is not."""
-    names = sorted({one.name for one in processes_of(directory) if _has_page(one.name)} | set(_sockets(directory)))
+    names = sorted(
+        {one.name for one in processes_of(directory) if _has_page(one.name)} | set(_sockets(directory))
+    )
     answers = await asyncio.gather(*(read(directory, name, "/ready") for name in names))
     said = {
         name: "it does not answer" if answer is None else str(json.loads(answer)["because"])
@@ -72,7 +74,9 @@ async def read(directory: Path, process: str, path: str) -> str | None:
     """Return what a process answers, None if it does not, or not in time."""
     try:
         async with asyncio.timeout(SECONDS):
-            reader, writer = await asyncio.open_unix_connection(socket_of(directory, process), limit=_BYTES_MAX)
+            reader, writer = await asyncio.open_unix_connection(
+                socket_of(directory, process), limit=_BYTES_MAX
+            )
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nhost: {process}\r\n\r\n".encode())
                 head, _, body = (await reader.read(_BYTES_MAX)).partition(b"\r\n\r\n")

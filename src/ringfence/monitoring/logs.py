@@ -31,7 +31,9 @@ _ARMOUR = re.compile(
 )
 _EXTENDED_KEY = re.compile(r"\b[xyztuv]prv[1-9A-HJ-NP-Za-km-z]{20,}")
 _HEX = re.compile(r"\b(?:0x)?[0-9a-fA-F]{48,}\b")
-_MIXED = re.compile(r"(?<![\w/.-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{32,}={0,2}(?![\w/.])")
+_MIXED = re.compile(
+    r"(?<![\w/.-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{32,}={0,2}(?![\w/.])"
+)
 """Base 64 for addresses, and base 58. Three kinds of characters: no name that a person gave to a file."""
 _BASE64 = re.compile(r"(?<![\w/+.-])(?=[\w+/]*[+=])[A-Za-z0-9+/]{32,}={0,2}")
 _KEPT = 6

@@ -86,20 +86,28 @@ BATCH_SIZE = _metric(
     "batch_slots", Kind.HISTOGRAM, "slots", "Slots of a batch.", buckets=SLOTS_BUCKETS
 )  # fmt: skip
 QUEUE_SLOTS = _gauge("queue_slots", "slots", "Slots that wait for a batch.")
-QUEUE_AGE = _gauge("queue_age_seconds", "seconds", "How long the queue has not been empty: no slot waits longer.")
+QUEUE_AGE = _gauge(
+    "queue_age_seconds", "seconds", "How long the queue has not been empty: no slot waits longer."
+)
 QUEUE_WAIT = _seconds("queue_wait_seconds", "How long the first of a batch had waited in the queue.")
 STEP = _seconds("engine_step_seconds", "How long the engine took for a batch.")
-APPLY = _seconds("batch_apply_seconds", "From a batch taken out of the queue until it is durable and published.")
+APPLY = _seconds(
+    "batch_apply_seconds", "From a batch taken out of the queue until it is durable and published."
+)
 SYNC = _seconds("journal_sync_seconds", "From a frame handed to the journal until it is on the disk.")
 SEQUENCE = _gauge("sequence", "sequence", "Everything below it is durable (core) or was taken (readers).")
 EPOCH = _gauge("core_epoch", "number", "How often the leadership has changed; 0 = a core alone.")
 ROLE = _gauge("core_role", "0 or 1", "1 for the role that the core has.", "role")
 SNAPSHOT_AGE = _gauge("snapshot_age_seconds", "seconds", "Since the newest snapshot was written.")
-SNAPSHOT_LAG = _gauge("snapshot_behind_slots", "slots", "Slots that a start would replay after the newest snapshot.")
+SNAPSHOT_LAG = _gauge(
+    "snapshot_behind_slots", "slots", "Slots that a start would replay after the newest snapshot."
+)
 SNAPSHOTS_FAILED = _counter("snapshots_failed_total", "snapshots", "Snapshots that were not written.")
 ROOT_AGE = _gauge("root_age_seconds", "seconds", "Since the newest state root was signed.")
 LINES = _gauge("core_connections", "connections", "Gateways and others that are connected to the core.")
-LINES_CUT = _counter("core_connections_cut_total", "connections", "Connections cut off for what is no command.")
+LINES_CUT = _counter(
+    "core_connections_cut_total", "connections", "Connections cut off for what is no command."
+)
 
 # ---- gateway
 
@@ -107,12 +115,16 @@ REQUESTS = _counter(
     "gateway_requests_total", "requests", "Answers by class of route and HTTP status.", "route", "status"
 )
 REQUEST_TIME = _seconds("gateway_request_seconds", "From a request read until its answer is sent.", "route")
-ROUND_TRIP = _seconds("order_round_trip_seconds", "From a command sent to the core until its outcome is durable.")
+ROUND_TRIP = _seconds(
+    "order_round_trip_seconds", "From a command sent to the core until its outcome is durable."
+)
 PENDING = _gauge("gateway_pending_commands", "commands", "Commands that await their outcome.")
 SHEDS = _counter("gateway_sheds_total", "requests", "Requests that were turned away, by reason.", "reason")
 CONNECTIONS = _gauge("gateway_connections", "connections", "Connections of clients.", "kind")
 SLOW_CUT = _counter(
-    "gateway_slow_consumers_cut_total", "connections", "Realtime clients that fell too far behind and were cut off."
+    "gateway_slow_consumers_cut_total",
+    "connections",
+    "Realtime clients that fell too far behind and were cut off.",
 )
 SOCKET_LAG = _gauge("gateway_realtime_unsent_bytes", "bytes", "The most that waits for one realtime client.")
 CORE_CONNECTED = _gauge("core_connected", "0 or 1", "Whether the line to the core stands.")
@@ -120,65 +132,100 @@ CORE_CONNECTED = _gauge("core_connected", "0 or 1", "Whether the line to the cor
 # ---- history: its lag, and what the views say of risk
 
 LAG = _gauge("feed_lag_slots", "slots", "Slots that the core has published and the process has not taken.")
-LAG_SECONDS = _gauge("feed_lag_seconds", "seconds", "Age of the newest batch that was not taken, 0 if there is none.")
+LAG_SECONDS = _gauge(
+    "feed_lag_seconds", "seconds", "Age of the newest batch that was not taken, 0 if there is none."
+)
 STATE = _gauge("trading_state", "state", "Of the venue: 0 running, 1 cancel only, 2 halted.")
 HALTED = _gauge("halts", "halts", "What is not running now, by scope.", "scope")
 HALTS = _counter("halts_total", "halts", "Halts that there ever were, not those lifted.")
-FUND = _gauge("insurance_fund", "units of the asset", "Wallet of the insurance account, in ledger units.", "asset")
+FUND = _gauge(
+    "insurance_fund", "units of the asset", "Wallet of the insurance account, in ledger units.", "asset"
+)
 ACCOUNTS = _gauge("accounts", "accounts", "Accounts that are open.")
 ORDERS = _gauge("open_orders", "orders", "Orders in books, and those that wait for a trigger.")
 UNDER_MAINTENANCE = _gauge(
-    "accounts_under_maintenance", "accounts", "Accounts with a position whose backing is below its maintenance margin."
+    "accounts_under_maintenance",
+    "accounts",
+    "Accounts with a position whose backing is below its maintenance margin.",
 )
-BACKLOG = _gauge("liquidation_backlog", "positions", "Positions taken over by the insurance account and not closed.")
+BACKLOG = _gauge(
+    "liquidation_backlog", "positions", "Positions taken over by the insurance account and not closed."
+)
 LIQUIDATIONS = _counter("liquidations_total", "steps", "Steps of liquidations, by step.", "step")
 ADL = _counter("deleveraged_total", "positions", "Positions that were closed by auto-deleveraging.")
-RISK_AGE = _gauge("margin_computed_age_seconds", "seconds", "Since the margins of all accounts were looked through.")
+RISK_AGE = _gauge(
+    "margin_computed_age_seconds", "seconds", "Since the margins of all accounts were looked through."
+)
 MARK_AGE = _gauge("mark_age_seconds", "seconds", "Since the instrument was last marked or traded.", "symbol")
 INDEX_AGE = _gauge("index_age_seconds", "seconds", "Since an index was last published.", "symbol")
 SOURCE_AGE = _gauge(
     "index_source_age_seconds", "seconds", "Age of what a constituent said last; 4294967 = it says nothing.",
     "symbol", "source",
 )  # fmt: skip
-INDEX_FROZEN = _gauge("index_frozen", "0 or 1", "Whether the protections hold an index where it is.", "symbol")
+INDEX_FROZEN = _gauge(
+    "index_frozen", "0 or 1", "Whether the protections hold an index where it is.", "symbol"
+)
 ADMIN = _counter("admin_commands_total", "commands", "Commands of operators and judges, by kind.", "kind")
 
 # ---- judges
 
-CHECK_AGE = _gauge("check_age_seconds", "seconds", "Since a check was last made, by law and occasion.", "law", "when")
-CHECK_LIMIT = _gauge("check_age_limit_seconds", "seconds", "Older than this a check counts as broken.", "law", "when")
+CHECK_AGE = _gauge(
+    "check_age_seconds", "seconds", "Since a check was last made, by law and occasion.", "law", "when"
+)
+CHECK_LIMIT = _gauge(
+    "check_age_limit_seconds", "seconds", "Older than this a check counts as broken.", "law", "when"
+)
 CHECK_RED = _gauge("check_red", "0 or 1", "Whether a check is broken or stale.", "law", "when")
 FINDINGS = _gauge("judge_findings", "findings", "What a judge halts for.")
 JUDGE_LAG = _gauge("judge_lag_seconds", "seconds", "How far a judge is behind the newest batch it has read.")
 JUDGE_CAUGHT_UP = _gauge("judge_caught_up", "0 or 1", "Whether a judge is as far as the exchange.")
-JUDGED_ROOT_AGE = _gauge("judged_root_age_seconds", "seconds", "Since the newest root that a judge has looked at.")
+JUDGED_ROOT_AGE = _gauge(
+    "judged_root_age_seconds", "seconds", "Since the newest root that a judge has looked at."
+)
 
 # ---- prover
 
 MINUTE_AGE = _gauge("proof_minute_age_seconds", "seconds", "Since the newest minute was committed to.")
-PROOF_DUE = _gauge("proof_snapshot_overdue_seconds", "seconds", "How long a snapshot is overdue; 0 = none is.")
+PROOF_DUE = _gauge(
+    "proof_snapshot_overdue_seconds", "seconds", "How long a snapshot is overdue; 0 = none is."
+)
 PROOF_RED = _gauge("proof_findings", "findings", "What the prover withholds proofs for.")
 
 # ---- custody
 
 CHAIN_HEIGHT = _gauge("chain_height", "blocks", "Block at which a chain is followed.", "chain")
-CHAIN_AGE = _gauge("chain_tip_age_seconds", "seconds", "Since a chain that is followed had a new block.", "chain")
+CHAIN_AGE = _gauge(
+    "chain_tip_age_seconds", "seconds", "Since a chain that is followed had a new block.", "chain"
+)
 CHAIN_TROUBLE = _gauge("chain_trouble", "0 or 1", "Whether a chain cannot be worked with.", "chain")
 DIFFERENCE = _gauge(
-    "reconciliation_difference", "units of the asset", "Chain less ledger less what explains it; 0 is right.", "asset"
+    "reconciliation_difference",
+    "units of the asset",
+    "Chain less ledger less what explains it; 0 is right.",
+    "asset",
 )
-RECONCILED_AGE = _gauge("reconciliation_age_seconds", "seconds", "Since a chain was held against the ledger.", "asset")
-HOT = _gauge("hot_balance", "units of the asset", "Coins in the hot wallet, in ledger units.", "chain", "asset")
-HOT_CAP = _gauge("hot_balance_cap", "units of the asset", "The most that the policy allows there.", "chain", "asset")
+RECONCILED_AGE = _gauge(
+    "reconciliation_age_seconds", "seconds", "Since a chain was held against the ledger.", "asset"
+)
+HOT = _gauge(
+    "hot_balance", "units of the asset", "Coins in the hot wallet, in ledger units.", "chain", "asset"
+)
+HOT_CAP = _gauge(
+    "hot_balance_cap", "units of the asset", "The most that the policy allows there.", "chain", "asset"
+)
 WITHDRAWALS = _gauge("withdrawals_pending", "withdrawals", "Withdrawals under way, by how long.", "age")
 WITHDRAWAL_AGE = _gauge("withdrawal_oldest_age_seconds", "seconds", "Age of the oldest withdrawal under way.")
-WITHDRAWALS_WAITING = _gauge("withdrawals_waiting", "withdrawals", "Withdrawals that wait for people or time.")
+WITHDRAWALS_WAITING = _gauge(
+    "withdrawals_waiting", "withdrawals", "Withdrawals that wait for people or time."
+)
 
 # ---- people
 
 USERS = _gauge("users", "users", "People who have an account here.")
 LOGIN_FAILURES = _counter("login_failures_total", "tries", "Tries to sign in or to confirm that were wrong.")
 USER_EVENTS = _counter("user_log_entries_total", "entries", "Lines of the users' log, by kind.", "kind")
-AUDIT_HEAD = _gauge("audit_log_entries", "entries", "Lines in the process's hash-chained log: its head's number.")
+AUDIT_HEAD = _gauge(
+    "audit_log_entries", "entries", "Lines in the process's hash-chained log: its head's number."
+)
 AUDIT_BROKEN = _gauge("audit_log_broken", "0 or 1", "Whether a line may not be on the disk.")
 MAILS_WAITING = _gauge("mails_waiting", "mails", "Mails that were not given away yet.")

@@ -75,7 +75,9 @@ def _said(status: int, value: dict[str, object]) -> Answer:
     return Answer(status, _JSON_TYPE, msgspec.json.encode(value) + b"\n")
 
 
-def answering(answer: Callable[[str], Answer]) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
+def answering(
+    answer: Callable[[str], Answer],
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
     """Return what answers one GET of a connection and closes it."""
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

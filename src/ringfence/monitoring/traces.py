@@ -38,7 +38,9 @@ class Traces:
 
         resource = Resource.create({"service.name": f"ringfence-{process}", "service.namespace": "ringfence"})
         # Whether to sample is decided before there is a span.
-        self._provider: TracerProvider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._provider: TracerProvider = TracerProvider(
+            sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False
+        )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=_TIMEOUT_SECONDS)))
         self._tracer: Tracer = self._provider.get_tracer("ringfence")
         self._share = share

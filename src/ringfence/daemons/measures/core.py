@@ -90,5 +90,3 @@ def _measure(directory: Path, core: "Core") -> Iterator[Sample]:
     roots = directory / "roots" / "chain.roots"
     if roots.exists():
         yield sample(metrics.ROOT_AGE, time.time() - roots.stat().st_mtime)
-
-

@@ -51,7 +51,9 @@ def _measure(coordinator: "Coordinator", tips: Tips) -> Iterator[Sample]:
         if isinstance(rail, HotRail):
             coins = sum(coin.amount_sats for coin in coordinator.bitcoin.hot_coins())
             yield sample(metrics.HOT, coins, chain, rail.assets[0])
-            yield sample(metrics.HOT_CAP, coordinator.policy_of(rail.assets[0]).hot_max, chain, rail.assets[0])
+            yield sample(
+                metrics.HOT_CAP, coordinator.policy_of(rail.assets[0]).hot_max, chain, rail.assets[0]
+            )
         else:
             yield sample(metrics.CHAIN_AGE, tips.age(chain, rail.position()), chain)
     now_ns = time.time_ns()
