@@ -14,8 +14,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from ringfence.daemons.metrics import read_monitoring
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.gateway import KeyRecord, read_records
+from ringfence.monitoring import metrics
+from ringfence.monitoring.scrape import scrape
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from ringfence.testing.venue import free_port
 
@@ -103,6 +106,14 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
         wait_for(lambda: indices()[::5] == [".BXBT", ".BXBT30M"], BACK_SECONDS, "index prices")
         status, made_of = trader.call("GET", "/api/v1/instrument/compositeIndex?symbol=.BXBT")
         assert (status, made_of[0]["reference"], made_of[-1]["reference"]) == (200, "SIMULATED_A", "BMI")
+
+        config = read_monitoring(directory)
+        assert config is not None
+        watched = scrape(f"http://{config.host}:{config.port}")
+        up_now = watched.by(metrics.UP, "name")
+        assert {"core", "gateway", "history", "shadow", "auditor", "price-feed", "account-desk"} <= set(
+            up_now
+        )
 
         for name in ("core", "gateway", "history", "shadow", "auditor", "price-feed"):
             killed = pid_of(up, name)

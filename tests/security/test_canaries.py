@@ -120,7 +120,7 @@ raise RuntimeError(f"otp_secret='{key.otp_secret}' in {armour}")
 
 
 def test_a_careless_line_of_code_gives_nothing_away(tmp_path: Path) -> None:
-    """Whatever somebody writes into a log by mistake: by the name of a field or by its shape it is known for a secret."""
+    """Whatever somebody writes into a log by mistake is known for a secret by the name of its field or by its shape."""
     write_records(tmp_path / "keys.json", (KEY,))
     (tmp_path / "pin").write_text("71834029\n")
     (tmp_path / "token.key").write_bytes(bytes(range(128, 160)))

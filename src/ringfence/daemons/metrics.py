@@ -9,10 +9,10 @@ Exit status: 0 asked to stop, 66 `monitoring.json` is no good, 69 the port is ta
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,15 +21,13 @@ from ringfence.daemons.custody_ports import HOST, free_ports, listens
 from ringfence.files import replace
 from ringfence.monitoring import set_up_logs
 from ringfence.monitoring.gather import PROCESS, gather, troubles
-from ringfence.monitoring.page import TEXT_TYPE
+from ringfence.monitoring.page import HEAD_BYTES_MAX, TEXT_TYPE, Answer, answering, json_answer
 
 log = logging.getLogger("ringfence.metrics")
 
 NAME = "monitoring.json"
 PORT = 9464
 EXIT_INPUT, EXIT_UNAVAILABLE = 66, 69
-_HEAD_BYTES_MAX = 8192
-_SECONDS = 10.0
 
 
 class MonitoringConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,63 +47,45 @@ def read_monitoring(directory: Path) -> MonitoringConfig | None:
         raise ValueError(f"{NAME} cannot be read: {error}") from error
 
 
-def ensure_monitoring(directory: Path) -> MonitoringConfig:
-    """Return where to listen; a new directory gets its port. Raises ValueError, OSError."""
-    found = read_monitoring(directory)
-    if found is None:
-        found = MonitoringConfig(free_ports(1)[0] if listens(PORT) else PORT)
-        replace(directory / NAME, msgspec.json.format(msgspec.json.encode(found)))
-    return found
+def found_monitoring(directory: Path) -> MonitoringConfig:
+    """Write down a first port for a directory, the usual one if nobody has it. Raises OSError."""
+    config = MonitoringConfig(free_ports(1)[0] if listens(PORT) else PORT)
+    replace(directory / NAME, msgspec.json.format(msgspec.json.encode(config)))
+    return config
 
 
-async def answer(directory: Path, path: str) -> tuple[str, str, str]:
-    """Return status line, type and body of a GET."""
+async def answer(directory: Path, path: str) -> Answer:
+    """Answer a GET for the whole node."""
     if path == "/metrics":
-        return "200 OK", TEXT_TYPE, await gather(directory)
+        return Answer(200, TEXT_TYPE, (await gather(directory)).encode())
     if path == "/health":
-        return "200 OK", "application/json", '{"health":true}\n'
+        return json_answer(200, {"health": True})
     if path == "/ready":
         found = await troubles(directory)
-        body = msgspec.json.encode({"ready": not found, "because": found}).decode() + "\n"
-        return "503 Service Unavailable" if found else "200 OK", "application/json", body
-    return "404 Not Found", "application/json", '{"error":"there is /metrics, /health and /ready"}\n'
+        return json_answer(503 if found else 200, {"ready": not found, "because": found})
+    return json_answer(404, {"error": "there is /metrics, /health and /ready"})
 
 
-class Gatherer:
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one GET and hang up; what is none is not answered."""
-        with contextlib.suppress(OSError, TimeoutError, ValueError, EOFError, asyncio.LimitOverrunError):
-            async with asyncio.timeout(_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-                if method == "GET":
-                    status, kind, text = await answer(self._directory, target.partition("?")[0])
-                else:
-                    status, kind, text = (
-                        "405 Method Not Allowed",
-                        "application/json",
-                        '{"error":"only GET"}\n',
-                    )
-                body = text.encode()
-                lines = f"content-type: {kind}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-                writer.write(f"HTTP/1.1 {status}\r\n{lines}".encode() + body)
-                await writer.drain()
-        writer.close()
-
-
-async def run(directory: Path, config: MonitoringConfig) -> int:
+async def run(directory: Path) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        server = await asyncio.start_server(
-            Gatherer(directory).hear, config.host, config.port, limit=_HEAD_BYTES_MAX
-        )
+        config = read_monitoring(directory)
+        if config is not None:
+            server = await _listen(directory, config)
+        else:
+            config = found_monitoring(directory)
+            try:
+                server = await _listen(directory, config)
+            except OSError:  # another exchange that starts at this moment was quicker
+                config = found_monitoring(directory)
+                server = await _listen(directory, config)
+    except ValueError as error:
+        log.critical("%s; nobody can watch", error)
+        return EXIT_INPUT
     except OSError as error:
-        log.critical("cannot listen on %s:%d: %s; nobody can watch", config.host, config.port, error)
+        log.critical("the port of %s cannot be had: %s; nobody can watch", NAME, error)
         return EXIT_UNAVAILABLE
     log.info("http://%s:%d/metrics", config.host, config.port)
     async with server:
@@ -113,17 +93,17 @@ async def run(directory: Path, config: MonitoringConfig) -> int:
     return 0
 
 
+async def _listen(directory: Path, config: MonitoringConfig) -> asyncio.Server:
+    hear = answering(partial(answer, directory))
+    return await asyncio.start_server(hear, config.host, config.port, limit=HEAD_BYTES_MAX)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-metrics", description="all pages of a node at one port")
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory.absolute()
     set_up_logs(PROCESS)
-    try:
-        config = ensure_monitoring(directory)
-    except (ValueError, OSError) as error:
-        log.critical("%s; nobody can watch", error)
-        sys.exit(EXIT_INPUT)
-    sys.exit(asyncio.run(run(directory, config)))
+    sys.exit(asyncio.run(run(directory)))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from inspect import isawaitable
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from ringfence.lines import listen
+from ringfence.lines import Hear, listen
 from ringfence.monitoring import metrics
 from ringfence.monitoring.samples import Sample, expose, sample
 
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 FOLDER = "metrics"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _JSON_TYPE = "application/json; charset=utf-8"
-_HEAD_BYTES_MAX = 8192
-_SECONDS = 5.0
+HEAD_BYTES_MAX = 8192
+_SECONDS = 10.0
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error",
             503: "Service Unavailable"}  # fmt: skip
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -53,11 +54,11 @@ class Page:
         if path == "/metrics":
             return Answer(200, TEXT_TYPE, expose(self._samples(), process=self.process).encode())
         if path == "/health":
-            return _said(200, {"health": True})
+            return json_answer(200, {"health": True})
         if path == "/ready":
             trouble = self._trouble()
-            return _said(503 if trouble else 200, {"ready": not trouble, "because": trouble})
-        return _said(404, {"error": "there is /metrics, /health and /ready"})
+            return json_answer(503 if trouble else 200, {"ready": not trouble, "because": trouble})
+        return json_answer(404, {"error": "there is /metrics, /health and /ready"})
 
     def _samples(self) -> Iterator[Sample]:
         yield sample(metrics.READY, int(not self._trouble()))
@@ -71,20 +72,18 @@ class Page:
         yield from self._measure()
 
 
-def _said(status: int, value: dict[str, object]) -> Answer:
+def json_answer(status: int, value: dict[str, object]) -> Answer:
     return Answer(status, _JSON_TYPE, msgspec.json.encode(value) + b"\n")
 
 
-def answering(
-    answer: Callable[[str], Answer],
-) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
-    """Return what answers one GET of a connection and closes it."""
+def answering(answer: Callable[[str], Answer | Awaitable[Answer]]) -> Hear:
+    """Return what answers one GET of a connection and closes it; `answer` gives the answer, or what brings it."""
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_written(*_asked(head), answer))
+                writer.write(_written(await _answered(*_asked(head), answer)))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass  # whoever asks for nothing is not answered
@@ -100,12 +99,18 @@ def _asked(head: bytes) -> tuple[str, str]:
     return method, target.partition("?")[0]
 
 
-def _written(method: str, path: str, answer: Callable[[str], Answer]) -> bytes:
+async def _answered(method: str, path: str, answer: Callable[[str], Answer | Awaitable[Answer]]) -> Answer:
+    if method != "GET":
+        return json_answer(405, {"error": "only GET"})
     try:
-        said = answer(path) if method == "GET" else _said(405, {"error": "only GET"})
+        said = answer(path)
+        return await said if isawaitable(said) else said
     except Exception:
         log.exception("%s cannot be answered", path[:40])
-        said = _said(500, {"error": "this is our fault and has been logged"})
+        return json_answer(500, {"error": "this is our fault and has been logged"})
+
+
+def _written(said: Answer) -> bytes:
     head = (
         f"HTTP/1.1 {said.status} {_REASONS[said.status]}\r\ncontent-type: {said.content_type}\r\n"
         f"content-length: {len(said.body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
@@ -124,7 +129,7 @@ async def serving(directory: Path, page: Page) -> AsyncIterator[None]:
     path = socket_of(directory, page.process)
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        server = await listen(path, answering(page.answer), line_bytes_max=_HEAD_BYTES_MAX)  # type: ignore[arg-type]
+        server = await listen(path, answering(page.answer), line_bytes_max=HEAD_BYTES_MAX)
     except OSError as error:
         log.error("%s is not served, and nobody can watch: %s", path, error)
         yield
