@@ -96,6 +96,8 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 "stat",
             ),
             _rate("Batches", "ringfence_batches_total"),
+            _plain("Followers behind the stream", "short", "ringfence_stream_behind_entries", "{{process}}"),
+            _plain("Nobody heard of the leader for", "s", "ringfence_leader_silent_seconds", "{{process}}"),
             _plain("Connected to the core", "short", "ringfence_core_connections"),
             _plain("Memory", "bytes", "ringfence_process_resident_memory_bytes", "{{process}}"),
             _rate("Processor", "ringfence_process_cpu_seconds_total", "process"),

@@ -88,6 +88,14 @@ FIRES: list[Case] = [
     _one("SnapshotsFail", "ringfence_snapshot_behind_slots", "3000000x20", "1m", process="core"),
     _one("RootMissing", "ringfence_root_age_seconds", "40+5x60", "1m", process="core"),
     Case("RootMissing", [('ringfence_ready{process="core"}', "1x60")], "1m", {}),
+    _one("FollowerBehind", "ringfence_stream_behind_entries", "300x20", "1m", process="core-node-2"),
+    _one("LeaderSilent", "ringfence_leader_silent_seconds", "5x20", "1m", process="core-node-2"),
+    Case(
+        "NoLeader",
+        [('ringfence_core_role{process="core",role="follower"}', "1x20")],
+        "1m",
+        {"role": "leader"},
+    ),
     _one("CoreDisconnected", "ringfence_core_connected", "0x60", "30s", process="gateway"),
     Case(
         "GatewayFaults",
@@ -226,6 +234,7 @@ _PROCESSES = (
     "account-desk",
 )
 _CALM: list[tuple[str, str]] = [
+    ('ringfence_core_role{process="core",role="leader"}', "1x900"),
     ("ringfence_commands_total{process=\"core\"}", "0+50x900"),
     ("ringfence_queue_age_seconds{process=\"core\"}", "0.001x900"),
     ("ringfence_root_age_seconds{process=\"core\"}", "1x900"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ringfence.commitments import load_keys
-from ringfence.daemons.core import Core
+from ringfence.daemons.core_loop import Core
 from ringfence.daemons.gatekeeper import Gatekeeper
 from ringfence.exchange.sequencer import Committer, Sequencer, recover
 

@@ -4,6 +4,7 @@ from cyclopts import App
 
 from ringfence.cli import (
     audit,
+    cluster,
     custody,
     halt,
     journal,
@@ -30,6 +31,7 @@ app.command(up.up)
 app.command(status.status)
 app.command(metrics.metrics)
 app.command(top.top)
+app.command(cluster.app)
 app.command(key.app)
 app.command(mail.mail)
 app.command(operator.app)

@@ -18,6 +18,7 @@ def up(
     tpm: bool = False,
     beacon: str = "",
     chains: bool = True,
+    cluster: bool = False,
     coin_keys: int | None = None,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
@@ -41,6 +42,10 @@ def up(
     chains
         Run development chains of Ethereum and Solana too, and connect them and a hot wallet of small Bitcoin payments:
         each gets a key that nobody has. It needs the MPC engine (`make mpc`), Ethereum also anvil (`make anvil`).
+    cluster
+        Keep the journal on three servers of NATS as well, and run three cores of which one leads; kill any of them.
+        More gateways answer on the two ports after this one. An exchange that ran alone goes on as a cluster, and stays
+        one.
     coin_keys
         Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
         many payments. 48 when custody is founded; more than it has, at any later start, extend it.
@@ -53,6 +58,6 @@ def up(
     if coin_keys is not None and not 1 <= coin_keys <= 10_000:
         sys.exit("--coin-keys is a number from 1 to 10000")
     options = Options(
-        directory, port, bots, accounts, custody, tpm, beacon, chains, coin_keys or CLIENTS_KEYS
+        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS
     )
     sys.exit(up(options))

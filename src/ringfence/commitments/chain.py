@@ -32,14 +32,28 @@ class RootChain:
 
     def append(self, root: Root) -> Root:
         """Chain, sign, write and sync a root; return it as it was written. Raises OSError."""
+        chained = self.chained(root)
+        self.put(chained)
+        return chained
+
+    def chained(self, root: Root) -> Root:
+        """Return a root as the next one of the chain, signed; nothing is written. Raises ChainError."""
         if self.last is not None and root.sequence <= self.last.sequence:
             raise ChainError(f"a root of sequence {root.sequence} cannot follow one of {self.last.sequence}")
-        chained = root._replace(previous=self.last.digest if self.last else FIRST).signed(self._key)
-        os.pwrite(self._descriptor, chained.encode(), self._end)
+        return root._replace(previous=self.last.digest if self.last else FIRST).signed(self._key)
+
+    def put(self, root: Root) -> None:
+        """Write and sync a root that is the next one already. Raises ChainError if it is not, OSError."""
+        if root.previous != (self.last.digest if self.last else FIRST):
+            raise ChainError(f"the root of sequence {root.sequence} does not follow the last one here")
+        root.check_signature(self._key.public_key())
+        os.pwrite(self._descriptor, root.encode(), self._end)
         os.fdatasync(self._descriptor)
         self._end += ROOT_BYTES
-        self.last = chained
-        return chained
+        self.last = root
+
+    def __len__(self) -> int:
+        return self._end // ROOT_BYTES
 
     def close(self) -> None:
         os.close(self._descriptor)

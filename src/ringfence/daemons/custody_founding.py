@@ -17,15 +17,10 @@ import json
 import secrets
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 from embit import bip32
 from embit.networks import NETWORKS
 
@@ -38,11 +33,11 @@ from ringfence.custody.wallets.descriptors import RECOVERY, Keychain, Pool, Vaul
 from ringfence.custody.wallets.owners import Owner
 from ringfence.daemons.beacon_rounds import read_source
 from ringfence.daemons.cosigner_peers import CONSOLE_CERTIFICATE, certificate_of
+from ringfence.daemons.pinned_tls import ensure_certificate
 from ringfence.daemons.token_founding import Public
 from ringfence.files import replace
 
 TIMEOUT_S = 20
-_YEARS = 10
 
 
 class FoundingError(Exception):
@@ -63,7 +58,7 @@ async def found(directory: Path, rpc: BitcoinRpc, *, clients_keys: int = CLIENTS
         return await _extended(directory, clients_keys)
     publics = await _tokens(home, clients_keys)
     for name in (*PLACES, "coordinator"):
-        _certificate(home / ("coordinator" if name == "coordinator" else f"cosigners/{name}"), name)
+        ensure_certificate(home / ("coordinator" if name == "coordinator" else f"cosigners/{name}"), name)
     people = tuple(_person(home / "people", name, group) for name, group in PEOPLE.items())
     vaults = tuple(_vault(home, owner, publics) for owner in Owner)
     info = rpc.chain_info()
@@ -145,7 +140,7 @@ def extended(charter: Charter, publics: dict[str, Public]) -> Charter:
 
 def _let_console_ask(home: Path) -> None:
     """Give the console a certificate of its own, which each co-signer knows: it is not the coordinator."""
-    _certificate(home / "console", "console")
+    ensure_certificate(home / "console", "console")
     for name in PLACES:
         folder = home / "cosigners" / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -233,29 +228,3 @@ def _first_policy(home: Path, announced_ns: int) -> PolicyDocument:
     digest = statement(b"policy", FIRST_POLICY.digest, announced_ns)
     signatures = tuple((name, person_key(home / "people", name).sign(digest).hex()) for name in PEOPLE)
     return PolicyDocument(FIRST_POLICY, announced_ns, signatures)
-
-
-def _certificate(folder: Path, name: str) -> None:
-    """Make a key and a certificate that it signs itself: peers pin it, no authority is asked."""
-    if (folder / "tls.crt").exists():
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=365 * _YEARS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    replace(folder / "tls.key", private)
-    replace(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))

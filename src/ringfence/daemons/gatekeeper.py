@@ -55,6 +55,13 @@ class Gatekeeper:
         """Take note of a root that was written."""
         self._roots.append(root)
 
+    def follow(self, commands: Records) -> None:
+        """Keep the lists of people that the leader let through: whoever leads next needs the one in force."""
+        for position in np.flatnonzero(commands["kind"] == _CONFIGURE_VENUE).tolist():
+            row, texts = commands[position], decode_data(commands, position)
+            if row["type"] == VenueParameter.PEOPLE and PEOPLE_LIST in texts:
+                self._keep(int(row["qty"]), texts[PEOPLE_LIST])
+
     def admit(self, slots: bytes) -> bytes:
         """Return what may be queued of a submission."""
         kinds = slots[58::RECORD_BYTES]
@@ -77,15 +84,18 @@ class Gatekeeper:
         elif row["kind"] == _CONFIGURE_VENUE and row["type"] == VenueParameter.PEOPLE:
             refusal = self._authority().people_refusal(int(row["qty"]), texts, self._facts())
             if refusal is None:
-                path = people_path(self._directory, int(row["qty"]))
-                path.parent.mkdir(mode=0o700, exist_ok=True)
-                replace(path, texts[PEOPLE_LIST])
+                self._keep(int(row["qty"]), texts[PEOPLE_LIST])
         if refusal is None:
             return said.tobytes()
         changed = said[:1].copy()
         changed["type"] = _NO_SCOPE
         texts[REFUSED_BECAUSE] = refusal.encode()[:_REASON_BYTES_MAX]
         return changed.tobytes() + encode_data(list(texts.items()))
+
+    def _keep(self, number: int, people: bytes) -> None:
+        path = people_path(self._directory, number)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        replace(path, people)
 
     def _authority(self) -> Authority:
         return Authority(read_people(self._directory, self._number))

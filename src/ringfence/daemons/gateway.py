@@ -1,6 +1,6 @@
 """The gateway: one process that serves REST and WebSocket on one port.
 
-    python -m ringfence.daemons.gateway DIRECTORY [--config FILE] [--host H] [--port P]
+    python -m ringfence.daemons.gateway DIRECTORY [--config FILE] [--host H] [--port P] [--core-directory D]
 
 Reads `gateway.json` in the directory unless told otherwise. Exit status: 0 asked to stop, 66 a file that
 it needs is no good, 69 the port is taken.
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
+    parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
     options = parser.parse_args()
     forbid_core_dumps()
     set_up_logs("gateway", context=log_context)
@@ -101,7 +102,8 @@ def main() -> None:
         log.critical("%s; nothing was started", error)
         sys.exit(EXIT_INPUT)
     allow_files(config.limits.connections_at_once)
-    given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
+    names = ("host", "port", "core_directory")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     sys.exit(uvloop.run(serve(options.directory, msgspec.structs.replace(config, **given))))
 
 

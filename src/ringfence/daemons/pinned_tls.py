@@ -2,7 +2,17 @@
 
 import hashlib
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ringfence.files import replace
+
+_YEARS = 10
 
 
 class PinError(Exception):
@@ -42,3 +52,29 @@ def peer_fingerprint(connection: ssl.SSLObject | ssl.SSLSocket) -> str:
     if not raw:
         raise PinError("the other side has shown no certificate")
     return hashlib.sha256(raw).hexdigest()
+
+
+def ensure_certificate(folder: Path, name: str) -> None:
+    """Make a key and a certificate that it signs itself: peers pin it, no authority is asked. Raises OSError."""
+    if (folder / "tls.crt").exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=365 * _YEARS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    replace(folder / "tls.key", private)
+    replace(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))

@@ -32,6 +32,9 @@ from ringfence.custody.hsm import tpm
 from ringfence.custody.quorum.mpc.engine import engine_path
 from ringfence.daemons import (
     chain_founding,
+    cluster,
+    cluster_founding,
+    cluster_seeding,
     custody_founding,
     founding,
     proof_secrets,
@@ -44,6 +47,7 @@ from ringfence.daemons.account_chains import TROUBLES
 from ringfence.daemons.admin import AdminRefused, AdminTimeout
 from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
 from ringfence.daemons.ceremonies import CeremonyError
+from ringfence.daemons.cluster_founding import Layout
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports, free_ports, listens
 from ringfence.daemons.probe import core_sequence, get_json
@@ -53,6 +57,7 @@ from ringfence.exchange.gateway import Config, Limits
 from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
 from ringfence.monitoring.logs import last_words
+from ringfence.monitoring.page import PAGE, socket_of
 
 Value = TypeVar("Value")
 
@@ -77,6 +82,7 @@ _FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY 
 _FINAL_OF_CATCHER = (69,)
 _FINAL_OF_METRICS = (66, 69)
 _FINAL_OF_CONSOLE = (65, 66, 69)
+_FINAL_OF_NATS = (66, 69)
 _FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
 _BLOCK_SECONDS = "2"
 """How soon the embedded chain has a block for who waits for one."""
@@ -97,6 +103,8 @@ class Options(NamedTuple):
     """The beacon that takes part in every draw; empty = none."""
     chains: bool = True
     """Development chains of Ethereum and Solana beside Bitcoin, where their parts are installed."""
+    cluster: bool = False
+    """Three machines in one: the journal on three servers of NATS, three cores of which one leads."""
     coin_keys: int = CLIENTS_KEYS
     """Of each co-signer's token, for the clients' coins; more than there are extend the pools."""
 
@@ -164,17 +172,18 @@ class Child:
 
     def __init__(
         self, directory: Path, name: str, *arguments: str, final: tuple[int, ...] = (), is_vital: bool = False,
-        module: str = "",
+        module: str = "", of: Path | None = None,
     ) -> None:  # fmt: skip
+        """`of` is the directory that it works in, if that is not the exchange's."""
         self.state = ProcessState(name)
         self.final = final
         """Exit statuses after which it is not started again."""
         self.is_vital = is_vital
         """Everything stops when it ends for good."""
-        self.log = directory / "logs" / f"{name}.log"
+        self._home, self.log = directory, directory / "logs" / f"{name}.log"
         self.process: asyncio.subprocess.Process | None = None
         runs = f"ringfence.daemons.{module or name.replace('-', '_')}"
-        self._arguments = (sys.executable, "-m", runs, str(directory), *arguments)
+        self._arguments = (sys.executable, "-m", runs, str(of or directory), *arguments)
 
     @property
     def name(self) -> str:
@@ -186,7 +195,7 @@ class Child:
         with self.log.open("ab") as file:
             self.process = await asyncio.create_subprocess_exec(
                 *self._arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent, env={**os.environ, PAGE: str(socket_of(self._home, self.name))},
             )  # fmt: skip
         self.state.pid, self.state.started_ns = self.process.pid, time.time_ns()
         self.state.state = "running"
@@ -234,7 +243,9 @@ class Supervisor:
         began = time.monotonic()
         config = self._configure()
         is_new = self._read_venue() is None
+        layout = await self._begin_cluster()
         core = self._run("core", final=_FINAL_OF_CORE, is_vital=True)
+        self._run_nodes(layout)
         if self._options.custody:
             self._run_node()
         if not is_new:
@@ -244,6 +255,7 @@ class Supervisor:
         venue = await self._founded()
         if is_new:
             self._run_readers(config.port)
+        self._run_other_gateways(config, layout)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
         self._run_account_desk(config)
@@ -269,6 +281,43 @@ class Supervisor:
             keys=founding.ensure_keys(self._directory, venue), bots=self._options.bots, source=self._source,
             console_url=origin_of(self._ports.console) if self._options.custody and has_pages() else "",
         )  # fmt: skip
+
+    # ---- more than one machine
+
+    async def _begin_cluster(self) -> Layout | None:
+        """Run the servers of the stream, if this exchange is a cluster or is to become one."""
+        is_cluster = (self._directory / cluster.NAME).exists()
+        if not self._options.cluster and not is_cluster:
+            return None
+        try:
+            layout = cluster_founding.found(self._directory)
+        except OSError as error:
+            raise StartError(f"the cluster was not founded: {error}", EXIT_INPUT) from error
+        for name in layout.servers:
+            self._run(name, name, final=_FINAL_OF_NATS, module="nats")
+        if not is_cluster and any((self._directory / "journal").glob("*.journal")):
+            try:
+                work = cluster_seeding.seed(self._directory, on_progress=lambda done, total: None)
+                await self._step("seeding the stream", work)
+            except cluster_seeding.SeedError as error:
+                raise StartError(str(error), EXIT_INPUT) from error
+        return layout
+
+    def _run_nodes(self, layout: Layout | None) -> None:
+        """Run the cores of the other machines; ours is `core` like everybody's."""
+        for name, own in (layout.directories if layout else {}).items():
+            if own != self._directory:
+                self._run(f"core-{name}", final=_FINAL_OF_CORE, module="core", directory=own)
+
+    def _run_other_gateways(self, config: Config, layout: Layout | None) -> None:
+        """One more gateway for each other machine, on the ports after ours: any of them takes any order."""
+        others = [own for own in (layout.directories.values() if layout else ()) if own != self._directory]
+        for number, own in enumerate(others, 2):
+            port = str(config.port + number - 1)
+            self._run(
+                f"gateway-{number}", "--port", port, "--core-directory", str(own), final=_FINAL_OF_GATEWAY,
+                module="gateway",
+            )  # fmt: skip
 
     def _configure(self) -> Config:
         """Return the gateway's configuration; a new directory gets its first."""
@@ -488,8 +537,11 @@ class Supervisor:
         final: tuple[int, ...] = (),
         is_vital: bool = False,
         module: str = "",
+        directory: Path | None = None,
     ) -> Child:
-        child = Child(self._directory, name, *arguments, final=final, is_vital=is_vital, module=module)
+        child = Child(
+            self._directory, name, *arguments, final=final, is_vital=is_vital, module=module, of=directory
+        )
         self._children.append(child)
         self._keepers.append(asyncio.create_task(self._keep(child)))
         return child
@@ -555,7 +607,11 @@ class Supervisor:
             "ethereum", "solana", "bitcoin",
         )  # fmt: skip
         order = {name: rank for rank, name in enumerate(names)}
-        for child in sorted(self._children, key=lambda child: order[child.name]):
+        # Of several, such as gateway-2 and core-node-3, each goes with its kind; the stream's servers go last.
+        for child in sorted(
+            self._children,
+            key=lambda child: order.get(child.name, order.get(child.name.partition("-")[0], len(order))),
+        ):
             process = child.process
             if process is None or process.returncode is not None:
                 continue

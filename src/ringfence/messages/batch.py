@@ -53,6 +53,8 @@ CHECKS = 12
 """JSON: the judges' report that all is well, with their signature."""
 REFUSED_BECAUSE = 13
 """Why the core would not let the command before it through; the engine refuses what is left of it."""
+LEADER = 15
+"""The name of the machine that leads from this TICK on."""
 FUNDS = 14
 """JSON: what moves coins between exchange and custody, see messages/funds.py."""
 

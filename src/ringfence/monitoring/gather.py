@@ -24,8 +24,8 @@ PROCESS = "metrics"
 SECONDS = 2.0
 _BYTES_MAX = 8 << 20
 _MICROSECONDS = 1_000_000
-_NO_PAGE = ("bitcoin", "ethereum", "solana", "tpm-")
-"""Development chains and TPMs in software are other people's programs: they have no page."""
+_NO_PAGE = ("bitcoin", "ethereum", "solana", "tpm-", "nats-")
+"""Development chains, servers of the stream and TPMs in software are other people's programs: they have no page."""
 _CLOCK_NEVER_SET_SECONDS = 16.0
 
 

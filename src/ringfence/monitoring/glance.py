@@ -62,15 +62,21 @@ def _processes(between: Between) -> list[Row]:
     ]  # fmt: skip
 
 
+def _leader_first(role: str) -> bool:
+    return role != "leader"
+
+
 def _quantiles(between: Between, metric: Metric) -> dict[str, float | None]:
     return {name: between.quantile(metric, share) for name, share in _QUANTILES}
 
 
 def _core(between: Between) -> Row:
     now = between.now
+    roles = [found["role"] for found, value in now.each(metrics.ROLE) if value]
     return {
-        "role": next((found["role"] for found, value in now.each(metrics.ROLE) if value), None),
-        "epoch": now.value(metrics.EPOCH), "sequence": now.value(metrics.SEQUENCE, process="core"),
+        "role": min(roles, key=_leader_first, default=None), "machines": len(roles),
+        "epoch": max(now.by(metrics.EPOCH, "process").values(), default=None),
+        "sequence": now.value(metrics.SEQUENCE, process="core"),
         "commandsPerSecond": between.rate(metrics.COMMANDS), "eventsPerSecond": between.rate(metrics.EVENTS),
         "batchesPerSecond": between.rate(metrics.BATCHES), "queueSlots": now.value(metrics.QUEUE_SLOTS),
         "queueAge": now.value(metrics.QUEUE_AGE), "apply": _quantiles(between, metrics.APPLY),

@@ -98,6 +98,10 @@ SYNC = _seconds("journal_sync_seconds", "From a frame handed to the journal unti
 SEQUENCE = _gauge("sequence", "sequence", "Everything below it is durable (core) or was taken (readers).")
 EPOCH = _gauge("core_epoch", "number", "How often the leadership has changed; 0 = a core alone.")
 ROLE = _gauge("core_role", "0 or 1", "1 for the role that the core has.", "role")
+STREAM_BEHIND = _gauge(
+    "stream_behind_entries", "entries", "Entries of the stream that a follower has not taken."
+)
+LEADER_SILENT = _gauge("leader_silent_seconds", "seconds", "Since a follower has heard of the leader.")
 SNAPSHOT_AGE = _gauge("snapshot_age_seconds", "seconds", "Since the newest snapshot was written.")
 SNAPSHOT_LAG = _gauge(
     "snapshot_behind_slots", "slots", "Slots that a start would replay after the newest snapshot."

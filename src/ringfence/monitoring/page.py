@@ -24,6 +24,8 @@ from ringfence.monitoring.samples import Sample, expose, sample
 log = logging.getLogger(__name__)
 
 FOLDER = "metrics"
+PAGE = "RINGFENCE_PAGE"
+"""In the environment: where a process serves its page, by the supervisor, which may run two of one kind."""
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _JSON_TYPE = "application/json; charset=utf-8"
 HEAD_BYTES_MAX = 8192
@@ -126,7 +128,8 @@ def socket_of(directory: Path, process: str) -> Path:
 async def serving(directory: Path, page: Page) -> AsyncIterator[None]:
     """Serve a page while something runs. A process that ends well takes its socket away; one that is killed does not,
     and is missed."""
-    path = socket_of(directory, page.process)
+    path = Path(os.environ.get(PAGE) or socket_of(directory, page.process))
+    page.process = path.stem
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         server = await listen(path, answering(page.answer), line_bytes_max=HEAD_BYTES_MAX)

@@ -154,26 +154,31 @@ class Venue:
 
     async def submit(self, commands: Records) -> None:
         """Send commands straight to the core and wait until they are durable."""
-        client = CoreClient(self.directory / "core.sock", lambda sequence: None)
-        until = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                await client.connect()
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-                await asyncio.sleep(0.02)
-        reader = FeedReader(self.directory / "feed")
-        while reader.read() is not None:
-            pass
-        target = reader.next_sequence + len(commands)
-        client.submit(commands.tobytes())
-        while reader.next_sequence < target:
-            if reader.read() is None:
-                await asyncio.sleep(0.002)
-        client.close()
-        reader.close()
+        await submit(self.directory, commands)
+
+
+async def submit(directory: Path, commands: Records) -> None:
+    """Send commands straight to the core of a directory and wait until they are durable."""
+    client = CoreClient(directory / "core.sock", lambda sequence: None)
+    until = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            await client.connect()
+            break
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.02)
+    reader = FeedReader(directory / "feed")
+    while reader.read() is not None:
+        pass
+    target = reader.next_sequence + len(commands)
+    client.submit(commands.tobytes())
+    while reader.next_sequence < target:
+        if reader.read() is None:
+            await asyncio.sleep(0.002)
+    client.close()
+    reader.close()
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,21 +1,20 @@
 """The core's figures. While it works it does per batch what a few integers cost; text is made when somebody asks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ringfence.exchange.sequencer import snapshots
+from ringfence.exchange.sequencer import Sequencer, snapshots
 from ringfence.messages.batch import Batch
 from ringfence.monitoring import Histogram, Page, Sample, metrics, serving
 from ringfence.monitoring.samples import sample
 
 if TYPE_CHECKING:
-    from ringfence.daemons.core import Core
+    from ringfence.daemons.core_loop import Core
 
-_EPOCH = 0
-_ROLE = "leader"
+_ALONE: dict[str, Any] = {"role": "leader", "epoch": 0, "behind": 0, "silentSeconds": 0.0}
 """A core alone leads, and has led from the beginning."""
 
 
@@ -58,16 +57,61 @@ class CoreFigures:
 
 
 def serving_core(directory: Path, core: "Core") -> AbstractAsyncContextManager[None]:
+    """Serve the page of a core that is alone."""
+    return _serving(directory, core.sequencer, lambda: core, lambda: _ALONE)
+
+
+def serving_replica(
+    directory: Path,
+    sequencer: Sequencer,
+    core: Callable[[], "Core | None"],
+    status: Callable[[], dict[str, Any]],
+) -> AbstractAsyncContextManager[None]:
+    """Serve the page of one machine of several; `core` is there while it leads, `status` is what its desk answers."""
+    return _serving(directory, sequencer, core, status)
+
+
+def _serving(
+    directory: Path,
+    sequencer: Sequencer,
+    core: Callable[[], "Core | None"],
+    status: Callable[[], dict[str, Any]],
+) -> AbstractAsyncContextManager[None]:
     def trouble() -> str:
-        if core.stopping:
+        leading = core()
+        if leading is None:
+            return "" if status()["ready"] else "it is not as far as the leader"
+        if leading.stopping:
             return "it was asked to stop"
-        return "the queue is full" if core.inbox.is_full else ""
+        return "the queue is full" if leading.inbox.is_full else ""
 
-    return serving(directory, Page("core", lambda: _measure(directory, core), trouble))
+    def measure() -> Iterator[Sample]:
+        yield from _of_machine(directory, sequencer, status())
+        if (leading := core()) is not None:
+            yield from _of_leader(leading)
+
+    return serving(directory, Page("core", measure, trouble))
 
 
-def _measure(directory: Path, core: "Core") -> Iterator[Sample]:
-    figures, sequencer = core.figures, core.sequencer
+def _of_machine(directory: Path, sequencer: Sequencer, status: dict[str, Any]) -> Iterator[Sample]:
+    """Yield what leader and followers have alike."""
+    yield sample(metrics.SEQUENCE, sequencer.next_sequence)
+    yield sample(metrics.ROLE, 1, status["role"])
+    yield sample(metrics.EPOCH, status["epoch"])
+    yield sample(metrics.STREAM_BEHIND, status["behind"])
+    yield sample(metrics.LEADER_SILENT, status["silentSeconds"])
+    yield sample(metrics.STEP, sequencer.step_seconds)
+    yield sample(metrics.SYNC, sequencer.sync_seconds)
+    yield sample(metrics.SNAPSHOT_LAG, sequencer.next_sequence - sequencer.snapshot_sequence)
+    for newest in snapshots(directory)[:1]:
+        yield sample(metrics.SNAPSHOT_AGE, time.time() - newest.stat().st_mtime)
+    roots = directory / "roots" / "chain.roots"
+    if roots.exists():
+        yield sample(metrics.ROOT_AGE, time.time() - roots.stat().st_mtime)
+
+
+def _of_leader(core: "Core") -> Iterator[Sample]:
+    figures = core.figures
     yield sample(metrics.COMMANDS, figures.commands)
     yield sample(metrics.EVENTS, figures.events)
     yield sample(metrics.BATCHES, figures.batches)
@@ -76,17 +120,6 @@ def _measure(directory: Path, core: "Core") -> Iterator[Sample]:
     yield sample(metrics.QUEUE_AGE, figures.queue_age)
     yield sample(metrics.QUEUE_WAIT, figures.queue_wait)
     yield sample(metrics.APPLY, figures.apply)
-    yield sample(metrics.STEP, sequencer.step_seconds)
-    yield sample(metrics.SYNC, sequencer.sync_seconds)
-    yield sample(metrics.SEQUENCE, sequencer.next_sequence)
-    yield sample(metrics.EPOCH, _EPOCH)
-    yield sample(metrics.ROLE, 1, _ROLE)
     yield sample(metrics.LINES, len(core.lines))
     yield sample(metrics.LINES_CUT, figures.lines_cut)
     yield sample(metrics.SNAPSHOTS_FAILED, figures.snapshots_failed)
-    yield sample(metrics.SNAPSHOT_LAG, sequencer.next_sequence - sequencer.snapshot_sequence)
-    for newest in snapshots(directory)[:1]:
-        yield sample(metrics.SNAPSHOT_AGE, time.time() - newest.stat().st_mtime)
-    roots = directory / "roots" / "chain.roots"
-    if roots.exists():
-        yield sample(metrics.ROOT_AGE, time.time() - roots.stat().st_mtime)

@@ -15,11 +15,18 @@ from ringfence.messages.records import RECORD_BYTES
 
 LENGTH = struct.Struct("<I")
 _STATUS = struct.Struct("<QII")
+STATUS_BYTES = _STATUS.size
 SUBMIT_BYTES_MAX = 1 << 20
 
 
 def encode_status(next_sequence: int, origin: int, *, queue_is_full: bool) -> bytes:
     return _STATUS.pack(next_sequence, origin, queue_is_full)
+
+
+def decode_status(raw: bytes) -> tuple[int, int, bool]:
+    """Return (next sequence, origin, whether the queue is full)."""
+    next_sequence, origin, is_full = _STATUS.unpack(raw)
+    return next_sequence, origin, bool(is_full)
 
 
 class CoreClient(asyncio.Protocol):

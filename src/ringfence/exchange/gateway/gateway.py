@@ -59,6 +59,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_scheme: str = "http"
     origins: tuple[str, ...] = ()
     """Other sites whose pages may speak to this gateway as its own may, e.g. https://charts.example."""
+    core_directory: str | None = None
+    """Where the core's socket, the feed and the checkpoints are; None = the data directory."""
     history_url: str | None = None
     """SQLAlchemy URL; None = history.sqlite in the data directory."""
     pending_max: int = 20_000
@@ -87,7 +89,8 @@ class Gateway:
         self._always = policies.always(config.public_scheme)
         self.limiter = Limiter(config.limits)
         self.presence = Presence(config.limits)
-        self.desk = Desk(directory, self._changed, pending_max=config.pending_max, figures=self.figures)
+        core = Path(config.core_directory) if config.core_directory else directory
+        self.desk = Desk(core, self._changed, pending_max=config.pending_max, figures=self.figures)
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()

@@ -6,6 +6,8 @@
 | reader  | `JournalReader`: frames in order, checked; safe while the core appends      |
 | frame   | the binary layout of one frame and its place in the hash chain              |
 | errors  | what can go wrong, with what to do about it                                 |
+| stream  | `Stream`: the journal on more than one machine, and who may write it        |
+| jetstream | one of NATS's servers                                                     |
 """
 
 from ringfence.exchange.disk import Disk, DiskFile, RealDisk
@@ -18,11 +20,23 @@ from ringfence.exchange.journal.errors import (
     JournalWriteError,
 )
 from ringfence.exchange.journal.frame import GENESIS, Frame
-from ringfence.exchange.journal.journal import SEGMENT_BYTES, Journal, TornTail
+from ringfence.exchange.journal.jetstream import JetStream
+from ringfence.exchange.journal.journal import SEGMENT_BYTES, Encoded, Journal, TornTail
 from ringfence.exchange.journal.reader import JournalReader, Progress, read_frames
+from ringfence.exchange.journal.stream import (
+    EVENTS_NOTE,
+    ROOT_NOTE,
+    Entry,
+    FencedError,
+    Stream,
+    StreamError,
+    StreamLostError,
+    StreamUnavailableError,
+)
 
 __all__ = [
-    "GENESIS", "SEGMENT_BYTES", "Disk", "DiskFile", "Frame", "Journal", "JournalCorruptError", "JournalError",
-    "JournalGapError", "JournalReadError", "JournalReader", "JournalVersionError", "JournalWriteError",
-    "Progress", "RealDisk", "TornTail", "read_frames",
+    "EVENTS_NOTE", "GENESIS", "ROOT_NOTE", "SEGMENT_BYTES", "Disk", "DiskFile", "Encoded", "Entry", "FencedError",
+    "Frame", "JetStream", "Journal", "JournalCorruptError", "JournalError", "JournalGapError", "JournalReadError",
+    "JournalReader", "JournalVersionError", "JournalWriteError", "Progress", "RealDisk", "Stream", "StreamError",
+    "StreamLostError", "StreamUnavailableError", "TornTail", "read_frames",
 ]  # fmt: skip

@@ -11,8 +11,8 @@ written holds the old or the new bytes. Writing the same bytes again is therefor
 from typing import NamedTuple
 
 from ringfence.exchange.disk import Disk, DiskFile
-from ringfence.exchange.journal.errors import JournalWriteError
-from ringfence.exchange.journal.frame import GENESIS, Frame, encode
+from ringfence.exchange.journal.errors import JournalGapError, JournalWriteError
+from ringfence.exchange.journal.frame import GENESIS, Damage, Frame, decode, encode
 from ringfence.exchange.journal.reader import JournalReader, Segment, segments
 from ringfence.messages.records import RECORD_BYTES
 
@@ -26,6 +26,14 @@ class TornTail(NamedTuple):
     offset: int
     sequence: int
     kept_as: str
+
+
+class Encoded(NamedTuple):
+    """One frame as it is written."""
+
+    raw: bytes
+    digest: bytes
+    next_sequence: int
 
 
 class Journal:
@@ -55,6 +63,7 @@ class Journal:
         self.next_sequence = reader.next_sequence
         self.head = reader.head or GENESIS
         self._segments = len(known)
+        self._last = last
         try:
             if reader.offset:
                 self._continue(reader, last)
@@ -93,23 +102,74 @@ class Journal:
 
     def append(self, commands: bytes, *, timestamp_ns: int) -> None:
         """Write one frame and return when it is durable. Raises JournalWriteError, then for ever."""
-        if self._failed:
-            raise JournalWriteError(sequence=self.next_sequence, cause=OSError("an earlier write failed"))
+        self.write(self.next_frame(commands, timestamp_ns=timestamp_ns))
+
+    def next_frame(self, commands: bytes, *, timestamp_ns: int) -> Encoded:
+        """Return the frame that these commands would be, here."""
         raw, digest = encode(
             commands, first_sequence=self.next_sequence, timestamp_ns=timestamp_ns, previous=self.head
         )
+        return Encoded(raw, digest, self.next_sequence + len(commands) // RECORD_BYTES)
+
+    def check(self, raw: bytes) -> Frame:
+        """Return a frame that another writer made, if it is the next one. Raises JournalGapError."""
+        found = decode(raw, 0)
+        if isinstance(found, Damage):
+            raise JournalGapError(segment="the stream", offset=0, what=found.what)
+        if found.first_sequence != self.next_sequence or found.previous != self.head:
+            what = (
+                f"a frame of sequence {found.first_sequence} does not continue ours of {self.next_sequence}"
+            )
+            raise JournalGapError(segment="the stream", offset=0, what=what)
+        return found
+
+    def write(self, frame: Encoded) -> None:
+        """Write the next frame as it is, and return when it is durable. Raises JournalWriteError, then for ever."""
+        if self._failed:
+            raise JournalWriteError(sequence=self.next_sequence, cause=OSError("an earlier write failed"))
         try:
-            if self._file is None or self._offset + len(raw) > self._size:
-                self._begin_segment(len(raw))
+            if self._file is None or self._offset + len(frame.raw) > self._size:
+                self._begin_segment(len(frame.raw))
             assert self._file is not None
-            self._file.write_at(self._offset, raw)
+            self._file.write_at(self._offset, frame.raw)
             self._file.sync()
         except OSError as error:
             self._failed = True
             raise JournalWriteError(sequence=self.next_sequence, cause=error) from error
-        self._offset += len(raw)
-        self.head = digest
-        self.next_sequence += len(commands) // RECORD_BYTES
+        self._offset += len(frame.raw)
+        self.head = frame.digest
+        self.next_sequence = frame.next_sequence
+
+    @property
+    def last(self) -> Frame | None:
+        """The last frame that was there when the journal was opened, None if there was none."""
+        return self._last
+
+    def withdraw(self) -> str:
+        """Set the last frame aside and return as what; only before anything was appended. Raises JournalWriteError.
+
+        A leader's frame that the stream does not have was acknowledged to nobody, and another may have its place.
+        """
+        last, file = self._last, self._file
+        assert last is not None
+        assert file is not None
+        assert last.next_sequence == self.next_sequence
+        kept_as = f"{last.first_sequence:020d}-{last.digest.hex()[:8]}.fenced"
+        begin = self._offset - last.size
+        try:
+            self._disk.put(kept_as, file.read_at(begin, last.size))
+            file.write_at(begin, bytes(last.size))
+            file.sync()
+        except OSError as error:
+            self._failed = True
+            raise JournalWriteError(sequence=last.first_sequence, cause=error) from error
+        self._offset, self.head, self.next_sequence, self._last = (
+            begin,
+            last.previous,
+            last.first_sequence,
+            None,
+        )
+        return kept_as
 
     def _begin_segment(self, frame_bytes: int) -> None:
         self.close()

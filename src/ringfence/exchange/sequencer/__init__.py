@@ -14,6 +14,7 @@
 from ringfence.exchange.sequencer.committer import Committer
 from ringfence.exchange.sequencer.cycle import Cycle, InFlight
 from ringfence.exchange.sequencer.inbox import Alarm, Inbox, InvalidSubmissionError
+from ringfence.exchange.sequencer.joining import frame_of, place_in
 from ringfence.exchange.sequencer.recovery import (
     Disks,
     Recovered,
@@ -26,10 +27,11 @@ from ringfence.exchange.sequencer.recovery import (
     write_snapshot,
 )
 from ringfence.exchange.sequencer.replay import Difference, Replay, Totals
-from ringfence.exchange.sequencer.sequencer import Sequencer
+from ringfence.exchange.sequencer.sequencer import DivergedError, Sequencer
 
 __all__ = [
-    "Alarm", "Committer", "Cycle", "Difference", "Disks", "InFlight", "Inbox", "InvalidSubmissionError", "Recovered",
-    "Replay", "Sequencer", "Totals", "acknowledged_below", "apply", "recover", "remove_old_snapshots",
-    "sequence_of", "snapshots", "write_snapshot",
+    "Alarm", "Committer", "Cycle", "Difference", "Disks", "DivergedError", "InFlight", "Inbox",
+    "InvalidSubmissionError", "Recovered", "Replay", "Sequencer", "Totals", "acknowledged_below",
+    "apply", "frame_of", "place_in", "recover",
+    "remove_old_snapshots", "sequence_of", "snapshots", "write_snapshot",
 ]  # fmt: skip

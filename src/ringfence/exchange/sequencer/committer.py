@@ -78,13 +78,18 @@ class Committer:
         """Note a batch that was published."""
         self._events.update(batch.events.tobytes())
 
-    def begin(self, *, now_ns: int, journal: bytes) -> None:
-        """Begin with the root of this moment if it is due; `journal` is the hash of the last frame."""
-        engine = self._engine
+    def begin(self, *, now_ns: int, journal: bytes) -> bool:
+        """Begin with the root of this moment if it is due, and return whether; `journal` is the last frame's hash."""
         if self._cut is not None or now_ns < self._next_root_ns:
-            return
+            return False
+        return self.begin_now(now_ns=now_ns, journal=journal)
+
+    def begin_now(self, *, now_ns: int, journal: bytes) -> bool:
+        """Begin with the root of this moment, if there is none of it yet; none may be under way."""
+        engine = self._engine
+        assert self._cut is None
         if engine.next_sequence <= self._committed:
-            return
+            return False
         self._committed = engine.next_sequence
         os.pwrite(self._begun, engine.next_sequence.to_bytes(8, "little"), 0)
         root = Root(
@@ -100,6 +105,7 @@ class Committer:
         os.close(writing)
         os.set_blocking(reading, False)
         self._cut = _Cut(child, reading, now_ns, root)
+        return True
 
     def _in_child(self, writing: int, *, lays_out: bool) -> None:
         engine = self._engine
@@ -120,11 +126,11 @@ class Committer:
             aside.rename(folder / f"{name}.snapshot")
         os.write(writing, root_of(leaves) + venue_digest(venue))
 
-    def collect(self, *, now_ns: int) -> Root | None:
+    def collect(self, *, now_ns: int, waits: bool = False) -> Root | None:
         """Return a root that is ready to be written, None if none is. Raises OSError if its child failed."""
         if self._cut is None:
             return None
-        child, status = os.waitpid(self._cut.child, os.WNOHANG)
+        child, status = os.waitpid(self._cut.child, 0 if waits else os.WNOHANG)
         if not child:
             return None
         cut, self._cut = self._cut, None
@@ -142,6 +148,25 @@ class Committer:
     def write(self, root: Root) -> Root:
         """Return the root as it stands in the chain, signed and synced; may run in a thread. Raises OSError."""
         return self._chain.append(root)
+
+    # ---- the chain on more than one machine
+
+    @property
+    def roots(self) -> int:
+        """How many roots the chain has here."""
+        return len(self._chain)
+
+    def is_under_way_at(self, sequence: int) -> bool:
+        """Return whether the root of a sequence is being worked out."""
+        return self._cut is not None and self._cut.root.sequence == sequence
+
+    def chained(self, root: Root) -> Root:
+        """Return a root as the next one of the chain, signed, before it is written anywhere."""
+        return self._chain.chained(root)
+
+    def put(self, root: Root) -> None:
+        """Write a signed root that every machine has or will have. Raises ChainError, OSError."""
+        self._chain.put(root)
 
     def _remove_old_cuts(self) -> None:
         for suffix in (".snapshot", ".statements", SUFFIX):

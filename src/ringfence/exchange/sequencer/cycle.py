@@ -8,7 +8,7 @@ import numpy as np
 
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter
-from ringfence.exchange.journal import Journal
+from ringfence.exchange.journal import Encoded, Frame, Journal
 from ringfence.messages.batch import Batch, Records
 from ringfence.messages.records import COMMAND
 
@@ -21,7 +21,12 @@ class InFlight:
         self.first_sequence, self.first_event = first_sequence, first_event
         self.events: Records | None = None
         """What came of it, once the engine has stepped: a view that is valid until the next step."""
+        self.frame: Encoded | None = None
+        """Itself as it is written, where that is known before it is written here."""
         self.is_durable = False
+        """On the disk of this machine."""
+        self.is_in_stream = True
+        """On a quorum of machines, where that is asked for."""
 
 
 class Cycle:
@@ -43,9 +48,24 @@ class Cycle:
         self._in_flight = InFlight(commands, timestamp_ns, self.engine.next_sequence, self.engine.event_count)
         return self._in_flight
 
+    def begin_in_stream(self, commands: bytes, *, now_ns: int) -> tuple[InFlight, Encoded]:
+        """Begin a batch that must be in the stream as well before it is published; return it and its frame."""
+        batch = self.begin(commands, now_ns=now_ns)
+        batch.frame = self.journal.next_frame(commands, timestamp_ns=batch.timestamp_ns)
+        batch.is_in_stream = False
+        return batch, batch.frame
+
+    def begin_followed(self, raw: bytes, frame: Frame) -> InFlight:
+        """Begin the batch of a frame that the stream has already."""
+        batch = self.begin(frame.commands, now_ns=frame.timestamp_ns)
+        assert batch.timestamp_ns == frame.timestamp_ns
+        batch.frame = Encoded(raw, frame.digest, frame.next_sequence)
+        return batch
+
     def write(self, batch: InFlight) -> None:
         """Return when the batch is durable; may run in another thread. Raises JournalWriteError."""
-        self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)
+        frame = batch.frame or self.journal.next_frame(batch.commands, timestamp_ns=batch.timestamp_ns)
+        self.journal.write(frame)
         batch.is_durable = True
 
     def step(self, batch: InFlight) -> None:
@@ -56,6 +76,7 @@ class Cycle:
         """Tell everybody of a batch that is durable. Raises FeedWriteError."""
         assert batch is self._in_flight
         assert batch.is_durable, "nothing is told before it is durable"
+        assert batch.is_in_stream, "nothing is told before other machines have it"
         assert batch.events is not None
         records = np.frombuffer(batch.commands, COMMAND)
         said = Batch(batch.first_sequence, batch.timestamp_ns, batch.first_event, records, batch.events)

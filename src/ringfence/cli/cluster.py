@@ -1,0 +1,133 @@
+"""`ringfence cluster`: which machine leads, handing over, filling an empty stream."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from ringfence.cli.up import DIRECTORY
+
+app = App(name="cluster", help="The machines of one exchange: who leads, and how far the others are.")
+_ASK_SECONDS = 3.0
+EXIT_REFUSED, EXIT_UNAVAILABLE = 1, 69
+
+
+@app.command
+def status(directory: Path = DIRECTORY, *, as_json: Annotated[bool, Parameter("--json")] = False) -> None:
+    """Show every machine whose directory is on this one, and what the others are heard to be.
+
+    Parameters
+    ----------
+    directory
+        Of the exchange, or of one machine.
+    as_json
+        One JSON object a line, one line a machine.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [(name, _ask(own, ask="status")) for name, own in _directories(directory).items()]
+    if as_json:
+        for name, said in rows:
+            print(json.dumps(said or {"node": name, "role": "down"}))
+    else:
+        table = Table(box=None, header_style="bold")
+        for head in ("machine", "role", "leader", "epoch", "entry", "sequence", "behind", "roots", "silent"):
+            table.add_column(head, justify="left" if head in ("machine", "role", "leader") else "right")
+        for name, said in rows:
+            table.add_row(name, *_cells(said))
+        Console().print(table)
+    sys.exit(0 if any(said and said["role"] == "leader" for _, said in rows) else EXIT_REFUSED)
+
+
+def _cells(said: dict[str, Any] | None) -> list[str]:
+    if said is None:
+        return ["[red]down[/]", *[""] * 7]
+    names = ("role", "leader", "epoch", "number", "sequence", "behind", "roots", "silentSeconds")
+    return [str(said[name]) if said[name] is not None else "nobody" for name in names]
+
+
+@app.command
+def hand_over(directory: Path = DIRECTORY, *, to: str = "") -> None:
+    """Have the machine that leads finish what it has and let another one lead: before it is stopped or upgraded.
+
+    Parameters
+    ----------
+    directory
+        Of the exchange, or of the machine that leads.
+    to
+        The machine that leads next; without it whichever asks first.
+    """
+    for name, own in _directories(directory).items():
+        said = _ask(own, ask="status")
+        if said is None or said["role"] != "leader":
+            continue
+        answer = _ask(own, ask="hand-over", to=to)
+        if answer is None:
+            print(f"{name} did not answer; look at `ringfence cluster status`", file=sys.stderr)
+            sys.exit(EXIT_UNAVAILABLE)
+        if "error" in answer:
+            print(answer["error"], file=sys.stderr)
+            sys.exit(EXIT_REFUSED)
+        print(f"{name} hands over to {answer['successor']}")
+        return
+    print("no machine here leads; nothing was done. Run this where the leader is.", file=sys.stderr)
+    sys.exit(EXIT_REFUSED)
+
+
+@app.command
+def seed(directory: Path = DIRECTORY) -> None:
+    """Fill an empty stream from this machine's journal, while no core runs.
+
+    Parameters
+    ----------
+    directory
+        Of the machine whose journal is whole: `ringfence journal verify` first.
+    """
+    from rich.progress import Progress
+
+    from ringfence.daemons.cluster_seeding import SeedError
+    from ringfence.daemons.cluster_seeding import seed as fill
+
+    with Progress() as progress:
+        task = progress.add_task("seeding", total=None)
+        try:
+            count = asyncio.run(
+                fill(
+                    directory,
+                    on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+                )
+            )
+        except SeedError as error:
+            sys.exit(str(error))
+    print(f"{count} frames are in the stream")
+
+
+def _directories(directory: Path) -> dict[str, Path]:
+    """Return the machines of a cluster on this one, or the one whose directory it is."""
+    from ringfence.daemons.cluster import read_cluster
+    from ringfence.daemons.cluster_founding import NODES_FOLDER
+
+    try:
+        config = read_cluster(directory)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    if config is None:
+        sys.exit(f"{directory} belongs to no cluster; start one with `ringfence up --cluster`")
+    found = {config.node: directory}
+    for path in sorted((directory / NODES_FOLDER).glob("*/cluster.toml")):
+        found[path.parent.name] = path.parent
+    return found
+
+
+def _ask(directory: Path, **question: str) -> dict[str, Any] | None:
+    from ringfence.daemons.cluster import SOCKET
+    from ringfence.lines import NoAnswerError, ask
+
+    try:
+        return asyncio.run(ask(directory / SOCKET, question, seconds=_ASK_SECONDS))
+    except NoAnswerError:
+        return None

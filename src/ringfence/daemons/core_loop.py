@@ -1,0 +1,160 @@
+"""The loop of the core: what has arrived becomes batches; the clock, roots and snapshots beside it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ringfence.commitments import Root, load_keys
+from ringfence.daemons.core_line import Line
+from ringfence.daemons.gatekeeper import Gatekeeper
+from ringfence.daemons.measures.core import CoreFigures
+from ringfence.exchange.sequencer import Alarm, Committer, Inbox, Sequencer
+
+log = logging.getLogger("ringfence.core")
+
+SNAPSHOT_EVERY = 1_000_000
+_ORIGIN_MAX = 2**16 - 1
+WriteRoot = Callable[[Root], Awaitable[Root]]
+
+
+class NoRootsError(Exception):
+    """The chain of state roots cannot be continued. Nothing was started."""
+
+
+def attach(directory: Path, sequencer: Sequencer) -> tuple[Committer, Gatekeeper]:
+    """Return what makes a core's roots and what guards its queue. Raises NoRootsError."""
+    try:
+        keys = load_keys(directory)
+        return Committer(sequencer.engine, directory, keys), Gatekeeper(directory, sequencer.engine, keys)
+    except (OSError, ValueError) as error:
+        raise NoRootsError(f"the chain of state roots cannot be continued: {error}") from error
+
+
+class Core:
+    """What has arrived, and the loop that turns it into batches."""
+
+    def __init__(
+        self, sequencer: Sequencer, committer: Committer, gatekeeper: Gatekeeper, *,
+        write_root: WriteRoot | None = None, on_batch: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`write_root` makes a root durable where that is more than this disk; `on_batch` hears of each batch."""
+        self.sequencer = sequencer
+        self._committer, self._gatekeeper = committer, gatekeeper
+        self._write_root = write_root or self._write_here
+        self._on_batch = on_batch
+        self._committing: asyncio.Task[None] | None = None
+        self.lines: set[Line] = set()
+        self.inbox = Inbox()
+        self.figures = CoreFigures()
+        self._arrived = asyncio.Event()
+        self.stopping = False
+        self._alarm = Alarm()
+        self._is_under_way = False
+        self._origins = 0
+
+    def next_origin(self) -> int:
+        self._origins = self._origins % _ORIGIN_MAX + 1
+        return self._origins
+
+    def submit(self, slots: bytes, *, origin: int) -> None:
+        """Take what a gateway sent. Raises InvalidSubmissionError."""
+        was_full = self.inbox.is_full
+        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin)
+        self.figures.arrived()
+        self._arrived.set()
+        if self.inbox.is_full and not was_full:
+            self.tell_lines()
+
+    def note_cut(self) -> None:
+        self.figures.lines_cut += 1
+
+    def stop(self) -> None:
+        self.stopping = True
+        self._arrived.set()
+
+    def tell_lines(self) -> None:
+        for line in self.lines:
+            self.tell(line)
+
+    def tell(self, line: Line) -> None:
+        """Tell a line how far the exchange is."""
+        line.tell(self.sequencer.next_sequence, queue_is_full=self.inbox.is_full)
+
+    async def run(self) -> None:
+        """Apply batches until asked to stop; then finish what has arrived."""
+        timer = asyncio.create_task(self._watch_clock())
+        # A clock that stopped would leave timers unfired and nobody the wiser: the core stops with it.
+        timer.add_done_callback(lambda done: self._arrived.set())
+        try:
+            while True:
+                if timer.done():
+                    timer.result()
+                if not self.inbox:
+                    if self.stopping:
+                        return
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                    continue
+                self._is_under_way = True
+                commands = self.inbox.take()
+                began = self.figures.begin(is_queue_empty=not self.inbox)
+                batch = await self.sequencer.apply(commands, timestamp_ns=time.time_ns())
+                self.figures.applied(batch, began)
+                self._is_under_way = False
+                self.tell_lines()
+                self._on_batch()
+                self._committer.take(batch)
+                self._begin_root()
+                if self.sequencer.engine.has_more_to_do:
+                    self._tick()  # behind what has arrived meanwhile: nobody waits for all accounts
+                if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
+                    self.sequencer.begin_snapshot()
+        finally:
+            timer.cancel()
+            if self._committing is not None:
+                self._committing.cancel()
+
+    def _begin_root(self) -> None:
+        """Begin with a state root if one is due; while a batch is under way the tables are ahead of it."""
+        if not self._is_under_way and self._committer.begin(
+            now_ns=time.time_ns(), journal=self.sequencer.journal_head
+        ):
+            self.sequencer.note_root()
+
+    def _tick(self) -> None:
+        self.inbox.tick()
+        self._arrived.set()
+
+    async def _watch_clock(self) -> None:
+        """Say that time passes, and see whether a snapshot is done."""
+        while True:
+            if self._alarm.is_due(time.time_ns(), wake_at_ns=self.sequencer.engine.wake_at_ns):
+                self._tick()
+            if self.sequencer.collect_snapshot() is False:
+                self.figures.snapshots_failed += 1
+                log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
+            self._begin_root()
+            self._begin_commit()
+            await asyncio.sleep(0.05)
+
+    def _begin_commit(self) -> None:
+        """Write a root beside everything else: where it goes to more machines that may take long."""
+        if self._committing is not None and self._committing.done():
+            self._committing.result()
+            self._committing = None
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+
+    async def _commit(self) -> None:
+        """Write a root that is ready. Without one trading goes on; the judges see that it is missing."""
+        try:
+            if (ready := self._committer.collect(now_ns=time.time_ns())) is not None:
+                self._gatekeeper.note(await self._write_root(ready))
+        except OSError as error:
+            log.error("no state root was written, the next one is tried: %s", error)
+            self._committer.start_over()
+
+    async def _write_here(self, root: Root) -> Root:
+        return await asyncio.get_running_loop().run_in_executor(None, self._committer.write, root)

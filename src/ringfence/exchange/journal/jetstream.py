@@ -1,0 +1,185 @@
+"""A stream of NATS JetStream: three servers, file storage, synced before each acknowledgement.
+
+What was found out about the servers (`docs/decisions/0025`): version 2.12.8 alone is good; a repeated message is
+answered as a duplicate on three servers and with "wrong last sequence" on one, so an entry counts as ours if its
+hash is ours, whatever the answer was.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Sequence
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+
+from ringfence.exchange.journal.stream import (
+    ENTRIES_AT_ONCE,
+    Entry,
+    FencedError,
+    StreamLostError,
+    StreamUnavailableError,
+)
+
+log = logging.getLogger(__name__)
+
+PAYLOAD_BYTES_MAX = 8 << 20
+"""What servers are told to take: the longest batch has 4,096 slots, or one submission of a megabyte."""
+_ID, _EXPECTED, _STREAM = "Nats-Msg-Id", "Nats-Expected-Last-Sequence", "Nats-Expected-Stream"
+_SEQUENCE, _STATUS = "Nats-Sequence", "Status"
+_WRONG_LAST_SEQUENCE = 10071
+_NO_SUCH_STREAM = 10059
+_DUPLICATE_WINDOW_SECONDS = 120.0
+_ANSWER_SECONDS = 1.0
+_CONNECT_SECONDS = 4.0
+_PAUSE_SECONDS = 0.05
+_MISSING_MAX = 100
+"""So often the stream may say that it is shorter than we know before that is believed: a new leader may be behind."""
+_BATCH_BYTES = 4 << 20
+_NOTES = "Ringfence-"
+
+
+async def connect(servers: Sequence[str], *, user: str, password: str, name: str) -> Client:
+    """Connect to whichever server answers, in this order. Raises StreamUnavailableError."""
+    client = Client()
+
+    async def say(error: Exception) -> None:
+        log.info("NATS: %s", error or type(error).__name__)
+
+    try:
+        # It would try for ever by itself, also with a password that is wrong.
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await client.connect(
+                list(servers), user=user, password=password, name=name, dont_randomize=True, connect_timeout=1,
+                # A client of a frozen server would wait for minutes.
+                ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=-1,
+                reconnect_time_wait=0.05,  # type: ignore[arg-type]
+                error_cb=say, pending_size=4 * PAYLOAD_BYTES_MAX,
+            )  # fmt: skip
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        with contextlib.suppress(Exception):
+            await client.close()
+        why = str(error) or str(client.last_error or "no answer")
+        raise StreamUnavailableError(f"no NATS server of {', '.join(servers)} lets us in: {why}") from error
+    return client
+
+
+class JetStream:
+    """One stream. It belongs to the event loop that it was opened in."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client, self.name = client, name
+        self.subject = name
+        self._direct_get = f"$JS.API.DIRECT.GET.{name}"
+
+    @classmethod
+    async def open(cls, client: Client, name: str, *, replicas: int = 3) -> "JetStream":
+        """Return the stream, made if there is none. Raises StreamUnavailableError."""
+        wanted = StreamConfig(
+            name=name, subjects=[name], num_replicas=replicas, storage=StorageType.FILE,
+            retention=RetentionPolicy.LIMITS, duplicate_window=_DUPLICATE_WINDOW_SECONDS, allow_direct=True,
+            deny_delete=True, deny_purge=True,
+        )  # fmt: skip
+        try:
+            await client.jetstream(timeout=5 * _ANSWER_SECONDS).add_stream(wanted)
+        except (TimeoutError, nats.errors.Error) as error:
+            raise StreamUnavailableError(f"stream {name} cannot be had: {error}") from error
+        return cls(client, name)
+
+    async def append(self, raw: bytes, *, digest: bytes, after: int, notes: dict[str, str]) -> int:
+        """See `Stream`. Raises FencedError, StreamLostError."""
+        number, missing = after + 1, 0
+        said = {_ID: digest.hex(), _EXPECTED: str(after), _STREAM: self.name, **notes}
+        while True:
+            try:
+                answer = await self._client.request(self.subject, raw, timeout=_ANSWER_SECONDS, headers=said)
+                told = json.loads(answer.data)
+                if (error := told.get("error")) is None and told.get("seq") == number:
+                    return number
+                code = error.get("err_code") if error else None
+                if error is None or code == _WRONG_LAST_SEQUENCE:
+                    if await self._is_ours(number, digest):
+                        return number
+                    raise FencedError(number=number)
+                log.warning("NATS does not take entry %d yet: %s", number, error.get("description"))
+            except StreamLostError:
+                missing += 1
+                if missing > _MISSING_MAX:
+                    raise
+            except (TimeoutError, OSError, ValueError, nats.errors.Error, StreamUnavailableError) as error:
+                log.warning(
+                    "entry %d is in doubt, asking again: %s", number, str(error) or type(error).__name__
+                )
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _is_ours(self, number: int, digest: bytes) -> bool:
+        """Return whether the entry with a number is the one with this hash. Raises StreamUnavailableError."""
+        try:
+            found = await self._client.jetstream(timeout=_ANSWER_SECONDS).get_msg(self.name, number)
+        except nats.js.errors.NotFoundError:
+            # The answer said that the end of the stream is another one than we know, and ours is not in it.
+            raise StreamLostError(f"the stream {self.name} has no entry {number}") from None
+        except (TimeoutError, nats.errors.Error) as error:
+            raise StreamUnavailableError(str(error)) from error
+        return (found.headers or {}).get(_ID) == digest.hex()
+
+    async def read(self, first: int, *, at_most: int = ENTRIES_AT_ONCE) -> list[Entry]:
+        """See `Stream`."""
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(inbox, pending_bytes_limit=-1, pending_msgs_limit=-1)
+        asked = {"seq": first, "batch": at_most, "max_bytes": _BATCH_BYTES}
+        found: list[Entry] = []
+        try:
+            await self._client.publish(self._direct_get, json.dumps(asked).encode(), reply=inbox)
+            while True:
+                message = await subscription.next_msg(timeout=_ANSWER_SECONDS)
+                entry = self._entry_of(message)
+                if entry is None:
+                    return found
+                if entry.number != first + len(found):
+                    raise StreamLostError(f"the stream {self.name} has no entry {first + len(found)}")
+                found.append(entry)
+        except (TimeoutError, nats.errors.Error) as error:
+            if found:
+                return found
+            raise StreamUnavailableError(f"entry {first} of {self.name}: {error}") from error
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    @staticmethod
+    def _entry_of(message: Msg) -> Entry | None:
+        """Return the entry of a message, None if it says that there are no more."""
+        said = message.headers or {}
+        if _STATUS in said or _SEQUENCE not in said:
+            return None
+        notes = {name: text for name, text in said.items() if name.startswith(_NOTES)}
+        return Entry(int(said[_SEQUENCE]), message.data, notes)
+
+    async def last(self) -> int:
+        """See `Stream`."""
+        try:
+            state = (await self._client.jetstream(timeout=_ANSWER_SECONDS).stream_info(self.name)).state
+        except (TimeoutError, nats.errors.Error) as error:
+            raise StreamUnavailableError(f"stream {self.name}: {error}") from error
+        return state.last_seq
+
+    async def leader(self) -> str:
+        """Return the name of the server that leads the stream, empty if none does. Raises StreamUnavailableError."""
+        try:
+            cluster = (await self._client.jetstream(timeout=_ANSWER_SECONDS).stream_info(self.name)).cluster
+        except (TimeoutError, nats.errors.Error) as error:
+            raise StreamUnavailableError(f"stream {self.name}: {error}") from error
+        return (cluster.leader if cluster else None) or ""
+
+    async def move_leader(self, server: str) -> None:
+        """Ask the stream's servers to be led by one of them; what they do is seen by `leader`."""
+        asked = json.dumps({"placement": {"preferred": server}}).encode()
+        with contextlib.suppress(TimeoutError, nats.errors.Error):
+            await self._client.request(
+                f"$JS.API.STREAM.LEADER.STEPDOWN.{self.name}", asked, timeout=_ANSWER_SECONDS
+            )

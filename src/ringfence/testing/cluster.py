@@ -1,0 +1,158 @@
+"""An exchange on three machines, all of them this one: real servers of the stream, real cores, real gateways."""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ringfence.daemons import cluster, cluster_founding
+from ringfence.exchange.gateway import write_records
+from ringfence.lines import NoAnswerError, ask
+from ringfence.testing.play import opening
+from ringfence.testing.venue import free_port, key_of, submit
+
+_START_SECONDS = 60.0
+_ASK_SECONDS = 2.0
+
+
+class Cluster:
+    """Three nodes; gateways on as many of them as is asked for, one history beside the first.
+
+    Processes are named `nats-N`, `node-N`, `gateway-N` and `history`, and write to `NAME.log` in the folder.
+    """
+
+    def __init__(self, directory: Path, *, accounts: int = 4, gateways: int = 2, replicas: int = 3) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, self._accounts, self._gateways = directory, accounts, gateways
+        self.layout = cluster_founding.found(directory, replicas=replicas)
+        self.nodes = self.layout.directories
+        self.ports = [free_port() for _ in range(gateways)]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        for own, port in zip(self.nodes.values(), self.ports, strict=False):
+            write_records(own / "keys.json", tuple(key_of(n) for n in range(1, accounts + 1)))
+            limits = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
+            history = f"sqlite:///{directory / 'history.sqlite'}"
+            config = {"port": port, "limits": limits, "history_url": history}
+            (own / "gateway.json").write_text(json.dumps(config))
+
+    # ---- processes
+
+    def start(self, name: str) -> None:
+        """Start a process, or start it again."""
+        kind, _, number = name.partition("-")
+        arguments = {
+            "nats": ("nats", str(self.directory), name),
+            "node": ("core", str(self.nodes.get(name, self.directory))),
+            "gateway": ("gateway", str(self.nodes.get(f"node-{number}", self.directory))),
+            "history": ("history", str(self.directory)),
+        }[kind]
+        with open(self.directory / f"{name}.log", "ab") as log:
+            module = f"ringfence.daemons.{arguments[0]}"
+            command = [sys.executable, "-m", module, *arguments[1:]]
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self, name: str) -> None:
+        """Kill a process as a power cut would, and wait until it is gone."""
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self.processes[name].send_signal(number)
+
+    def keep(self) -> None:
+        """Start again what has ended, as a supervisor does."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.start(name)
+
+    # ---- who leads
+
+    def ask(self, node: str, **question: str) -> dict[str, Any] | None:
+        """Return what a node answers, None if it does not."""
+        try:
+            return asyncio.run(ask(self.nodes[node] / cluster.SOCKET, question, seconds=_ASK_SECONDS))
+        except NoAnswerError:
+            return None
+
+    def leader(self) -> str | None:
+        """Return who says that it leads; the newest, if two do."""
+        said = [(name, self.ask(name, ask="status")) for name in self.nodes]
+        leading = [(status["epoch"], name) for name, status in said if status and status["role"] == "leader"]
+        return max(leading)[1] if leading else None
+
+    def wait_leader(self, *, seconds: float = _START_SECONDS, other_than: str = "") -> str:
+        """Wait until a node leads, and return its name. Raises TimeoutError."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = self.leader()
+            if found is not None and found != other_than:
+                return found
+            time.sleep(0.02)
+        raise TimeoutError(f"nobody leads after {seconds:g} s")
+
+    def wait_level(self, *, seconds: float = 20) -> list[dict[str, Any]]:
+        """Wait until all nodes are at the same entry, and return what they say. Raises TimeoutError."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            said = [self.ask(name, ask="status") for name in self.nodes]
+            whole = [one for one in said if one is not None]
+            if len(whole) == len(said) and len({(one["number"], one["sequence"]) for one in whole}) == 1:
+                return whole
+            time.sleep(0.05)
+        raise TimeoutError(f"the nodes are not level after {seconds:g} s: {said}")
+
+    # ---- life
+
+    def wait_ready(self) -> None:
+        """Wait until every gateway answers. Raises TimeoutError."""
+        import socket
+
+        until = time.monotonic() + _START_SECONDS
+        for port in self.ports:
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise TimeoutError(f"the gateway on port {port} did not start") from None
+                    time.sleep(0.02)
+
+    def __enter__(self) -> Self:
+        for name in (*self.layout.servers, *self.nodes):
+            self.start(name)
+        leader = self.wait_leader()
+        commands = opening(accounts=self._accounts, mark_ticks=100_000)
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, submit(self.nodes[leader], commands)).result()
+        self.start("history")
+        for number in range(1, self._gateways + 1):
+            self.start(f"gateway-{number}")
+        self.wait_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in sorted(
+            self.processes,
+            key=lambda name: ("gateway", "history", "node", "nats").index(name.partition("-")[0]),
+        ):
+            process = self.processes[name]
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        if error is None:
+            shutil.rmtree(self.directory / cluster_founding.NATS_FOLDER, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""Real servers of the stream, without any exchange."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nats.aio.client import Client
+
+from ringfence.daemons import cluster, cluster_founding
+from ringfence.exchange.journal import JetStream, StreamUnavailableError
+from ringfence.exchange.journal.jetstream import connect
+
+_START_SECONDS = 40.0
+
+
+class Servers:
+    """As many as are asked for, in a folder."""
+
+    def __init__(self, directory: Path, *, count: int = 3) -> None:
+        self.directory, self.count = directory, count
+        self.layout = cluster_founding.found(directory, replicas=count)
+        config = cluster.read_cluster(directory)
+        assert config is not None
+        self._config = config
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        with open(self.directory / f"{name}.log", "ab") as log:
+            command = [sys.executable, "-m", "ringfence.daemons.nats", str(self.directory), name]
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self, name: str) -> None:
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    async def open(self, name: str) -> tuple[Client, JetStream]:
+        """Return a stream over a connection of its own, once the servers have found each other."""
+        until = asyncio.get_running_loop().time() + _START_SECONDS
+        while True:
+            try:
+                client = await connect(
+                    self._config.servers, user=cluster.USER, password=cluster.read_password(self.directory),
+                    name="a test",
+                )  # fmt: skip
+                try:
+                    return client, await JetStream.open(client, name, replicas=self.count)
+                except StreamUnavailableError:
+                    await client.close()
+                    raise
+            except StreamUnavailableError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.2)
+
+    def __enter__(self) -> Self:
+        for name in self.layout.servers:
+            self.start(name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.wait()

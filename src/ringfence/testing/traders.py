@@ -1,0 +1,118 @@
+"""Traders who place and cancel without pause while things break, and know afterwards what they were told."""
+
+import http.client
+import random
+import threading
+import time
+from typing import Any
+
+from ringfence.testing.client import Answer, Client
+
+
+class Trader(threading.Thread):
+    """Places and cancels orders without pause; on a lost answer it asks what became of the order."""
+
+    def __init__(self, port: int, account: int, stop: threading.Event) -> None:
+        super().__init__(name=f"trader {account}", daemon=True)
+        self.client = Client(port, account)
+        self.stop = stop
+        self.dice = random.Random(account)
+        self.acknowledged: dict[str, str] = {}
+        """clOrdID -> orderID of every order that we were told is placed."""
+        self.cancelled: set[str] = set()
+        self.refused: set[str] = set()
+        self.lost = 0
+        self.fault: str | None = None
+        self.answered: list[float] = []
+        """When each order was acknowledged, on the monotonic clock."""
+
+    def run(self) -> None:
+        try:
+            number = 0
+            while not self.stop.is_set():
+                number += 1
+                self.trade(f"t{self.client.account}-{number}")
+        except Exception as error:
+            self.fault = repr(error)
+            raise
+
+    def trade(self, clordid: str) -> None:
+        side = self.dice.choice((1, -1))
+        # Prices overlap, so that some orders trade.
+        price = 10_000 - side * self.dice.randint(-3, 40) * 0.5
+        row = self.place(clordid, side * 100, price)
+        if row is None:
+            return
+        assert row["clOrdID"] == clordid
+        self.acknowledged[clordid] = row["orderID"]
+        if self.dice.random() < 0.7:
+            self.cancel(clordid, row["orderID"])
+
+    def place(self, clordid: str, qty: int, price: float) -> dict[str, Any] | None:
+        """Place an order for certain: again only when it is known not to be there."""
+        while not self.stop.is_set():
+            answer = self.attempt(
+                "POST", "/order", {"symbol": "XBTUSD", "orderQty": qty, "price": price, "clOrdID": clordid}
+            )
+            if answer is None:
+                self.lost += 1
+                found = self.find(clordid)
+                if found:
+                    return found
+                continue
+            if answer.status == 200:
+                self.answered.append(time.monotonic())
+                row: dict[str, Any] = answer.value
+                return row
+            if answer.status == 503:
+                assert "Nothing was done" in answer.error, answer
+                time.sleep(0.02)
+                continue
+            # Refused for its own sake, such as for too many open orders: it must not be there.
+            assert answer.status == 400, answer
+            assert answer.error != "Duplicate clOrdID", f"{clordid} was placed though we were told it was not"
+            self.refused.add(clordid)
+            self.attempt("DELETE", "/order/all", {})
+            return None
+        return None
+
+    def find(self, clordid: str) -> dict[str, Any] | None:
+        while not self.stop.is_set():
+            answer = self.attempt("GET", f"/order?filter=%7B%22clOrdID%22%3A%22{clordid}%22%7D")
+            if answer is not None and answer.status == 200:
+                rows = answer.value
+                assert len(rows) <= 1, f"{clordid} was placed {len(rows)} times"
+                return rows[0] if rows else None
+            time.sleep(0.02)
+        return None
+
+    def cancel(self, clordid: str, order_id: str) -> None:
+        answer = self.attempt("DELETE", "/order", {"orderID": order_id})
+        if answer is not None and answer.status == 200 and "error" not in answer.value[0]:
+            self.cancelled.add(clordid)
+
+    def attempt(self, method: str, path: str, value: Any = None) -> Answer | None:
+        """Return the answer, None if the connection was lost before it came."""
+        try:
+            return self.client.call(method, path, value)
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.02)
+            return None
+
+
+def check(trader: Trader) -> None:
+    """Compare what a trader was told with what the exchange says now. Raises AssertionError."""
+    rows: list[dict[str, Any]] = []
+    while page := trader.client.get(f"/order?count=500&start={len(rows)}"):
+        rows += page
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_name.setdefault(row["clOrdID"], []).append(row)
+    doubled = [name for name, found in by_name.items() if len(found) > 1]
+    assert doubled == []
+    assert len(trader.acknowledged) > 10
+    for clordid, order_id in trader.acknowledged.items():
+        assert by_name[clordid][0]["orderID"] == order_id, f"{clordid} was acknowledged and is lost"
+    for clordid in trader.cancelled:
+        assert by_name[clordid][0]["ordStatus"] in ("Canceled", "Filled"), by_name[clordid]
+    assert not trader.refused & set(by_name)
