@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ringfence.daemons.metrics import read_monitoring
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.gateway import KeyRecord, read_records
 from ringfence.monitoring import metrics
-from ringfence.monitoring.scrape import scrape
+from ringfence.monitoring.scrape import ScrapeError, scrape
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from ringfence.testing.venue import free_port
 
@@ -107,13 +108,16 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
         status, made_of = trader.call("GET", "/api/v1/instrument/compositeIndex?symbol=.BXBT")
         assert (status, made_of[0]["reference"], made_of[-1]["reference"]) == (200, "SIMULATED_A", "BMI")
 
-        config = read_monitoring(directory)
-        assert config is not None
-        watched = scrape(f"http://{config.host}:{config.port}")
-        up_now = watched.by(metrics.UP, "name")
-        assert {"core", "gateway", "history", "shadow", "auditor", "price-feed", "account-desk"} <= set(
-            up_now
-        )
+        def watched() -> set[str]:
+            config = read_monitoring(directory)
+            with suppress(ScrapeError):
+                if config is not None:
+                    up_now = scrape(f"http://{config.host}:{config.port}").by(metrics.UP, "name")
+                    return {name for name, is_up in up_now.items() if is_up}
+            return set()
+
+        wait_for(lambda: {"core", "gateway", "history", "shadow", "auditor", "price-feed", "account-desk", "bots"}
+                 <= watched(), BACK_SECONDS, "figures of every process")  # fmt: skip
 
         for name in ("core", "gateway", "history", "shadow", "auditor", "price-feed"):
             killed = pid_of(up, name)
