@@ -63,11 +63,15 @@ class MemoryStream:
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[object] = loop.create_future()
 
+        def give(said: object) -> None:
+            if not answered.done():
+                answered.set_result(said)
+
         def arrive() -> None:
             said = work()
             back = self._network.delay()
             if back is not None:
-                loop.call_later(back, lambda: answered.done() or answered.set_result(said))
+                loop.call_later(back, give, said)
 
         there = self._network.delay()
         if there is not None:
