@@ -14,8 +14,8 @@ from typing import Any
 from ringfence.exchange.disk import RealDisk
 from ringfence.exchange.journal import read_frames
 from ringfence.testing.client import Client
-from ringfence.testing.cluster import Cluster
 from ringfence.testing.traders import Trader, check
+from tests.cluster.three import Cluster
 
 KILLS = int(os.environ.get("RINGFENCE_LEADER_KILLS", "3"))
 TRADERS = 4

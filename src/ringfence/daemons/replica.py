@@ -31,6 +31,7 @@ from ringfence.daemons import cluster
 from ringfence.daemons.cluster import ClusterConfig, address_of
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
 from ringfence.daemons.core_loop import SNAPSHOT_EVERY, Core, attach
+from ringfence.daemons.measures.core import serving_replica
 from ringfence.daemons.pinned_tls import (
     PinError,
     client_context,
@@ -150,9 +151,10 @@ class Replica:
         )  # fmt: skip
         self._heard_at = time.monotonic()
         try:
-            await self._follow()
-            if not self._stopping:
-                await self._lead()
+            async with serving_replica(self._directory, self._sequencer, lambda: self._core, self._status):
+                await self._follow()
+                if not self._stopping:
+                    await self._lead()
         finally:
             for server in (*servers, desk):
                 server.close()
