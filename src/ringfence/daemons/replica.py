@@ -116,8 +116,9 @@ class Replica:
         self._stopping = False
         self._successor: str | None = None
         self._epoch = 0
-        self._computed: dict[int, Root] = {}
-        """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive."""
+        self._computed: dict[int, tuple[Root, int]] = {}
+        """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive; and where their
+        events are counted from."""
         self._held: list[bytes] = []
         self._unchecked = 0
         self._next_standing = 0.0
@@ -386,7 +387,7 @@ class Replica:
 
     def _keep_root(self, root: Root | None) -> None:
         if root is not None:
-            self._computed[root.sequence] = root
+            self._computed[root.sequence] = root, self._committer.collected_since
 
     async def _take_roots(self) -> None:
         """Put the leader's roots into our chain, those that we have worked out compared. Raises DivergedError."""
@@ -411,7 +412,7 @@ class Replica:
             now_ns=time.time_ns(), journal=self._sequencer.journal_head
         ):  # fmt: skip
             return False
-        if ours is not None and ours.statement != theirs.statement:
+        if ours is not None and not self._is_equal(*ours, theirs):
             raise DivergedError(
                 f"the state at sequence {theirs.sequence} is another one here than at the leader. This machine "
                 "stops; compare `ringfence journal replay` on both."
@@ -425,6 +426,16 @@ class Replica:
             self._unchecked += 1
             self._committer.start_over()
         return True
+
+    def _is_equal(self, ours: Root, since: int, theirs: Root) -> bool:
+        """Return whether two roots say the same of the state.
+
+        The events between roots are left out where a root that was begun did not come: the leader died with it.
+        Batch by batch they were compared already.
+        """
+        if since != self._committer.last_sequence:
+            ours = ours._replace(events=theirs.events)
+        return ours.statement == theirs.statement
 
     # ---- leading
 
