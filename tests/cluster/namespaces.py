@@ -65,8 +65,10 @@ class Network:
 
     def _remove(self) -> None:
         for space in self.spaces:
-            with contextlib.suppress(subprocess.CalledProcessError):
-                _ip("netns", "del", space)
+            # The cable goes by itself with its namespace, but not before the last process in it has gone.
+            for arguments in (("link", "del", f"{space}out"), ("netns", "del", space)):
+                with contextlib.suppress(subprocess.CalledProcessError):
+                    _ip(*arguments)
         with contextlib.suppress(subprocess.CalledProcessError):
             _ip("link", "del", BRIDGE)
 

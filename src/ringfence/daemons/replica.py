@@ -69,6 +69,7 @@ _BEHIND_MAX = 200
 _RANK_SECONDS = 0.15
 _ASK_BYTES_MAX = 4096
 _APART_SECONDS = 5.0
+_STATEMENT = ("timestamp_ns", "event_count", "accounts", "journal", "events", "accounts_root", "venue")
 _FOLLOWER, _LEADER, _RESIGNED = "follower", "leader", "resigned"
 
 
@@ -412,10 +413,10 @@ class Replica:
             now_ns=time.time_ns(), journal=self._sequencer.journal_head
         ):  # fmt: skip
             return False
-        if ours is not None and not self._is_equal(*ours, theirs):
+        if ours is not None and (different := self._differences(*ours, theirs)):
             raise DivergedError(
-                f"the state at sequence {theirs.sequence} is another one here than at the leader. This machine "
-                "stops; compare `ringfence journal replay` on both."
+                f"the state at sequence {theirs.sequence} is another one here than at the leader: "
+                f"{', '.join(different)}. This machine stops; compare `ringfence journal replay` on both."
             )
         try:
             self._committer.put(theirs)
@@ -427,15 +428,15 @@ class Replica:
             self._committer.start_over()
         return True
 
-    def _is_equal(self, ours: Root, since: int, theirs: Root) -> bool:
-        """Return whether two roots say the same of the state.
+    def _differences(self, ours: Root, since: int, theirs: Root) -> list[str]:
+        """Return in what two roots differ that say something of the state.
 
         The events between roots are left out where a root that was begun did not come: the leader died with it.
         Batch by batch they were compared already.
         """
         if since != self._committer.last_sequence:
             ours = ours._replace(events=theirs.events)
-        return ours.statement == theirs.statement
+        return [name for name in _STATEMENT if getattr(ours, name) != getattr(theirs, name)]
 
     # ---- leading
 
