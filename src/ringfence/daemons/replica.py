@@ -68,7 +68,7 @@ _BEHIND_MAX = 200
 """Entries that a successor may have to catch up with: less than a second's."""
 _RANK_SECONDS = 0.15
 _ASK_BYTES_MAX = 4096
-_APART_SECONDS = 5.0
+_APART_SECONDS = 2.0
 _STATEMENT = ("timestamp_ns", "event_count", "accounts", "journal", "events", "accounts_root", "venue")
 _FOLLOWER, _LEADER, _RESIGNED = "follower", "leader", "resigned"
 
@@ -522,9 +522,10 @@ class Replica:
     async def _keep_apart(self) -> None:
         """Have the streams led by servers on other machines: the loss of this one then stops neither for long."""
         own = self._config.nodes[self._config.node].server
-        elsewhere = [self._config.nodes[name].server for name in self._others]
-        while own and elsewhere and self._config.replicas > 1:
-            for stream in (self._stream, self._roots):
+        while own and self._config.replicas > 1:
+            # To a server whose machine is heard of: one that is away would be waited for by all.
+            elsewhere = [self._config.nodes[name].server for name in self._followers()]
+            for stream in (self._stream, self._roots) if elsewhere else ():
                 with suppress(StreamUnavailableError):
                     if await stream.leader() == own:
                         await stream.move_leader(elsewhere[0])
