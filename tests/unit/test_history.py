@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, event
 
 from ringfence.daemons.history import EXIT_LOCKED, EXIT_REFUSED, History, lock
 from ringfence.exchange.engine import Engine
-from ringfence.exchange.feed import FeedWriter, encode_status
+from ringfence.exchange.feed import FeedWriter, Load, encode_status
 from ringfence.exchange.projections import TABLES, Views
 from ringfence.exchange.projections.history import (
     HISTORY_TABLES,
@@ -510,12 +510,12 @@ class FakeCore:
 
     async def _greet(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
-        writer.write(encode_status(self._next_sequence, 1, queue_is_full=False))
+        writer.write(encode_status(self._next_sequence, 1, Load()))
 
     def tell(self, next_sequence: int) -> None:
         self._next_sequence = next_sequence
         for writer in self._writers:
-            writer.write(encode_status(next_sequence, 1, queue_is_full=False))
+            writer.write(encode_status(next_sequence, 1, Load()))
 
     async def __aexit__(self, *_: object) -> None:
         for writer in self._writers:

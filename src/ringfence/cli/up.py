@@ -21,6 +21,7 @@ def up(
     cluster: bool = False,
     coin_keys: int | None = None,
     database: Path | None = None,
+    fix_port: int | None = None,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
 ) -> None:
     """Start every process of an exchange on this machine.
@@ -53,6 +54,8 @@ def up(
     database
         A file with the URL of a PostgreSQL, for history, accounts and API keys; it is kept as `database.url`, readable
         by its owner alone. Without it they are in SQLite and in files, or where `database.url` says.
+    fix_port
+        Run the FIX 4.4 gateway as well, on this port of 127.0.0.1. Whoever trades there uses the API keys of REST.
     """
     from ringfence.custody.demonstration import CLIENTS_KEYS
     from ringfence.daemons.supervisor import Options, up
@@ -61,7 +64,10 @@ def up(
         sys.exit("--accounts is a number from 0 to 100000")
     if coin_keys is not None and not 1 <= coin_keys <= 10_000:
         sys.exit("--coin-keys is a number from 1 to 10000")
+    if fix_port is not None and not 1 <= fix_port <= 65_535:
+        sys.exit("--fix-port is a number from 1 to 65535")
     options = Options(
-        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS, database
+        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS, database,
+        fix_port,
     )  # fmt: skip
     sys.exit(up(options))

@@ -18,12 +18,19 @@ from typing import Protocol, cast
 
 from ringfence.exchange.feed.client import (
     LENGTH,
-    STATUS_BYTES,
+    SHED,
+    STATUS,
     SUBMIT_BYTES_MAX,
+    Load,
+    Status,
+    decode_sheds,
     decode_status,
+    encode_sheds,
     encode_status,
+    take_messages,
 )
 from ringfence.exchange.sequencer import InvalidSubmissionError
+from ringfence.messages.load import ShedReason
 from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger(__name__)
@@ -31,19 +38,23 @@ log = logging.getLogger(__name__)
 HELLO = struct.Struct("<8sQ")
 HELLO_MAGIC = b"RFLINE01"
 _TELL_BYTES_MAX = 1 << 16
+_UNREAD_BYTES_MAX = 4 << 20
 
 
 class LineCore(Protocol):
     """What takes commands: the core."""
 
-    lines: "set[Line]"
+    lines: "dict[int, Line]"
 
     def submit(self, slots: bytes, *, origin: int) -> None: ...
 
     def next_origin(self) -> int: ...
 
-    def tell(self, line: "Line") -> None:
-        """Tell a line how far the exchange is."""
+    def note_cut(self) -> None:
+        """A line was cut off for what it sent."""
+
+    def greet(self, line: "Line") -> None:
+        """Tell a new line how far the exchange is."""
 
 
 async def listen(directory: Path, line: Callable[[], asyncio.Protocol]) -> asyncio.AbstractServer:
@@ -71,12 +82,21 @@ class Line(asyncio.Protocol):
         self._greet()
 
     def _greet(self) -> None:
-        self._core.lines.add(self)
-        self._core.tell(self)
+        self._core.lines[self._origin] = self
+        self._core.greet(self)
 
-    def tell(self, next_sequence: int, *, queue_is_full: bool) -> None:
+    def tell(self, next_sequence: int, load: Load) -> None:
         if self._transport and self._transport.get_write_buffer_size() < _TELL_BYTES_MAX:
-            self._transport.write(encode_status(next_sequence, self._origin, queue_is_full=queue_is_full))
+            self._transport.write(encode_status(next_sequence, self._origin, load))
+
+    def tell_sheds(self, sheds: list[tuple[int, ShedReason]]) -> None:
+        """None may be left out; a gateway that hears nothing for that long is cut off, and asks anew."""
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
+            self._refuse("it does not read what it is told")
+            return
+        self._transport.write(encode_sheds(sheds))
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -100,20 +120,26 @@ class Line(asyncio.Protocol):
             self._refuse(str(error))
 
     def _refuse(self, why: str) -> None:
+        self._core.note_cut()
         log.error("gateway %d was cut off: %s; nothing of the message was applied", self._origin, why)
         self.abort()
 
-    def hold(self) -> None:
-        """Take nothing more; what the other side sends waits in its buffers."""
-        if self._transport and not self._transport.is_closing():
+    def hold(self, is_held: bool) -> None:
+        """Take nothing more, or go on; what the other side sends meanwhile waits in its buffers."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if is_held:
             self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def abort(self) -> None:
         if self._transport:
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._core.lines.discard(self)
+        if self._core.lines.get(self._origin) is self:
+            del self._core.lines[self._origin]
         self._transport = None
 
 
@@ -203,7 +229,7 @@ class RelayedLine(asyncio.Protocol):
         self._relay = relay
         self.transport: asyncio.Transport | None = None
         self._upstream: Upstream | None = None
-        self._origin, self._queue_is_full = 0, False
+        self._origin, self._load = 0, Load()
         self._connecting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -221,24 +247,27 @@ class RelayedLine(asyncio.Protocol):
             log.info("no line to the leader yet: %s", error)
             self.abort()
 
-    def heard(self, origin: int, *, queue_is_full: bool) -> None:
+    def heard(self, said: Status) -> None:
         """The leader has said something: pass on what is not about how far it is itself."""
         is_first = not self._origin
         if self.transport is None:
             return
         if is_first:
-            self._origin = origin
+            self._origin = said.origin
             self.transport.resume_reading()
-        if is_first or queue_is_full != self._queue_is_full:
-            self._queue_is_full = queue_is_full
+        if is_first or said.load != self._load:
+            self._load = said.load
             self.tell(self._relay.next_sequence)
+
+    def heard_sheds(self, message: bytes) -> None:
+        """The leader did not take some of this gateway's commands."""
+        if self.transport is not None:
+            self.transport.write(message)
 
     def tell(self, next_sequence: int) -> None:
         """Wake the gateway for what the stream has brought."""
         if self._origin and self.transport and self.transport.get_write_buffer_size() < _TELL_BYTES_MAX:
-            self.transport.write(
-                encode_status(next_sequence, self._origin, queue_is_full=self._queue_is_full)
-            )
+            self.transport.write(encode_status(next_sequence, self._origin, self._load))
 
     def data_received(self, data: bytes) -> None:
         if self._upstream is not None:
@@ -263,7 +292,7 @@ class Upstream(asyncio.Protocol):
     def __init__(self, relay: Relay, line: RelayedLine) -> None:
         self._relay, self._line = relay, line
         self._transport: asyncio.Transport | None = None
-        self._received = b""
+        self._received = bytearray()
         self._is_closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -279,11 +308,11 @@ class Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        whole = len(self._received) // STATUS_BYTES * STATUS_BYTES
-        if whole:
-            _, origin, is_full = decode_status(self._received[whole - STATUS_BYTES : whole])
-            self._received = self._received[whole:]
-            self._line.heard(origin, queue_is_full=is_full)
+        for kind, body in take_messages(self._received):
+            if kind == STATUS:
+                self._line.heard(decode_status(body))
+            elif kind == SHED:
+                self._line.heard_sheds(encode_sheds(decode_sheds(body)))
 
     def pause_writing(self) -> None:
         if self._line.transport and not self._line.transport.is_closing():

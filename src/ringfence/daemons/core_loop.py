@@ -9,7 +9,12 @@ from pathlib import Path
 from ringfence.commitments import Root, load_keys
 from ringfence.daemons.core_line import Line
 from ringfence.daemons.gatekeeper import Gatekeeper
+from ringfence.daemons.measures.core import CoreFigures
+from ringfence.exchange.feed import Load
 from ringfence.exchange.sequencer import Alarm, Committer, Inbox, Sequencer
+from ringfence.messages.batch import Batch
+from ringfence.messages.load import LoadState, ShedReason
+from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger("ringfence.core")
 
@@ -44,13 +49,18 @@ class Core:
         self._write_root = write_root or self._write_here
         self._on_batch = on_batch
         self._committing: asyncio.Task[None] | None = None
-        self.lines: set[Line] = set()
+        self.lines: dict[int, Line] = {}
+        """By origin."""
         self.inbox = Inbox()
+        self.figures = CoreFigures()
         self._arrived = asyncio.Event()
         self.stopping = False
         self._alarm = Alarm()
         self._is_under_way = False
         self._origins = 0
+        self._told = LoadState.OPEN
+        self._is_holding = False
+        """So much waits that nothing more is read from the lines."""
 
     def next_origin(self) -> int:
         self._origins = self._origins % _ORIGIN_MAX + 1
@@ -58,23 +68,52 @@ class Core:
 
     def submit(self, slots: bytes, *, origin: int) -> None:
         """Take what a gateway sent. Raises InvalidSubmissionError."""
-        was_full = self.inbox.is_full
-        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin)
+        self.inbox.submit(self._gatekeeper.admit(slots), origin=origin, now_ns=time.monotonic_ns())
+        self.figures.arrived()
         self._arrived.set()
-        if self.inbox.is_full and not was_full:
+        if self.inbox.state is not self._told:
             self.tell_lines()
+        self._tell_sheds()
+        if self.inbox.is_full and not self._is_holding:
+            self._hold(True)
+
+    def note_cut(self) -> None:
+        self.figures.lines_cut += 1
 
     def stop(self) -> None:
         self.stopping = True
         self._arrived.set()
 
-    def tell_lines(self) -> None:
-        for line in self.lines:
-            self.tell(line)
+    @property
+    def load(self) -> Load:
+        counts = self.inbox.shed_counts
+        return Load(self.inbox.state, self.inbox.wait_ns, tuple(counts[reason] for reason in ShedReason))
 
-    def tell(self, line: Line) -> None:
-        """Tell a line how far the exchange is."""
-        line.tell(self.sequencer.next_sequence, queue_is_full=self.inbox.is_full)
+    def tell_lines(self) -> None:
+        load = self.load
+        self._told = load.state
+        for line in self.lines.values():
+            line.tell(self.sequencer.next_sequence, load)
+
+    def greet(self, line: Line) -> None:
+        """Tell a new line how far the exchange is."""
+        line.tell(self.sequencer.next_sequence, self.load)
+
+    def _tell_sheds(self) -> None:
+        """Tell each gateway which of its commands were not taken."""
+        by_origin: dict[int, list[tuple[int, ShedReason]]] = {}
+        for shed in self.inbox.collect_sheds():
+            by_origin.setdefault(shed.origin, []).append((shed.token, shed.reason))
+        for origin, sheds in by_origin.items():
+            # A line that is gone hears nothing: its gateway's barrier on the next one says that nothing was done.
+            if (line := self.lines.get(origin)) is not None:
+                line.tell_sheds(sheds)
+
+    def _hold(self, is_holding: bool) -> None:
+        """Stop reading from the lines, or go on: cancels are never shed, so they are bounded by that."""
+        self._is_holding = is_holding
+        for line in list(self.lines.values()):
+            line.hold(is_holding)
 
     async def run(self) -> None:
         """Apply batches until asked to stop; then finish what has arrived."""
@@ -92,9 +131,11 @@ class Core:
                     await self._arrived.wait()
                     continue
                 self._is_under_way = True
-                batch = await self.sequencer.apply(self.inbox.take(), timestamp_ns=time.time_ns())
+                batch = await self._next_batch()
                 self._is_under_way = False
                 self.tell_lines()
+                if batch is None:
+                    continue
                 self._on_batch()
                 self._committer.take(batch)
                 self._begin_root()
@@ -106,6 +147,21 @@ class Core:
             timer.cancel()
             if self._committing is not None:
                 self._committing.cancel()
+
+    async def _next_batch(self) -> Batch | None:
+        """Apply what is taken next; None if all of it was shed."""
+        began = time.monotonic_ns()
+        commands = self.inbox.take(now_ns=began)
+        self._tell_sheds()
+        if self._is_holding and not self.inbox.is_full and not self.stopping:
+            self._hold(False)
+        if not commands:
+            return None
+        taken = self.figures.begin(is_queue_empty=not self.inbox)
+        batch = await self.sequencer.apply(commands, timestamp_ns=time.time_ns())
+        self.figures.applied(batch, taken)
+        self.inbox.drained(len(commands) // RECORD_BYTES, took_ns=time.monotonic_ns() - began)
+        return batch
 
     def _begin_root(self) -> None:
         """Begin with a state root if one is due; while a batch is under way the tables are ahead of it."""
@@ -124,6 +180,7 @@ class Core:
             if self._alarm.is_due(time.time_ns(), wake_at_ns=self.sequencer.engine.wake_at_ns):
                 self._tick()
             if self.sequencer.collect_snapshot() is False:
+                self.figures.snapshots_failed += 1
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
             self._begin_root()
             self._begin_commit()

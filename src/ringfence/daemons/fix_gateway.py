@@ -12,6 +12,7 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,9 @@ from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE
 from ringfence.exchange.fix import Config, FixServer
 from ringfence.exchange.fix.store import StoreError
+from ringfence.monitoring import Page, Sample, metrics, serving
+from ringfence.monitoring.logs import set_up_logs
+from ringfence.monitoring.samples import sample
 
 log = logging.getLogger("ringfence.fix")
 
@@ -63,10 +67,20 @@ async def serve(directory: Path, config: Config) -> int:
     gc.collect()
     gc.freeze()
     log.info("listening for FIX 4.4 on %s:%d", config.host, server.port)
-    await stopping
+    async with serving(directory, Page("fix-gateway", lambda: _measure(server))):
+        await stopping
     await server.stop()
     log.info("stopped")
     return 0
+
+
+def _measure(server: FixServer) -> Iterator[Sample]:
+    desk = server.house.desk
+    yield sample(metrics.ROUND_TRIP, server.house.figures.round_trip)
+    yield sample(metrics.PENDING, desk.pending)
+    yield sample(metrics.CONNECTIONS, len(server.connections), "fix")
+    yield sample(metrics.CORE_CONNECTED, int(desk.is_connected))
+    yield sample(metrics.SEQUENCE, desk.views.next_sequence)
 
 
 def main() -> None:
@@ -78,7 +92,7 @@ def main() -> None:
     parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
     options = parser.parse_args()
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s fix %(levelname)s %(message)s")
+    set_up_logs("fix-gateway")
     try:
         config = read_config(options.config or options.directory / "fix.json")
     except ValueError as error:

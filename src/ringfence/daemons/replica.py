@@ -31,6 +31,7 @@ from ringfence.daemons import cluster
 from ringfence.daemons.cluster import ClusterConfig, address_of
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
 from ringfence.daemons.core_loop import SNAPSHOT_EVERY, Core, attach
+from ringfence.daemons.measures.core import serving_replica
 from ringfence.daemons.pinned_tls import (
     PinError,
     client_context,
@@ -62,9 +63,13 @@ _HEARTBEAT_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
 """How often a follower looks at the stream although nothing told it to."""
 _LAG_SECONDS = 0.005
+_LATELY_SECONDS = 1.0
+_BEHIND_MAX = 200
+"""Entries that a successor may have to catch up with: less than a second's."""
 _RANK_SECONDS = 0.15
 _ASK_BYTES_MAX = 4096
-_APART_SECONDS = 5.0
+_APART_SECONDS = 2.0
+_STATEMENT = ("timestamp_ns", "event_count", "accounts", "journal", "events", "accounts_root", "venue")
 _FOLLOWER, _LEADER, _RESIGNED = "follower", "leader", "resigned"
 
 
@@ -86,6 +91,13 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """It leads no more; this machine, or any if the name is empty, may ask for the lead at once."""
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What a machine that follows says of itself."""
+
+    node: str
+    number: int
+
+
 class Replica:
     """See the module. `run` returns the exit status."""
 
@@ -105,11 +117,15 @@ class Replica:
         self._stopping = False
         self._successor: str | None = None
         self._epoch = 0
-        self._computed: dict[int, Root] = {}
-        """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive."""
+        self._computed: dict[int, tuple[Root, int]] = {}
+        """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive; and where their
+        events are counted from."""
         self._held: list[bytes] = []
         self._unchecked = 0
+        self._next_standing = 0.0
         self._is_ready = False
+        self._standings: dict[str, tuple[int, float]] = {}
+        """How far each other machine has said to be, and when."""
 
     # ---- life
 
@@ -140,6 +156,7 @@ class Replica:
         self._sequencer = Sequencer(recovered, self._directory, stream=self._stream, number=number)
         self._committer, self._gatekeeper = attach(self._directory, self._sequencer)
         await client.subscribe(self._config.heartbeats, cb=self._hear)
+        await client.subscribe(self._config.standings, cb=self._hear_standing)
         desk = await listen_for_lines(
             self._directory / cluster.SOCKET, answering(self._answer), line_bytes_max=_ASK_BYTES_MAX
         )
@@ -150,14 +167,15 @@ class Replica:
         )  # fmt: skip
         self._heard_at = time.monotonic()
         try:
-            await self._follow()
-            if not self._stopping:
-                await self._lead()
+            async with serving_replica(self._directory, self._sequencer, lambda: self._core, self._status):
+                await self._follow()
+                if not self._stopping:
+                    await self._lead()
         finally:
             for server in (*servers, desk):
                 server.close()
             self._drop_relayed()
-            for line in list(self._core.lines) if self._core else ():
+            for line in list(self._core.lines.values()) if self._core else ():
                 line.abort()
             self._committer.close()
             with suppress(Exception):
@@ -280,6 +298,30 @@ class Replica:
             self._drop_relayed()
         self._woken.set()
 
+    async def _hear_standing(self, message: Msg) -> None:
+        with suppress(msgspec.MsgspecError):
+            said = msgspec.json.decode(message.data, type=Standing)
+            self._standings[said.node] = said.number, time.monotonic()
+
+    async def _say_standing(self) -> None:
+        """Say how far we are, now and then."""
+        now = time.monotonic()
+        if now < self._next_standing:
+            return
+        self._next_standing = now + _HEARTBEAT_SECONDS
+        said = Standing(self._config.node, self._sequencer.number)
+        with suppress(nats.errors.Error, OSError):
+            await self._client.publish(self._config.standings, msgspec.json.encode(said))
+
+    def _followers(self) -> dict[str, int]:
+        """Return how far those are who were heard lately."""
+        now = time.monotonic()
+        return {
+            name: number
+            for name, (number, at) in sorted(self._standings.items())
+            if now - at < _LATELY_SECONDS and name in self._others
+        }
+
     def _may_ask(self) -> bool:
         """Return whether it is time to ask for the lead."""
         heard = self._heard
@@ -299,6 +341,7 @@ class Replica:
         """Return when this machine leads, or is asked to stop."""
         while not self._stopping:
             self._woken.clear()
+            await self._say_standing()
             try:
                 if not await self._take_entries():
                     await self._take_roots()
@@ -345,7 +388,7 @@ class Replica:
 
     def _keep_root(self, root: Root | None) -> None:
         if root is not None:
-            self._computed[root.sequence] = root
+            self._computed[root.sequence] = root, self._committer.collected_since
 
     async def _take_roots(self) -> None:
         """Put the leader's roots into our chain, those that we have worked out compared. Raises DivergedError."""
@@ -370,10 +413,10 @@ class Replica:
             now_ns=time.time_ns(), journal=self._sequencer.journal_head
         ):  # fmt: skip
             return False
-        if ours is not None and ours.statement != theirs.statement:
+        if ours is not None and (different := self._differences(*ours, theirs)):
             raise DivergedError(
-                f"the state at sequence {theirs.sequence} is another one here than at the leader. This machine "
-                "stops; compare `ringfence journal replay` on both."
+                f"the state at sequence {theirs.sequence} is another one here than at the leader: "
+                f"{', '.join(different)}. This machine stops; compare `ringfence journal replay` on both."
             )
         try:
             self._committer.put(theirs)
@@ -384,6 +427,16 @@ class Replica:
             self._unchecked += 1
             self._committer.start_over()
         return True
+
+    def _differences(self, ours: Root, since: int, theirs: Root) -> list[str]:
+        """Return in what two roots differ that say something of the state.
+
+        The events between roots are left out where a root that was begun did not come: the leader died with it.
+        Batch by batch they were compared already.
+        """
+        if since != self._committer.last_sequence:
+            ours = ours._replace(events=theirs.events)
+        return [name for name in _STATEMENT if getattr(ours, name) != getattr(theirs, name)]
 
     # ---- leading
 
@@ -469,9 +522,10 @@ class Replica:
     async def _keep_apart(self) -> None:
         """Have the streams led by servers on other machines: the loss of this one then stops neither for long."""
         own = self._config.nodes[self._config.node].server
-        elsewhere = [self._config.nodes[name].server for name in self._others]
-        while own and elsewhere and self._config.replicas > 1:
-            for stream in (self._stream, self._roots):
+        while own and self._config.replicas > 1:
+            # To a server whose machine is heard of: one that is away would be waited for by all.
+            elsewhere = [self._config.nodes[name].server for name in self._followers()]
+            for stream in (self._stream, self._roots) if elsewhere else ():
                 with suppress(StreamUnavailableError):
                     if await stream.leader() == own:
                         await stream.move_leader(elsewhere[0])
@@ -481,8 +535,8 @@ class Replica:
         """Take nothing more from anybody, finish what has arrived, and let another machine lead."""
         assert self._core is not None
         self._successor = successor
-        for line in self._core.lines:
-            line.hold()
+        for line in self._core.lines.values():
+            line.hold(True)
         self._core.stop()
 
     # ---- `ringfence cluster`
@@ -507,7 +561,8 @@ class Replica:
             "number": self._sequencer.number, "sequence": self._sequencer.next_sequence,
             "behind": 0 if self._core is not None or heard is None else max(0, heard.number - self._sequencer.number),
             "silentSeconds": 0.0 if self._core is not None else round(time.monotonic() - self._heard_at, 3),
-            "roots": self._committer.roots, "rootsUnchecked": self._unchecked, "ready": self._is_ready,
+            "followers": self._followers(), "roots": self._committer.roots,
+            "rootsUnchecked": self._unchecked, "ready": self._is_ready,
         }  # fmt: skip
 
     def _hand_over(self, to: str) -> dict[str, Any]:
@@ -515,6 +570,11 @@ class Replica:
             return {"error": "this machine does not lead; nothing was done"}
         if to and to not in self._others:
             return {"error": f"there is no other machine {to!r}; nothing was done"}
+        followers = self._followers()
+        behind = self._sequencer.number - followers.get(to, max(followers.values(), default=-1))
+        if (to and to not in followers) or not followers or behind > _BEHIND_MAX:
+            named = to or "any other machine"
+            return {"error": f"{named} is not here or not as far as this one: {followers}; nothing was done"}
         self._resign(to)
         return {"node": self._config.node, "successor": to or "any"}
 

@@ -27,7 +27,7 @@ class Socket(WSListener):  # type: ignore[misc]
         self._keys: dict[str, tuple[str, ...]] = {}
         self.texts: list[str] = []
         self.is_closed = False
-        self.close_code = 0
+        self.close_code, self.close_reason = 0, ""
         self.faults: list[str] = []
 
     @classmethod
@@ -56,6 +56,7 @@ class Socket(WSListener):  # type: ignore[misc]
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
             self.close_code = int(frame.get_close_code().value)
+            self.close_reason = (frame.get_close_message() or b"").decode()
             transport.disconnect()
         elif frame.msg_type == WSMsgType.TEXT:
             text = frame.get_payload_as_bytes()
@@ -108,6 +109,13 @@ class Socket(WSListener):  # type: ignore[misc]
 
     def close(self) -> None:
         self._transport.disconnect()
+
+    def hold(self) -> None:
+        """Read nothing until `release`."""
+        self._transport.underlying_transport.pause_reading()
+
+    def release(self) -> None:
+        self._transport.underlying_transport.resume_reading()
 
     async def until(self, matches: Callable[[Any], bool], *, since: int = 0) -> Any:
         """Return the first frame from number `since` on that matches. Raises TimeoutError."""

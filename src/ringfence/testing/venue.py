@@ -82,8 +82,8 @@ class Venue:
         if fix:
             self._names.append("fix_gateway")
             self._arguments["fix_gateway"] = ["--port", str(self.fix_port)]
-            rates = {"limits": {"orders_per_second": 0}, "sessions_per_account": 200}
-            (directory / "fix.json").write_text(json.dumps(rates))
+            own = {"limits": {"orders_per_second": 0}, "sessions_per_account": 200}
+            (directory / "fix.json").write_text(json.dumps(own))
         self._names.append("gateway")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])

@@ -8,14 +8,14 @@ a few bytes. The folder can be deleted while the core is stopped: it is written 
 | segment | the layout of a feed file                                    |
 | writer  | `FeedWriter`, used by the core alone                         |
 | reader  | `FeedReader`: batches in order, from any sequence            |
-| client  | `CoreClient`: sends commands to the core, hears its wake-ups |
+| client  | `CoreClient`: sends commands, hears wake-ups and what was shed |
 """
 
-from ringfence.exchange.feed.client import CoreClient, encode_status
+from ringfence.exchange.feed.client import CoreClient, Load, encode_sheds, encode_status
 from ringfence.exchange.feed.reader import FeedReader, published_below
 from ringfence.exchange.feed.writer import FILE_BYTES, FeedWriteError, FeedWriter, rewrite_feed, sync_feed
 
 __all__ = [
-    "FILE_BYTES", "CoreClient", "FeedReader", "FeedWriteError", "FeedWriter", "encode_status", "published_below",
-    "rewrite_feed", "sync_feed",
+    "FILE_BYTES", "CoreClient", "FeedReader", "FeedWriteError", "FeedWriter", "Load", "encode_sheds", "encode_status",
+    "published_below", "rewrite_feed", "sync_feed",
 ]  # fmt: skip

@@ -1,48 +1,108 @@
-"""A gateway's line to the core: commands out, wake-ups in.
+"""A gateway's line to the core: commands out; wake-ups and what was shed in.
 
 To the core: `length u4` and so many bytes of whole 64-byte slots, a command with its DATA slots in one
-message. From the core, 16 bytes whenever something became durable or its queue filled or emptied:
-`next_sequence u8 | origin u4 | queue_is_full u4`; the first tells the gateway its origin.
+message.
+
+From the core, messages of `type u4 | length u4`, little-endian, and so many bytes:
+
+| type   | when                                                   | body                                       |
+|--------|--------------------------------------------------------|--------------------------------------------|
+| STATUS | on connecting, when something became durable, when the | `next_sequence u8`, `origin u4`, `state    |
+|        | state changed; the newest one says all                 | u4`, `wait_ns u8`, then `count u8` for     |
+|        |                                                        | each ShedReason, since the core's start    |
+| SHED   | at once; none is left out                              | for each command `token u8`, `reason u4`   |
+
+`origin` is the line's own number; `state` and `reason` are numbered in `messages.load`. A command that was shed is in
+no journal and never will be. A STATUS that changes the state comes before the SHEDs that follow from it.
 """
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
+from ringfence.messages.load import LoadState, ShedReason
 from ringfence.messages.records import RECORD_BYTES
 
 LENGTH = struct.Struct("<I")
-_STATUS = struct.Struct("<QII")
-STATUS_BYTES = _STATUS.size
+STATUS, SHED = 1, 2
 SUBMIT_BYTES_MAX = 1 << 20
+_HEAD = struct.Struct("<II")
+_STATUS = struct.Struct(f"<QIIQ{len(ShedReason)}Q")
+_SHED = struct.Struct("<QI")
 
 
-def encode_status(next_sequence: int, origin: int, *, queue_is_full: bool) -> bytes:
-    return _STATUS.pack(next_sequence, origin, queue_is_full)
+class Load(NamedTuple):
+    """How the core stands."""
+
+    state: LoadState = LoadState.OPEN
+    wait_ns: int = 0
+    """How long what arrives now will wait, at the measured rate."""
+    sheds: tuple[int, ...] = (0,) * len(ShedReason)
+    """Since the core's start, by ShedReason."""
 
 
-def decode_status(raw: bytes) -> tuple[int, int, bool]:
-    """Return (next sequence, origin, whether the queue is full)."""
-    next_sequence, origin, is_full = _STATUS.unpack(raw)
-    return next_sequence, origin, bool(is_full)
+def encode_status(next_sequence: int, origin: int, load: Load) -> bytes:
+    body = _STATUS.pack(next_sequence, origin, load.state, load.wait_ns, *load.sheds)
+    return _HEAD.pack(STATUS, len(body)) + body
+
+
+def encode_sheds(sheds: Iterable[tuple[int, ShedReason]]) -> bytes:
+    """Return the message that tells of (token, reason) pairs."""
+    body = b"".join([_SHED.pack(token, reason) for token, reason in sheds])
+    return _HEAD.pack(SHED, len(body)) + body
+
+
+class Status(NamedTuple):
+    """What a STATUS says."""
+
+    next_sequence: int
+    origin: int
+    load: Load
+
+
+def take_messages(received: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, body) of the whole messages that have been received, and leave the rest."""
+    offset = 0
+    while len(received) - offset >= _HEAD.size:
+        kind, length = _HEAD.unpack_from(received, offset)
+        end = offset + _HEAD.size + length
+        if len(received) < end:
+            break
+        yield kind, bytes(received[end - length : end])
+        offset = end
+    del received[:offset]
+
+
+def decode_status(body: bytes) -> Status:
+    next_sequence, origin, state, wait_ns, *sheds = _STATUS.unpack(body)
+    return Status(next_sequence, origin, Load(LoadState(state), wait_ns, tuple(sheds)))
+
+
+def decode_sheds(body: bytes) -> list[tuple[int, ShedReason]]:
+    """Return (token, reason) pairs."""
+    return [(token, ShedReason(reason)) for token, reason in _SHED.iter_unpack(body)]
 
 
 class CoreClient(asyncio.Protocol):
-    """Connects to the core's socket. `on_wakeup(next_sequence)` runs when new batches can be read."""
+    """Connects to the core's socket. `on_wakeup(next_sequence)` runs when new batches can be read.
+
+    `on_shed([(token, reason), ...])` runs for commands of this line that were not taken. Who sends nothing that can be
+    shed (see `sequencer.inbox`) leaves it out.
+    """
 
     def __init__(
-        self, socket_path: Path, on_wakeup: Callable[[int], None], on_lost: Callable[[], None] | None = None
-    ) -> None:
+        self, socket_path: Path, on_wakeup: Callable[[int], None], on_lost: Callable[[], None] | None = None,
+        on_shed: Callable[[list[tuple[int, ShedReason]]], None] | None = None,
+    ) -> None:  # fmt: skip
         self._path = socket_path
-        self._on_wakeup = on_wakeup
-        self._on_lost = on_lost
+        self._on_wakeup, self._on_lost, self._on_shed = on_wakeup, on_lost, on_shed
         self._transport: asyncio.Transport | None = None
-        self._received = b""
+        self._received = bytearray()
         self._greeted: asyncio.Future[None] | None = None
         self.origin = 0
-        self.queue_is_full = False
+        self.load = Load()
 
     async def connect(self) -> None:
         """Connect and wait for the core's greeting. Raises OSError if the core is not there."""
@@ -77,15 +137,18 @@ class CoreClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._received.clear()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        whole = len(self._received) // _STATUS.size * _STATUS.size
-        if not whole:
+        next_sequence = -1
+        for kind, body in take_messages(self._received):
+            if kind == STATUS:
+                next_sequence, self.origin, self.load = decode_status(body)
+            elif kind == SHED and self._on_shed is not None:
+                self._on_shed(decode_sheds(body))
+        if next_sequence < 0:
             return
-        next_sequence, self.origin, full = _STATUS.unpack_from(self._received, whole - _STATUS.size)
-        self.queue_is_full = bool(full)
-        self._received = self._received[whole:]
         if self._greeted and not self._greeted.done():
             self._greeted.set_result(None)
         self._on_wakeup(next_sequence)

@@ -14,16 +14,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ringfence.exchange.feed import Load
 from ringfence.exchange.fix.store import Begun, Store
 from ringfence.exchange.fix.trading import COPIES, ORDERS, Trading
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, unavailable
+from ringfence.exchange.gateway.figures import GatewayFigures
 from ringfence.exchange.gateway.limits import Limiter, Limits, take
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.users.keys import ApiKey
 from ringfence.files import sync_directory
 from ringfence.messages.commands import Command
+from ringfence.messages.load import LoadState
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +52,17 @@ class House:
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.sessions: dict[Name, Trading] = {}
         self._by_account: dict[int, list[Trading]] = {}
+        self._load = LoadState.OPEN
         self._retries: set[asyncio.Task[None]] = set()
         for path in sorted((self._home / "sessions").glob(f"*{_SUFFIX}")):
             self._admit(Store(path, sync=sync))
         if not self.sessions:
             self.keep_checkpoint()
-        self.desk = Desk(core, self._changed, pending_max=pending_max, checkpoints=self._home / "checkpoints")
+        self.figures = GatewayFigures()
+        self.desk = Desk(
+            core, self._changed, self._hear_load, pending_max=pending_max, figures=self.figures,
+            checkpoints=self._home / "checkpoints",
+        )  # fmt: skip
         self.desk.reports_for = self._by_account
 
     def _admit(self, store: Store) -> Trading:
@@ -166,6 +174,12 @@ class House:
                 self.flush(trading)
 
     # ---- what happens
+
+    def _hear_load(self, state: LoadState, core: Load) -> None:
+        """Log when orders begin and cease to be turned away; each that is hears it as its answer."""
+        if state is not self._load:
+            log.warning("the exchange is %s", state.name)
+            self._load = state
 
     def _changed(self, changes: Changes) -> None:
         touched: dict[int, Trading] = {}

@@ -234,7 +234,18 @@ class Connection(asyncio.Protocol):
         trading, self._trading = self._trading, None
         if trading is not None:
             log.info("session %s has gone", trading.session.name)
+            self._server.house.desk.turns.leave(self, trading.account)
             self._server.house.lost(trading)
+
+    # ---- turns
+
+    def pause(self) -> None:
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._transport.resume_reading()
+
+    # ---- the other side's speed
 
     def pause_writing(self) -> None:
         self.is_full = True
@@ -280,6 +291,7 @@ class Connection(asyncio.Protocol):
             log.info("a message from %s is passed over: %s", self.address, error)
             return
         if self._trading is not None:
+            self._server.house.desk.turns.message(self._trading.account, self)
             self._trading.session.take(message)
         elif message.type == MsgType.LOGON:
             self._log_on(message)
@@ -300,6 +312,7 @@ class Connection(asyncio.Protocol):
             self.end(refused.message)
             return
         self._trading, trading.key = trading, key
+        self._server.house.desk.turns.join(self, trading.account)
         log.info("session %s has logged on from %s", trading.session.name, self.address)
         trading.session.log_on(message, self)
 

@@ -16,7 +16,7 @@ from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.authentication import require
 from ringfence.exchange.gateway.errors import Refused, invalid
 from ringfence.exchange.gateway.refusals import refusal_of
-from ringfence.exchange.gateway.rest.order import sheds
+from ringfence.exchange.gateway.rest.order import check_place
 from ringfence.exchange.projections import Execution, Order, Result
 from ringfence.exchange.projections.orders import Movement
 from ringfence.exchange.users.keys import ApiKey, Permission
@@ -90,16 +90,16 @@ class Trading:
             message.get(Tag.ORDER_ID), message.get(Tag.MASS_CANCEL_TYPE),
         )  # fmt: skip
 
-    def _may(self, permission: Permission, *, may_shed: bool) -> None:
-        """Raise Refused if the key may not, too often, or if nothing can be taken now."""
+    def _may(self, permission: Permission) -> None:
+        """Raise Refused if the key may not, or does so too often."""
         assert self.key is not None
         require(self.key, permission)
         self._house.count_order(self.key)
-        self._house.desk.check_open(may_shed=may_shed)
 
     def _place(self, message: Message, asked: Asked) -> bytes:
         parameters = entry.new_order(message)
-        self._may(Permission.ORDER, may_shed=sheds(parameters))
+        self._may(Permission.ORDER)
+        check_place(self._house.desk, self.account, (parameters,))
         return commands.place(self._house.desk.views, self.account, parameters, asked.token)
 
     def _open_order(self, asked: Asked) -> Order | None:
@@ -109,14 +109,16 @@ class Trading:
         )  # fmt: skip
 
     def _cancel(self, message: Message, asked: Asked) -> bytes:
-        self._may(Permission.ORDER_CANCEL, may_shed=False)
+        self._may(Permission.ORDER_CANCEL)
+        self._house.desk.check_open()
         order = self._open_order(asked)
         if order is not None:
             entry.check_same(order, message)
         return entry.cancel(asked.order_id, asked.orig, self.account, message.get(Tag.TEXT), asked.token)
 
     def _replace(self, message: Message, asked: Asked) -> bytes:
-        self._may(Permission.ORDER, may_shed=True)
+        self._may(Permission.ORDER)
+        self._house.desk.check_room(self.account)
         views, order = self._house.desk.views, self._open_order(asked)
         if order is None:
             raise Refused(400, TEXTS[Reject.UNKNOWN_ORDER])
@@ -127,7 +129,8 @@ class Trading:
         )
 
     def _mass_cancel(self, message: Message, asked: Asked) -> bytes:
-        self._may(Permission.ORDER_CANCEL, may_shed=False)
+        self._may(Permission.ORDER_CANCEL)
+        self._house.desk.check_open()
         return entry.mass_cancel(message, self.account, self._house.desk.views, asked.token)
 
     _builders: dict[str, Callable[["Trading", Message, Asked], bytes]] = {  # noqa: RUF012

@@ -8,17 +8,24 @@ import time
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
-from ringfence.exchange.feed import CoreClient, FeedReader
+from ringfence.exchange.feed import CoreClient, FeedReader, Load
 from ringfence.exchange.gateway import commands
+from ringfence.exchange.gateway.door import Door
 from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
-from ringfence.exchange.gateway.pending import Done, Pending
+from ringfence.exchange.gateway.figures import CORE_AWAY, GatewayFigures
+from ringfence.exchange.gateway.load import CORE_REASONS
+from ringfence.exchange.gateway.pending import Done, DoneEach, Pending
+from ringfence.exchange.gateway.turns import Turns
 from ringfence.exchange.projections import Changes, Result, Views
 from ringfence.exchange.projections.history import checkpoint
 from ringfence.messages.commands import Command
+from ringfence.messages.load import LoadState, ShedReason
 from ringfence.messages.records import RECORD_BYTES
 
 log = logging.getLogger(__name__)
 
+ACCOUNT, REQUEST = slice(48, 52), slice(32, 40)
+"""Where a command has them; see `messages.layouts`."""
 _MESSAGE_BYTES_MAX = 1024 * RECORD_BYTES
 _RECONNECT_SECONDS = 0.2
 _CATCH_UP_SECONDS = 0.05
@@ -28,20 +35,28 @@ class Desk:
     """One gateway's view of the exchange and its way in."""
 
     def __init__(
-        self, directory: Path, on_changes: Callable[[Changes], None], *, pending_max: int,
+        self, directory: Path, on_changes: Callable[[Changes], None],
+        on_load: Callable[[LoadState, Load], None], *, pending_max: int, figures: GatewayFigures,
         checkpoints: Path | None = None,
     ) -> None:  # fmt: skip
-        """`checkpoints` is where to begin from; None = from the newest that history has made."""
+        """`on_load` runs when the load may have changed, before anybody is turned away for it.
+
+        `checkpoints` is where to begin from; None = from the newest that history has made.
+        """
         self._directory = directory
         self._checkpoints = checkpoints or directory / "checkpoints"
-        self._pending_max = pending_max
+        self._on_load, self._figures = on_load, figures
         self._on_changes = on_changes
         self.views = Views()
+        self.on_shed: Callable[[str], None] = lambda reason: None
+        """Hears why somebody was turned away."""
         self.reports_for: Container[int] = ()
         """The accounts whose execution reports are wanted in the changes."""
         self._reader = FeedReader(directory / "feed")
-        self._core = CoreClient(directory / "core.sock", self._wake, self._lost)
+        self._core = CoreClient(directory / "core.sock", self._wake, self._lost, self._hear_sheds)
         self._pending = Pending()
+        self.turns = Turns()
+        self._door = Door(self._pending, self.turns, pending_max=pending_max)
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         # Tokens start at the clock, so that two gateways, or one before and after a restart, never share one.
@@ -127,27 +142,58 @@ class Desk:
         self._core.close()
         self._reader.close()
 
+    # ---- how it stands
+
+    @property
+    def pending(self) -> int:
+        """Return how many commands await their outcome."""
+        return len(self._pending)
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the core has greeted on the line that stands: what is sent now gets there."""
+        return self._core.is_connected and not self._awaits_greeting
+
     # ---- commands out
 
     def token(self) -> int:
         return next(self._tokens)
 
-    def check_open(self, *, may_shed: bool) -> None:
-        """Raise Refused if a command cannot be taken now; cancels are not shed while there is a core."""
+    def check_open(self) -> None:
+        """Raise Refused if there is no core. Cancels and closes are taken while there is one."""
         if not self._core.is_connected:
+            self._figures.sheds[CORE_AWAY] += 1
             raise unavailable("the matching engine is restarting")
-        if may_shed and (self._core.queue_is_full or len(self._pending) >= self._pending_max):
-            raise overloaded()
 
-    def submit(self, sent: Sequence[tuple[int, bytes]], done: Done) -> None:
-        """Send (token, command) pairs; `done` hears their results when they are durable."""
-        self._pending.add([token for token, _ in sent], done)
+    def check_room(self, account: int, *, commands: int = 1) -> None:
+        """Raise Refused if so many orders of an account cannot be taken now."""
+        self.check_open()
+        reason = self._door.refusal(account, commands)
+        if reason is not None:
+            # Everybody is told how things stand before one learns it from a refusal.
+            self._on_load(max(LoadState.SHEDDING, self._state()), self._core.load)
+            self.on_shed(reason)
+            raise overloaded(reason)
+
+    def look_around(self) -> None:
+        """Say how things stand now."""
+        self._on_load(self._state(), self._core.load)
+
+    def _state(self) -> LoadState:
+        self._door.core = self._core.load
+        return self._door.state()
+
+    def submit(self, sent: Sequence[tuple[int, bytes]], done: Done | DoneEach) -> None:
+        """Send (token, command) pairs of one account; `done` hears their results when they are durable."""
+        account = int.from_bytes(sent[0][1][ACCOUNT], "little")
+        self._pending.add([token for token, _ in sent], self._figures.follow(sent, done), account=account)
         for _, slots in sent:
             self._send(slots)
 
     def _send(self, slots: bytes) -> None:
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
+            self._pending.note_time(int.from_bytes(slots[REQUEST], "little"), time.monotonic())
         elif self._outgoing_bytes + len(slots) > _MESSAGE_BYTES_MAX:
             self._flush()
         self._outgoing.append(slots)
@@ -163,6 +209,7 @@ class Desk:
     # ---- results in
 
     def _wake(self, next_sequence: int) -> None:
+        self._door.core = self._core.load
         if self._awaits_greeting:
             self._awaits_greeting = False
             token = self.token()
@@ -170,6 +217,13 @@ class Desk:
             self._send(commands.pack(Command.TICK, request=token))
         while self.views.next_sequence < next_sequence and self._fold_next():
             pass
+
+    def _hear_sheds(self, sheds: list[tuple[int, ShedReason]]) -> None:
+        """Answer for what the core did not take; the state that led to it came before, with the same message."""
+        self.look_around()
+        for _, reason in sheds:
+            self._figures.sheds[CORE_REASONS[reason]] += 1
+        self._pending.shed(sheds)
 
     def _take(self, changes: Changes) -> None:
         """Tell everyone: the private streams first, then whoever waits for a reply."""

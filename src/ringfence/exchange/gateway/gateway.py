@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -13,23 +14,29 @@ from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
 from ringfence.database.addresses import Purpose, history_url
+from ringfence.exchange.feed import Load
 from ringfence.exchange.gateway import pages, policies, published, refusals, swagger, well_known
 from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authenticate, message_of, require
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, unavailable
+from ringfence.exchange.gateway.figures import GatewayFigures
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.limits import Limiter, Limits, Presence, take
+from ringfence.exchange.gateway.load import LoadBoard
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
 from ringfence.exchange.gateway.people import PeopleDesk, Person, has_session, is_page, origin_of
 from ringfence.exchange.gateway.rest import LATER, ROUTES, Request, Route, encode, limit_headers
 from ringfence.exchange.gateway.schema import VERSION
 from ringfence.exchange.gateway.websocket import Publisher, Session
+from ringfence.exchange.gateway.websocket.sluice import PIECE_BYTES, UNREAD_BYTES, Sluice, feed
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.projections.history import HistoryReader, Query
 from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 from ringfence.exchange.users.one_time import OneTimePasswords
+from ringfence.messages.load import LoadState
+from ringfence.monitoring.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +44,8 @@ _API = "/api/v1"
 _HISTORY_WAIT_SECONDS = 5.0
 _HISTORY_POLL_SECONDS = 0.004
 _KEYS_EVERY_SECONDS = 1.0
+_LOAD_EVERY_SECONDS = 0.25
+_PROBES = ("/health", "/ready")
 Found = TypeVar("Found")
 
 
@@ -68,8 +77,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Gateway:
     """Everything that serves one port. `start`, then `stop`."""
 
-    def __init__(self, directory: Path, config: Config) -> None:
+    def __init__(self, directory: Path, config: Config, *, traces: Traces | None = None) -> None:
         self.config = config
+        self.figures = GatewayFigures(traces)
         self.limits = config.limits
         self.origins = origins_of(
             public_scheme=config.public_scheme, public_host=config.public_host, others=config.origins
@@ -84,7 +94,11 @@ class Gateway:
         self.limiter = Limiter(config.limits)
         self.presence = Presence(config.limits)
         core = Path(config.core_directory) if config.core_directory else directory
-        self.desk = Desk(core, self._changed, pending_max=config.pending_max)
+        self.desk = Desk(
+            core, self._changed, self._hear_load, pending_max=config.pending_max, figures=self.figures
+        )
+        self.load = LoadBoard(self._publish_load)
+        self.desk.on_shed = self._count_shed
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
@@ -108,11 +122,13 @@ class Gateway:
             self._welcome, self.config.host, self.config.port, backlog=1024, reuse_address=True
         )
         self.run(self._watch_keys())
+        self.run(self._watch_load())
 
     def _welcome(self) -> HttpConnection:
         return HttpConnection(
-            self._handle, self._upgrade, self._connections, always=self._always, presence=self.presence
-        )
+            self._handle, self._upgrade, self._connections, always=self._always, presence=self.presence,
+            figures=self.figures,
+        )  # fmt: skip
 
     @property
     def port(self) -> int:
@@ -159,6 +175,23 @@ class Gateway:
                     else:
                         session.key = found
 
+    async def _watch_load(self) -> None:
+        """Look how things stand now and then, so that it is told when they are well again."""
+        while True:
+            await asyncio.sleep(_LOAD_EVERY_SECONDS)
+            self.desk.look_around()
+
+    def _hear_load(self, state: LoadState, core: Load) -> None:
+        self.load.hear(state, core.wait_ns, core.sheds)
+
+    def _count_shed(self, reason: str) -> None:
+        self.load.count(reason)
+        self.figures.sheds[reason] += 1
+
+    def _publish_load(self, row: dict[str, Any]) -> None:
+        if self.sessions:
+            self.publisher.announce("shed", row)
+
     async def _end_sessions(self) -> None:
         """Close the realtime connections of people who have signed out."""
         signed_in = [(session, session.person.session) for session in self.sessions if session.person]
@@ -186,6 +219,16 @@ class Gateway:
     @property
     def connected(self) -> int:
         return len(self.sessions)
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    def trouble(self) -> str:
+        """Return why no client should be sent here now, empty if one may."""
+        if self._server is None or not self._server.is_serving():
+            return "it does not listen"
+        return "" if self.desk.is_connected else "the line to the core is lost"
 
     def _changed(self, changes: Changes) -> None:
         if self.sessions:
@@ -253,6 +296,8 @@ class Gateway:
     # ---- REST
 
     def _handle(self, connection: HttpConnection, http: HttpRequest) -> None:
+        if self.figures.traces is not None:
+            http.trace = self.figures.traces.begin(http.method)
         if is_page(http) and has_session(http):
             self.run(self._handle_person(connection, http))
         else:
@@ -323,6 +368,8 @@ class Gateway:
             return None
         bucket = self._take(self.limiter.requests(key, connection.address, now), now)
         route = ROUTES.get((http.method, name.rstrip("/")))
+        if route is not None:
+            http.route = route.kind
         request = Request(connection, self, {}, key, bucket)
         try:
             if route is None:
@@ -401,6 +448,10 @@ class Gateway:
 
     def _answer_root(self, connection: HttpConnection, http: HttpRequest, path: str) -> None:
         """Answer what is not the API: pages, files, and where things are. All of it counts. Raises Refused."""
+        if path in _PROBES and http.method in ("GET", "HEAD"):
+            self._answer_probe(connection, http, path)
+            return
+        http.route = "page"
         now = self.now()
         self._take(self.limiter.pages(connection.address, now), now)
         if http.method == "POST" and path == policies.REPORTS:
@@ -426,6 +477,15 @@ class Gateway:
             self._answer_published(connection, published.find(self.directory, path, http.header(b"range")))
         else:
             raise Refused(404, "Not Found")
+
+    def _answer_probe(self, connection: HttpConnection, http: HttpRequest, path: str) -> None:
+        """Say whether we live and may be sent clients. Balancers ask often, so it is not limited; it costs nothing.
+
+        Why not is for operators: they read it at the socket in the folder.
+        """
+        http.route = "probe"
+        is_good = path == "/health" or not self.trouble()
+        connection.reply(200 if is_good else 503, encode({path[1:]: is_good}))
 
     def _answer_published(self, connection: HttpConnection, part: published.Part) -> None:
         status = 200 if part.is_whole else 206
@@ -516,11 +576,13 @@ class Gateway:
             return
         protocol = WSProtocol(
             None, None, False, lambda request: session, logging.getLogger("picows.server"), True, 5.0, True, 30.0, 30.0,
-            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 16_384,
+            WSAutoPingStrategy.PING_WHEN_IDLE, True, 1 << 20, None, 2 * PIECE_BYTES,
         )  # fmt: skip
-        transport.set_protocol(protocol)
+        # What waits unread is bounded too: else it is taken when nobody wants it any more.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+        transport.set_protocol(Sluice(protocol))
         protocol.connection_made(transport)
-        _feed(protocol, _head_of(http) + ahead)
+        feed(protocol, memoryview(_head_of(http) + ahead))
 
     def _websocket_caller(self, connection: HttpConnection, http: HttpRequest, query: str) -> ApiKey | None:
         named = {name: http.header(f"api-{name}".encode()) for name in ("key", "expires", "signature")}
@@ -546,14 +608,3 @@ def _head_of(http: HttpRequest) -> bytes:
     lines = [b"GET " + http.target + b" HTTP/1.1"]
     lines += [name + b": " + value.strip() for name, value in http.headers.items()]
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    """Give a buffered protocol bytes that were read before it took over."""
-    view = memoryview(data)
-    while view:
-        buffer = memoryview(protocol.get_buffer(len(view)))
-        count = min(len(buffer), len(view))
-        buffer[:count] = view[:count]
-        protocol.buffer_updated(count)
-        view = view[count:]

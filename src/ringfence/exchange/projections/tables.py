@@ -145,6 +145,13 @@ _LIST = [
             "text x, law s, expected x, found x, cut l, dump x"
         ),
     ),
+    Table(
+        "shed", "Shed", ("venue",),
+        _columns(
+            "venue s, timestamp t, state s, since t, queueMilliseconds l, shedsPerMinute l, accountShare l, "
+            "queueAge l, queueFull l, gatewayBusy l, withdrawn l"
+        ),
+    ),
     Table("announcement", "Announcement", ("id",), _columns("id l, link x, title x, content x, date t")),
     Table(
         "chat", "Chat", ("id",),

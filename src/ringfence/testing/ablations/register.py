@@ -38,6 +38,7 @@ _RESORTS = (
     "tests/scenarios/test_last_resorts.py tests/scenarios/test_prices_and_funding.py "
     "tests/properties/test_derivative_laws.py"
 )
+_INBOX = "tests/properties/test_inbox_laws.py"
 _JOURNAL_FAULTS = "tests/simulation/test_journal_faults.py"
 
 
@@ -216,6 +217,44 @@ ABLATIONS = (
     Ablation(
         "a barrier gives up what came after it too", _E + "gateway.pending",
         "if s.connection < connection}\n", "if True}\n", catcher="tests/unit/test_pending.py",
+    ),
+    # ---- under load
+    Ablation(
+        "the reserved lane is shed", _E + "sequencer.inbox",
+        "        self._add(self._reserved, unit)\n\n    def _add_close",
+        "        self._add_ordinary(unit, waiting)\n\n    def _add_close", catcher=_INBOX,
+    ),
+    Ablation(
+        "an account's turn lasts as long as it has something waiting", _E + "sequencer.lanes",
+        "            elif queue.deficit < unit.size:\n", "            elif False:\n", catcher=_INBOX,
+    ),
+    Ablation(
+        "one account may fill the ordinary lane", _E + "sequencer.inbox",
+        "        if held + unit.size > self._ordinary_slots_max - self._ordinary.slots:\n",
+        "        if unit.size > self._ordinary_slots_max - self._ordinary.slots:\n", catcher=_INBOX,
+    ),
+    Ablation(
+        "a cancel overtakes the order that it cancels", _E + "sequencer.inbox",
+        "            self._withdraw(named)\n", "            pass\n", catcher="tests/unit/test_inbox.py",
+    ),
+    Ablation(
+        "what was shed for its age is taken all the same", _E + "sequencer.inbox",
+        "                self._shed(unit, ShedReason.AGE)\n                continue\n",
+        "                self._shed(unit, ShedReason.AGE)\n", catcher=_INBOX,
+    ),
+    Ablation(
+        "a barrier does not wait for what came before it", _E + "sequencer.inbox",
+        "            if self._before.get(number):\n", "            if False:\n", catcher=_INBOX,
+    ),
+    Ablation(
+        "one account may take all the room of a gateway", _E + "gateway.door",
+        "        if pending.held(account) + commands > self._pending_max - waiting:\n", "        if False:\n",
+        catcher="tests/unit/test_door.py",
+    ),
+    Ablation(
+        "what an account sends has no end within a turn", _E + "gateway.turns",
+        "        self._over_now.add(who)\n        self._pause(connection)\n", "        self._over_now.add(who)\n",
+        catcher="tests/unit/test_door.py",
     ),
     Ablation(
         "views skip what they have no account of", _E + "projections.views",

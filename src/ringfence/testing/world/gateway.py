@@ -10,6 +10,7 @@ from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
 from ringfence.exchange.gateway.pending import Pending
 from ringfence.exchange.projections import Changes, Result, Views
 from ringfence.messages.commands import Command
+from ringfence.messages.load import ShedReason
 from ringfence.testing.world.loop import Node
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Line:
         self._down_ns = self._arrival(self._down_ns)
         delay = self._down_ns - self._world.loop.now_ns
         self._world.loop.after(delay, self._gateway, self._gateway.hear, self, next_sequence)
+
+    def tell_sheds(self, sheds: list[tuple[int, ShedReason]]) -> None:
+        self._down_ns = self._arrival(self._down_ns)
+        delay = self._down_ns - self._world.loop.now_ns
+        self._world.loop.after(delay, self._gateway, self._gateway.hear_sheds, self, sheds)
 
     def _arrival(self, earliest_ns: int) -> int:
         delay_ms = self._world.network.uniform(*_LINE_MS)
@@ -159,6 +165,10 @@ class Gateway(Node):
                 break
             self._take(self.views.apply(batch, reports_for=()))
 
+    def hear_sheds(self, line: Line, sheds: list[tuple[int, ShedReason]]) -> None:
+        if line is self._line:
+            self.pending.shed(sheds)
+
     def _take(self, changes: Changes) -> None:
         for order, is_new in changes.orders.values():
             if is_new and order.clordid:
@@ -193,7 +203,7 @@ class Gateway(Node):
             raise unavailable("the matching engine is restarting")
         if request.operation == "place" and len(self.pending) >= self._world.options.pending_max:
             self._world.shed[request.parameters["clOrdID"]] = None
-            raise overloaded()
+            raise overloaded("queueFull")
 
     def _command(self, request: Request, token: int) -> bytes:
         account, parameters = request.account, request.parameters

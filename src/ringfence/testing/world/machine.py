@@ -21,6 +21,8 @@ from ringfence.exchange.sequencer import (
     remove_old_snapshots,
     write_snapshot,
 )
+from ringfence.messages.load import ShedReason
+from ringfence.messages.records import RECORD_BYTES
 from ringfence.testing.disk import DAMAGES, PowerCutError, SimulatedDisk
 from ringfence.testing.world.damage import Damage
 from ringfence.testing.world.loop import Node
@@ -129,7 +131,8 @@ class Core(Node):
         if self._lives > 1:
             world.reach("core started again")
         self.cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
-        self._inbox, self._alarm = Inbox(), Alarm()
+        self._inbox = Inbox(batch_slots=world.options.batch_slots, queue_slots=world.options.queue_slots)
+        self._alarm = Alarm()
         self._is_busy, self._is_feed_suspect = False, True
         self._note_snapshot(recovered.engine.next_sequence - recovered.replayed)
         world.judge.check_engine(recovered.engine)
@@ -182,12 +185,13 @@ class Core(Node):
 
     def receive_from_within(self, slots: bytes) -> None:
         """Take what the price feed sends on its own line."""
-        self._inbox.submit(slots, origin=1000)
+        self._inbox.submit(slots, origin=1000, now_ns=self._world.loop.now_ns)
         self._turn()
 
     def receive(self, line: "Line", slots: bytes) -> None:
         if line.is_up:
-            self._inbox.submit(slots, origin=line.origin)
+            self._inbox.submit(slots, origin=line.origin, now_ns=self._world.loop.now_ns)
+            self._tell_sheds()
             self._turn()
 
     def tick(self) -> None:
@@ -201,13 +205,28 @@ class Core(Node):
             self.tick()
         self._world.loop.after_ms(_WATCH_MS, self, self._watch)
 
+    def _tell_sheds(self) -> None:
+        """Tell gateways what was not taken, over the lines that it came on."""
+        by_origin: dict[int, list[tuple[int, ShedReason]]] = {}
+        for shed in self._inbox.collect_sheds():
+            self._world.reach(f"shed by the core: {shed.reason.name}")
+            by_origin.setdefault(shed.origin, []).append((shed.token, shed.reason))
+        for line in self.lines:
+            if line.origin in by_origin:
+                line.tell_sheds(by_origin[line.origin])
+
     def _turn(self) -> None:
         """Begin a batch if none is under way and something has arrived."""
         if self._is_busy or not self._inbox:
             return
         assert self.cycle is not None
+        self._began_ns = self._world.loop.now_ns
+        commands = self._inbox.take(now_ns=self._began_ns)
+        self._tell_sheds()
+        if not commands:
+            return
         self._is_busy = True
-        batch = self.cycle.begin(self._inbox.take(), now_ns=self.now_ns())
+        batch = self.cycle.begin(commands, now_ns=self.now_ns())
         engine_first = self._world.schedule.random() < 0.5
         if engine_first:
             self.cycle.step(batch)
@@ -232,6 +251,8 @@ class Core(Node):
             self._exit(str(error))
             return
         self._is_busy = False
+        took_ns = world.loop.now_ns - self._began_ns
+        self._inbox.drained(len(batch.commands) // RECORD_BYTES, took_ns=took_ns)
         world.judge.drain()
         for line in self.lines:
             line.tell(self.cycle.next_sequence)

@@ -40,6 +40,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Mean time between two faults."""
     disk_ms: int
     """What a synced write usually takes."""
+    batch_slots: int
+    queue_slots: int
+    """Small ones make the core sort what waits, and shed."""
     skip: tuple[int, ...] = ()
     """Operations that are left out: what the shrinker cut."""
 
@@ -50,11 +53,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **changes)
 
 
+_QUEUES = ((4096, 65_536), (16, 48), (24, 24))
+"""(slots of a batch, slots that may wait)"""
+
+
 def draw(seed: int) -> Options:
     """Return the options of a seed."""
     dice = random.Random(f"options {seed}")
     faults = () if dice.random() < 0.04 else tuple(fault for fault in FAULTS if dice.random() < 0.65)
-    return Options(
+    drawn = Options(
         seed=seed, faults=faults, operations=dice.choice((140, 180, 220)), traders=dice.choice((6, 8, 9)),
         gateways=dice.choice((1, 1, 2)), window=dice.choice((2, 4, 8)),
         shock=dice.choice((0.002, 0.01, 0.03, 0.06)), poor=dice.random() < 0.7, cautious=dice.random() < 0.3,
@@ -62,4 +69,7 @@ def draw(seed: int) -> Options:
         snapshot_every=dice.choice((40, 100, 250, 10**9)), segment_bytes=dice.choice((4096, 16_384, 65_536)),
         feed_file_bytes=dice.choice((8_192, 65_536, 10**9)), pending_max=dice.choice((4, 1_000, 1_000, 1_000)),
         trouble_ms=dice.choice((60, 120, 240)), disk_ms=dice.choice((2, 8, 20)),
+        batch_slots=4096, queue_slots=65_536,
     )  # fmt: skip
+    batch_slots, queue_slots = dice.choice(_QUEUES)
+    return drawn.changed(batch_slots=batch_slots, queue_slots=queue_slots)

@@ -8,6 +8,7 @@
 | order, position, execution      | trading                                               |
 | instrument, market_data, schema | public data                                           |
 | halt, assurance, porl           | halts; signed state, what the judges say, proofs      |
+| shed                            | how much is taken under load                          |
 | user, subaccount                | account, wallet, keys, assets; families of accounts   |
 | account                         | what people do with their accounts in the page        |
 | withdrawal                      | coins out, the address book, the withdrawal key       |
@@ -28,6 +29,7 @@ from ringfence.exchange.gateway.rest import (
     position,
     schema,
     security,
+    shed,
     subaccount,
     user,
     withdrawal,
@@ -36,6 +38,6 @@ from ringfence.exchange.gateway.rest.route import LATER, ROUTES, Request, Route,
 
 __all__ = [
     "LATER", "ROUTES", "Request", "Route", "account", "assurance", "custody", "encode", "execution", "halt",
-    "instrument", "limit_headers", "market_data", "order", "porl", "position", "schema", "security", "subaccount",
-    "user", "withdrawal",
+    "instrument", "limit_headers", "market_data", "order", "porl", "position", "schema", "security", "shed",
+    "subaccount", "user", "withdrawal",
 ]  # fmt: skip

@@ -5,8 +5,10 @@ from typing import Any
 
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway import parameters as read
+from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, invalid, not_found, of_reject
 from ringfence.exchange.gateway.parameters import Parameters
+from ringfence.exchange.gateway.pending import DoneEach, Outcome
 from ringfence.exchange.gateway.rest.query import OPEN_STATES, required_market, table_query
 from ringfence.exchange.gateway.rest.route import (
     LATER,
@@ -55,10 +57,20 @@ AMEND_PARAMETERS = (
 
 
 def sheds(parameters: Parameters) -> bool:
-    """Return whether an order may be turned away under load: all but a Close of the whole position."""
-    return (
-        "Close" not in str(parameters.get("execInst") or "") or read.given(parameters, "orderQty") is not None
+    """Return whether an order may be turned away under load: all but a Close of the whole position and reduce-only."""
+    words = str(parameters.get("execInst") or "")
+    return "ReduceOnly" not in words and (
+        "Close" not in words or read.given(parameters, "orderQty") is not None
     )
+
+
+def check_place(desk: Desk, account: int, asked: Sequence[Parameters]) -> None:
+    """Raise Refused if orders cannot be taken now."""
+    shed = sum(map(sheds, asked))
+    if shed:
+        desk.check_room(account, commands=shed)
+    else:
+        desk.check_open()
 
 
 @route(
@@ -68,7 +80,7 @@ def sheds(parameters: Parameters) -> bool:
 def new(request: Request) -> object:
     """Create a new order."""
     desk = request.gateway.desk
-    desk.check_open(may_shed=sheds(request.parameters))
+    check_place(desk, request.account, (request.parameters,))
     token = desk.token()
     command = commands.place(desk.views, request.account, request.parameters, token)
     return request.carry_out(token, command, _first_row)
@@ -86,12 +98,12 @@ def new_bulk(request: Request) -> object:
     """Create several orders; none is placed if one of them is malformed."""
     desk = request.gateway.desk
     asked = _bulk(request.parameters)
-    desk.check_open(may_shed=any(sheds(parameters) for parameters in asked))
+    check_place(desk, request.account, asked)
     sent = []
     for parameters in asked:
         token = desk.token()
         sent.append((token, commands.place(desk.views, request.account, parameters, token)))
-    desk.submit(sent, lambda outcome: _answer_bulk(request, asked, outcome))
+    desk.submit(sent, _bulk_answer(request, asked))
     return LATER
 
 
@@ -104,17 +116,22 @@ def _bulk(parameters: Parameters) -> list[Parameters]:
     return asked
 
 
-def _answer_bulk(request: Request, asked: list[Parameters], outcome: Sequence[Result] | Refused) -> None:
-    """Each order's row; one that the engine refused is a row with ordStatus Rejected and why."""
+def _bulk_answer(request: Request, asked: list[Parameters]) -> DoneEach:
+    return lambda outcome: _answer_bulk(request, asked, outcome)
+
+
+def _answer_bulk(request: Request, asked: list[Parameters], outcome: Sequence[Outcome] | Refused) -> None:
+    """Each order's row; one that was refused or shed is a row with ordStatus Rejected and why."""
     if isinstance(outcome, Refused):
         request.refuse(outcome)
         return
     rows = []
     for parameters, result in zip(asked, outcome, strict=False):
-        if result.refusal is None:
+        if isinstance(result, Result) and result.refusal is None:
             rows.append(result.orders[0].row())
         else:
-            why = request.gateway.refusal_of(result).message
+            refused = request.gateway.refusal_of(result) if isinstance(result, Result) else result
+            why = refused.message
             known = {
                 name: parameters.get(name) for name in ("symbol", "clOrdID", "orderQty", "price", "side")
             }
@@ -132,7 +149,7 @@ def _answer_bulk(request: Request, asked: list[Parameters], outcome: Sequence[Re
 def amend(request: Request) -> object:
     """Amend the quantity or price of an open order, the stop price or offset of an untriggered one."""
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
+    desk.check_room(request.account)
     order_id, clordid = _named(request.parameters)
     order = commands.find_open(desk.views, request.account, order_id=order_id, clordid=clordid)
     if order is None:
@@ -170,8 +187,8 @@ async def _refuse_amend(request: Request, order_id: str | None, clordid: str | N
 def amend_bulk(request: Request) -> object:
     """Amend several orders; none is amended if one of them is malformed or not open."""
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
     asked, sent = _bulk(request.parameters), []
+    desk.check_room(request.account, commands=len(asked))
     for parameters in asked:
         order_id, clordid = _named(parameters)
         order = commands.find_open(desk.views, request.account, order_id=order_id, clordid=clordid)
@@ -179,7 +196,7 @@ def amend_bulk(request: Request) -> object:
             raise Refused(400, "Invalid ordStatus")
         token = desk.token()
         sent.append((token, _amend_command(request, parameters, order, token)))
-    desk.submit(sent, lambda outcome: _answer_bulk(request, asked, outcome))
+    desk.submit(sent, _bulk_answer(request, asked))
     return LATER
 
 
@@ -193,7 +210,7 @@ def amend_bulk(request: Request) -> object:
 def cancel(request: Request) -> object:
     """Cancel orders by orderID or clOrdID, one or many."""
     desk, parameters = request.gateway.desk, request.parameters
-    desk.check_open(may_shed=False)
+    desk.check_open()
     order_ids, clordids = read.texts(parameters, "orderID"), read.texts(parameters, "clOrdID")
     if not order_ids and not clordids:
         raise invalid("orderID or clOrdID is required")
@@ -268,7 +285,7 @@ async def _closed(request: Request, order_ids: list[str], clordids: list[str]) -
 def cancel_all(request: Request) -> object:
     """Cancel all open orders, of one symbol or of one side if that is asked."""
     desk, parameters = request.gateway.desk, request.parameters
-    desk.check_open(may_shed=False)
+    desk.check_open()
     number, flags = 0, 0
     if read.given(parameters, "symbol") is not None:
         number = required_market(desk.views, parameters).instrument.number
@@ -300,7 +317,7 @@ def cancel_all_after(request: Request) -> object:
     timeout = read.integer(request.parameters, "timeout", low=0)
     if timeout is None:
         raise invalid("timeout is required")
-    desk.check_open(may_shed=False)
+    desk.check_open()
     token = desk.token()
     command = commands.pack(Command.CANCEL_ALL_AFTER, request=token, account=request.account, qty=timeout)
     return request.carry_out(
@@ -354,7 +371,7 @@ def get_outcome(request: Request) -> object:
     order_id, clordid = read.text(parameters, "orderID"), client_order_id(parameters)
     if (order_id is None) == (clordid is None):
         raise invalid("orderID or clOrdID is required, not both")
-    request.gateway.desk.check_open(may_shed=False)
+    request.gateway.desk.check_open()
     return _outcome(request, order_id, clordid)
 
 

@@ -28,7 +28,10 @@ def _change(request: Request, market: Market, kind: Command, qty: int) -> object
     if not market.instrument.is_contract:
         raise invalid("Invalid symbol: neither a spot pair nor an index has a position")
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
+    if kind == Command.TRANSFER_MARGIN and qty > 0:
+        desk.check_open()
+    else:
+        desk.check_room(request.account)
     token = desk.token()
     command = commands.pack(
         kind, request=token, account=request.account, symbol=market.instrument.number, qty=qty

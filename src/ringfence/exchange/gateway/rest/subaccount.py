@@ -80,7 +80,7 @@ async def add_subaccount(request: Request) -> Row:
         raise invalid(f"Too many sub-accounts, at most {SUBACCOUNTS_MAX}")
     if name in (account.name for account in accounts):
         raise invalid("Duplicate accountName")
-    request.gateway.desk.check_open(may_shed=True)
+    request.gateway.desk.check_room(request.account)
     return _row(await open_account(request, name, parent=request.account))
 
 
@@ -127,7 +127,7 @@ def wallet_transfer(request: Request) -> object:
     if source is target:
         raise invalid("Invalid targetAccountId: it is the account that the coins come from")
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
+    desk.check_room(request.account)
     token = desk.token()
     command = commands.pack(
         Command.TRANSFER, request=token, account=source.number, handle=target.number, symbol=asset.number,

@@ -63,7 +63,7 @@ async def send_wish(request: Request) -> Row:
     """Carry out a request for a withdrawal, whoever has confirmed it. Raises Refused."""
     asset, amount = _asset_and_amount(request)
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
+    desk.check_room(request.account)
     await request.gateway.people.check_not_held(_main_account(request))
     is_on_chain = desk.views.coins.custody_account and (
         asset is XBT or asset.currency in await request.gateway.custody.currencies()
@@ -77,7 +77,7 @@ async def check_wish(request: Request) -> Row:
     """Return what a request for a withdrawal comes to, its address spelled out. Raises Refused if it cannot be done."""
     asset, amount = _asset_and_amount(request)
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
+    desk.check_room(request.account)
     wish = _wish(request, asset, amount, await _address(request))
     if desk.views.coins.custody_account:
         await _ask_custody(request, wish, asset)
@@ -374,7 +374,7 @@ async def _say(request: Request, kind: AccountSays, said: AccountText) -> Row:
     await _ask_custody(request, said)
     _check_second_factor(request)
     desk = request.gateway.desk
-    desk.check_open(may_shed=True)
+    desk.check_room(request.account)
     token = desk.token()
     command = commands.pack(
         Command.CONFIGURE_ACCOUNT,

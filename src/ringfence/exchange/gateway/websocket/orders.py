@@ -71,7 +71,10 @@ def enter(session: "Session", operation: str, message: dict[str, Any]) -> None:
             raise Refused(400, "args is invalid: an object with the order's fields is expected")
         assert session.key is not None
         gateway.count_order(session.key)
-        desk.check_open(may_shed=may_shed and sheds(args))
+        if may_shed and sheds(args):
+            desk.check_room(account)
+        else:
+            desk.check_open()
         token = desk.token()
         command = build(desk.views, account, args, token)
     except Refused as refused:
@@ -85,8 +88,7 @@ def enter(session: "Session", operation: str, message: dict[str, Any]) -> None:
 
 
 def _refusal(operation: str, client_id: Any, refused: Refused) -> bytes:
-    error = {"message": refused.message, "name": refused.name}
-    return encode({"op": operation, "id": client_id, "status": refused.status, "error": error})
+    return encode({"op": operation, "id": client_id, "status": refused.status, "error": refused.error()})
 
 
 def _reply(

@@ -122,6 +122,12 @@ class Publisher:
                     session.queue(frame)
                 self._dirty |= listeners
 
+    def announce(self, table: str, row: Row) -> None:
+        """Send a row that changed to whoever listens, at once."""
+        if (table, 0) in self._public:
+            self._send(table, 0, table_frame(table, "update", [row]))
+            self._write_out()
+
     # ---- changes in
 
     def take(self, changes: Changes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Hashable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNSENT_BYTES_MAX = 16 << 20
+UNSENT_BYTES_MAX = 3 << 20
 """A client that falls this far behind is disconnected: its book would be wrong for long anyway."""
+UNSENT_SECONDS_MAX = 15.0
+"""So is one that has not fetched for so long what was sent to it, while more is sent."""
+_FAREWELL_SECONDS = 10.0
+"""How long the reason may take to get through to it."""
 MESSAGE_BYTES_MAX = 1 << 20
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -49,6 +54,11 @@ class Session(WSListener):  # type: ignore[misc]
         self._parts_bytes = 0
         self._topics: dict[str, Topic] = {}
         self._is_counted = False
+        self._sent_bytes = 0
+        self._mark: tuple[float, int] | None = None
+        """(when, bytes sent by then): what waits to be fetched since then."""
+        self.who: Hashable = key.account if key is not None else address
+        """Whose messages are counted together."""
 
     # ---- picows
 
@@ -56,6 +66,7 @@ class Session(WSListener):  # type: ignore[misc]
         self._transport = transport
         self.gateway.sessions.add(self)
         self._is_counted = self.gateway.presence.enter(self.address)
+        self.gateway.desk.turns.join(self, self.who)
         self.send(
             {"info": "Welcome to the BitMEX Realtime API.", "version": VERSION,
              "timestamp": iso(self.gateway.now_ns()), "docs": "https://www.bitmex.com/app/wsAPI",
@@ -68,6 +79,8 @@ class Session(WSListener):  # type: ignore[misc]
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
+        if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
+            return
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
             payload = frame.get_payload_as_bytes()
             if not frame.fin or kind == WSMsgType.CONTINUATION:
@@ -80,6 +93,7 @@ class Session(WSListener):  # type: ignore[misc]
                 if not frame.fin:
                     return
                 payload, self._parts, self._parts_bytes = b"".join(self._parts), [], 0
+            self.gateway.desk.turns.message(self.who, self)
             self._receive(payload)
             if self._out and frame.last_in_buffer:
                 self.write_out()
@@ -92,10 +106,25 @@ class Session(WSListener):  # type: ignore[misc]
         if self._is_counted:
             self.gateway.presence.leave(self.address)
             self._is_counted = False
+        self.gateway.desk.turns.leave(self, self.who)
+        self._leave_topics()
+        self._transport = None
+
+    def _leave_topics(self) -> None:
         for topic in self._topics.values():
             self._unlisten(topic)
         self._topics.clear()
-        self._transport = None
+
+    # ---- turns
+
+    def pause(self) -> None:
+        """Read nothing more for now."""
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.underlying_transport.is_closing():
+            self._transport.underlying_transport.resume_reading()
 
     # ---- frames out
 
@@ -105,6 +134,11 @@ class Session(WSListener):  # type: ignore[misc]
     def queue(self, frame: bytes) -> None:
         """Add a frame to what `write_out` sends."""
         self._out.append(frame)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Return how much the socket has not taken yet."""
+        return self._transport.underlying_transport.get_write_buffer_size() if self._transport else 0
 
     def queue_message(self, message: bytes) -> None:
         self._out.append(text_frame(message))
@@ -116,11 +150,32 @@ class Session(WSListener):  # type: ignore[misc]
         if transport is None or not out or transport.is_close_frame_sent:
             return
         socket = transport.underlying_transport
-        if socket.get_write_buffer_size() > UNSENT_BYTES_MAX:
-            log.warning("a client at %s fell too far behind and was disconnected", self.address)
-            transport.disconnect(graceful=False)
+        unsent = socket.get_write_buffer_size()
+        if unsent and self._is_too_slow(unsent):
+            # Dropped before it is written: the close is the last thing that this client is told.
+            self._disconnect_slow(transport, unsent)
             return
-        socket.write(out[0] if len(out) == 1 else b"".join(out))
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self._sent_bytes += len(data)
+        socket.write(data)
+
+    def _is_too_slow(self, unsent: int) -> bool:
+        """Return whether too much waits to be fetched, or has for too long."""
+        fetched, now = self._sent_bytes - unsent, asyncio.get_running_loop().time()
+        if self._mark is None or fetched >= self._mark[1]:
+            self._mark = now, self._sent_bytes
+        return unsent > UNSENT_BYTES_MAX or now - self._mark[0] > UNSENT_SECONDS_MAX
+
+    def _disconnect_slow(self, transport: WSTransport, unsent: int) -> None:
+        """Send no more data, only why; hang up for good when that does not get through either."""
+        self.gateway.figures.slow_cut += 1
+        log.warning("a client at %s fell %d bytes behind and was disconnected", self.address, unsent)
+        self._leave_topics()
+        reason = f"slow consumer: {unsent} bytes were not fetched; reconnect and take new partials"
+        transport.send_close(WSCloseCode.TRY_AGAIN_LATER, reason.encode())
+        # Not closed yet: a socket that is closed before it was read to its end takes back what it has sent.
+        loop = asyncio.get_running_loop()
+        loop.call_later(_FAREWELL_SECONDS, transport.underlying_transport.abort)
 
     def reply_soon(self, message: bytes) -> None:
         """Send a reply that became known outside `on_ws_frame`, with others of the same moment."""
@@ -193,12 +248,16 @@ class Session(WSListener):  # type: ignore[misc]
         if not isinstance(args, list) or len(args) != 3:
             raise Refused(400, "args is invalid: [key, expires, signature] is expected")
         try:
-            self.key = self.gateway.websocket_key(str(args[0]), str(args[1]), str(args[2]), self.address)
+            key = self.gateway.websocket_key(str(args[0]), str(args[1]), str(args[2]), self.address)
         except Refused as refused:
             # Closed after the answer, because some clients would wait for ever on an open socket.
             self._refuse(refused, _without_signature(message))
             self.close(WSCloseCode.POLICY_VIOLATION, "authentication failed")
             return
+        turns = self.gateway.desk.turns
+        turns.leave(self, self.who)
+        self.key, self.who = key, key.account
+        turns.join(self, self.who)
         self.send({"success": True, "request": message})
 
     def account_for(self, permission: Permission | None) -> int:
@@ -221,7 +280,7 @@ class Session(WSListener):  # type: ignore[misc]
         publisher.flush()
         self.send({"success": True, "subscribe": text, "request": request})
         account = self.key.account if self.key is not None else 0
-        self.send(partial(topic, views, views.accounts.get(account)))
+        self.send(partial(topic, views, views.accounts.get(account), [self.gateway.load.row()]))
         self._topics[text] = topic
         publisher.add(self, topic, account)
 
@@ -261,7 +320,7 @@ class Session(WSListener):  # type: ignore[misc]
         if timeout is None:
             raise Refused(400, "args is invalid: milliseconds are expected")
         desk = self.gateway.desk
-        desk.check_open(may_shed=False)
+        desk.check_open()
         token = desk.token()
         command = commands.pack(Command.CANCEL_ALL_AFTER, request=token, account=account, qty=timeout)
 

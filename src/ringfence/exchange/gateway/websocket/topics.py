@@ -1,6 +1,6 @@
 """Topics: `table` or `table:SYMBOL`, what each sends first, and what it says of its columns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ringfence.exchange.gateway.errors import Refused
@@ -11,8 +11,8 @@ Row = dict[str, Any]
 
 _BIN_TOPICS = {f"{prefix}{size}": (prefix, size) for prefix in ("tradeBin", "quoteBin") for size in BIN_SIZES}
 _WITHOUT_SYMBOL = frozenset(
-    ("affiliate", "announcement", "chat", "connected", "halt", "insurance", "margin", "transact", "wallet",
-     "publicNotifications", "privateNotifications")
+    ("affiliate", "announcement", "chat", "connected", "halt", "insurance", "margin", "shed", "transact",
+     "wallet", "publicNotifications", "privateNotifications")
 )  # fmt: skip
 _GROUPS: dict[str, Callable[[Market], bool]] = {
     "CONTRACTS": lambda market: market.instrument.is_contract,
@@ -56,14 +56,19 @@ def parse_topic(text: str, views: Views) -> Topic:
     return Topic(text, table, numbers, table in PRIVATE_TOPICS)
 
 
-def partial(topic: Topic, views: Views, account: Account | None) -> Row:
-    """Return the first frame of a subscription: everything that is there, with its description."""
+def partial(topic: Topic, views: Views, account: Account | None, load: Sequence[Row] = ()) -> Row:
+    """Return the first frame of a subscription: everything that is there, with its description.
+
+    `load` are the rows of the topic `shed`, which no view knows.
+    """
     table = TABLES[topic.table]
     markets = [m for n, m in views.markets.items() if topic.numbers is None or n in topic.numbers]
     if topic.is_private:
         assert account is not None
         rows = _private_rows(topic, account)
         narrowed: Row = {"account": account.number}
+    elif topic.table == "shed":
+        rows, narrowed = list(load), {}
     elif topic.table == "insurance":
         rows, narrowed = [fund.row() for fund in views.funds()], {}
     elif topic.table == "halt":
