@@ -18,6 +18,8 @@ from simplefix import FixMessage, FixParser
 Row = dict[int, str]
 SOH = "\x01"
 _WAIT_SECONDS = 10.0
+_START_SECONDS = 60.0
+"""A gateway that is started again may have much to fold, on a machine that has much to do."""
 _ADMIN = frozenset(["0", "1", "2", "4", "5", "A"])
 
 
@@ -66,7 +68,7 @@ class FixClient:
     # ---- the line
 
     def connect(self) -> None:
-        until = time.monotonic() + _WAIT_SECONDS
+        until = time.monotonic() + _START_SECONDS
         while True:
             try:
                 self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS)
