@@ -1,6 +1,7 @@
 """Processes are killed in mid-flight: every order has one outcome, every report is told once, in every session."""
 
 import asyncio
+import resource
 import threading
 import time
 from pathlib import Path
@@ -203,3 +204,24 @@ def test_an_order_whose_file_entry_was_torn_off_is_not_lost(tmp_path: Path) -> N
         again.next_out = 50
         come_back(again)
         assert [m[17] for m in again.messages] == first
+
+
+def test_a_full_disk_stops_the_gateway_and_the_next_start_tells_what_was_not_told(tmp_path: Path) -> None:
+    with Venue(tmp_path / "venue", accounts=2, fix=True) as venue:
+        copy = FixClient(venue.fix_port, 1, sender="COPY", target="RINGFENCE-DC")
+        copy.log_on()
+        rest = Client(venue.port, 1)
+        rest.place(orderQty=100, price=9_000, clOrdID="before")
+        copy.report("before")
+        (path,) = (tmp_path / "venue" / "fix" / "sessions").glob("*.session")
+        process = venue.processes["fix_gateway"]
+        # Nothing may be longer than the file is and half a report more: a disk that is full.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (path.stat().st_size + 200,) * 2)
+        for number in range(10):
+            assert rest.place(orderQty=100, price=9_000, clOrdID=f"after{number}").status == 200
+        assert process.wait(20) == 74
+        venue.start("fix_gateway")
+        come_back(copy)
+        assert [as_rest(m) for m in copy.messages] == [as_copy(row) for row in executions(rest)]
+        assert len(copy.messages) == 11
+        copy.close()

@@ -3,7 +3,7 @@
     python -m ringfence.daemons.fix_gateway DIRECTORY [--config FILE] [--host H] [--port P] [--core-directory D]
 
 Reads `fix.json` in the directory unless told otherwise. Exit status: 0 asked to stop, 66 a file that it
-needs is no good, 69 the port is taken.
+needs is no good, 69 the port is taken, 74 a session could not be noted: the next start folds it again.
 """
 
 import argparse
@@ -29,6 +29,8 @@ from ringfence.monitoring.samples import sample
 
 log = logging.getLogger("ringfence.fix")
 
+EXIT_BROKEN = 74
+
 
 def read_config(path: Path) -> Config:
     """Return the configuration, the defaults if there is no file. Raises ValueError."""
@@ -53,9 +55,12 @@ async def serve(directory: Path, config: Config) -> int:
     except OSError as error:
         log.critical("a file cannot be read: %s; nothing was started", error)
         return EXIT_AWAY
+    server.house.on_broken = stop.set
     starting = loop.create_task(server.start())
     stopping = loop.create_task(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if server.house.is_broken:
+        return _say_broken()
     if not starting.done():
         starting.cancel()
         return 0
@@ -70,6 +75,11 @@ async def serve(directory: Path, config: Config) -> int:
     async with serving(directory, Page("fix-gateway", lambda: _measure(server))):
         await stopping
     await server.stop()
+    if server.house.is_broken:
+        log.critical(
+            "what a session was to be told could not be noted; nothing more was said, start it again"
+        )
+        return EXIT_BROKEN
     log.info("stopped")
     return 0
 

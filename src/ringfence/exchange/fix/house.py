@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ringfence.exchange.feed import Load
@@ -53,6 +53,9 @@ class House:
         self.sessions: dict[Name, Trading] = {}
         self._by_account: dict[int, list[Trading]] = {}
         self._load = LoadState.OPEN
+        self.is_broken = False
+        """Something could not be noted. What comes after it must not be: a start folds both again."""
+        self.on_broken: Callable[[], None] = lambda: None
         self._retries: set[asyncio.Task[None]] = set()
         for path in sorted((self._home / "sessions").glob(f"*{_SUFFIX}")):
             self._admit(Store(path, sync=sync))
@@ -67,6 +70,7 @@ class House:
 
     def _admit(self, store: Store) -> Trading:
         trading = Trading(self, store)
+        store.on_failure = self._break
         self.sessions[store.account, store.sender, store.target] = trading
         self._by_account.setdefault(store.account, []).append(trading)
         return trading
@@ -90,8 +94,9 @@ class House:
         for retry in self._retries:
             retry.cancel()
         self.desk.close()
-        for trading in self.sessions.values():
-            trading.store.close()
+        if not self.is_broken:
+            for trading in self.sessions.values():
+                trading.store.close()
 
     # ---- sessions
 
@@ -127,6 +132,8 @@ class House:
 
     def flush(self, trading: Trading) -> None:
         """Make durable what a session noted; then send its orders to the core and its messages to the client."""
+        if self.is_broken:
+            return
         trading.session.flush()
         outbox, trading.outbox = trading.outbox, []
         for token, command in outbox:
@@ -181,7 +188,21 @@ class House:
             log.warning("the exchange is %s", state.name)
             self._load = state
 
+    def _break(self) -> None:
+        self.is_broken = True
+        self.on_broken()
+
     def _changed(self, changes: Changes) -> None:
+        if self.is_broken:
+            return
+        try:
+            self._tell(changes)
+        except BaseException:
+            # A report that is missing in the middle would be missing for ever.
+            self._break()
+            raise
+
+    def _tell(self, changes: Changes) -> None:
         touched: dict[int, Trading] = {}
         for result in changes.results:
             for trading in self._by_account.get(result.account, ()):

@@ -113,10 +113,12 @@ class FixServer:
         return self._config.messages_per_second
 
     async def stop(self) -> None:
+        """Say goodbye and close the files. If one could not be written nothing more is said or noted."""
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
-            connection.leave("the gateway is restarting")
+            if not self.house.is_broken:
+                connection.leave("the gateway is restarting")
         for task in self._tasks:
             task.cancel()
         await asyncio.sleep(0.05)
@@ -256,7 +258,7 @@ class Connection(asyncio.Protocol):
             self._server.house.flush(self._trading)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_ending:
+        if self._is_ending or self._server.house.is_broken:
             return
         try:
             for raw in self._framer.feed(data):

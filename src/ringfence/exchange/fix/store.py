@@ -11,7 +11,7 @@ import os
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -96,6 +96,8 @@ class Store:
         """Open what `create` has made, or a session that was there. Raises StoreError, OSError."""
         self.path, self._sync = path, sync
         self._buffer = bytearray()
+        self.on_failure: Callable[[], None] = lambda: None
+        """Hears that the file cannot be written: nothing may be noted after what is missing."""
         self._open()
 
     @classmethod
@@ -210,10 +212,14 @@ class Store:
         buffer, self._buffer = bytes(self._buffer), bytearray()
         at = self._size - len(buffer)
         done = 0
-        while done < len(buffer):
-            done += os.pwrite(self._fd, buffer[done:], at + done)
-        if self._sync:
-            os.fdatasync(self._fd)
+        try:
+            while done < len(buffer):
+                done += os.pwrite(self._fd, buffer[done:], at + done)
+            if self._sync:
+                os.fdatasync(self._fd)
+        except OSError:
+            self.on_failure()
+            raise
 
     # ---- what was said
 
