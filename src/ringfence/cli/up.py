@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ def up(
     beacon: str = "",
     chains: bool = True,
     cluster: bool = False,
+    stream: Literal["nats", "etcd"] = "nats",
     coin_keys: int | None = None,
     database: Path | None = None,
     fix_port: int | None = None,
@@ -45,9 +46,11 @@ def up(
         Run development chains of Ethereum and Solana too, and connect them and a hot wallet of small Bitcoin payments:
         each gets a key that nobody has. It needs the MPC engine (`make mpc`), Ethereum also anvil (`make anvil`).
     cluster
-        Keep the journal on three servers of NATS as well, and run three cores of which one leads; kill any of them.
+        Keep the journal on three servers as well, and run three cores of which one leads; kill any of them.
         More gateways answer on the two ports after this one. An exchange that ran alone goes on as a cluster, and stays
         one.
+    stream
+        Whose servers those are: NATS's hold everything; etcd's (Debian package etcd-server) choose a leader sooner.
     coin_keys
         Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
         many payments. 48 when custody is founded; more than it has, at any later start, extend it.
@@ -67,7 +70,7 @@ def up(
     if fix_port is not None and not 1 <= fix_port <= 65_535:
         sys.exit("--fix-port is a number from 1 to 65535")
     options = Options(
-        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS, database,
-        fix_port,
+        directory, port, bots, accounts, custody, tpm, beacon, chains, stream if cluster else "",
+        coin_keys or CLIENTS_KEYS, database, fix_port,
     )  # fmt: skip
     sys.exit(up(options))

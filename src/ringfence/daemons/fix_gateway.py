@@ -76,12 +76,16 @@ async def serve(directory: Path, config: Config) -> int:
         await stopping
     await server.stop()
     if server.house.is_broken:
-        log.critical(
-            "what a session was to be told could not be noted; nothing more was said, start it again"
-        )
-        return EXIT_BROKEN
+        return _say_broken()
     log.info("stopped")
     return 0
+
+
+def _say_broken() -> int:
+    log.critical(
+        "what a session was to be told could not be noted, is the disk full? Nothing more was said; start it again"
+    )
+    return EXIT_BROKEN
 
 
 def _measure(server: FixServer) -> Iterator[Sample]:
