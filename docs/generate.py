@@ -15,6 +15,7 @@ from ringfence.assurance.audit.law import STALE_NS
 from ringfence.exchange.gateway.errors import of_reject
 from ringfence.messages import commands, constituents, events, layouts, records
 from ringfence.messages.rejects import TEXTS, Reject
+from ringfence.monitoring.metrics import METRICS, SECONDS_BUCKETS, SLOTS_BUCKETS
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -41,6 +42,27 @@ def rejects_page() -> str:
         "",
         "A cancel of an unknown order is answered with 404 `Not Found` instead.",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """Return the page of metrics."""
+    lines = [
+        "# Metrics",
+        "",
+        "What every process says at its socket in `DIRECTORY/metrics`, and the gatherer at one port for all. Every",
+        "sample also has the label `process`. Counters begin at 0 with each start of their process. How they are",
+        "watched: [observability](../operating/observability.md).",
+        "",
+        "| name | type | unit | labels | |",
+        "|------|------|------|--------|-|",
+    ]
+    for metric in METRICS.values():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {metric.help} |")
+    seconds = ", ".join(f"{bound:g}" for bound in SECONDS_BUCKETS)
+    slots = ", ".join(f"{bound:g}" for bound in SLOTS_BUCKETS)
+    lines += ["", "Buckets of seconds end at", f"{seconds}.", "", "Buckets of slots end at", f"{slots}."]
     return "\n".join(lines) + "\n"
 
 
@@ -147,7 +169,9 @@ def laws_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"rejects.md": rejects_page, "records.md": records_page, "laws.md": laws_page}
+PAGES = {
+    "rejects.md": rejects_page, "records.md": records_page, "laws.md": laws_page, "metrics.md": metrics_page,
+}  # fmt: skip
 
 if __name__ == "__main__":
     import public_pages

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ringfence.testing.stream_servers import Servers
+from tests.cluster.stream_servers import Servers
 
 
 @pytest.fixture(scope="module")

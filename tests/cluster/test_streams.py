@@ -9,7 +9,7 @@ import pytest
 
 from ringfence.exchange.journal import FencedError
 from ringfence.testing.stream import MemoryStream, Network, Server, check_stream
-from ringfence.testing.stream_servers import Servers
+from tests.cluster.stream_servers import Servers
 
 
 async def test_the_stream_in_memory() -> None:

@@ -11,11 +11,15 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ringfence.daemons.metrics import read_monitoring
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.gateway import KeyRecord, read_records
+from ringfence.monitoring import metrics
+from ringfence.monitoring.scrape import ScrapeError, scrape
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 from ringfence.testing.venue import free_port
 
@@ -103,6 +107,17 @@ def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
         wait_for(lambda: indices()[::5] == [".BXBT", ".BXBT30M"], BACK_SECONDS, "index prices")
         status, made_of = trader.call("GET", "/api/v1/instrument/compositeIndex?symbol=.BXBT")
         assert (status, made_of[0]["reference"], made_of[-1]["reference"]) == (200, "SIMULATED_A", "BMI")
+
+        def watched() -> set[str]:
+            config = read_monitoring(directory)
+            with suppress(ScrapeError):
+                if config is not None:
+                    up_now = scrape(f"http://{config.host}:{config.port}").by(metrics.UP, "name")
+                    return {name for name, is_up in up_now.items() if is_up}
+            return set()
+
+        wait_for(lambda: {"core", "gateway", "history", "shadow", "auditor", "price-feed", "account-desk", "bots"}
+                 <= watched(), BACK_SECONDS, "figures of every process")  # fmt: skip
 
         for name in ("core", "gateway", "history", "shadow", "auditor", "price-feed"):
             killed = pid_of(up, name)

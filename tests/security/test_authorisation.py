@@ -54,7 +54,7 @@ ADMITTED: dict[Declaration, frozenset[str]] = {
 
 ROUTE_FIELDS = {
     "method", "path", "operation", "handler", "parameters", "returns", "needs_key", "permission", "moves_orders",
-    "summary", "for_page",
+    "summary", "for_page", "kind",
 }  # fmt: skip
 REFUSALS = {
     "nobody": (401, {"Authorization Required"}),

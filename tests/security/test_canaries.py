@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringfence.exchange.gateway import Permission
+from ringfence.exchange.gateway import Permission, write_records
+from ringfence.monitoring.gather import gather
+from ringfence.monitoring.logs import REDACTED
 from ringfence.testing.canaries import Secret, command_lines, leaks, logs_of, secrets_of
 from ringfence.testing.client import Client, sign
 from ringfence.testing.socket import Socket
@@ -50,6 +53,8 @@ async def test_a_venue_keeps_its_secrets_whatever_is_asked_and_however_it_ends(t
         told.append(("realtime", repr(socket.frames).encode()))
         secrets = [*secrets_of(tmp_path), Secret("what was sent", CANARY.encode())]
         assert {one.home for one in secrets} >= {"keys.json", "what was sent"}
+        figures = await gather(tmp_path)
+        told.append(("metrics", figures.encode()))
         assert leaks(secrets, [*told, *command_lines(), *logs_of(tmp_path)]) == []
         # A crash in the middle, with a fault handler's last words and whatever the system would write of it.
         gateway = venue.processes["gateway"]
@@ -88,6 +93,49 @@ def test_what_gets_out_would_be_found(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+_CARELESS = """
+import logging, sys
+from pathlib import Path
+from ringfence.exchange.gateway import read_records
+from ringfence.monitoring import set_up_logs
+set_up_logs("careless")
+log = logging.getLogger("ringfence.careless")
+folder = Path(sys.argv[1])
+(key,) = read_records(folder / "keys.json")
+raw = (folder / "token.key").read_bytes()
+armour = (folder / "tls.key").read_text()
+pin = (folder / "pin").read_text().strip()
+log.info("key %s", key)
+log.info("headers %s", {"api-key": key.id, "api-signature": raw.hex(), "cookie": "a=" + key.secret})
+log.warning("opened with pin=%s and %s", pin, raw.hex(), extra={"secret": key.secret, "pin": pin, "raw": raw})
+log.error("the file holds %s", armour, extra={"body": {"otpToken": key.otp_secret, "inner": [armour]}})
+try:
+    raise ValueError(f"password: {key.secret}, passphrase={pin}, {armour}")
+except ValueError:
+    log.exception("it failed with secret=%s", key.secret)
+raise RuntimeError(f"otp_secret='{key.otp_secret}' in {armour}")
+"""
+
+
+def test_a_careless_line_of_code_gives_nothing_away(tmp_path: Path) -> None:
+    """Whatever somebody writes into a log by mistake is known for a secret by the name of its field or by its shape."""
+    write_records(tmp_path / "keys.json", (KEY,))
+    (tmp_path / "pin").write_text("71834029\n")
+    (tmp_path / "token.key").write_bytes(bytes(range(128, 160)))
+    (tmp_path / "tls.key").write_text(
+        "-----BEGIN " + "PRIVATE KEY-----\n" + "QUJD" * 12 + "\n-----END PRIVATE KEY-----\n"
+    )
+    (tmp_path / "logs").mkdir()
+    with open(tmp_path / "logs" / "careless.log", "wb") as log:
+        subprocess.run([sys.executable, "-c", _CARELESS, tmp_path], stderr=log, check=False)
+    text = (tmp_path / "logs" / "careless.log").read_text()
+    assert text.count("\n") == 6
+    assert text.count(REDACTED) > 10
+    found = secrets_of(tmp_path)
+    assert {one.home for one in found} == {"keys.json", "pin", "token.key", "tls.key"}
+    assert leaks(found, logs_of(tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", ["keys.json"])

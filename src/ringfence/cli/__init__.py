@@ -13,6 +13,7 @@ from ringfence.cli import (
     journal,
     key,
     mail,
+    metrics,
     operator,
     policy,
     proofs,
@@ -20,6 +21,7 @@ from ringfence.cli import (
     simulate,
     status,
     threshold_key,
+    top,
     up,
     verify,
     warm,
@@ -30,6 +32,8 @@ app = App(name="ringfence", help="A derivatives exchange that you can check.")
 app.command(warm.warm)
 app.command(up.up)
 app.command(status.status)
+app.command(metrics.metrics)
+app.command(top.top)
 app.command(cluster.app)
 app.command(key.app)
 app.command(mail.mail)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ringfence.chained_log import LogError
 from ringfence.daemons.broken_logs import EXIT_AWAY, until_broken
+from ringfence.daemons.measures.people import serving_accounts
 from ringfence.database.log_table import DatabaseAwayError
 from ringfence.database.stores import USERS, log_lines
 from ringfence.exchange.users.desk import AccountDesk
@@ -32,6 +33,7 @@ from ringfence.exchange.users.sealing import Seal, SealError
 from ringfence.exchange.users.throttle import Throttle
 from ringfence.exchange.users.userbook import Userbook
 from ringfence.lines import answering, listen
+from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger("ringfence.accounts")
 EXIT_INPUT = 66
@@ -68,7 +70,7 @@ async def run(directory: Path, url: str) -> int:
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
     server = await listen(socket_of(directory), answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
     delivering = asyncio.create_task(keep_delivering(config, outbox))
-    async with server:
+    async with server, serving_accounts(directory, house):
         is_broken = await until_broken(lambda: book.is_broken, stop)
     delivering.cancel()
     house.close()
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--url", required=True, help="where clients see the exchange")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s accounts %(levelname)s %(message)s")
+    set_up_logs("accounts")
     try:
         sys.exit(asyncio.run(run(options.directory.absolute(), options.url)))
     except DatabaseAwayError as error:

@@ -35,6 +35,7 @@ from ringfence.daemons.account_chains import ETHEREUM, SOLANA, read_annexes
 from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.files import replace
 from ringfence.lines import answering, listen
+from ringfence.monitoring import Page, serving, set_up_logs
 from ringfence.units.assets import XBT
 
 log = logging.getLogger("ringfence.addresses")
@@ -129,7 +130,7 @@ async def serve(home: Path, verifier: Verifier) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     server = await listen(home / "verifier.sock", answering(verifier.answer), line_bytes_max=_LINE_BYTES_MAX)
-    async with server:
+    async with server, serving(home.parent, Page("addresses")):
         await stop.wait()
 
 
@@ -139,7 +140,7 @@ def main() -> None:
     )
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory.absolute()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s addresses %(levelname)s %(message)s")
+    set_up_logs("addresses")
     home = directory / "custody"
     try:
         charter = read_charter(directory)

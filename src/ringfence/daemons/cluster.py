@@ -55,6 +55,11 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.stream}.leader"
 
     @property
+    def standings(self) -> str:
+        """The subject on which the others say how far they are."""
+        return f"{self.stream}.followers"
+
+    @property
     def rank(self) -> int:
         """Who is first asks first for the lead, so that few ask at once."""
         return sorted(self.nodes).index(self.node)

@@ -55,6 +55,7 @@ from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.development_blocks import Miner
 from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.daemons.measures.custody import serving_coordinator
 from ringfence.files import replace
 from ringfence.lines import listen
 from ringfence.messages.batch import FUNDS, HALT_REASON, Records, encode_data
@@ -62,6 +63,7 @@ from ringfence.messages.commands import Command, HaltScope, TradingState
 from ringfence.messages.funds import encode
 from ringfence.messages.halts import Reason, encode_reason
 from ringfence.messages.records import COMMAND
+from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.assets import ASSETS, BY_CURRENCY
 from ringfence.units.time import NS_PER_SECOND
 
@@ -433,14 +435,14 @@ def _as_command(instruction: Instruction, custody: int) -> Records:
 # ---- the process
 
 
-async def run(coordinator: Coordinator, miner: Miner | None) -> None:
+async def run(directory: Path, coordinator: Coordinator, miner: Miner | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     desk = Desk(coordinator)
     server = await listen(coordinator.home / "desk.sock", desk.hear, line_bytes_max=_LINE_BYTES_MAX)
     log.info("coordinator of charter %s", coordinator.charter.digest[:16])
-    async with server:
+    async with server, serving_coordinator(directory, coordinator):
         while not stop.is_set() and not coordinator.is_broken and not coordinator.is_outdated:
             await coordinator.turn()
             if miner is not None:
@@ -455,7 +457,7 @@ def main() -> None:
     parser.add_argument("--block-seconds", type=float, default=0.0)
     given = parser.parse_args()
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s coordinator %(levelname)s %(message)s")
+    set_up_logs("coordinator")
     while _live(given.directory.absolute(), given.block_seconds):
         log.info("there is a wallet that was not known before: its chain is looked at from the beginning")
 
@@ -474,7 +476,7 @@ def _live(directory: Path, block_seconds: float) -> bool:
         log.critical("%s", error)
         sys.exit(EXIT_INPUT)
     try:
-        asyncio.run(run(coordinator, miner))
+        asyncio.run(run(directory, coordinator, miner))
         if coordinator.is_broken:
             log.critical("a line of the log may not be on the disk; it is read anew before anything goes on")
             sys.exit(EXIT_DISK)

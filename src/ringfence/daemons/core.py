@@ -23,6 +23,7 @@ from ringfence.daemons.cluster import read_cluster
 from ringfence.daemons.core_line import Line, listen
 from ringfence.daemons.core_loop import Core, NoRootsError, attach
 from ringfence.daemons.crashes import forbid_core_dumps
+from ringfence.daemons.measures.core import serving_core
 from ringfence.daemons.replica import EXIT_FENCED, ClusterError, Replica
 from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.journal import (
@@ -33,6 +34,7 @@ from ringfence.exchange.journal import (
     StreamLostError,
 )
 from ringfence.exchange.sequencer import DivergedError, Sequencer, recover
+from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger("ringfence.core")
 
@@ -99,7 +101,8 @@ async def _serve_alone(directory: Path) -> int:
         sequencer.next_sequence, time.monotonic() - started, recovered.replayed,
     )  # fmt: skip
     try:
-        await core.run()
+        async with serving_core(directory, core):
+            await core.run()
     finally:
         server.close()
         committer.close()
@@ -113,7 +116,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s core %(levelname)s %(message)s")
+    set_up_logs("core")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         held = lock(directory)

@@ -50,6 +50,9 @@ class LineCore(Protocol):
 
     def next_origin(self) -> int: ...
 
+    def note_cut(self) -> None:
+        """A line was cut off for what it sent."""
+
     def greet(self, line: "Line") -> None:
         """Tell a new line how far the exchange is."""
 
@@ -117,6 +120,7 @@ class Line(asyncio.Protocol):
             self._refuse(str(error))
 
     def _refuse(self, why: str) -> None:
+        self._core.note_cut()
         log.error("gateway %d was cut off: %s; nothing of the message was applied", self._origin, why)
         self.abort()
 

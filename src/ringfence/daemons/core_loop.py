@@ -9,6 +9,7 @@ from pathlib import Path
 from ringfence.commitments import Root, load_keys
 from ringfence.daemons.core_line import Line
 from ringfence.daemons.gatekeeper import Gatekeeper
+from ringfence.daemons.measures.core import CoreFigures
 from ringfence.exchange.feed import Load
 from ringfence.exchange.sequencer import Alarm, Committer, Inbox, Sequencer
 from ringfence.messages.batch import Batch
@@ -51,6 +52,7 @@ class Core:
         self.lines: dict[int, Line] = {}
         """By origin."""
         self.inbox = Inbox()
+        self.figures = CoreFigures()
         self._arrived = asyncio.Event()
         self.stopping = False
         self._alarm = Alarm()
@@ -67,12 +69,16 @@ class Core:
     def submit(self, slots: bytes, *, origin: int) -> None:
         """Take what a gateway sent. Raises InvalidSubmissionError."""
         self.inbox.submit(self._gatekeeper.admit(slots), origin=origin, now_ns=time.monotonic_ns())
+        self.figures.arrived()
         self._arrived.set()
         if self.inbox.state is not self._told:
             self.tell_lines()
         self._tell_sheds()
         if self.inbox.is_full and not self._is_holding:
             self._hold(True)
+
+    def note_cut(self) -> None:
+        self.figures.lines_cut += 1
 
     def stop(self) -> None:
         self.stopping = True
@@ -151,7 +157,9 @@ class Core:
             self._hold(False)
         if not commands:
             return None
+        taken = self.figures.begin(is_queue_empty=not self.inbox)
         batch = await self.sequencer.apply(commands, timestamp_ns=time.time_ns())
+        self.figures.applied(batch, taken)
         self.inbox.drained(len(commands) // RECORD_BYTES, took_ns=time.monotonic_ns() - began)
         return batch
 
@@ -172,6 +180,7 @@ class Core:
             if self._alarm.is_due(time.time_ns(), wake_at_ns=self.sequencer.engine.wake_at_ns):
                 self._tick()
             if self.sequencer.collect_snapshot() is False:
+                self.figures.snapshots_failed += 1
                 log.error("a snapshot failed; the journal is whole, the next one is tried in a while")
             self._begin_root()
             self._begin_commit()

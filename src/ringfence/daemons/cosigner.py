@@ -75,6 +75,7 @@ from ringfence.daemons.cosigner_peers import CONSOLE_CERTIFICATE, PeerLines, Pee
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_ports import HOST, read_ports
 from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.daemons.measures.custody import serving_cosigner
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
 from ringfence.daemons.token_founding import (
     EVIDENCE_COUNTER,
@@ -86,6 +87,7 @@ from ringfence.daemons.token_founding import (
     shares_label,
     tpm_of,
 )
+from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.time import NS_PER_SECOND
 
 log = logging.getLogger("ringfence.cosigner")
@@ -358,11 +360,12 @@ def read_charter(home: Path) -> Charter:
         raise ConfigurationError(f"charter.json cannot be read: {error}") from error
 
 
-async def run(daemon: CosignerDaemon, port: int) -> None:
+async def run(directory: Path, daemon: CosignerDaemon, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await daemon.serve(port, stop)
+    async with serving_cosigner(directory, daemon):
+        await daemon.serve(port, stop)
 
 
 def main() -> None:
@@ -371,7 +374,7 @@ def main() -> None:
     parser.add_argument("name")
     given = parser.parse_args()
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given.name} %(levelname)s %(message)s")
+    set_up_logs(given.name)
     directory: Path = given.directory.absolute()
     try:
         ports = read_ports(directory)
@@ -387,7 +390,7 @@ def main() -> None:
         log.critical("the folder of %s is not complete: %s", given.name, error)
         sys.exit(EXIT_INPUT)
     try:
-        asyncio.run(run(daemon, ports.cosigners[given.name]))
+        asyncio.run(run(directory, daemon, ports.cosigners[given.name]))
         if daemon.is_broken:
             log.critical(
                 "a line of the log may not be on the disk; it is read anew before anything is signed"

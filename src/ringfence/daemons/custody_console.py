@@ -50,6 +50,7 @@ from ringfence.messages.batch import HALT_REASON, PEOPLE_LIST, SIGNATURES, Batch
 from ringfence.messages.commands import Command, HaltScope, TradingState, VenueParameter
 from ringfence.messages.events import Event
 from ringfence.messages.halts import decode_reason, decode_signatures
+from ringfence.monitoring import Page, serving, set_up_logs
 
 log = logging.getLogger("ringfence.console")
 
@@ -241,11 +242,16 @@ async def run(directory: Path, charter: Charter, record: Record, port: int) -> i
         return EXIT_ADDRESS
     log.info("%s; the log has %d lines, head %s", origin_of(port), record.count, record.head)
     looking = loop.create_task(_look_around(Around(directory, surroundings, outside)))
-    while not stop.is_set() and not record.is_broken:
-        follower.turn()
-        # While there is more to follow, requests get their turn and no more.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _TURN_SECONDS if follower.sight.is_caught_up else 0.001)
+
+    def trouble() -> str:
+        return "" if follower.sight.is_caught_up else "it follows the feed"
+
+    async with serving(directory, Page("custody-console", trouble=trouble)):
+        while not stop.is_set() and not record.is_broken:
+            follower.turn()
+            # While there is more to follow, requests get their turn and no more.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _TURN_SECONDS if follower.sight.is_caught_up else 0.001)
     looking.cancel()
     listening.close()
     server.close()
@@ -270,7 +276,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--port", type=int, required=True)
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s console %(levelname)s %(message)s")
+    set_up_logs("console")
     directory = given.directory.absolute()
     try:
         charter = read_charter(directory)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from ringfence.custody.chains.loopback_server import HOST, LoopbackServer
+from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def run(
     parser.add_argument("directory", type=Path, help=f"the venue's; the chain is in its folder `{name}`")
     parser.add_argument("--port", type=int, default=port)
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
+    set_up_logs(name)
     directory: Path = given.directory.absolute() / name
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:

@@ -20,7 +20,10 @@ import uvloop
 
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
+from ringfence.daemons.measures.gateway import serving_gateway
 from ringfence.exchange.gateway import Config, Gateway
+from ringfence.monitoring.logs import set_up_logs
+from ringfence.monitoring.traces import Traces, log_context, traces_of
 
 log = logging.getLogger("ringfence.gateway")
 
@@ -52,8 +55,10 @@ async def serve(directory: Path, config: Config) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    traces: Traces | None = None
     try:
-        gateway = Gateway(directory, config)
+        traces = traces_of("gateway")
+        gateway = Gateway(directory, config, traces=traces)
     except ValueError as error:
         log.critical("%s", error)
         return EXIT_INPUT
@@ -76,8 +81,11 @@ async def serve(directory: Path, config: Config) -> int:
     gc.freeze()
     gc.set_threshold(_GC_ALLOCATIONS, 20, 100)
     log.info("listening on http://%s:%d", config.host, gateway.port)
-    await stopping
+    async with serving_gateway(directory, gateway):
+        await stopping
     await gateway.stop()
+    if traces is not None:
+        await loop.run_in_executor(None, traces.close)
     log.info("stopped")
     return 0
 
@@ -91,7 +99,7 @@ def main() -> None:
     parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
     options = parser.parse_args()
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s gateway %(levelname)s %(message)s")
+    set_up_logs("gateway", context=log_context)
     try:
         config = read_config(options.config or options.directory / "gateway.json")
     except ValueError as error:

@@ -29,12 +29,15 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
 from ringfence.daemons.fee_tiers import FeeTiers
+from ringfence.daemons.measures.history import HistoryFigures, serving_history
 from ringfence.database import addresses, engines
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.projections import Views
 from ringfence.exchange.projections.history import HistoryError, HistoryWriter, WriterBusyError, checkpoint
 from ringfence.messages.batch import Batch
+from ringfence.monitoring.logs import set_up_logs
+from ringfence.units.time import NS_PER_SECOND
 
 log = logging.getLogger("ringfence.history")
 
@@ -57,6 +60,7 @@ class History:
         self._writer = writer
         loaded = checkpoint.load(self._checkpoints, at_most=writer.next_sequence)
         self.views = loaded or Views()
+        self.figures = HistoryFigures()
         self._checkpoint_sequence = self.views.next_sequence
         self._checkpoint_child = 0
         self._reader: FeedReader | None = None
@@ -66,6 +70,20 @@ class History:
         self._try_core_at = 0.0
         self._woken = asyncio.Event()
         self._stopping = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self._core.is_connected
+
+    @property
+    def lag_slots(self) -> int:
+        """How much the core has told of, and the views do not have."""
+        return max(self._core_sequence - self.views.next_sequence, 0)
+
+    @property
+    def lag_seconds(self) -> float:
+        """Age of the newest batch that was folded, 0 if there is no newer one."""
+        return (time.time_ns() - self.views.timestamp_ns) / NS_PER_SECOND if self.lag_slots else 0.0
 
     def stop(self) -> None:
         self._stopping = True
@@ -113,6 +131,7 @@ class History:
                 self._check_gap()
                 return True
             self._writer.apply(batch, self.views.apply(batch))
+            self.figures.take(batch)
         return False
 
     def _check_gap(self) -> None:
@@ -237,7 +256,8 @@ async def follow(directory: Path, url: str) -> int:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, history.stop)
-        await history.run()
+        async with serving_history(directory, history):
+            await history.run()
         await fee_tiers.close()
         history.close()
     except WriterBusyError as error:
@@ -273,7 +293,7 @@ def main() -> None:
     parser.add_argument("--url", help="SQLAlchemy database URL without a password; default: see above")
     given = parser.parse_args()
     directory: Path = given.directory.absolute()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s history %(levelname)s %(message)s")
+    set_up_logs("history")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         url = _url(directory, given.url)

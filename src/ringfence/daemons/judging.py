@@ -15,10 +15,12 @@ import uvloop
 
 from ringfence.commitments import ChainError, Root
 from ringfence.daemons.bench import Bench, Finding
+from ringfence.daemons.measures.judges import serving_judge
 from ringfence.exchange.feed import FeedReader
 from ringfence.messages.batch import Batch
 from ringfence.messages.commands import TradingState
 from ringfence.messages.events import Event
+from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.time import NS_PER_MS, NS_PER_SECOND
 
 log = logging.getLogger("ringfence.judging")
@@ -123,6 +125,10 @@ class JudgeDaemon(ABC):
     def sequence(self) -> int:
         return self.reader.next_sequence
 
+    @property
+    def lag_ns(self) -> int:
+        return self._lag_ns
+
     def _note_lag(self) -> None:
         """Halt for a lag that is too long and does not go away; a machine that stood still makes one, too."""
         now = time.monotonic()
@@ -163,7 +169,8 @@ async def _serve(open_daemon: Callable[[], JudgeDaemon]) -> int:
         log.critical("%s; nothing was started", error)
         return EXIT_INPUT
     log.info("following from sequence %d", daemon.sequence)
-    await daemon.run(stop)
+    async with serving_judge(daemon):
+        await daemon.run(stop)
     log.info("stopped")
     return 0
 
@@ -175,5 +182,5 @@ def main(name: str, open_daemon: Callable[[Path], JudgeDaemon]) -> None:
     )
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
+    set_up_logs(name)
     sys.exit(uvloop.run(_serve(lambda: open_daemon(directory))))

@@ -22,6 +22,7 @@ from aiosmtpd.smtp import SMTP
 from ringfence.assurance.disclosure.sealed import SealedError
 from ringfence.daemons import security_intake
 from ringfence.files import replace
+from ringfence.monitoring import Page, serving, set_up_logs
 
 log = logging.getLogger("ringfence.mail")
 EXIT_UNAVAILABLE = 69
@@ -69,7 +70,7 @@ async def run(directory: Path, port: int) -> None:
     server = await loop.create_server(
         lambda: SMTP(catcher, hostname="localhost", data_size_limit=_BYTES_MAX, loop=loop), HOST, port
     )
-    async with server:
+    async with server, serving(directory, Page("mail-catcher")):
         await stop.wait()
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s mail %(levelname)s %(message)s")
+    set_up_logs("mail")
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     try:
         asyncio.run(run(options.directory.absolute(), options.port))

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from ringfence.daemons.cluster_founding import NATS_FOLDER
+from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger("ringfence.nats")
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("name")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s nats %(levelname)s %(message)s")
+    set_up_logs("nats")
     configuration = given.directory / NATS_FOLDER / f"{given.name}.conf"
     program = server_path()
     if not configuration.exists():

@@ -29,6 +29,7 @@ from ringfence.exchange.index_prices import (
     read_configuration,
     source_of,
 )
+from ringfence.monitoring import Page, serving, set_up_logs
 from ringfence.units.time import NS_PER_MINUTE, iso
 
 log = logging.getLogger("ringfence.price_feed")
@@ -71,6 +72,10 @@ class PriceFeed:
         self._next_sequence = 0
         self._has_looked_back = False
         self._was_connected = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self._core.is_connected
 
     def _heard(self, next_sequence: int) -> None:
         self._next_sequence = next_sequence
@@ -121,7 +126,11 @@ async def serve(directory: Path, publication: Publication, source: Source) -> No
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await PriceFeed(directory, publication, source).run(stop)
+    feed = PriceFeed(directory, publication, source)
+    async with serving(
+        directory, Page("price-feed", trouble=lambda: "" if feed.is_connected else "the core is away")
+    ):
+        await feed.run(stop)
     log.info("stopped")
 
 
@@ -130,7 +139,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seed", type=int, help="of simulated prices, instead of the one in indices.toml")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s price-feed %(levelname)s %(message)s")
+    set_up_logs("price-feed")
     try:
         venue = read_venue(given.directory)
         if venue is None:

@@ -35,6 +35,7 @@ from ringfence.custody.hsm import HsmError
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.daemons.control import ControlError
 from ringfence.daemons.crashes import forbid_core_dumps
+from ringfence.daemons.measures.prover import serving_prover
 from ringfence.daemons.proof_chains import Chains, Seen, VenueChains, node_of
 from ringfence.daemons.proof_desk import Desk
 from ringfence.daemons.proof_minutes import MinuteKeeper
@@ -45,6 +46,7 @@ from ringfence.daemons.proof_stamps import Stamper
 from ringfence.daemons.reserves import ReservesUnavailableError
 from ringfence.exchange.journal import JournalError
 from ringfence.files import replace
+from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.time import NS_PER_MINUTE, iso
 
 log = logging.getLogger("ringfence.prover")
@@ -258,7 +260,7 @@ async def _serve(prover: Prover) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = await prover.desk.serve(home_of(prover.directory))
-    async with server:
+    async with server, serving_prover(prover):
         await prover.run(stop)
 
 
@@ -269,7 +271,7 @@ def main() -> None:
     given = parser.parse_args()
     forbid_core_dumps()
     directory: Path = given.directory.absolute()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s prover %(levelname)s %(message)s")
+    set_up_logs("prover")
     try:
         (home_of(directory) / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
         keys = EpochKeys(open_master(directory))

@@ -31,6 +31,7 @@ from ringfence.daemons import cluster
 from ringfence.daemons.cluster import ClusterConfig, address_of
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
 from ringfence.daemons.core_loop import SNAPSHOT_EVERY, Core, attach
+from ringfence.daemons.measures.core import serving_replica
 from ringfence.daemons.pinned_tls import (
     PinError,
     client_context,
@@ -62,6 +63,9 @@ _HEARTBEAT_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
 """How often a follower looks at the stream although nothing told it to."""
 _LAG_SECONDS = 0.005
+_LATELY_SECONDS = 1.0
+_BEHIND_MAX = 200
+"""Entries that a successor may have to catch up with: less than a second's."""
 _RANK_SECONDS = 0.15
 _ASK_BYTES_MAX = 4096
 _APART_SECONDS = 5.0
@@ -84,6 +88,13 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """How many state roots the chain has."""
     successor: str | None = None
     """It leads no more; this machine, or any if the name is empty, may ask for the lead at once."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a machine that follows says of itself."""
+
+    node: str
+    number: int
 
 
 class Replica:
@@ -109,7 +120,10 @@ class Replica:
         """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive."""
         self._held: list[bytes] = []
         self._unchecked = 0
+        self._next_standing = 0.0
         self._is_ready = False
+        self._standings: dict[str, tuple[int, float]] = {}
+        """How far each other machine has said to be, and when."""
 
     # ---- life
 
@@ -140,6 +154,7 @@ class Replica:
         self._sequencer = Sequencer(recovered, self._directory, stream=self._stream, number=number)
         self._committer, self._gatekeeper = attach(self._directory, self._sequencer)
         await client.subscribe(self._config.heartbeats, cb=self._hear)
+        await client.subscribe(self._config.standings, cb=self._hear_standing)
         desk = await listen_for_lines(
             self._directory / cluster.SOCKET, answering(self._answer), line_bytes_max=_ASK_BYTES_MAX
         )
@@ -150,9 +165,10 @@ class Replica:
         )  # fmt: skip
         self._heard_at = time.monotonic()
         try:
-            await self._follow()
-            if not self._stopping:
-                await self._lead()
+            async with serving_replica(self._directory, self._sequencer, lambda: self._core, self._status):
+                await self._follow()
+                if not self._stopping:
+                    await self._lead()
         finally:
             for server in (*servers, desk):
                 server.close()
@@ -280,6 +296,30 @@ class Replica:
             self._drop_relayed()
         self._woken.set()
 
+    async def _hear_standing(self, message: Msg) -> None:
+        with suppress(msgspec.MsgspecError):
+            said = msgspec.json.decode(message.data, type=Standing)
+            self._standings[said.node] = said.number, time.monotonic()
+
+    async def _say_standing(self) -> None:
+        """Say how far we are, now and then."""
+        now = time.monotonic()
+        if now < self._next_standing:
+            return
+        self._next_standing = now + _HEARTBEAT_SECONDS
+        said = Standing(self._config.node, self._sequencer.number)
+        with suppress(nats.errors.Error, OSError):
+            await self._client.publish(self._config.standings, msgspec.json.encode(said))
+
+    def _followers(self) -> dict[str, int]:
+        """Return how far those are who were heard lately."""
+        now = time.monotonic()
+        return {
+            name: number
+            for name, (number, at) in sorted(self._standings.items())
+            if now - at < _LATELY_SECONDS and name in self._others
+        }
+
     def _may_ask(self) -> bool:
         """Return whether it is time to ask for the lead."""
         heard = self._heard
@@ -299,6 +339,7 @@ class Replica:
         """Return when this machine leads, or is asked to stop."""
         while not self._stopping:
             self._woken.clear()
+            await self._say_standing()
             try:
                 if not await self._take_entries():
                     await self._take_roots()
@@ -507,7 +548,8 @@ class Replica:
             "number": self._sequencer.number, "sequence": self._sequencer.next_sequence,
             "behind": 0 if self._core is not None or heard is None else max(0, heard.number - self._sequencer.number),
             "silentSeconds": 0.0 if self._core is not None else round(time.monotonic() - self._heard_at, 3),
-            "roots": self._committer.roots, "rootsUnchecked": self._unchecked, "ready": self._is_ready,
+            "followers": self._followers(), "roots": self._committer.roots,
+            "rootsUnchecked": self._unchecked, "ready": self._is_ready,
         }  # fmt: skip
 
     def _hand_over(self, to: str) -> dict[str, Any]:
@@ -515,6 +557,11 @@ class Replica:
             return {"error": "this machine does not lead; nothing was done"}
         if to and to not in self._others:
             return {"error": f"there is no other machine {to!r}; nothing was done"}
+        followers = self._followers()
+        behind = self._sequencer.number - followers.get(to, max(followers.values(), default=-1))
+        if (to and to not in followers) or not followers or behind > _BEHIND_MAX:
+            named = to or "any other machine"
+            return {"error": f"{named} is not here or not as far as this one: {followers}; nothing was done"}
         self._resign(to)
         return {"node": self._config.node, "successor": to or "any"}
 

@@ -49,6 +49,7 @@ from ringfence.database.log_table import DatabaseAwayError
 from ringfence.database.stores import SECURITY, log_lines
 from ringfence.files import replace
 from ringfence.lines import answering, listen
+from ringfence.monitoring import Page, serving, set_up_logs
 from ringfence.units.time import NS_PER_DAY, iso
 
 log = logging.getLogger("ringfence.security")
@@ -215,7 +216,8 @@ async def run(directory: Path, url: str, mail: str) -> int:
     book = Casebook(home, log_lines(directory, SECURITY))
     if book.fold.role is None:
         raise LogError("no security role was named: it is made when the exchange is founded")
-    is_broken = await Desk(home, book, url, mail).serve(stop)
+    async with serving(directory, Page("security-desk")):
+        is_broken = await Desk(home, book, url, mail).serve(stop)
     book.close()
     if is_broken:
         log.critical("a line of the log may not be durable; ending, to read anew what is")
@@ -231,7 +233,7 @@ def main() -> None:
     parser.add_argument("--mail", default="", help="an alias whose mail comes here as well")
     options = parser.parse_args()
     forbid_core_dumps()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s security %(levelname)s %(message)s")
+    set_up_logs("security")
     try:
         sys.exit(asyncio.run(run(options.directory.absolute(), options.url, options.mail)))
     except DatabaseAwayError as error:

@@ -57,6 +57,8 @@ from ringfence.exchange import index_prices
 from ringfence.exchange.gateway import Config, Limits
 from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
+from ringfence.monitoring.logs import last_words
+from ringfence.monitoring.page import PAGE, socket_of
 
 Value = TypeVar("Value")
 
@@ -79,6 +81,7 @@ _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
 _FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = _FINAL_OF_ACCOUNTS = (66,)
 _FINAL_OF_CATCHER = (69,)
+_FINAL_OF_METRICS = (66, 69)
 _FINAL_OF_CONSOLE = (65, 66, 69)
 _FINAL_OF_NATS = (66, 69)
 _FINAL_OF_NODE, _FINAL_OF_COSIGNER, _FINAL_OF_COORDINATOR = (65, 69, 75), (65, 66, 77), (65, 66, 70)
@@ -180,7 +183,7 @@ class Child:
         """Exit statuses after which it is not started again."""
         self.is_vital = is_vital
         """Everything stops when it ends for good."""
-        self.log = directory / "logs" / f"{name}.log"
+        self._home, self.log = directory, directory / "logs" / f"{name}.log"
         self.process: asyncio.subprocess.Process | None = None
         runs = f"ringfence.daemons.{module or name.replace('-', '_')}"
         self._arguments = (sys.executable, "-m", runs, str(of or directory), *arguments)
@@ -195,7 +198,7 @@ class Child:
         with self.log.open("ab") as file:
             self.process = await asyncio.create_subprocess_exec(
                 *self._arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent, env={**os.environ, PAGE: str(socket_of(self._home, self.name))},
             )  # fmt: skip
         self.state.pid, self.state.started_ns = self.process.pid, time.time_ns()
         self.state.state = "running"
@@ -203,9 +206,7 @@ class Child:
 
     def last_words(self) -> str:
         """Return the last line of its log that is an error, or its last line."""
-        lines = self.log.read_bytes()[-20_000:].decode(errors="replace").strip().splitlines()
-        grave = [line for line in lines if " CRITICAL " in line]
-        return (grave or lines or ["it said nothing"])[-1]
+        return last_words(self.log.read_bytes()[-20_000:])
 
 
 def _node_answers(rpc: BitcoinRpc) -> bool:
@@ -275,6 +276,7 @@ class Supervisor:
         if self._options.custody:
             await self._step("custody console", self._until(lambda: listens(self._ports.console)))
         self._is_up = True
+        self._run("metrics", final=_FINAL_OF_METRICS)
         if self._has_chains() and not chain_founding.is_connected(self._directory):
             self._keepers.append(asyncio.create_task(self._connect_chains()))
         welcome.show(
@@ -602,7 +604,7 @@ class Supervisor:
         self._stopping = True
         cosigners = (f"cosigner-{name}" for name in PLACES)
         names = (
-            "bots", "price-feed", "prover", "custody-console", "coordinator", *cosigners,
+            "metrics", "bots", "price-feed", "prover", "custody-console", "coordinator", *cosigners,
             *(f"tpm-{name}" for name in PLACES), "addresses", *JUDGES, "security-desk", "gateway", "account-desk",
             "mail-catcher", "history", "core",
             "ethereum", "solana", "bitcoin",

@@ -128,7 +128,7 @@ class World:
                 disk.calm()
             recovered = recover(machine.disks)
             digests.add((recovered.engine.next_sequence, recovered.engine.digest()))
-            if recovered.engine.next_sequence <= max(self.told, default=0):
+            if recovered.engine.next_sequence <= max(self.told, default=-1):
                 raise SplitError(f"machine {machine.number} has lost what was told")
             recovered.journal.close()
             recovered.feed.close()

@@ -21,6 +21,7 @@ from ringfence.daemons.bots.maker import Maker
 from ringfence.daemons.bots.taker import Taker
 from ringfence.daemons.venue import BOTS
 from ringfence.exchange.users.keys import KeyRecord, keys_of
+from ringfence.monitoring import Page, serving, set_up_logs
 
 log = logging.getLogger("ringfence.bots")
 
@@ -49,13 +50,13 @@ async def keep_running(url: str, key: KeyRecord, bot: Maker | Taker, stop: async
             pause = min(2 * pause, _RETRY_SECONDS_MAX)
 
 
-async def serve(url: str, keys: dict[str, KeyRecord], seed: int) -> None:
+async def serve(directory: Path, url: str, keys: dict[str, KeyRecord], seed: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     maker, taker = BOTS
-    async with asyncio.TaskGroup() as group:
+    async with serving(directory, Page("bots")), asyncio.TaskGroup() as group:
         group.create_task(keep_running(url, keys[maker], Maker(), stop))
         group.create_task(keep_running(url, keys[taker], Taker(seed), stop))
     log.info("stopped")
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--url", default="ws://127.0.0.1:8040/realtime")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s bots %(levelname)s %(message)s")
+    set_up_logs("bots")
     try:
         keys = {record.name: record for record in keys_of(given.directory).read()}
         if not set(BOTS) <= set(keys):
@@ -75,7 +76,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         log.critical("%s; nothing was started", error)
         sys.exit(EXIT_INPUT)
-    uvloop.run(serve(given.url, keys, given.seed))
+    uvloop.run(serve(given.directory, given.url, keys, given.seed))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from ringfence.exchange.feed import CoreClient, FeedReader, Load
 from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.door import Door
 from ringfence.exchange.gateway.errors import Refused, overloaded, unavailable
+from ringfence.exchange.gateway.figures import CORE_AWAY, GatewayFigures
+from ringfence.exchange.gateway.load import CORE_REASONS
 from ringfence.exchange.gateway.pending import Done, DoneEach, Pending
 from ringfence.exchange.gateway.turns import Turns
 from ringfence.exchange.projections import Changes, Result, Views
@@ -34,11 +36,11 @@ class Desk:
 
     def __init__(
         self, directory: Path, on_changes: Callable[[Changes], None],
-        on_load: Callable[[LoadState, Load], None], *, pending_max: int,
+        on_load: Callable[[LoadState, Load], None], *, pending_max: int, figures: GatewayFigures,
     ) -> None:  # fmt: skip
         """`on_load` runs when the load may have changed, before anybody is turned away for it."""
         self._directory = directory
-        self._on_load = on_load
+        self._on_load, self._figures = on_load, figures
         self._on_changes = on_changes
         self.views = Views()
         self.on_shed: Callable[[str], None] = lambda reason: None
@@ -135,6 +137,18 @@ class Desk:
         self._core.close()
         self._reader.close()
 
+    # ---- how it stands
+
+    @property
+    def pending(self) -> int:
+        """Return how many commands await their outcome."""
+        return len(self._pending)
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the core has greeted on the line that stands: what is sent now gets there."""
+        return self._core.is_connected and not self._awaits_greeting
+
     # ---- commands out
 
     def token(self) -> int:
@@ -143,6 +157,7 @@ class Desk:
     def check_open(self) -> None:
         """Raise Refused if there is no core. Cancels and closes are taken while there is one."""
         if not self._core.is_connected:
+            self._figures.sheds[CORE_AWAY] += 1
             raise unavailable("the matching engine is restarting")
 
     def check_room(self, account: int, *, commands: int = 1) -> None:
@@ -166,7 +181,7 @@ class Desk:
     def submit(self, sent: Sequence[tuple[int, bytes]], done: Done | DoneEach) -> None:
         """Send (token, command) pairs of one account; `done` hears their results when they are durable."""
         account = int.from_bytes(sent[0][1][ACCOUNT], "little")
-        self._pending.add([token for token, _ in sent], done, account=account)
+        self._pending.add([token for token, _ in sent], self._figures.follow(sent, done), account=account)
         for _, slots in sent:
             self._send(slots)
 
@@ -201,6 +216,8 @@ class Desk:
     def _hear_sheds(self, sheds: list[tuple[int, ShedReason]]) -> None:
         """Answer for what the core did not take; the state that led to it came before, with the same message."""
         self.look_around()
+        for _, reason in sheds:
+            self._figures.sheds[CORE_REASONS[reason]] += 1
         self._pending.shed(sheds)
 
     def _take(self, changes: Changes) -> None:

@@ -20,6 +20,7 @@ from ringfence.exchange.gateway.authentication import WEBSOCKET_MESSAGE, authent
 from ringfence.exchange.gateway.custody import CustodyDesk
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, of_reject, unavailable
+from ringfence.exchange.gateway.figures import GatewayFigures
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.limits import Limiter, Limits, Presence
 from ringfence.exchange.gateway.load import LoadBoard
@@ -37,6 +38,7 @@ from ringfence.exchange.users.one_time import OneTimePasswords
 from ringfence.messages.commands import Command
 from ringfence.messages.load import LoadState
 from ringfence.messages.rejects import Reject
+from ringfence.monitoring.traces import Traces
 from ringfence.units.assets import ASSETS
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ _HISTORY_WAIT_SECONDS = 5.0
 _HISTORY_POLL_SECONDS = 0.004
 _KEYS_EVERY_SECONDS = 1.0
 _LOAD_EVERY_SECONDS = 0.25
+_PROBES = ("/health", "/ready")
 Found = TypeVar("Found")
 
 
@@ -77,8 +80,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Gateway:
     """Everything that serves one port. `start`, then `stop`."""
 
-    def __init__(self, directory: Path, config: Config) -> None:
+    def __init__(self, directory: Path, config: Config, *, traces: Traces | None = None) -> None:
         self.config = config
+        self.figures = GatewayFigures(traces)
         self.limits = config.limits
         self.origins = origins_of(
             public_scheme=config.public_scheme, public_host=config.public_host, others=config.origins
@@ -93,9 +97,11 @@ class Gateway:
         self.limiter = Limiter(config.limits)
         self.presence = Presence(config.limits)
         core = Path(config.core_directory) if config.core_directory else directory
-        self.desk = Desk(core, self._changed, self._hear_load, pending_max=config.pending_max)
+        self.desk = Desk(
+            core, self._changed, self._hear_load, pending_max=config.pending_max, figures=self.figures
+        )
         self.load = LoadBoard(self._publish_load)
-        self.desk.on_shed = self.load.count
+        self.desk.on_shed = self._count_shed
         self.publisher: Publisher
         self.sessions: set[Session] = set()
         self._connections: set[HttpConnection] = set()
@@ -123,8 +129,9 @@ class Gateway:
 
     def _welcome(self) -> HttpConnection:
         return HttpConnection(
-            self._handle, self._upgrade, self._connections, always=self._always, presence=self.presence
-        )
+            self._handle, self._upgrade, self._connections, always=self._always, presence=self.presence,
+            figures=self.figures,
+        )  # fmt: skip
 
     @property
     def port(self) -> int:
@@ -180,6 +187,10 @@ class Gateway:
     def _hear_load(self, state: LoadState, core: Load) -> None:
         self.load.hear(state, core.wait_ns, core.sheds)
 
+    def _count_shed(self, reason: str) -> None:
+        self.load.count(reason)
+        self.figures.sheds[reason] += 1
+
     def _publish_load(self, row: dict[str, Any]) -> None:
         if self.sessions:
             self.publisher.announce("shed", row)
@@ -211,6 +222,16 @@ class Gateway:
     @property
     def connected(self) -> int:
         return len(self.sessions)
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    def trouble(self) -> str:
+        """Return why no client should be sent here now, empty if one may."""
+        if self._server is None or not self._server.is_serving():
+            return "it does not listen"
+        return "" if self.desk.is_connected else "the line to the core is lost"
 
     def _changed(self, changes: Changes) -> None:
         if self.sessions:
@@ -287,6 +308,8 @@ class Gateway:
     # ---- REST
 
     def _handle(self, connection: HttpConnection, http: HttpRequest) -> None:
+        if self.figures.traces is not None:
+            http.trace = self.figures.traces.begin(http.method)
         if is_page(http) and has_session(http):
             self.run(self._handle_person(connection, http))
         else:
@@ -357,6 +380,8 @@ class Gateway:
             return None
         bucket = self._take(self.limiter.requests(key, connection.address, now), now)
         route = ROUTES.get((http.method, name.rstrip("/")))
+        if route is not None:
+            http.route = route.kind
         request = Request(connection, self, {}, key, bucket)
         try:
             if route is None:
@@ -443,6 +468,10 @@ class Gateway:
 
     def _answer_root(self, connection: HttpConnection, http: HttpRequest, path: str) -> None:
         """Answer what is not the API: pages, files, and where things are. All of it counts. Raises Refused."""
+        if path in _PROBES and http.method in ("GET", "HEAD"):
+            self._answer_probe(connection, http, path)
+            return
+        http.route = "page"
         now = self.now()
         self._take(self.limiter.pages(connection.address, now), now)
         if http.method == "POST" and path == policies.REPORTS:
@@ -468,6 +497,15 @@ class Gateway:
             self._answer_published(connection, published.find(self.directory, path, http.header(b"range")))
         else:
             raise Refused(404, "Not Found")
+
+    def _answer_probe(self, connection: HttpConnection, http: HttpRequest, path: str) -> None:
+        """Say whether we live and may be sent clients. Balancers ask often, so it is not limited; it costs nothing.
+
+        Why not is for operators: they read it at the socket in the folder.
+        """
+        http.route = "probe"
+        is_good = path == "/health" or not self.trouble()
+        connection.reply(200 if is_good else 503, encode({path[1:]: is_good}))
 
     def _answer_published(self, connection: HttpConnection, part: published.Part) -> None:
         status = 200 if part.is_whole else 206

@@ -7,6 +7,7 @@ that nobody fetches. What cannot be read ends a connection, after the answers to
 
 import asyncio
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,8 +17,10 @@ from typing import cast
 
 import httptools
 
+from ringfence.exchange.gateway.figures import GatewayFigures
 from ringfence.exchange.gateway.limits import Presence
 from ringfence.exchange.gateway.policies import EVERYWHERE, OF_API
+from ringfence.monitoring.traces import Trace
 
 URL_BYTES_MAX = 16_384
 HEADERS_MAX = 64
@@ -47,7 +50,7 @@ _JSON = b"content-type: application/json; charset=utf-8\r\n"
 class HttpRequest:
     """One request as it came: `target` and `body` are the bytes that were signed."""
 
-    __slots__ = ("body", "headers", "is_upgrade", "keep_alive", "method", "target")
+    __slots__ = ("began", "body", "headers", "is_upgrade", "keep_alive", "method", "route", "target", "trace")
 
     def __init__(self) -> None:
         self.method = ""
@@ -56,6 +59,11 @@ class HttpRequest:
         self.body = b""
         self.keep_alive = True
         self.is_upgrade = False
+        self.began = 0.0
+        """By `time.perf_counter`."""
+        self.route = "other"
+        """Its class, once that is known: figures are kept by it."""
+        self.trace: Trace | None = None
 
     def header(self, name: bytes) -> str:
         """Return a header's text, empty if it is missing. Names are lower case."""
@@ -77,11 +85,13 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(
         self, handle: Handler, upgrade: Upgrader, connections: set["HttpConnection"], *,
-        always: bytes = EVERYWHERE, presence: Presence | None = None,
+        always: bytes = EVERYWHERE, presence: Presence | None = None, figures: GatewayFigures | None = None,
     ) -> None:  # fmt: skip
-        """`always` are the header lines of every answer; `presence` counts who is here, None = nobody does."""
+        """`always` are the header lines of every answer; `presence` counts who is here, `figures` the answers;
+        None = nobody does."""
         self._handle, self._upgrade, self._connections = handle, upgrade, connections
         self._always, self._of_api, self._presence = always, always + OF_API, presence
+        self._figures = figures
         self._parser = httptools.HttpRequestParser(self)
         self._loop = asyncio.get_running_loop()
         self._request = HttpRequest()
@@ -233,7 +243,7 @@ class HttpConnection(asyncio.Protocol):
         self._begin(request)
 
     def _begin(self, request: HttpRequest) -> None:
-        self._busy = request
+        self._busy, request.began = request, time.perf_counter()
         self._handle(self, request)
 
     # ---- replies
@@ -257,7 +267,12 @@ class HttpConnection(asyncio.Protocol):
             b"".join((_STATUS_LINES[status], content_type, common, headers, close,
                       b"content-length: %d\r\n\r\n" % len(body), payload))
         )  # fmt: skip
+        self._count(request, status)
         self._go_on(self._transport, keep_alive=keep_alive)
+
+    def _count(self, request: HttpRequest | None, status: int) -> None:
+        if self._figures is not None and request is not None:
+            self._figures.answered(request, status)
 
     def _go_on(self, transport: asyncio.Transport, *, keep_alive: bool) -> None:
         """Turn to the request that waits, if the connection stays."""
@@ -295,6 +310,7 @@ class HttpConnection(asyncio.Protocol):
                 count -= await self._pour(transport, path, offset=offset, count=count)
             keep_alive = keep_alive and count == 0
         self._busy = None
+        self._count(request, status)
         self._go_on(transport, keep_alive=keep_alive and self._transport is not None)
 
     async def _pour(self, transport: asyncio.Transport, path: Path, *, offset: int, count: int) -> int:

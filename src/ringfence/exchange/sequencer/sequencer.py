@@ -16,6 +16,7 @@ from ringfence.exchange.sequencer.recovery import (
     write_snapshot,
 )
 from ringfence.messages.batch import Batch
+from ringfence.monitoring import Histogram, metrics
 
 _HASH_BYTES = 16
 
@@ -42,6 +43,7 @@ class Sequencer:
         self._cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
         self._directory = directory
         self._stream, self.number = stream, number
+        self.step_seconds, self.sync_seconds = Histogram(metrics.STEP), Histogram(metrics.SYNC)
         self._events_hash = ""
         """Of the last batch, empty if this process has not stepped it."""
         self._has_begun_root = False
@@ -116,9 +118,11 @@ class Sequencer:
         return await self.follow(Entry(number, frame.raw, {}))
 
     async def _work(self, batch: InFlight, replicated: "asyncio.Future[int] | None" = None) -> Batch:
-        durable = asyncio.get_running_loop().run_in_executor(self._writer, self._cycle.write, batch)
+        durable = asyncio.get_running_loop().run_in_executor(
+            self._writer, self.sync_seconds.timed, self._cycle.write, batch
+        )
         try:
-            self._cycle.step(batch)
+            self.step_seconds.timed(self._cycle.step, batch)
         finally:
             await durable
         if replicated is not None:

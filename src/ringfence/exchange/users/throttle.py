@@ -44,7 +44,7 @@ class Try(NamedTuple):
 
 class Throttle:
     def __init__(self, rates: Rates) -> None:
-        self._rates = rates
+        self._rates, self.failures = rates, 0
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def may_try(self, who: Try, *, now: float) -> Throttled | None:
@@ -55,6 +55,7 @@ class Throttle:
         return None
 
     def failed(self, who: Try, *, now: float) -> None:
+        self.failures += 1
         for bucket in self._of_try(who, now):
             bucket.take(1, now)
 

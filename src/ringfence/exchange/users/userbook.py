@@ -17,7 +17,7 @@ Besides what its kind says, a line may carry:
 """
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,17 @@ class Userbook:
         self._by_account: dict[int, str] = {}
         self._by_passkey: dict[str, str] = {}
         self._log = Log(lines, on_entry=self._take)
+        self.written: Counter[str] = Counter()
+        """Lines since the start, by kind."""
 
     @property
     def head(self) -> str:
         return self._log.head
+
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        return self._log.count
 
     @property
     def is_broken(self) -> bool:
@@ -131,6 +138,7 @@ class Userbook:
             body |= {"address": origin.address, "agent": origin.agent}
         if private is not None:
             body["private"] = self._seal.seal(private, place=f"{kind} {user}")
+        self.written[kind] += 1
         return self._log.append(kind, body, now_ns=self._now_ns())
 
     # ---- looking

@@ -56,6 +56,8 @@ class Route(NamedTuple):
     summary: str
     for_page: bool
     """For the exchange's own page alone; the account desk finds out who asks."""
+    kind: str
+    """The first word of its path: figures are kept by it."""
 
 
 ROUTES: dict[tuple[str, str], Route] = {}
@@ -78,7 +80,7 @@ def route(
         summary = (handler.__doc__ or "").strip().split("\n")[0]
         ROUTES[method, path] = Route(
             method, path, operation, handler, parameters, returns, key or permission is not None,
-            permission, moves_orders, summary, page,
+            permission, moves_orders, summary, page, path.split("/")[1],
         )  # fmt: skip
         return handler
 

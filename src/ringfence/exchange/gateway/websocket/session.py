@@ -135,6 +135,11 @@ class Session(WSListener):  # type: ignore[misc]
         """Add a frame to what `write_out` sends."""
         self._out.append(frame)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Return how much the socket has not taken yet."""
+        return self._transport.underlying_transport.get_write_buffer_size() if self._transport else 0
+
     def queue_message(self, message: bytes) -> None:
         self._out.append(text_frame(message))
 
@@ -163,6 +168,7 @@ class Session(WSListener):  # type: ignore[misc]
 
     def _disconnect_slow(self, transport: WSTransport, unsent: int) -> None:
         """Send no more data, only why; hang up for good when that does not get through either."""
+        self.gateway.figures.slow_cut += 1
         log.warning("a client at %s fell %d bytes behind and was disconnected", self.address, unsent)
         self._leave_topics()
         reason = f"slow consumer: {unsent} bytes were not fetched; reconnect and take new partials"

@@ -97,6 +97,14 @@ class Cluster:
             time.sleep(0.02)
         raise TimeoutError(f"nobody leads after {seconds:g} s")
 
+    def wait_followers(self, leader: str, *, seconds: float = 20) -> None:
+        """Wait until the leader hears of every other machine. Raises TimeoutError."""
+        until = time.monotonic() + seconds
+        while len((self.ask(leader, ask="status") or {}).get("followers", ())) < len(self.nodes) - 1:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{leader} does not hear of the others")
+            time.sleep(0.05)
+
     def wait_level(self, *, seconds: float = 20) -> list[dict[str, Any]]:
         """Wait until all nodes are at the same entry, and return what they say. Raises TimeoutError."""
         until = time.monotonic() + seconds
