@@ -29,7 +29,12 @@ class Crowd:
         self._stop = threading.Event()
         ports = cluster.ports
         self.traders = [
-            Trader(ports[(account - 1) % len(ports)], account, self._stop)
+            Trader(
+                ports[(account - 1) % len(ports)],
+                account,
+                self._stop,
+                host=cluster.hosts[(account - 1) % len(ports)],
+            )
             for account in range(1, TRADERS + 1)
         ]
         for trader in self.traders:

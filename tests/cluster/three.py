@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ringfence.daemons import cluster, cluster_founding
+from ringfence.daemons.custody_ports import HOST
 from ringfence.exchange.gateway import write_records
 from ringfence.lines import NoAnswerError, ask
 from ringfence.testing.play import opening
@@ -28,18 +29,24 @@ class Cluster:
     Processes are named `nats-N`, `node-N`, `gateway-N` and `history`, and write to `NAME.log` in the folder.
     """
 
-    def __init__(self, directory: Path, *, accounts: int = 4, gateways: int = 2, replicas: int = 3) -> None:
+    def __init__(
+        self, directory: Path, *, accounts: int = 4, gateways: int = 2, replicas: int = 3,
+        hosts: tuple[str, ...] = (HOST,) * 3, spaces: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """`hosts` has the machines' addresses, `spaces` the network namespaces that they are in, if they are."""
+
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self._accounts, self._gateways = directory, accounts, gateways
-        self.layout = cluster_founding.found(directory, replicas=replicas)
+        self.layout = cluster_founding.found(directory, replicas=replicas, hosts=hosts)
         self.nodes = self.layout.directories
+        self.hosts, self._spaces = hosts, spaces
         self.ports = [free_port() for _ in range(gateways)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        for own, port in zip(self.nodes.values(), self.ports, strict=False):
+        for own, host, port in zip(self.nodes.values(), hosts, self.ports, strict=False):
             write_records(own / "keys.json", tuple(key_of(n) for n in range(1, accounts + 1)))
             limits = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
             history = f"sqlite:///{directory / 'history.sqlite'}"
-            config = {"port": port, "limits": limits, "history_url": history}
+            config = {"host": host, "port": port, "limits": limits, "history_url": history}
             (own / "gateway.json").write_text(json.dumps(config))
 
     # ---- processes
@@ -55,7 +62,9 @@ class Cluster:
         }[kind]
         with open(self.directory / f"{name}.log", "ab") as log:
             module = f"ringfence.daemons.{arguments[0]}"
-            command = [sys.executable, "-m", module, *arguments[1:]]
+            space = self._spaces[int(number) - 1] if self._spaces and number else ""
+            inside = ["ip", "netns", "exec", space] if space else []
+            command = [*inside, sys.executable, "-m", module, *arguments[1:]]
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def kill(self, name: str) -> None:
@@ -123,10 +132,10 @@ class Cluster:
         import socket
 
         until = time.monotonic() + _START_SECONDS
-        for port in self.ports:
+        for host, port in zip(self.hosts, self.ports, strict=False):
             while True:
                 try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    socket.create_connection((host, port), timeout=1).close()
                     break
                 except OSError:
                     if time.monotonic() > until:

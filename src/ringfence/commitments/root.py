@@ -44,11 +44,6 @@ class Root(NamedTuple):
     def body(self) -> bytes:
         return _BODY.pack(MAGIC, *self[:-1])
 
-    @property
-    def statement(self) -> bytes:
-        """What it says of the state, whatever it follows and whoever signed it."""
-        return self._replace(previous=FIRST).body
-
     def encode(self) -> bytes:
         return self.body + self.signature
 

@@ -33,8 +33,8 @@ class Layout(NamedTuple):
     """The configuration of each of the stream's servers, by name."""
 
 
-def found(directory: Path, *, replicas: int = NODES) -> Layout:
-    """Write what is missing and return where everything is. Raises OSError."""
+def found(directory: Path, *, replicas: int = NODES, hosts: tuple[str, ...] = (HOST,) * NODES) -> Layout:
+    """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError."""
     nodes = {f"node-{number}": _directory_of(directory, number) for number in range(1, NODES + 1)}
     servers = {
         f"nats-{number}": directory / NATS_FOLDER / f"nats-{number}.conf" for number in range(1, replicas + 1)
@@ -44,7 +44,7 @@ def found(directory: Path, *, replicas: int = NODES) -> Layout:
         return layout
     lines, clients, routes = (free_ports(NODES) for _ in range(3))
     password, route_password = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-    _write_servers(layout, clients, routes, password, route_password)
+    _write_servers(layout, hosts, clients, routes, password, route_password)
     load_keys(directory)
     for name, own in nodes.items():
         ensure_certificate(own / FOLDER, name)
@@ -54,12 +54,12 @@ def found(directory: Path, *, replicas: int = NODES) -> Layout:
         replace(own / FOLDER / PASSWORD, password.encode())
         if own != directory:
             _share_keys(directory, own)
-        urls = [f"nats://{HOST}:{port}" for port in clients[: len(servers)]]
+        urls = [f"nats://{host}:{port}" for host, port in zip(hosts, clients[: len(servers)], strict=False)]
         urls = urls[number % len(urls) :] + urls[: number % len(urls)]
         text = [f'node = "{name}"', f"servers = {_list(urls)}", f"replicas = {replicas}", ""]
         for place, (other, line) in enumerate(zip(nodes, lines, strict=True)):
             server = f"nats-{place + 1}" if place < len(servers) else ""
-            text += [f"[nodes.{other}]", f'line = "{HOST}:{line}"', f'server = "{server}"', ""]
+            text += [f"[nodes.{other}]", f'line = "{hosts[place]}:{line}"', f'server = "{server}"', ""]
         if own != directory:
             replace(own / NAME, "\n".join(text).encode())
         else:
@@ -84,19 +84,25 @@ def _share_keys(directory: Path, other: Path) -> None:
 
 
 def _write_servers(
-    layout: Layout, clients: list[int], routes: list[int], password: str, route_password: str
-) -> None:
-    urls = [f"nats-route://route:{route_password}@{HOST}:{port}" for port in routes[: len(layout.servers)]]
-    for (name, path), client, route in zip(layout.servers.items(), clients, routes, strict=False):
+    layout: Layout, hosts: tuple[str, ...], clients: list[int], routes: list[int], password: str,
+    route_password: str,
+) -> None:  # fmt: skip
+    urls = [
+        f"nats-route://route:{route_password}@{host}:{port}"
+        for host, port, _ in zip(hosts, routes, layout.servers, strict=False)
+    ]
+    for (name, path), host, client, route in zip(
+        layout.servers.items(), hosts, clients, routes, strict=False
+    ):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         cluster = (
-            f"cluster {{ name: ringfence, listen: {HOST}:{route}, "
+            f"cluster {{ name: ringfence, listen: {host}:{route}, "
             f'authorization {{ user: route, password: "{route_password}" }}, routes: {_list(urls)} }}\n'
         )
         replace(
             path,
             (
-                f"server_name: {name}\nlisten: {HOST}:{client}\nmax_payload: {PAYLOAD_BYTES_MAX}\n"
+                f"server_name: {name}\nlisten: {host}:{client}\nmax_payload: {PAYLOAD_BYTES_MAX}\n"
                 # Without it a server acknowledges what a power cut takes away.
                 f'jetstream {{ store_dir: "{path.parent / name}", sync_interval: always }}\n'
                 + (cluster if len(layout.servers) > 1 else "")

@@ -68,7 +68,8 @@ _BEHIND_MAX = 200
 """Entries that a successor may have to catch up with: less than a second's."""
 _RANK_SECONDS = 0.15
 _ASK_BYTES_MAX = 4096
-_APART_SECONDS = 5.0
+_APART_SECONDS = 2.0
+_STATEMENT = ("timestamp_ns", "event_count", "accounts", "journal", "events", "accounts_root", "venue")
 _FOLLOWER, _LEADER, _RESIGNED = "follower", "leader", "resigned"
 
 
@@ -116,8 +117,9 @@ class Replica:
         self._stopping = False
         self._successor: str | None = None
         self._epoch = 0
-        self._computed: dict[int, Root] = {}
-        """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive."""
+        self._computed: dict[int, tuple[Root, int]] = {}
+        """Roots that we worked out at a leader's places, by sequence, until the leader's own arrive; and where their
+        events are counted from."""
         self._held: list[bytes] = []
         self._unchecked = 0
         self._next_standing = 0.0
@@ -400,7 +402,7 @@ class Replica:
 
     def _keep_root(self, root: Root | None) -> None:
         if root is not None:
-            self._computed[root.sequence] = root
+            self._computed[root.sequence] = root, self._committer.collected_since
 
     async def _take_roots(self) -> None:
         """Put the leader's roots into our chain, those that we have worked out compared. Raises DivergedError."""
@@ -425,10 +427,10 @@ class Replica:
             now_ns=time.time_ns(), journal=self._sequencer.journal_head
         ):  # fmt: skip
             return False
-        if ours is not None and ours.statement != theirs.statement:
+        if ours is not None and (different := self._differences(*ours, theirs)):
             raise DivergedError(
-                f"the state at sequence {theirs.sequence} is another one here than at the leader. This machine "
-                "stops; compare `ringfence journal replay` on both."
+                f"the state at sequence {theirs.sequence} is another one here than at the leader: "
+                f"{', '.join(different)}. This machine stops; compare `ringfence journal replay` on both."
             )
         try:
             self._committer.put(theirs)
@@ -439,6 +441,16 @@ class Replica:
             self._unchecked += 1
             self._committer.start_over()
         return True
+
+    def _differences(self, ours: Root, since: int, theirs: Root) -> list[str]:
+        """Return in what two roots differ that say something of the state.
+
+        The events between roots are left out where a root that was begun did not come: the leader died with it.
+        Batch by batch they were compared already.
+        """
+        if since != self._committer.last_sequence:
+            ours = ours._replace(events=theirs.events)
+        return [name for name in _STATEMENT if getattr(ours, name) != getattr(theirs, name)]
 
     # ---- leading
 
@@ -524,9 +536,10 @@ class Replica:
     async def _keep_apart(self) -> None:
         """Have the streams led by servers on other machines: the loss of this one then stops neither for long."""
         own = self._config.nodes[self._config.node].server
-        elsewhere = [self._config.nodes[name].server for name in self._others]
-        while own and elsewhere and self._config.replicas > 1:
-            for stream in (self._stream, self._roots):
+        while own and self._config.replicas > 1:
+            # To a server whose machine is heard of: one that is away would be waited for by all.
+            elsewhere = [self._config.nodes[name].server for name in self._followers()]
+            for stream in (self._stream, self._roots) if elsewhere else ():
                 with suppress(StreamUnavailableError):
                     if await stream.leader() == own:
                         await stream.move_leader(elsewhere[0])

@@ -36,8 +36,8 @@ def sign(secret: str, method: str, path: str, expires: int | str, body: bytes = 
 class Client:
     """Talks to one gateway with one key: an account's of `testing.venue.key_of`, any other, or none."""
 
-    def __init__(self, port: int, who: int | KeyRecord | None) -> None:
-        self.port = port
+    def __init__(self, port: int, who: int | KeyRecord | None, *, host: str = "127.0.0.1") -> None:
+        self.host, self.port = host, port
         self.key = key_of(who) if isinstance(who, int) else who
 
     @property
@@ -47,7 +47,7 @@ class Client:
 
     def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         """Send one request; header names are written with `_` for `-`. Raises OSError."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body or None, named)

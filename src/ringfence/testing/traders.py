@@ -12,9 +12,9 @@ from ringfence.testing.client import Answer, Client
 class Trader(threading.Thread):
     """Places and cancels orders without pause; on a lost answer it asks what became of the order."""
 
-    def __init__(self, port: int, account: int, stop: threading.Event) -> None:
+    def __init__(self, port: int, account: int, stop: threading.Event, *, host: str = "127.0.0.1") -> None:
         super().__init__(name=f"trader {account}", daemon=True)
-        self.client = Client(port, account)
+        self.client = Client(port, account, host=host)
         self.stop = stop
         self.dice = random.Random(account)
         self.acknowledged: dict[str, str] = {}

@@ -50,6 +50,8 @@ class _Cut(NamedTuple):
     pipe: int
     begun_ns: int
     root: Root
+    since: int
+    """The sequence that its events are counted from: the place of the root before, where that one was begun."""
 
 
 class Committer:
@@ -62,13 +64,15 @@ class Committer:
         (directory / "roots" / "venue.pub").write_text(keys.public_bytes.hex() + "\n")
         self._begun = os.open(directory / "roots" / "begun", os.O_RDWR | os.O_CREAT, 0o600)
         self._cut: _Cut | None = None
+        self.collected_since = 0
+        """Where the events of the root that was collected last are counted from."""
         self._next_root_ns = self._next_cut_ns = 0
         self.start_over()
 
     def start_over(self) -> None:
         """Go on from the last root of the chain: take in the events that were published after it."""
         self._events = EventsHash(int(Event.AMENDED))
-        self._committed = self._chain.last.sequence if self._chain.last else 0
+        self._committed = self._since = self.last_sequence
         reader = FeedReader(self._directory / "feed", next_sequence=self._committed)
         while reader.next_sequence < self._engine.next_sequence and (batch := reader.read()) is not None:
             self.take(batch)
@@ -90,6 +94,7 @@ class Committer:
         assert self._cut is None
         if engine.next_sequence <= self._committed:
             return False
+        since, self._since = self._since, engine.next_sequence
         self._committed = engine.next_sequence
         os.pwrite(self._begun, engine.next_sequence.to_bytes(8, "little"), 0)
         root = Root(
@@ -104,7 +109,7 @@ class Committer:
         child = in_forked_child(lambda: self._in_child(writing, lays_out=lays_out), keep=(writing,))
         os.close(writing)
         os.set_blocking(reading, False)
-        self._cut = _Cut(child, reading, now_ns, root)
+        self._cut = _Cut(child, reading, now_ns, root, since)
         return True
 
     def _in_child(self, writing: int, *, lays_out: bool) -> None:
@@ -134,6 +139,7 @@ class Committer:
         if not child:
             return None
         cut, self._cut = self._cut, None
+        self.collected_since = cut.since
         said = os.read(cut.pipe, 2 * _HASH_BYTES) if status == 0 else b""
         os.close(cut.pipe)
         if len(said) != 2 * _HASH_BYTES:
@@ -150,6 +156,11 @@ class Committer:
         return self._chain.append(root)
 
     # ---- the chain on more than one machine
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence of the chain's last root, 0 if there is none."""
+        return self._chain.last.sequence if self._chain.last else 0
 
     @property
     def roots(self) -> int:
