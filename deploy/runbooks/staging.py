@@ -2,7 +2,7 @@
 
     python deploy/runbooks/NAME.py [--json] [--folder FOLDER]
 
-Run from the top of the repository. Each script does what `docs/operating/runbooks/NAME.md` says, with real processes in a
+Each script does what `docs/operating/runbooks/NAME.md` says, with real processes in a
 folder of its own, and ends with status 1 at the first thing that is not as the page says. Nothing of a real exchange
 is touched.
 """
