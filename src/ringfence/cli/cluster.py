@@ -107,6 +107,37 @@ def seed(directory: Path = DIRECTORY) -> None:
 
 
 @app.command
+def found(directory: Path, *, host: tuple[str, ...]) -> None:
+    """Write what three machines of their own are set up with: keys, certificates, passwords. Once.
+
+    DIRECTORY becomes the first machine's; DIRECTORY/nodes/node-2 and node-3 are the others', and DIRECTORY/nats has each
+    stream server's configuration. Bring each machine its own at the same paths, and nothing of the others'.
+
+    Parameters
+    ----------
+    directory
+        An empty one, or an exchange's on one machine that does not run.
+    host
+        The machines' addresses or names, three times. Ports are 7000, 4222 and 6222.
+    """
+    from ringfence.daemons.cluster import NAME
+    from ringfence.daemons.cluster_founding import NODES, Ports
+    from ringfence.daemons.cluster_founding import found as write
+
+    if len(set(host)) != NODES:
+        sys.exit(f"--host is given {NODES} times, a different one each time; nothing was written")
+    if (directory / NAME).exists():
+        sys.exit(f"{directory} belongs to a cluster already; nothing was written")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout = write(directory.absolute(), hosts=host, ports=Ports())
+    except OSError as error:
+        sys.exit(f"the cluster was not founded: {error}")
+    for name, own in layout.directories.items():
+        print(f"{name}: {own}")
+
+
+@app.command
 def rotate_certificates(
     directory: Path = DIRECTORY, *, node: str = "", step: str = "all", certificate: Path | None = None
 ) -> None:

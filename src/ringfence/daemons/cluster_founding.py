@@ -33,8 +33,25 @@ class Layout(NamedTuple):
     """The configuration of each of the stream's servers, by name."""
 
 
-def found(directory: Path, *, replicas: int = NODES, hosts: tuple[str, ...] = (HOST,) * NODES) -> Layout:
-    """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError."""
+class Ports(NamedTuple):
+    """The same on every machine, where each has an address of its own."""
+
+    line: int = 7000
+    client: int = 4222
+    route: int = 6222
+
+
+def found(
+    directory: Path,
+    *,
+    replicas: int = NODES,
+    hosts: tuple[str, ...] = (HOST,) * NODES,
+    ports: Ports | None = None,
+) -> Layout:
+    """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError.
+
+    Without `ports` free ones are taken.
+    """
     nodes = {f"node-{number}": _directory_of(directory, number) for number in range(1, NODES + 1)}
     servers = {
         f"nats-{number}": directory / NATS_FOLDER / f"nats-{number}.conf" for number in range(1, replicas + 1)
@@ -42,7 +59,7 @@ def found(directory: Path, *, replicas: int = NODES, hosts: tuple[str, ...] = (H
     layout = Layout(nodes, servers)
     if (directory / NAME).exists():
         return layout
-    lines, clients, routes = (free_ports(NODES) for _ in range(3))
+    lines, clients, routes = ([port] * NODES if port else free_ports(NODES) for port in ports or (0, 0, 0))
     password, route_password = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     _write_servers(layout, hosts, clients, routes, password, route_password)
     load_keys(directory)
