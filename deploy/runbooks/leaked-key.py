@@ -17,12 +17,12 @@ def run(book: Runbook, folder: Path) -> None:
         moment = time.monotonic()
         done = ringfence("key", "revoke", "key-1", "--directory", directory)
         book.check(done.returncode == 0, "`ringfence key revoke` takes it")
-        while thief.call("GET", "/order").status != 401:
+        while thief.call("GET", "/order").status == 200:
             if time.monotonic() - moment > 30:
                 raise TimeoutError("the revoked key still opens")
             time.sleep(0.02)
         book.figure("seconds until it opens nothing", time.monotonic() - moment)
-        book.check(thief.place(orderQty=100, price=9_000).status == 401, "it can order nothing more")
+        book.check(thief.place(orderQty=100, price=9_000).status in (401, 403), "it can order nothing more")
         book.check(Client(venue.port, 2).place(orderQty=100, price=9_000).status == 200, "others trade on")
         book.step("the account gets a new key, and looks at what was done with the old one")
         made = ringfence("key", "create", "--account", "1", "--permission", "order", "--directory", directory)

@@ -110,7 +110,7 @@ def seed(directory: Path = DIRECTORY) -> None:
 def found(directory: Path, *, host: tuple[str, ...]) -> None:
     """Write what three machines of their own are set up with: keys, certificates, passwords. Once.
 
-    DIRECTORY becomes the first machine's; DIRECTORY/nodes/node-2 and node-3 are the others', and DIRECTORY/nats has each
+    DIRECTORY becomes the first machine's; DIRECTORY/nodes/ has the others', and DIRECTORY/nats each
     stream server's configuration. Bring each machine its own at the same paths, and nothing of the others'.
 
     Parameters
