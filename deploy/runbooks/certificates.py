@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from staging import Cluster, Runbook, main, ringfence
+from staging import Cluster, Runbook, main, ringfence, until_traded
 from tests.cluster.test_failover import Crowd, check_journals
 
 from ringfence.daemons.pinned_tls import fingerprint_of
@@ -29,7 +29,7 @@ def run(book: Runbook, folder: Path) -> None:
         cluster.processes[leader].wait(60)
         cluster.start(leader)
         crowd.first_answer_after(time.monotonic(), seconds=60)
-        time.sleep(0.5)
+        until_traded(crowd)
         crowd.stop()
         book.check(True, "no order was lost")
         cluster.wait_level(seconds=60)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from staging import Cluster, Runbook, main
+from staging import Cluster, Runbook, main, until_traded
 from tests.cluster.test_failover import Crowd, check_journals
 
 
@@ -20,7 +20,7 @@ def run(book: Runbook, folder: Path) -> None:
         cluster.start(leader)
         book.figure("seconds until an order was acknowledged", crowd.first_answer_after(moment, seconds=60))
         book.check(new != leader, f"{new} leads")
-        time.sleep(0.5)
+        until_traded(crowd)
         crowd.stop()
         book.check(True, "every trader was told what is so, each order is there once")
         cluster.wait_level(seconds=60)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ for place in (ROOT, ROOT / "src"):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
+from tests.cluster.test_failover import Crowd  # noqa: E402
 from tests.cluster.three import Cluster  # noqa: E402
 
 from ringfence.daemons.cluster_seeding import seed  # noqa: E402
@@ -72,7 +74,8 @@ def main(run: Callable[[Runbook, Path], None]) -> None:
     try:
         run(book, folder)
     except (AssertionError, TimeoutError) as error:
-        fault = str(error) or repr(error)
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        fault = str(error) or f"{at.line} ({Path(at.filename).name}:{at.lineno})"
     finally:
         if given.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,6 +96,15 @@ def ringfence(*arguments: str, seconds: float = 120) -> subprocess.CompletedProc
     """Run the command line of this version."""
     command = [sys.executable, "-c", "from ringfence.cli import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def until_traded(crowd: Crowd, *, orders: int = 20, seconds: float = 60) -> None:
+    """Wait until every trader has had so many orders acknowledged. Raises TimeoutError."""
+    until = time.monotonic() + seconds
+    while min(len(trader.acknowledged) for trader in crowd.traders) < orders:
+        if time.monotonic() > until:
+            raise TimeoutError(f"a trader has had fewer than {orders} orders acknowledged in {seconds:g} s")
+        time.sleep(0.05)
 
 
 # ---- machines and their disks

@@ -13,8 +13,12 @@ import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ringfence.chained_log import FileLines
+from ringfence.database.addresses import Addresses, write
+from ringfence.database.stores import move_into_database
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.sequencer import snapshots
+from ringfence.exchange.users.keys import move_keys_into_database, read_records
 from ringfence.operations.backup import (
     BackupError,
     MissingError,
@@ -32,6 +36,7 @@ from ringfence.operations.backup.recovery import open_with
 from ringfence.testing.client import Client
 from ringfence.testing.traders import Trader, check
 from ringfence.testing.venue import Venue
+from tests.integration.test_log_storage import accounts_database, log_of, needs_postgres
 
 TRADERS = 3
 Identities = list[str]
@@ -253,6 +258,28 @@ def test_a_second_backup_shares_full_segments(
 
     with pytest.raises((BackupError, JournalError)):
         create(directory, tmp_path / "store")
+
+
+@needs_postgres
+def test_what_postgresql_has_of_people_and_keys_comes_back_as_files(kept: Kept, tmp_path: Path) -> None:
+    directory = _restored(kept, tmp_path)
+    (directory / "accounts").mkdir()
+    log, _ = log_of(FileLines(directory / "accounts" / "log.jsonl"))
+    log.append("registered", {"user": "anna"}, now_ns=1)
+    log.close()
+    lines, keys = (directory / "accounts" / "log.jsonl").read_bytes(), read_records(directory / "keys.json")
+    write(directory / "database.url", Addresses({"": accounts_database()}))
+    move_into_database(directory)
+    move_keys_into_database(directory)
+    assert not (directory / "keys.json").exists()
+    assert not (directory / "accounts" / "log.jsonl").exists()
+    create(directory, tmp_path / "store", recipients=kept.recipients)
+    again = tmp_path / "third"
+    restore(open_store(tmp_path / "store", kept.public), again, identities=kept.identities)
+    assert (again / "accounts" / "log.jsonl").read_bytes() == lines
+    assert read_records(again / "keys.json") == keys
+    assert sorted(path.name for path in (again / "accounts").iterdir()) == ["log.jsonl"]
+    assert not (again / "database.url").exists()
 
 
 def test_the_command_line(kept: Kept, tmp_path: Path) -> None:

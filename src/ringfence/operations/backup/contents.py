@@ -52,6 +52,9 @@ RULES = (
     Rule("bitcoin/*", Reason.CHAIN),
     Rule("ethereum/*", Reason.CHAIN),
     Rule("solana/*", Reason.CHAIN),
+    # What is in that database is in the backup as files: with the address beside them it would be in two places.
+    Rule("database.url", Reason.MACHINE),
+    Rule("*.moved", Reason.MACHINE),
     Rule("cluster.toml", Reason.MACHINE),
     Rule("cluster/*", Reason.MACHINE),
     Rule("nodes/*", Reason.MACHINE),
