@@ -26,8 +26,8 @@ class Unit(NamedTuple):
 
 
 UNITS = (
-    Unit("nats", "nats", "a server of the journal's stream", (66, 69), "%i", ""),
-    Unit("core", "core", "the exchange core", (65, 70, 74, 75), "", "nats", 120),
+    Unit("stream", "stream_server", "a server of the journal's stream", (66, 69), "%i", ""),
+    Unit("core", "core", "the exchange core", (65, 70, 74, 75), "", "stream", 120),
     Unit("gateway", "gateway", "REST and WebSocket", (66, 69)),
     Unit("history", "history", "history in SQL", (65, 70, 75)),
     Unit("price-feed", "price_feed", "index prices", (66,)),
@@ -37,7 +37,7 @@ UNITS = (
     Unit("metrics", "metrics", "every page of figures at one port", (66, 69)),
 )
 # A server's configuration is in the folder of the exchange that it serves, and named like the unit's instance.
-_NATS_DIRECTORY = f"{STATE}/main"
+_STREAM_DIRECTORY = f"{STATE}/main"
 
 _HARDENED = """\
 User=ringfence
@@ -71,8 +71,8 @@ SystemCallErrorNumber=EPERM
 
 
 def service(unit: Unit) -> str:
-    directory = _NATS_DIRECTORY if unit.module == "nats" else f"{STATE}/%i"
-    after = f"network-online.target{f' ringfence-{unit.after}@%i.service' if unit.after not in ('', 'nats') else ''}"
+    directory = _STREAM_DIRECTORY if unit.module == "stream_server" else f"{STATE}/%i"
+    after = f"network-online.target{f' ringfence-{unit.after}@%i.service' if unit.after not in ('', 'stream') else ''}"
     arguments = f" {unit.arguments}" if unit.arguments else ""
     return f"""\
 # Made by deploy/exchange/make_units.py.

@@ -123,7 +123,7 @@ def lose_disk(cluster: Cluster, node: str) -> None:
     """Take from a machine everything but what a new one is set up with."""
     own = cluster.nodes[node]
     for path in own.iterdir():
-        if path.name in _SET_UP or (own == cluster.directory and path.name in ("nodes", "nats", "roots")):
+        if path.name in _SET_UP or (own == cluster.directory and path.name in ("nodes", "stream", "roots")):
             continue
         if path.name == "roots":
             for file in path.iterdir():
@@ -138,7 +138,7 @@ def lose_disk(cluster: Cluster, node: str) -> None:
 def lose_stream(cluster: Cluster, *servers: str) -> None:
     """Take the store of servers that do not run."""
     for server in servers:
-        shutil.rmtree(cluster.directory / "nats" / server, ignore_errors=True)
+        shutil.rmtree(cluster.directory / "stream" / server, ignore_errors=True)
 
 
 def seed_from(cluster: Cluster, node: str) -> int:

@@ -10,7 +10,9 @@ from typing import Self
 from nats.aio.client import Client
 
 from ringfence.daemons import cluster, cluster_founding
+from ringfence.daemons.pinned_tls import client_context
 from ringfence.exchange.journal import JetStream, StreamUnavailableError
+from ringfence.exchange.journal.etcd import EtcdServers
 from ringfence.exchange.journal.jetstream import connect
 
 _START_SECONDS = 40.0
@@ -19,9 +21,9 @@ _START_SECONDS = 40.0
 class Servers:
     """As many as are asked for, in a folder."""
 
-    def __init__(self, directory: Path, *, count: int = 3) -> None:
+    def __init__(self, directory: Path, *, count: int = 3, kind: str = cluster_founding.NATS) -> None:
         self.directory, self.count = directory, count
-        self.layout = cluster_founding.found(directory, replicas=count)
+        self.layout = cluster_founding.found(directory, replicas=count, kind=kind)
         config = cluster.read_cluster(directory)
         assert config is not None
         self._config = config
@@ -29,7 +31,7 @@ class Servers:
 
     def start(self, name: str) -> None:
         with open(self.directory / f"{name}.log", "ab") as log:
-            command = [sys.executable, "-m", "ringfence.daemons.nats", str(self.directory), name]
+            command = [sys.executable, "-m", "ringfence.daemons.stream_server", str(self.directory), name]
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def kill(self, name: str) -> None:
@@ -55,6 +57,19 @@ class Servers:
                     raise
                 await asyncio.sleep(0.2)
 
+    async def open_etcd(self) -> EtcdServers:
+        """Return a connection of its own, once the servers have found each other."""
+        folder = self.directory / cluster.FOLDER
+        until = asyncio.get_running_loop().time() + _START_SECONDS
+        while True:
+            try:
+                context = client_context(folder, folder / cluster.ETCD_CERTIFICATES)
+                return await EtcdServers.open(self._config.servers, context=context, prefix="CHECK")
+            except StreamUnavailableError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.2)
+
     def __enter__(self) -> Self:
         for name in self.layout.servers:
             self.start(name)
@@ -66,3 +81,29 @@ class Servers:
         for process in self.processes.values():
             process.kill()
             process.wait()
+
+
+async def stream_leader(directory: Path) -> str:
+    """Return the name of the server that leads the stream of the cluster in a directory."""
+    config = cluster.read_cluster(directory)
+    assert config is not None
+    if not config.is_etcd:
+        password = cluster.read_password(directory)
+        client = await connect(config.servers, user=cluster.USER, password=password, name="a test")
+        try:
+            return await JetStream(client, config.stream).leader()
+        finally:
+            await client.close()
+    folder = directory / cluster.FOLDER
+    # The first node has the servers in the order of their names.
+    for number, url in enumerate(config.servers, 1):
+        context = client_context(folder, folder / cluster.ETCD_CERTIFICATES)
+        try:
+            one = await EtcdServers.open((url,), context=context, prefix=config.stream)
+        except StreamUnavailableError:
+            continue
+        told = await one.ask("maintenance/status", {})
+        await one.close()
+        if told["leader"] == told["header"]["member_id"]:
+            return f"{cluster_founding.ETCD}-{number}"
+    raise StreamUnavailableError("no server of etcd leads")

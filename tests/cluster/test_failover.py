@@ -3,6 +3,7 @@
 RINGFENCE_LEADER_KILLS=200 makes it the long run.
 """
 
+import asyncio
 import contextlib
 import os
 import random
@@ -12,10 +13,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ringfence.daemons.cluster_founding import ETCD, NATS
+from ringfence.daemons.stream_server import program_of
 from ringfence.exchange.disk import RealDisk
 from ringfence.exchange.journal import read_frames
 from ringfence.testing.client import Client
 from ringfence.testing.traders import Trader, check
+from tests.cluster.stream_servers import stream_leader
 from tests.cluster.three import Cluster
 
 KILLS = int(os.environ.get("RINGFENCE_LEADER_KILLS", "3"))
@@ -79,9 +85,11 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def test_leaders_are_killed_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [NATS, ETCD])
+def test_leaders_are_killed_under_load(tmp_path: Path, kind: str) -> None:
+    _needs(kind)
     dice = random.Random(2026)
-    with Cluster(tmp_path, accounts=TRADERS) as cluster:
+    with Cluster(tmp_path, accounts=TRADERS, kind=kind) as cluster:
         crowd = Crowd(cluster)
         gaps: list[float] = []
         for _ in range(KILLS):
@@ -99,7 +107,7 @@ def test_leaders_are_killed_under_load(tmp_path: Path) -> None:
         assert len({(one["number"], one["epoch"]) for one in level}) == 1
         acknowledged = sum(len(trader.acknowledged) for trader in crowd.traders)
         print(
-            f"{KILLS} leaders killed, {acknowledged} orders acknowledged, 0 lost, 0 doubled; until the next "
+            f"{kind}: {KILLS} leaders killed, {acknowledged} orders acknowledged, 0 lost, 0 doubled; until the next "
             f"acknowledgement p50 {percentile(gaps, 0.5):.2f} s, p99 {percentile(gaps, 0.99):.2f} s"
         )
     check_journals(cluster)
@@ -180,11 +188,13 @@ def test_nobody_hands_over_to_a_machine_that_is_not_there(tmp_path: Path) -> Non
         assert cluster.leader() == leader
 
 
-def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path: Path) -> None:
-    with Cluster(tmp_path, accounts=TRADERS) as cluster:
+@pytest.mark.parametrize("kind", [NATS, ETCD])
+def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path: Path, kind: str) -> None:
+    _needs(kind)
+    with Cluster(tmp_path, accounts=TRADERS, kind=kind) as cluster:
         crowd = Crowd(cluster)
         time.sleep(1)
-        victim = _stream_leader(cluster)
+        victim = asyncio.run(stream_leader(cluster.directory))
         cluster.kill(victim)
         moment = time.monotonic()
         gap = crowd.first_answer_after(moment + 0.2)
@@ -192,28 +202,13 @@ def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path:
         time.sleep(1)
         crowd.stop()
         cluster.wait_level()
-        print(f"the stream's leader was killed: {gap:.2f} s until the next acknowledgement")
+        print(f"{kind}: the stream's leader was killed: {gap:.2f} s until the next acknowledgement")
     check_journals(cluster)
 
 
-def _stream_leader(cluster: Cluster) -> str:
-    import asyncio
-
-    from ringfence.daemons.cluster import USER, read_cluster, read_password
-    from ringfence.exchange.journal import JetStream
-    from ringfence.exchange.journal.jetstream import connect
-
-    async def ask() -> str:
-        config = read_cluster(cluster.directory)
-        assert config is not None
-        password = read_password(cluster.directory)
-        client = await connect(config.servers, user=USER, password=password, name="a test")
-        try:
-            return await JetStream(client, config.stream).leader()
-        finally:
-            await client.close()
-
-    return asyncio.run(ask())
+def _needs(kind: str) -> None:
+    if program_of(kind) is None:
+        pytest.skip(f"no server of {kind} is installed")
 
 
 def test_a_machine_that_came_to_another_state_stops(tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ class Cluster:
 
     def __init__(
         self, directory: Path, *, accounts: int = 4, gateways: int = 2, replicas: int = 3,
-        hosts: tuple[str, ...] = (HOST,) * 3, spaces: tuple[str, ...] = (),
+        hosts: tuple[str, ...] = (HOST,) * 3, spaces: tuple[str, ...] = (), kind: str = cluster_founding.NATS,
     ) -> None:  # fmt: skip
         """`hosts` has the machines' addresses, `spaces` the network namespaces that they are in, if they are."""
 
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self._accounts, self._gateways = directory, accounts, gateways
-        self.layout = cluster_founding.found(directory, replicas=replicas, hosts=hosts)
+        self.layout = cluster_founding.found(directory, replicas=replicas, hosts=hosts, kind=kind)
         self.nodes = self.layout.directories
         self.hosts, self._spaces = hosts, spaces
         self.ports = [free_port() for _ in range(gateways)]
@@ -55,7 +55,8 @@ class Cluster:
         """Start a process, or start it again."""
         kind, _, number = name.partition("-")
         arguments = {
-            "nats": ("nats", str(self.directory), name),
+            "nats": ("stream_server", str(self.directory), name),
+            "etcd": ("stream_server", str(self.directory), name),
             "node": ("core", str(self.nodes.get(name, self.directory))),
             "gateway": ("gateway", str(self.nodes.get(f"node-{number}", self.directory))),
             "history": ("history", str(self.directory)),
@@ -160,7 +161,7 @@ class Cluster:
     ) -> None:
         for name in sorted(
             self.processes,
-            key=lambda name: ("gateway", "history", "node", "nats").index(name.partition("-")[0]),
+            key=lambda name: ("gateway", "history", "node", "nats", "etcd").index(name.partition("-")[0]),
         ):
             process = self.processes[name]
             if process.poll() is None:
@@ -172,4 +173,4 @@ class Cluster:
                     process.kill()
                     process.wait()
         if error is None:
-            shutil.rmtree(self.directory / cluster_founding.NATS_FOLDER, ignore_errors=True)
+            shutil.rmtree(self.directory / cluster.SERVERS_FOLDER, ignore_errors=True)

@@ -22,7 +22,7 @@ from ringfence.operations.backup.contents import Reason, contents_of, reason_of
         "custody/newcomer/key",
         "cluster/tls.key",
         "nodes/node-2/cluster/password",
-        "nats/nats-1.conf",
+        "stream/nats-1.conf",
         "journal/a.torn",
         "feed/a.feed",
         "accounts/log.new",

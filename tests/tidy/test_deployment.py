@@ -14,12 +14,13 @@ import yaml
 from ringfence.cli.cluster import found
 from ringfence.daemons import supervisor
 from ringfence.daemons.cluster import read_cluster
-from ringfence.daemons.nats import server_path
+from ringfence.daemons.stream_server import program_of
 
 ROOT = Path(__file__).parents[2]
 EXCHANGE = ROOT / "deploy" / "exchange"
 FINAL = {
-    "core": supervisor._FINAL_OF_CORE, "gateway": supervisor._FINAL_OF_GATEWAY, "nats": supervisor._FINAL_OF_NATS,
+    "core": supervisor._FINAL_OF_CORE, "gateway": supervisor._FINAL_OF_GATEWAY,
+    "stream_server": supervisor._FINAL_OF_NATS,
     "history": supervisor._FINAL_OF_HISTORY, "price_feed": supervisor._FINAL_OF_PRICE_FEED,
     "shadow": supervisor._FINAL_OF_JUDGES, "auditor": supervisor._FINAL_OF_JUDGES,
     "prover": supervisor._FINAL_OF_PROVER, "metrics": supervisor._FINAL_OF_METRICS,
@@ -51,7 +52,7 @@ def test_units_end_for_good_where_the_supervisor_says() -> None:
 def test_every_module_that_is_started_exists() -> None:
     texts = [path.read_text() for path in EXCHANGE.rglob("*") if path.is_file()]
     names = {name for text in texts for name in re.findall(r"ringfence\.daemons\.([a-z_]+)", text)}
-    assert {"core", "gateway", "nats", "history", "metrics"} <= names
+    assert {"core", "gateway", "stream_server", "history", "metrics"} <= names
     for name in names:
         assert importlib.util.find_spec(f"ringfence.daemons.{name}") is not None, name
 
@@ -116,9 +117,9 @@ def test_a_cluster_is_founded_for_machines_of_their_own(tmp_path: Path) -> None:
         assert config is not None
         assert config.nodes[config.node].line == f"machine-{number}:7000"
         assert config.servers[0] == f"nats://machine-{number}:4222"
-        program = server_path()
+        program = program_of("nats")
         assert program is not None
-        written = directory / "nats" / f"nats-{number}.conf"
+        written = directory / "stream" / f"nats-{number}.conf"
         done = subprocess.run(
             [str(program), "-t", "-c", str(written)], capture_output=True, text=True, timeout=30
         )

@@ -110,7 +110,7 @@ def seed(directory: Path = DIRECTORY) -> None:
 def found(directory: Path, *, host: tuple[str, ...]) -> None:
     """Write what three machines of their own are set up with: keys, certificates, passwords. Once.
 
-    DIRECTORY becomes the first machine's; DIRECTORY/nodes/ has the others', and DIRECTORY/nats each
+    DIRECTORY becomes the first machine's; DIRECTORY/nodes/ has the others', and DIRECTORY/stream each
     stream server's configuration. Bring each machine its own at the same paths, and nothing of the others'.
 
     Parameters
@@ -159,8 +159,14 @@ def rotate_certificates(
         For `trust`: the file that `prepare` made.
     """
     from ringfence.daemons import cluster_rotation as rotation
+    from ringfence.daemons.cluster import read_cluster
 
     directories = _directories(directory)
+    config = read_cluster(directory)
+    if config is not None and config.is_etcd:
+        sys.exit(
+            "servers of etcd know machines by these certificates and would shut them out; nothing was done"
+        )
     try:
         if step == "all":
             for name in [node] if node else list(directories):

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ def up(
     beacon: str = "",
     chains: bool = True,
     cluster: bool = False,
+    stream: Literal["nats", "etcd"] = "nats",
     coin_keys: int | None = None,
     database: Path | None = None,
     accounts: Annotated[int, Parameter(help="Demo accounts; more can be opened later.")] = 2,
@@ -44,9 +45,11 @@ def up(
         Run development chains of Ethereum and Solana too, and connect them and a hot wallet of small Bitcoin payments:
         each gets a key that nobody has. It needs the MPC engine (`make mpc`), Ethereum also anvil (`make anvil`).
     cluster
-        Keep the journal on three servers of NATS as well, and run three cores of which one leads; kill any of them.
+        Keep the journal on three servers as well, and run three cores of which one leads; kill any of them.
         More gateways answer on the two ports after this one. An exchange that ran alone goes on as a cluster, and stays
         one.
+    stream
+        Whose servers those are: NATS's hold everything; etcd's (Debian package etcd-server) choose a leader sooner.
     coin_keys
         Keys of each co-signer's token for the clients' coins: for as many deposit addresses, and for the change of as
         many payments. 48 when custody is founded; more than it has, at any later start, extend it.
@@ -62,6 +65,7 @@ def up(
     if coin_keys is not None and not 1 <= coin_keys <= 10_000:
         sys.exit("--coin-keys is a number from 1 to 10000")
     options = Options(
-        directory, port, bots, accounts, custody, tpm, beacon, chains, cluster, coin_keys or CLIENTS_KEYS, database
+        directory, port, bots, accounts, custody, tpm, beacon, chains, stream if cluster else "",
+        coin_keys or CLIENTS_KEYS, database,
     )  # fmt: skip
     sys.exit(up(options))

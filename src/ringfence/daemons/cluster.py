@@ -16,9 +16,13 @@ import msgspec
 
 NAME = "cluster.toml"
 FOLDER = "cluster"
+SERVERS_FOLDER = "stream"
 PASSWORD = "password"  # noqa: S105
 SOCKET = "cluster.sock"
 USER = "ringfence"
+ETCD_CERTIFICATES = "etcd.crt"
+HEARTBEATS, STANDINGS = "leader", "followers"
+"""Subjects: what a leader says of itself, and those who follow."""
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,14 +54,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.stream}-ROOTS"
 
     @property
-    def heartbeats(self) -> str:
-        """The subject on which a leader says that it is there."""
-        return f"{self.stream}.leader"
-
-    @property
-    def standings(self) -> str:
-        """The subject on which the others say how far they are."""
-        return f"{self.stream}.followers"
+    def is_etcd(self) -> bool:
+        """Whether the stream's servers are etcd's and not NATS's."""
+        return self.servers[0].startswith("https://")
 
     @property
     def rank(self) -> int:
@@ -82,6 +81,11 @@ def read_cluster(directory: Path) -> ClusterConfig | None:
     if not 0.2 <= config.silence_seconds <= 60 or not 1 <= config.replicas <= 5:
         raise ValueError(f"{NAME}: silence_seconds is 0.2 to 60, replicas 1 to 5")
     return config
+
+
+def configuration_of(directory: Path, server: str) -> Path:
+    """Return where one of the stream's servers, such as `nats-1` or `etcd-1`, has its configuration."""
+    return directory / SERVERS_FOLDER / f"{server}.conf"
 
 
 def address_of(node: Node, name: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""A cluster on one machine, for tests and to look at: three servers of NATS and three machines' directories.
+"""A cluster on one machine, for tests and to look at: three servers of the stream and three machines' directories.
 
 The layout is production's: what is written here for each node is what an operator puts on each machine (see
 docs/operating/cluster.md). The first node has the exchange's own directory, so that an exchange that ran alone
@@ -11,15 +11,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringfence.commitments import load_keys
-from ringfence.daemons.cluster import FOLDER, NAME, PASSWORD, USER
+from ringfence.daemons.cluster import (
+    ETCD_CERTIFICATES,
+    FOLDER,
+    NAME,
+    PASSWORD,
+    SERVERS_FOLDER,
+    USER,
+    configuration_of,
+    read_cluster,
+)
 from ringfence.daemons.custody_ports import HOST, free_ports
 from ringfence.daemons.pinned_tls import ensure_certificate
+from ringfence.exchange.journal.etcd import REQUEST_BYTES_MAX
 from ringfence.exchange.journal.jetstream import PAYLOAD_BYTES_MAX
 from ringfence.files import replace
 
 NODES = 3
 NODES_FOLDER = "nodes"
-NATS_FOLDER = "nats"
+NATS, ETCD = "nats", "etcd"
+"""Whose servers hold the stream."""
+_ETCD_HEARTBEAT_MS, _ETCD_ELECTION_MS = 100, 1_000
+_ETCD_QUOTA_BYTES = 8 << 30
 _SECRET_BYTES = 24
 _SHARED = ("signing.key", "nonces.key")
 
@@ -42,40 +55,44 @@ class Ports(NamedTuple):
 
 
 def found(
-    directory: Path,
-    *,
-    replicas: int = NODES,
-    hosts: tuple[str, ...] = (HOST,) * NODES,
+    directory: Path, *, replicas: int = NODES, hosts: tuple[str, ...] = (HOST,) * NODES, kind: str = NATS,
     ports: Ports | None = None,
-) -> Layout:
+) -> Layout:  # fmt: skip
     """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError.
 
     Without `ports` free ones are taken.
     """
     nodes = {f"node-{number}": _directory_of(directory, number) for number in range(1, NODES + 1)}
-    servers = {
-        f"nats-{number}": directory / NATS_FOLDER / f"nats-{number}.conf" for number in range(1, replicas + 1)
-    }
-    layout = Layout(nodes, servers)
+    if (directory / NAME).exists():
+        kind = _kind_of(directory)
+    names = [f"{kind}-{number}" for number in range(1, replicas + 1)]
+    layout = Layout(nodes, {name: configuration_of(directory, name) for name in names})
     if (directory / NAME).exists():
         return layout
-    lines, clients, routes = ([port] * NODES if port else free_ports(NODES) for port in ports or (0, 0, 0))
-    password, route_password = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-    _write_servers(layout, hosts, clients, routes, password, route_password)
+    numbers = [port for port in ports for _ in range(NODES)] if ports else free_ports(3 * NODES)
+    lines, clients, routes = numbers[:NODES], numbers[NODES : 2 * NODES], numbers[2 * NODES :]
     load_keys(directory)
     for name, own in nodes.items():
         ensure_certificate(own / FOLDER, name)
+    (directory / SERVERS_FOLDER).mkdir(mode=0o700, exist_ok=True)
+    password = secrets.token_urlsafe(_SECRET_BYTES)
+    sites = [Site(*site) for site in zip(names, hosts, clients, routes, strict=False)]
+    if kind == NATS:
+        _write_nats(layout, sites, password)
+    else:
+        _write_etcd(layout, sites)
+    scheme = "nats" if kind == NATS else "https"
+    urls = [f"{scheme}://{site.host}:{site.client}" for site in sites]
     for number, (name, own) in enumerate(nodes.items()):
         for other, theirs in nodes.items():
             replace(own / FOLDER / f"{other}.crt", (theirs / FOLDER / "tls.crt").read_bytes())
         replace(own / FOLDER / PASSWORD, password.encode())
         if own != directory:
             _share_keys(directory, own)
-        urls = [f"nats://{host}:{port}" for host, port in zip(hosts, clients[: len(servers)], strict=False)]
-        urls = urls[number % len(urls) :] + urls[: number % len(urls)]
-        text = [f'node = "{name}"', f"servers = {_list(urls)}", f"replicas = {replicas}", ""]
+        nearest = urls[number % len(urls) :] + urls[: number % len(urls)]
+        text = [f'node = "{name}"', f"servers = {_list(nearest)}", f"replicas = {replicas}", ""]
         for place, (other, line) in enumerate(zip(nodes, lines, strict=True)):
-            server = f"nats-{place + 1}" if place < len(servers) else ""
+            server = names[place] if place < len(names) else ""
             text += [f"[nodes.{other}]", f'line = "{hosts[place]}:{line}"', f'server = "{server}"', ""]
         if own != directory:
             replace(own / NAME, "\n".join(text).encode())
@@ -83,6 +100,12 @@ def found(
             first = "\n".join(text).encode()
     replace(directory / NAME, first)
     return layout
+
+
+def _kind_of(directory: Path) -> str:
+    config = read_cluster(directory)
+    assert config is not None
+    return ETCD if config.is_etcd else NATS
 
 
 def _directory_of(directory: Path, number: int) -> Path:
@@ -100,29 +123,65 @@ def _share_keys(directory: Path, other: Path) -> None:
         shutil.copy2(directory / "roots" / name, other / "roots" / name)
 
 
-def _write_servers(
-    layout: Layout, hosts: tuple[str, ...], clients: list[int], routes: list[int], password: str,
-    route_password: str,
-) -> None:  # fmt: skip
-    urls = [
-        f"nats-route://route:{route_password}@{host}:{port}"
-        for host, port, _ in zip(hosts, routes, layout.servers, strict=False)
-    ]
-    for (name, path), host, client, route in zip(
-        layout.servers.items(), hosts, clients, routes, strict=False
-    ):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+class Site(NamedTuple):
+    """Where one of the stream's servers is."""
+
+    name: str
+    host: str
+    client: int
+    """The port for its clients."""
+    peer: int
+    """The port for the other servers."""
+
+
+def _write_nats(layout: Layout, sites: list[Site], password: str) -> None:
+    peers = secrets.token_urlsafe(_SECRET_BYTES)
+    urls = [f"nats-route://route:{peers}@{site.host}:{site.peer}" for site in sites]
+    for site in sites:
+        path = layout.servers[site.name]
         cluster = (
-            f"cluster {{ name: ringfence, listen: {host}:{route}, "
-            f'authorization {{ user: route, password: "{route_password}" }}, routes: {_list(urls)} }}\n'
+            f"cluster {{ name: ringfence, listen: {site.host}:{site.peer}, "
+            f'authorization {{ user: route, password: "{peers}" }}, routes: {_list(urls)} }}\n'
         )
-        replace(
-            path,
-            (
-                f"server_name: {name}\nlisten: {host}:{client}\nmax_payload: {PAYLOAD_BYTES_MAX}\n"
-                # Without it a server acknowledges what a power cut takes away.
-                f'jetstream {{ store_dir: "{path.parent / name}", sync_interval: always }}\n'
-                + (cluster if len(layout.servers) > 1 else "")
-                + f'authorization {{ user: {USER}, password: "{password}" }}\n'
-            ).encode(),
+        text = (
+            f"server_name: {site.name}\nlisten: {site.host}:{site.client}\nmax_payload: {PAYLOAD_BYTES_MAX}\n"
+            # Without it a server acknowledges what a power cut takes away.
+            f'jetstream {{ store_dir: "{path.parent / site.name}", sync_interval: always }}\n'
+            + (cluster if len(sites) > 1 else "")
+            + f'authorization {{ user: {USER}, password: "{password}" }}\n'
         )
+        replace(path, text.encode())
+
+
+def _write_etcd(layout: Layout, sites: list[Site]) -> None:
+    """Everybody shows a certificate: the servers to each other, the machines to the servers, and they to them."""
+    homes = {site.name: layout.servers[site.name].parent / site.name for site in sites}
+    for site in sites:
+        ensure_certificate(homes[site.name], site.name, address=site.host)
+    servers = b"".join((home / "tls.crt").read_bytes() for home in homes.values())
+    machines = b"".join((own / FOLDER / "tls.crt").read_bytes() for own in layout.directories.values())
+    for own in layout.directories.values():
+        replace(own / FOLDER / ETCD_CERTIFICATES, servers)
+    members = ",".join(f"{site.name}=https://{site.host}:{site.peer}" for site in sites)
+    for site in sites:
+        home, path = homes[site.name], layout.servers[site.name]
+        trusted = path.parent / "trusted.crt"
+        replace(trusted, servers + machines)
+        security = (
+            f"{{cert-file: {home}/tls.crt, key-file: {home}/tls.key, client-cert-auth: true, "
+            f"trusted-ca-file: {trusted}}}"
+        )
+        client, peer = f"https://{site.host}:{site.client}", f"https://{site.host}:{site.peer}"
+        text = (
+            f"name: {site.name}\ndata-dir: {home}/data\n"
+            f"listen-client-urls: {client}\nadvertise-client-urls: {client}\n"
+            f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\n"
+            f"initial-cluster: {members}\ninitial-cluster-token: ringfence\ninitial-cluster-state: new\n"
+            f"heartbeat-interval: {_ETCD_HEARTBEAT_MS}\nelection-timeout: {_ETCD_ELECTION_MS}\n"
+            f"max-request-bytes: {REQUEST_BYTES_MAX}\nquota-backend-bytes: {_ETCD_QUOTA_BYTES}\n"
+            # What was trimmed is let go of: a thousand changes back are enough for who watches.
+            'auto-compaction-mode: revision\nauto-compaction-retention: "1000"\n'
+            f"client-transport-security: {security}\npeer-transport-security: {security}\n"
+            "enable-v2: false\nenable-grpc-gateway: true\nlogger: zap\nlog-level: warn\n"
+        )
+        replace(path, text.encode())

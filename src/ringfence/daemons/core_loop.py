@@ -197,7 +197,12 @@ class Core:
     async def _commit(self) -> None:
         """Write a root that is ready. Without one trading goes on; the judges see that it is missing."""
         try:
-            if (ready := self._committer.collect(now_ns=time.time_ns())) is not None:
+            ready = self._committer.collect(now_ns=time.time_ns())
+            if ready is not None and self._committer.collected_since != self._committer.last_sequence:
+                # It was begun behind one that was not written, or before an earlier leader's came: its events are
+                # not those since the root that it would follow.
+                self._committer.start_over()
+            elif ready is not None:
                 self._gatekeeper.note(await self._write_root(ready))
         except OSError as error:
             log.error("no state root was written, the next one is tried: %s", error)

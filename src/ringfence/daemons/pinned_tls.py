@@ -1,6 +1,7 @@
 """Mutual TLS between machines that know each other: a peer is who has the private key of a pinned certificate."""
 
 import hashlib
+import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,8 +73,11 @@ def peer_fingerprint(connection: ssl.SSLObject | ssl.SSLSocket) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def ensure_certificate(folder: Path, name: str) -> None:
-    """Make a key and a certificate that it signs itself: peers pin it, no authority is asked. Raises OSError."""
+def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
+    """Make a key and a certificate that it signs itself, for a name and perhaps an address.
+
+    Peers pin it, no authority is asked. Raises OSError.
+    """
     if (folder / "tls.crt").exists():
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,6 +91,7 @@ def ensure_certificate(folder: Path, name: str) -> None:
             x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{serial:x}"),
         ]
     )
+    of_address = [x509.IPAddress(ipaddress.ip_address(address))] if address else []
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -96,7 +101,7 @@ def ensure_certificate(folder: Path, name: str) -> None:
         .serial_number(serial)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=365 * _YEARS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), *of_address]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -20,10 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import nats.errors
 import numpy as np
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from ringfence.commitments import ChainError, Root
 from ringfence.commitments.root import RootError, decode_root
@@ -43,10 +40,11 @@ from ringfence.exchange.journal import (
     ROOT_NOTE,
     Entry,
     FencedError,
-    JetStream,
+    Servers,
     StreamUnavailableError,
 )
-from ringfence.exchange.journal.jetstream import connect
+from ringfence.exchange.journal.etcd import EtcdServers
+from ringfence.exchange.journal.jetstream import NatsServers
 from ringfence.exchange.sequencer import Disks, DivergedError, Sequencer, place_in, recover
 from ringfence.lines import answering
 from ringfence.lines import listen as listen_for_lines
@@ -64,6 +62,8 @@ _LOOK_SECONDS = 0.25
 """How often a follower looks at the stream although nothing told it to."""
 _LAG_SECONDS = 0.005
 _LATELY_SECONDS = 1.0
+_KEEP_ENTRIES = 100_000
+"""So many entries that every machine has stay in a stream that cannot hold all, for one that comes back."""
 _BEHIND_MAX = 200
 """Entries that a successor may have to catch up with: less than a second's."""
 _RANK_SECONDS = 0.15
@@ -146,19 +146,15 @@ class Replica:
             password = cluster.read_password(self._directory)
         except (OSError, ValueError, ssl.SSLError) as error:
             raise ClusterError(f"{cluster.FOLDER}/: {error}. Nothing was started.") from error
-        client = await self._until(lambda: connect(
-            self._config.servers, user=cluster.USER, password=password, name=self._config.node
-        ))  # fmt: skip
-        self._client = client
-        self._stream = await self._until(lambda: self._open(client, self._config.stream))
-        self._roots = await self._until(lambda: self._open(client, self._config.roots_stream))
+        self._servers = await self._until(lambda: self._open_servers(password))
+        self._stream = await self._until(lambda: self._servers.stream(self._config.stream))
+        self._roots = await self._until(lambda: self._servers.stream(self._config.roots_stream))
         disks = Disks.of(self._directory, make=True)
         number = await self._until(lambda: place_in(self._stream, disks))
         recovered = recover(self._directory, on_progress=self._on_progress)
         self._sequencer = Sequencer(recovered, self._directory, stream=self._stream, number=number)
         self._committer, self._gatekeeper = attach(self._directory, self._sequencer)
-        await client.subscribe(self._config.heartbeats, cb=self._hear)
-        await client.subscribe(self._config.standings, cb=self._hear_standing)
+        await self._servers.listen(self._listen, self._woken.set)
         desk = await listen_for_lines(
             self._directory / cluster.SOCKET, answering(self._answer), line_bytes_max=_ASK_BYTES_MAX
         )
@@ -180,8 +176,7 @@ class Replica:
             for line in list(self._core.lines.values()) if self._core else ():
                 line.abort()
             self._committer.close()
-            with suppress(Exception):
-                await client.close()
+            await self._servers.close()
         self._sequencer.close(snapshot=True)
         log.info("stopped at sequence %d", self._sequencer.next_sequence)
         return 0 if self._stopping else EXIT_FENCED
@@ -205,8 +200,17 @@ class Replica:
                 await asyncio.sleep(_RETRY_SECONDS)
         raise ClusterError("asked to stop before the stream's servers answered")
 
-    async def _open(self, client: Client, name: str) -> JetStream:
-        return await JetStream.open(client, name, replicas=self._config.replicas)
+    async def _open_servers(self, password: str) -> Servers:
+        config = self._config
+        if config.is_etcd:
+            return await EtcdServers.open(config.servers, context=self._etcd_context(), prefix=config.stream)
+        return await NatsServers.open(
+            config.servers, user=cluster.USER, password=password, name=config.node, subject=config.stream,
+            replicas=config.replicas,
+        )  # fmt: skip
+
+    def _etcd_context(self) -> ssl.SSLContext:
+        return client_context(self._folder, self._folder / cluster.ETCD_CERTIFICATES)
 
     # ---- who is who
 
@@ -294,11 +298,15 @@ class Replica:
 
     # ---- hearing
 
-    async def _hear(self, message: Msg) -> None:
-        try:
-            heard = msgspec.json.decode(message.data, type=Heartbeat)
-        except msgspec.MsgspecError:
-            return
+    def _listen(self, subject: str, body: bytes) -> None:
+        with suppress(msgspec.MsgspecError):
+            if subject == cluster.HEARTBEATS:
+                self._hear(msgspec.json.decode(body, type=Heartbeat))
+            elif subject == cluster.STANDINGS:
+                said = msgspec.json.decode(body, type=Standing)
+                self._standings[said.node] = said.number, time.monotonic()
+
+    def _hear(self, heard: Heartbeat) -> None:
         if heard.node == self._config.node or (self._heard is not None and heard.epoch < self._heard.epoch):
             return
         is_new = self._heard is None or heard.epoch != self._heard.epoch
@@ -312,11 +320,6 @@ class Replica:
             self._drop_relayed()
         self._woken.set()
 
-    async def _hear_standing(self, message: Msg) -> None:
-        with suppress(msgspec.MsgspecError):
-            said = msgspec.json.decode(message.data, type=Standing)
-            self._standings[said.node] = said.number, time.monotonic()
-
     async def _say_standing(self) -> None:
         """Say how far we are, now and then."""
         now = time.monotonic()
@@ -324,8 +327,7 @@ class Replica:
             return
         self._next_standing = now + _HEARTBEAT_SECONDS
         said = Standing(self._config.node, self._sequencer.number)
-        with suppress(nats.errors.Error, OSError):
-            await self._client.publish(self._config.standings, msgspec.json.encode(said))
+        await self._servers.say(cluster.STANDINGS, msgspec.json.encode(said))
 
     def _followers(self) -> dict[str, int]:
         """Return how far those are who were heard lately."""
@@ -489,7 +491,6 @@ class Replica:
             apart.cancel()
         self.role = _RESIGNED
         await self._say()
-        await self._client.flush(1)
 
     async def _catch_up_with_roots(self) -> None:
         """Take every root that earlier leaders have signed; what we began with for ourselves is dropped."""
@@ -523,26 +524,31 @@ class Replica:
 
     def _say_soon(self) -> None:
         """Tell followers of a batch, so that they need not wait until they look."""
-        self._saying = asyncio.get_running_loop().create_task(self._say())
+        self._nudging = asyncio.get_running_loop().create_task(
+            self._servers.nudge(cluster.HEARTBEATS, self._heartbeat())
+        )
 
     async def _say(self) -> None:
+        await self._servers.say(cluster.HEARTBEATS, self._heartbeat())
+
+    def _heartbeat(self) -> bytes:
         said = Heartbeat(
             node=self._config.node, epoch=self._epoch, number=self._sequencer.number, roots=self._committer.roots,
             successor=(self._successor or "") if self.role == _RESIGNED else None,
         )  # fmt: skip
-        with suppress(nats.errors.Error, OSError):
-            await self._client.publish(self._config.heartbeats, msgspec.json.encode(said))
+        return msgspec.json.encode(said)
 
     async def _keep_apart(self) -> None:
         """Have the streams led by servers on other machines: the loss of this one then stops neither for long."""
         own = self._config.nodes[self._config.node].server
-        while own and self._config.replicas > 1:
+        while True:
             # To a server whose machine is heard of: one that is away would be waited for by all.
-            elsewhere = [self._config.nodes[name].server for name in self._followers()]
-            for stream in (self._stream, self._roots) if elsewhere else ():
+            followers = self._followers()
+            await self._servers.keep_off(own, [self._config.nodes[name].server for name in followers])
+            if len(followers) == len(self._others):
                 with suppress(StreamUnavailableError):
-                    if await stream.leader() == own:
-                        await stream.move_leader(elsewhere[0])
+                    await self._stream.trim(min(followers.values()) - _KEEP_ENTRIES)
+                    await self._roots.trim(self._committer.roots - _KEEP_ENTRIES)
             await asyncio.sleep(_APART_SECONDS)
 
     def _resign(self, successor: str) -> None:

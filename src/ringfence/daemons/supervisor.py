@@ -104,8 +104,8 @@ class Options(NamedTuple):
     """The beacon that takes part in every draw; empty = none."""
     chains: bool = True
     """Development chains of Ethereum and Solana beside Bitcoin, where their parts are installed."""
-    cluster: bool = False
-    """Three machines in one: the journal on three servers of NATS, three cores of which one leads."""
+    cluster: str = ""
+    """Three machines in one: whose servers hold the stream, `nats` or `etcd`; empty = one machine, or what it was."""
     coin_keys: int = CLIENTS_KEYS
     """Of each co-signer's token, for the clients' coins; more than there are extend the pools."""
     database: Path | None = None
@@ -293,11 +293,13 @@ class Supervisor:
         if not self._options.cluster and not is_cluster:
             return None
         try:
-            layout = cluster_founding.found(self._directory)
+            layout = cluster_founding.found(
+                self._directory, kind=self._options.cluster or cluster_founding.NATS
+            )
         except OSError as error:
             raise StartError(f"the cluster was not founded: {error}", EXIT_INPUT) from error
         for name in layout.servers:
-            self._run(name, name, final=_FINAL_OF_NATS, module="nats")
+            self._run(name, name, final=_FINAL_OF_NATS, module="stream_server")
         if not is_cluster and any((self._directory / "journal").glob("*.journal")):
             try:
                 work = cluster_seeding.seed(self._directory, on_progress=lambda done, total: None)

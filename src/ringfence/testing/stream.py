@@ -99,6 +99,12 @@ class MemoryStream:
         assert isinstance(found, list)
         return found
 
+    async def first(self) -> int:
+        return 1
+
+    async def trim(self, below: int) -> None:
+        """Everything is held."""
+
     async def last(self) -> int:
         found = await self._ask(lambda: len(self._server.entries))
         assert isinstance(found, int)

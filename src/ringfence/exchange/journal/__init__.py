@@ -8,6 +8,7 @@
 | errors  | what can go wrong, with what to do about it                                 |
 | stream  | `Stream`: the journal on more than one machine, and who may write it        |
 | jetstream | one of NATS's servers                                                     |
+| etcd    | one of etcd's, which choose a leader sooner                                  |
 """
 
 from ringfence.exchange.disk import Disk, DiskFile, RealDisk
@@ -28,6 +29,7 @@ from ringfence.exchange.journal.stream import (
     ROOT_NOTE,
     Entry,
     FencedError,
+    Servers,
     Stream,
     StreamError,
     StreamLostError,
@@ -37,6 +39,7 @@ from ringfence.exchange.journal.stream import (
 __all__ = [
     "EVENTS_NOTE", "GENESIS", "ROOT_NOTE", "SEGMENT_BYTES", "Disk", "DiskFile", "Encoded", "Entry", "FencedError",
     "Frame", "JetStream", "Journal", "JournalCorruptError", "JournalError", "JournalGapError", "JournalReadError",
-    "JournalReader", "JournalVersionError", "JournalWriteError", "Progress", "RealDisk", "Stream", "StreamError",
+    "JournalReader", "JournalVersionError", "JournalWriteError", "Progress", "RealDisk", "Servers", "Stream",
+    "StreamError",
     "StreamLostError", "StreamUnavailableError", "TornTail", "read_frames",
 ]  # fmt: skip

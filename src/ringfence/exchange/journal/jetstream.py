@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import nats.errors
 import nats.js.errors
@@ -35,6 +35,7 @@ _WRONG_LAST_SEQUENCE = 10071
 _NO_SUCH_STREAM = 10059
 _DUPLICATE_WINDOW_SECONDS = 120.0
 _ANSWER_SECONDS = 1.0
+_NEAR_SECONDS = 0.3
 _CONNECT_SECONDS = 4.0
 _PAUSE_SECONDS = 0.05
 _MISSING_MAX = 100
@@ -66,6 +67,56 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
         why = str(error) or str(client.last_error or "no answer")
         raise StreamUnavailableError(f"no NATS server of {', '.join(servers)} lets us in: {why}") from error
     return client
+
+
+class NatsServers:
+    """See `Servers`."""
+
+    def __init__(self, client: Client, subject: str, *, replicas: int) -> None:
+        self._client, self._subject, self._replicas = client, subject, replicas
+        self._streams: dict[str, JetStream] = {}
+
+    @classmethod
+    async def open(
+        cls, servers: Sequence[str], *, user: str, password: str, name: str, subject: str, replicas: int
+    ) -> "NatsServers":
+        """Connect; what is said is said below `subject`. Raises StreamUnavailableError."""
+        client = await connect(servers, user=user, password=password, name=name)
+        return cls(client, subject, replicas=replicas)
+
+    async def stream(self, name: str) -> "JetStream":
+        self._streams[name] = await JetStream.open(self._client, name, replicas=self._replicas)
+        return self._streams[name]
+
+    async def say(self, subject: str, body: bytes) -> None:
+        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+            await self._client.publish(f"{self._subject}.{subject}", body)
+            await self._client.flush(1)
+
+    async def nudge(self, subject: str, body: bytes) -> None:
+        with contextlib.suppress(nats.errors.Error, OSError):
+            await self._client.publish(f"{self._subject}.{subject}", body)
+
+    async def listen(self, hear: Callable[[str, bytes], None], on_growth: Callable[[], None]) -> None:
+        """See `Servers`: a nudge says what has grown."""
+
+        async def take(message: Msg) -> None:
+            hear(message.subject.removeprefix(f"{self._subject}."), message.data)
+            on_growth()
+
+        await self._client.subscribe(f"{self._subject}.*", cb=take)
+
+    async def keep_off(self, server: str, others: list[str]) -> None:
+        if self._replicas == 1 or not others:
+            return
+        for stream in self._streams.values():
+            with contextlib.suppress(StreamUnavailableError):
+                if await stream.leader() == server:
+                    await stream.move_leader(others[0])
+
+    async def close(self) -> None:
+        with contextlib.suppress(Exception):
+            await self._client.close()
 
 
 class JetStream:
@@ -136,20 +187,29 @@ class JetStream:
         try:
             await self._client.publish(self._direct_get, json.dumps(asked).encode(), reply=inbox)
             while True:
-                message = await subscription.next_msg(timeout=_ANSWER_SECONDS)
+                message = await subscription.next_msg(timeout=_NEAR_SECONDS if not found else _ANSWER_SECONDS)
                 entry = self._entry_of(message)
                 if entry is None:
                     return found
                 if entry.number != first + len(found):
                     raise StreamLostError(f"the stream {self.name} has no entry {first + len(found)}")
                 found.append(entry)
-        except (TimeoutError, nats.errors.Error) as error:
-            if found:
-                return found
-            raise StreamUnavailableError(f"entry {first} of {self.name}: {error}") from error
+        except (TimeoutError, nats.errors.Error):
+            # Any of the servers may have been asked, also one that is cut off; the stream's leader is not.
+            return found or await self._read_from_leader(first)
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
+
+    async def _read_from_leader(self, number: int) -> list[Entry]:
+        try:
+            found = await self._client.jetstream(timeout=_ANSWER_SECONDS).get_msg(self.name, number)
+        except nats.js.errors.NotFoundError:
+            return []
+        except (TimeoutError, nats.errors.Error) as error:
+            raise StreamUnavailableError(f"entry {number} of {self.name}: {error}") from error
+        notes = {name: text for name, text in (found.headers or {}).items() if name.startswith(_NOTES)}
+        return [Entry(number, found.data or b"", notes)]
 
     @staticmethod
     def _entry_of(message: Msg) -> Entry | None:
@@ -167,6 +227,13 @@ class JetStream:
         except (TimeoutError, nats.errors.Error) as error:
             raise StreamUnavailableError(f"stream {self.name}: {error}") from error
         return state.last_seq
+
+    async def first(self) -> int:
+        """See `Stream`: everything is held."""
+        return 1
+
+    async def trim(self, below: int) -> None:
+        """See `Stream`: everything is held."""
 
     async def leader(self) -> str:
         """Return the name of the server that leads the stream, empty if none does. Raises StreamUnavailableError."""

@@ -8,6 +8,7 @@ What a stream has taken, it keeps, and every reader finds it at the same number.
 memory that loses, delays and repeats; it and the real ones pass the same conformance check.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 
@@ -77,3 +78,30 @@ class Stream(Protocol):
 
     async def last(self) -> int:
         """Return the number of the last entry, 0 if there is none. Raises StreamUnavailableError."""
+
+    async def first(self) -> int:
+        """Return the number of the first entry that is still held; 1 if none is. Raises StreamUnavailableError."""
+
+    async def trim(self, below: int) -> None:
+        """Entries below a number are on every machine's disk: a stream that cannot hold all may let them go."""
+
+
+class Servers(Protocol):
+    """What a machine has of the stream's servers: streams, and a way for machines to be heard by each other."""
+
+    async def stream(self, name: str) -> Stream:
+        """Return a stream, made if there is none. Raises StreamUnavailableError."""
+
+    async def say(self, subject: str, body: bytes) -> None:
+        """Let every machine that listens hear this, or not: nothing may depend on it."""
+
+    async def nudge(self, subject: str, body: bytes) -> None:
+        """The same for what is said with each batch; where every entry wakes its readers by itself, it is not."""
+
+    async def listen(self, hear: Callable[[str, bytes], None], on_growth: Callable[[], None]) -> None:
+        """Hear what is said from now on, with its subject; `on_growth` when there may be new entries."""
+
+    async def keep_off(self, server: str, others: list[str]) -> None:
+        """Have the streams led by one of the `others` and not by `server`, where that can be chosen."""
+
+    async def close(self) -> None: ...

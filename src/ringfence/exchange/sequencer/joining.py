@@ -72,7 +72,7 @@ def frame_of(entry: Entry) -> Frame:
 
 async def _find(stream: Stream, first_sequence: int, end: int) -> int:
     """Return the number of the entry that begins with a sequence, 0 if there is none. Raises StreamLostError."""
-    low, high = 1, end
+    low, high = await stream.first(), end
     while low <= high:
         middle = (low + high) // 2
         found = frame_of(await _entry(stream, middle)).first_sequence

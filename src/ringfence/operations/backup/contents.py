@@ -58,7 +58,7 @@ RULES = (
     Rule("cluster.toml", Reason.MACHINE),
     Rule("cluster/*", Reason.MACHINE),
     Rule("nodes/*", Reason.MACHINE),
-    Rule("nats/*", Reason.MACHINE),
+    Rule("stream/*", Reason.MACHINE),
     Rule("people/*.pem", Reason.PERSON),
     Rule("people/*.key", Reason.PERSON),
     Rule("custody/people/*", Reason.PERSON),
