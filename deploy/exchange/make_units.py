@@ -89,7 +89,9 @@ Type=exec
 ExecStart={PYTHON} -m ringfence.daemons.{unit.module} {directory}{arguments}
 WorkingDirectory={directory}
 ReadWritePaths={directory}
-Environment=PYTHONUNBUFFERED=1
+# The compiled engine is kept there, in a folder of its own.
+Environment=PYTHONUNBUFFERED=1 XDG_CACHE_HOME=/var/cache
+CacheDirectory=ringfence
 Restart=always
 RestartSec=0.5
 RestartPreventExitStatus={" ".join(map(str, unit.final))}
@@ -114,6 +116,8 @@ ExecStart=/opt/ringfence/bin/ringfence backup create /var/backups/ringfence/%i -
 WorkingDirectory={STATE}/%i
 ReadWritePaths=/var/backups/ringfence/%i
 ReadOnlyPaths={STATE}/%i
+Environment=XDG_CACHE_HOME=/var/cache
+CacheDirectory=ringfence
 Nice=10
 IOSchedulingClass=idle
 {_HARDENED}"""

@@ -27,6 +27,7 @@ from ringfence.operations.backup.contents import Reason, contents_of, reason_of
         "feed/a.feed",
         "accounts/log.new",
         "core.lock",
+        ".cache/ringfence/engine-1/kernel.o",
         "database.url",
     ],
 )

@@ -39,6 +39,8 @@ RULES = (
     Rule("*.in-database", Reason.RUNNING),
     Rule("run.json", Reason.RUNNING),
     Rule("logs/*", Reason.RUNNING),
+    Rule(".cache/*", Reason.MADE_AGAIN),
+    Rule("metrics/*", Reason.RUNNING),
     Rule("journal/*", Reason.MADE_AGAIN),
     Rule("feed/*", Reason.MADE_AGAIN),
     Rule("snapshots/*", Reason.MADE_AGAIN),
