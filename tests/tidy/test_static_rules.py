@@ -121,6 +121,8 @@ MONEY = ("exchange/engine", "instruments", "units", "messages", "commitments", "
          "custody/policy", "custody/wallets", "exchange/gateway/values.py", "exchange/gateway/commands.py",
          "exchange/gateway/parameters.py", "exchange/journal", "exchange/feed")  # fmt: skip
 FLOATS = {
+    "exchange/journal/etcd.py": "Seconds of patience with servers on the network: nothing is counted by them.",
+    "exchange/journal/jetstream.py": "Seconds of patience with servers on the network: nothing is counted by them.",
     "instruments/specification.py": "Fractions of a listing, which are exact, and prices as the wire writes them.",
     "instruments/value.py": "A rank among five, as the wire writes it: nothing is worth more or less by it.",
 }

@@ -9,16 +9,15 @@ from typing import TypeVar
 from ringfence.commitments.chain import latest_roots
 from ringfence.daemons import cluster
 from ringfence.daemons.cluster import ClusterConfig, read_cluster
+from ringfence.daemons.cluster_servers import open_servers
 from ringfence.exchange.disk import RealDisk
 from ringfence.exchange.journal import (
-    JetStream,
     JournalError,
     StreamError,
     StreamUnavailableError,
     read_frames,
 )
 from ringfence.exchange.journal.frame import encode
-from ringfence.exchange.journal.jetstream import connect
 
 _WAIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
@@ -44,13 +43,10 @@ async def seed(directory: Path, *, on_progress: Callable[[int, int], None]) -> i
 
 
 async def _seed(directory: Path, config: ClusterConfig, on_progress: Callable[[int, int], None]) -> int:
-    password = cluster.read_password(directory)
-    client = await _patient(
-        lambda: connect(config.servers, user=cluster.USER, password=password, name=f"{config.node}-seed")
-    )
+    servers = await _patient(lambda: open_servers(directory, config, name=f"{config.node}-seed"))
     try:
-        frames = await _patient(lambda: JetStream.open(client, config.stream, replicas=config.replicas))
-        roots = await _patient(lambda: JetStream.open(client, config.roots_stream, replicas=config.replicas))
+        frames = await _patient(lambda: servers.stream(config.stream))
+        roots = await _patient(lambda: servers.stream(config.roots_stream))
         if await frames.last() or await roots.last():
             raise SeedError("the stream is not empty. Nothing was done.")
         count = 0
@@ -67,7 +63,7 @@ async def _seed(directory: Path, config: ClusterConfig, on_progress: Callable[[i
             await roots.append(root.encode(), digest=root.digest, after=number, notes={})
         return count
     finally:
-        await client.close()
+        await servers.close()
 
 
 async def _patient(work: Callable[[], Awaitable[Opened]]) -> Opened:

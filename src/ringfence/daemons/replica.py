@@ -26,6 +26,7 @@ from ringfence.commitments import ChainError, Root
 from ringfence.commitments.root import RootError, decode_root
 from ringfence.daemons import cluster
 from ringfence.daemons.cluster import ClusterConfig, address_of
+from ringfence.daemons.cluster_servers import open_servers
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
 from ringfence.daemons.core_loop import SNAPSHOT_EVERY, Core, attach
 from ringfence.daemons.measures.core import serving_replica
@@ -40,11 +41,8 @@ from ringfence.exchange.journal import (
     ROOT_NOTE,
     Entry,
     FencedError,
-    Servers,
     StreamUnavailableError,
 )
-from ringfence.exchange.journal.etcd import EtcdServers
-from ringfence.exchange.journal.jetstream import NatsServers
 from ringfence.exchange.sequencer import Disks, DivergedError, Sequencer, place_in, recover
 from ringfence.lines import answering
 from ringfence.lines import listen as listen_for_lines
@@ -143,10 +141,10 @@ class Replica:
             self._context = server_context(
                 self._folder, [self._certificate_of(name) for name in self._others]
             )
-            password = cluster.read_password(self._directory)
+            cluster.read_password(self._directory)
         except (OSError, ValueError, ssl.SSLError) as error:
             raise ClusterError(f"{cluster.FOLDER}/: {error}. Nothing was started.") from error
-        self._servers = await self._until(lambda: self._open_servers(password))
+        self._servers = await self._until(lambda: open_servers(self._directory, self._config))
         self._stream = await self._until(lambda: self._servers.stream(self._config.stream))
         self._roots = await self._until(lambda: self._servers.stream(self._config.roots_stream))
         disks = Disks.of(self._directory, make=True)
@@ -199,18 +197,6 @@ class Replica:
                     told = True
                 await asyncio.sleep(_RETRY_SECONDS)
         raise ClusterError("asked to stop before the stream's servers answered")
-
-    async def _open_servers(self, password: str) -> Servers:
-        config = self._config
-        if config.is_etcd:
-            return await EtcdServers.open(config.servers, context=self._etcd_context(), prefix=config.stream)
-        return await NatsServers.open(
-            config.servers, user=cluster.USER, password=password, name=config.node, subject=config.stream,
-            replicas=config.replicas,
-        )  # fmt: skip
-
-    def _etcd_context(self) -> ssl.SSLContext:
-        return client_context(self._folder, self._folder / cluster.ETCD_CERTIFICATES)
 
     # ---- who is who
 
@@ -480,6 +466,8 @@ class Replica:
             on_batch=self._say_soon,
         )  # fmt: skip
         self._core, self.role = core, _LEADER
+        # Who came back meanwhile was given a line to the leader of before, which may be frozen and never hang up.
+        self._drop_relayed()
         log.warning("leads from entry %d, sequence %d", self._epoch, self._sequencer.next_sequence)
         await self._say()
         beats = asyncio.create_task(self._beat())
