@@ -92,3 +92,9 @@ def ablations(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """The share of small changes to money code that tests notice; `-- --sample 0` judges all, for hours."""
     session.run("python", "-m", "ringfence.testing.mutation", *(session.posargs or ["--sample", "40"]))
+
+
+@nox.session
+def copies(session: nox.Session) -> None:
+    """`nox -s copies -- PYTHON ...`: a million commands, copied as standbys and restores do, by every Python given."""
+    session.run("python", "-m", "ringfence.testing.pythons", session.create_tmp(), *session.posargs)

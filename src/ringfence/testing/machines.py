@@ -7,8 +7,10 @@ when somebody believes to be alone.
 
 import asyncio
 import random
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ringfence.exchange.journal import FencedError, StreamUnavailableError
@@ -30,6 +32,11 @@ class Options(NamedTuple):
     """What a run is like. The safeguards can be taken away, for tests that must notice."""
 
     seconds: float = 10.0
+    look_seconds: float = 0.2
+    """How often a machine that follows looks at the stream, on average."""
+    orders_per_second: float = 20.0
+    asks: float = 0.1
+    """How likely a look is followed by asking for the lead."""
     is_fenced: bool = True
     waits_for_stream: bool = True
 
@@ -61,7 +68,7 @@ class World:
         self.told: dict[int, bytes] = {}
         """What was told of the batch that begins with a sequence: commands and events."""
         self.leads = self.fenced = self.deaths = 0
-        self.is_healing = self.is_over = False
+        self.is_healing = self.is_over = self.is_down = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def tell(self, batch: Batch) -> None:
@@ -141,13 +148,19 @@ class Machine:
 
     def __init__(self, world: World, number: int) -> None:
         self.world, self.number = world, number
-        seed = world.dice.random()
-        self.disks_of = [SimulatedDisk(f"{name} {seed}") for name in ("journal", "feed", "snapshots")]
-        journal, feed, snapshots = self.disks_of
-        self.disks = Disks(journal, feed, snapshots, segment_bytes=1 << 14, feed_file_bytes=1 << 14)
+        self.new_disks()
         self.network = Network(world.dice, delay_seconds=0.005)
         self.stream = MemoryStream(world.server, self.network)
         self._life: asyncio.Task[None] | None = None
+
+    def new_disks(self, journal: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Get empty disks, or with these files of a journal on them, between two lives."""
+        seed = self.world.dice.random()
+        self.disks_of = [SimulatedDisk(f"{name} {seed}") for name in ("journal", "feed", "snapshots")]
+        for name, raw in journal.items():
+            self.disks_of[0].restore(name, raw)
+        on, feed, snapshots = self.disks_of
+        self.disks = Disks(on, feed, snapshots, segment_bytes=1 << 14, feed_file_bytes=1 << 14)
 
     async def live(self) -> None:
         """Live one life after the other. Raises SplitError, and what shows that the code is wrong."""
@@ -161,6 +174,8 @@ class Machine:
                 if not self._life.cancelled():
                     raise
             await asyncio.sleep(self.world.dice.uniform(0.1, 2.0))
+            while self.world.is_down:
+                await asyncio.sleep(1)
 
     def end(self, *, power_cut: bool = False) -> None:
         """End this life, as a kill or a power cut does."""
@@ -190,10 +205,10 @@ class Machine:
                 if not entries and self._wants_lead() and await self._ask(sequencer):
                     self.world.leads += 1
                     await self._lead(sequencer)
-            await asyncio.sleep(self.world.dice.uniform(0.02, 0.4))
+            await asyncio.sleep(self.world.dice.uniform(0.1, 1.9) * self.world.options.look_seconds)
 
     def _wants_lead(self) -> bool:
-        return not self.world.is_healing and self.world.dice.random() < 0.1
+        return not self.world.is_healing and self.world.dice.random() < self.world.options.asks
 
     async def _ask(self, sequencer: Sequencer) -> bool:
         row = command(Command.TICK).tobytes() + encode_data([(LEADER, b"node-%d" % self.number)])
@@ -211,7 +226,10 @@ class Machine:
                 await sequencer.apply(opening(accounts=accounts).tobytes(), timestamp_ns=self._now())
             )
         while not self.world.is_healing:
-            await asyncio.sleep(self.world.dice.expovariate(20.0))
+            await asyncio.sleep(self.world.dice.expovariate(self.world.options.orders_per_second))
+            if 0 < sequencer.engine.wake_at_ns <= self._now() or sequencer.engine.has_more_to_do:
+                tick = command(Command.TICK).tobytes()
+                self.world.tell(await sequencer.apply(tick, timestamp_ns=self._now()))
             dice = self.world.dice
             order = command(
                 Command.PLACE, account=dice.randint(1, accounts), symbol=1,
