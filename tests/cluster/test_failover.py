@@ -56,11 +56,16 @@ class Crowd:
             time.sleep(0.005)
         raise TimeoutError(f"no order was acknowledged in {seconds:g} s")
 
-    def stop(self) -> None:
-        """Raises AssertionError if a trader was told what is not so."""
+    def halt(self) -> None:
+        """End the traders without asking whether they were told the truth."""
         self._stop.set()
         for trader in self.traders:
             trader.join(40)
+
+    def stop(self) -> None:
+        """Raises AssertionError if a trader was told what is not so."""
+        self.halt()
+        for trader in self.traders:
             assert trader.fault is None, trader.fault
         for trader in self.traders:
             check(trader)

@@ -77,7 +77,7 @@ def test_a_failing_run_shrinks_to_a_test_that_fails_too(monkeypatch: pytest.Monk
     )
     failure = run_options(options).failures[options.seed]
     small = shrink(options, fails_like(failure))
-    assert small.operations - len(small.skip) < options.operations / 2
+    assert small.operations - len(small.skip) < options.operations * 2 / 3
     assert len(small.faults) < len(options.faults)
     code = regression(small, failure)
     namespace: dict[str, object] = {}

@@ -4,6 +4,7 @@ from cyclopts import App
 
 from ringfence.cli import (
     audit,
+    backup,
     cluster,
     custody,
     database,
@@ -44,6 +45,7 @@ custody.app.command(threshold_key.app)
 app.command(custody.app)
 app.command(withdrawal.app)
 app.command(journal.app)
+app.command(backup.app)
 app.command(export.export)
 app.command(audit.app)
 app.command(simulate.app)

@@ -106,6 +106,119 @@ def seed(directory: Path = DIRECTORY) -> None:
     print(f"{count} frames are in the stream")
 
 
+@app.command
+def found(directory: Path, *, host: tuple[str, ...]) -> None:
+    """Write what three machines of their own are set up with: keys, certificates, passwords. Once.
+
+    DIRECTORY becomes the first machine's; DIRECTORY/nodes/ has the others', and DIRECTORY/stream each
+    stream server's configuration. Bring each machine its own at the same paths, and nothing of the others'.
+
+    Parameters
+    ----------
+    directory
+        An empty one, or an exchange's on one machine that does not run.
+    host
+        The machines' addresses or names, three times. Ports are 7000, 4222 and 6222.
+    """
+    from ringfence.daemons.cluster import NAME
+    from ringfence.daemons.cluster_founding import NODES, Ports
+    from ringfence.daemons.cluster_founding import found as write
+
+    if len(set(host)) != NODES:
+        sys.exit(f"--host is given {NODES} times, a different one each time; nothing was written")
+    if (directory / NAME).exists():
+        sys.exit(f"{directory} belongs to a cluster already; nothing was written")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout = write(directory.absolute(), hosts=host, ports=Ports())
+    except OSError as error:
+        sys.exit(f"the cluster was not founded: {error}")
+    for name, own in layout.directories.items():
+        print(f"{name}: {own}")
+
+
+@app.command
+def rotate_certificates(
+    directory: Path = DIRECTORY, *, node: str = "", step: str = "all", certificate: Path | None = None
+) -> None:
+    """Give machines new keys and certificates, while they run; no line is cut.
+
+    With all machines' directories on this one, everything is done. On machines of their own, run the steps in this
+    order: `prepare` on the machine; `trust` with its `cluster/next/tls.crt` on every other one; `switch` on the
+    machine; `drop` on every other one.
+
+    Parameters
+    ----------
+    directory
+        Of the exchange, or of this machine.
+    node
+        Whose certificate it is; without it, with `all`, every machine's in turn.
+    step
+        `all`, `prepare`, `trust`, `switch` or `drop`.
+    certificate
+        For `trust`: the file that `prepare` made.
+    """
+    from ringfence.daemons import cluster_rotation as rotation
+    from ringfence.daemons.cluster import read_cluster
+
+    directories = _directories(directory)
+    config = read_cluster(directory)
+    if config is not None and config.is_etcd:
+        sys.exit(
+            "servers of etcd know machines by these certificates and would shut them out; nothing was done"
+        )
+    try:
+        if step == "all":
+            for name in [node] if node else list(directories):
+                _rotate(directories, name)
+            return
+        own = directories[node] if step in ("prepare", "switch") else directory
+        if step == "prepare":
+            print(rotation.prepare(own, node), end="")
+            return
+        if step == "trust" and certificate is not None:
+            rotation.trust(own, node, certificate.read_text())
+        elif step == "switch":
+            rotation.switch(own)
+        elif step == "drop":
+            rotation.drop(own, node)
+        else:
+            sys.exit("--step is all, prepare, trust (with --certificate), switch or drop; nothing was done")
+        _read_again(own)
+    except (OSError, ValueError, KeyError, rotation.RotationError) as error:
+        sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
+
+
+def _rotate(directories: dict[str, Path], name: str) -> None:
+    from ringfence.daemons import cluster_rotation as rotation
+    from ringfence.daemons.cluster import read_cluster
+
+    own = directories[name]
+    config = read_cluster(own)
+    assert config is not None
+    missing = sorted(set(config.nodes) - set(directories))
+    if missing:
+        sys.exit(f"the directories of {', '.join(missing)} are elsewhere: go step by step; nothing was done")
+    others = [other for node, other in directories.items() if node != name]
+    text = rotation.prepare(own, name)
+    for other in others:
+        rotation.trust(other, name, text)
+        _read_again(other)
+    rotation.switch(own)
+    _read_again(own)
+    for other in others:
+        rotation.drop(other, name)
+        _read_again(other)
+    print(f"{name} has a new certificate, and the others know it")
+
+
+def _read_again(directory: Path) -> None:
+    """Have a core take its certificates into use; one that does not run reads them at its start. Raises ValueError."""
+    answer = _ask(directory, ask="certificates")
+    if answer is not None and "error" in answer:
+        raise ValueError(answer["error"])
+
+
 def _directories(directory: Path) -> dict[str, Path]:
     """Return the machines of a cluster on this one, or the one whose directory it is."""
     from ringfence.daemons.cluster import read_cluster

@@ -46,10 +46,22 @@ class Layout(NamedTuple):
     """The configuration of each of the stream's servers, by name."""
 
 
+class Ports(NamedTuple):
+    """The same on every machine, where each has an address of its own."""
+
+    line: int = 7000
+    client: int = 4222
+    route: int = 6222
+
+
 def found(
-    directory: Path, *, replicas: int = NODES, hosts: tuple[str, ...] = (HOST,) * NODES, kind: str = NATS
-) -> Layout:
-    """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError."""
+    directory: Path, *, replicas: int = NODES, hosts: tuple[str, ...] = (HOST,) * NODES, kind: str = NATS,
+    ports: Ports | None = None,
+) -> Layout:  # fmt: skip
+    """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError.
+
+    Without `ports` free ones are taken.
+    """
     nodes = {f"node-{number}": _directory_of(directory, number) for number in range(1, NODES + 1)}
     if (directory / NAME).exists():
         kind = _kind_of(directory)
@@ -57,8 +69,8 @@ def found(
     layout = Layout(nodes, {name: configuration_of(directory, name) for name in names})
     if (directory / NAME).exists():
         return layout
-    ports = free_ports(3 * NODES)
-    lines, clients, routes = ports[:NODES], ports[NODES : 2 * NODES], ports[2 * NODES :]
+    numbers = [port for port in ports for _ in range(NODES)] if ports else free_ports(3 * NODES)
+    lines, clients, routes = numbers[:NODES], numbers[NODES : 2 * NODES], numbers[2 * NODES :]
     load_keys(directory)
     for name, own in nodes.items():
         ensure_certificate(own / FOLDER, name)

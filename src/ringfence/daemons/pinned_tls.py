@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 from ringfence.files import replace
 
 _YEARS = 10
+_END = "-----END CERTIFICATE-----"
 
 
 class PinError(Exception):
@@ -23,6 +24,23 @@ class PinError(Exception):
 def fingerprint_of(certificate: Path) -> str:
     """Return SHA-256 of a certificate in PEM, hexadecimal. Raises OSError, ValueError."""
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
+
+
+def certificates_in(text: str) -> list[str]:
+    """Return the certificates of a file in PEM, one or more. Raises ValueError if there is none, or anything else."""
+    found = [begin + _END for begin in text.split(_END)[:-1]]
+    if not found or text.split(_END)[-1].strip():
+        raise ValueError("these are no certificates in PEM")
+    normal = [ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(one.strip())) for one in found]
+    for one in normal:
+        x509.load_pem_x509_certificate(one.encode())
+    return normal
+
+
+def fingerprints_of(certificates: Path) -> list[str]:
+    """Return SHA-256 of each certificate in a file: while one is replaced there are two. Raises OSError, ValueError."""
+    found = certificates_in(certificates.read_text())
+    return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(one)).hexdigest() for one in found]
 
 
 def server_context(own: Path, peers: list[Path]) -> ssl.SSLContext:
@@ -64,7 +82,15 @@ def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    serial = x509.random_serial_number()
+    # Of two trusted certificates with one subject OpenSSL looks at one alone, and while a certificate is replaced there
+    # are two: the number tells them apart.
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{serial:x}"),
+        ]
+    )
     of_address = [x509.IPAddress(ipaddress.ip_address(address))] if address else []
     now = datetime.now(UTC)
     certificate = (
@@ -72,7 +98,7 @@ def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=365 * _YEARS))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), *of_address]), critical=False)

@@ -33,7 +33,7 @@ from ringfence.daemons.measures.core import serving_replica
 from ringfence.daemons.pinned_tls import (
     PinError,
     client_context,
-    fingerprint_of,
+    fingerprints_of,
     peer_fingerprint,
     server_context,
 )
@@ -138,7 +138,9 @@ class Replica:
             loop.add_signal_handler(name, self._stop)
         try:
             self._machines = self._read_certificates()
-            context = server_context(self._folder, [self._certificate_of(name) for name in self._others])
+            self._context = server_context(
+                self._folder, [self._certificate_of(name) for name in self._others]
+            )
             cluster.read_password(self._directory)
         except (OSError, ValueError, ssl.SSLError) as error:
             raise ClusterError(f"{cluster.FOLDER}/: {error}. Nothing was started.") from error
@@ -154,7 +156,7 @@ class Replica:
         desk = await listen_for_lines(
             self._directory / cluster.SOCKET, answering(self._answer), line_bytes_max=_ASK_BYTES_MAX
         )
-        servers = [await listen(self._directory, self._new_line), await self._listen_to_machines(context)]
+        servers = [await listen(self._directory, self._new_line), await self._listen_to_machines()]
         log.info(
             "follows from entry %d, sequence %d, after %.2f s, %d commands replayed", number,
             self._sequencer.next_sequence, time.monotonic() - started, recovered.replayed,
@@ -210,7 +212,19 @@ class Replica:
         return self._folder / f"{name}.crt"
 
     def _read_certificates(self) -> dict[str, str]:
-        return {fingerprint_of(self._certificate_of(name)): name for name in self._others}
+        return {known: name for name in self._others for known in fingerprints_of(self._certificate_of(name))}
+
+    def _read_certificates_again(self) -> dict[str, Any]:
+        """Take new ones into use; open lines stay. What was dropped still passes the context, and no hello."""
+        try:
+            machines = self._read_certificates()
+            for name in self._others:
+                self._context.load_verify_locations(self._certificate_of(name))
+            self._context.load_cert_chain(self._folder / "tls.crt", self._folder / "tls.key")
+        except (OSError, ValueError, ssl.SSLError) as error:
+            return {"error": f"the certificates cannot be read: {error}. Those of before stay in use."}
+        self._machines = machines
+        return {"node": self._config.node, "certificates": len(machines)}
 
     def _machine_of(self, connection: ssl.SSLObject) -> str:
         try:
@@ -223,7 +237,7 @@ class Replica:
     def _new_line(self) -> asyncio.Protocol:
         return RelayedLine(self) if self._core is None else Line(self._core)
 
-    async def _listen_to_machines(self, context: ssl.SSLContext) -> asyncio.AbstractServer:
+    async def _listen_to_machines(self) -> asyncio.AbstractServer:
         host, port = address_of(self._config.nodes[self._config.node], self._config.node)
 
         def welcome() -> asyncio.Protocol:
@@ -231,7 +245,7 @@ class Replica:
             return RemoteLine(core, self._sessions, self._machine_of) if core is not None else _Deaf()
 
         try:
-            return await asyncio.get_running_loop().create_server(welcome, host, port, ssl=context)
+            return await asyncio.get_running_loop().create_server(welcome, host, port, ssl=self._context)
         except OSError as error:
             raise ClusterError(f"cannot listen on {host}:{port}: {error}. Nothing was started.") from error
 
@@ -452,6 +466,8 @@ class Replica:
             on_batch=self._say_soon,
         )  # fmt: skip
         self._core, self.role = core, _LEADER
+        # Who came back meanwhile was given a line to the leader of before, which may be frozen and never hang up.
+        self._drop_relayed()
         log.warning("leads from entry %d, sequence %d", self._epoch, self._sequencer.next_sequence)
         await self._say()
         beats = asyncio.create_task(self._beat())
@@ -540,6 +556,8 @@ class Replica:
             return {"error": "this is no question"}
         if asked.get("ask") == "status":
             return self._status()
+        if asked.get("ask") == "certificates":
+            return self._read_certificates_again()
         if asked.get("ask") == "hand-over":
             return self._hand_over(asked.get("to", ""))
         return {"error": "nobody knows what is asked"}

@@ -50,30 +50,30 @@ ABLATIONS = (
     # ---- the journal
     Ablation(
         "acknowledged before the sync", _E + "journal.journal",
-        "            self._file.write_at(self._offset, raw)\n            self._file.sync()\n",
-        "            self._file.write_at(self._offset, raw)\n",
+        "            self._file.write_at(self._offset, frame.raw)\n            self._file.sync()\n",
+        "            self._file.write_at(self._offset, frame.raw)\n",
     ),
     Ablation(
         "a failed write is acknowledged", _E + "sequencer.cycle",
-        "        self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n",
+        "        self.journal.write(frame)\n",
         "        try:\n"
-        "            self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n"
+        "            self.journal.write(frame)\n"
         "        except Exception:\n"
         "            pass\n",
     ),
     Ablation(
         "a failed sync is tried again", _E + "journal.journal",
-        "            self._file.write_at(self._offset, raw)\n            self._file.sync()\n",
-        "            self._file.write_at(self._offset, raw)\n"
+        "            self._file.write_at(self._offset, frame.raw)\n            self._file.sync()\n",
+        "            self._file.write_at(self._offset, frame.raw)\n"
         "            try:\n                self._file.sync()\n"
         "            except OSError:\n                self._file.sync()\n",
         catcher="tests/simulation/test_journal_faults.py",
     ),
     Ablation(
         "published before it is written", _E + "sequencer.cycle",
-        "        self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n",
+        "        self.journal.write(frame)\n",
         "        if batch.first_sequence % 5 != 1:\n"
-        "            self.journal.append(batch.commands, timestamp_ns=batch.timestamp_ns)\n",
+        "            self.journal.write(frame)\n",
     ),
     Ablation(
         "no checksum of the commands", _E + "journal.frame",
@@ -135,7 +135,10 @@ ABLATIONS = (
     ),
     Ablation(
         "a broken journal takes the next frame", _E + "journal.journal",
-        "            self._failed = True\n", "            pass\n",
+        "            self._failed = True\n            raise JournalWriteError(sequence=self.next_sequence, cause=error) from error\n"
+        "        self._offset += len(frame.raw)\n",
+        "            raise JournalWriteError(sequence=self.next_sequence, cause=error) from error\n"
+        "        self._offset += len(frame.raw)\n",
         catcher=f"{_JOURNAL_FAULTS}::test_after_one_failed_write_nothing_more_is_acknowledged",
     ),
     Ablation(
