@@ -45,11 +45,16 @@ class Crowd:
             time.sleep(0.005)
         raise TimeoutError(f"no order was acknowledged in {seconds:g} s")
 
-    def stop(self) -> None:
-        """Raises AssertionError if a trader was told what is not so."""
+    def end(self) -> None:
+        """Let everybody finish what is under way."""
         self._stop.set()
         for trader in self.traders:
             trader.join(40)
+
+    def stop(self) -> None:
+        """Raises AssertionError if a trader was told what is not so."""
+        self.end()
+        for trader in self.traders:
             assert trader.fault is None, trader.fault
         for trader in self.traders:
             check(trader)
@@ -174,7 +179,7 @@ def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path:
     with Cluster(tmp_path, accounts=TRADERS) as cluster:
         crowd = Crowd(cluster)
         time.sleep(1)
-        victim = _stream_leader(cluster)
+        victim = stream_leader(cluster)
         cluster.kill(victim)
         moment = time.monotonic()
         gap = crowd.first_answer_after(moment + 0.2)
@@ -186,7 +191,7 @@ def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path:
     check_journals(cluster)
 
 
-def _stream_leader(cluster: Cluster) -> str:
+def stream_leader(cluster: Cluster) -> str:
     import asyncio
 
     from ringfence.daemons.cluster import USER, read_cluster, read_password
