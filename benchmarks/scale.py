@@ -300,7 +300,8 @@ def fit_results(found: Measured, name: str) -> Iterator[Result]:
     yield Result(f"scale.{name}.gateway_follow_us", line.follow, "us/order", "in each gateway, fitted")
 
 
-def measure(options: argparse.Namespace, folder: Path) -> Measured:
+def measure(options: argparse.Namespace, folder: Path) -> Iterator[Measured]:
+    """Yield what is measured so far, after each part."""
     found = Measured([], [], None, [])
     for name in ("embedded", "R1", "R3"):
         for one in curves(name, folder / name):
@@ -312,14 +313,16 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
             peers = [p for p in found.closed("embedded") if p.gateways == one.gateways]
             report(point_results(one, peers[0] if peers and not one.times else None))
         report(fit_results(found, name))
+        yield found
     found = found._replace(
         failures=failures.measure(folder / "failures", kills=options.kills, others=1 if QUICK else 3)
     )
     report(failures.results(found.failures))
+    yield found
     for one in crowd.measure(folder / "crowd", (1_000, 5_000) if QUICK else crowd.STEPS):
         found.rounds.append(one)
         report(crowd.results(one))
-    return found
+        yield found
 
 
 def main() -> None:
@@ -335,9 +338,10 @@ def main() -> None:
 
     about = facts()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(options, Path(folder))
-    if options.report is not None:
-        options.report.write_text(page(about, found))
+        # After each part: a run that is cut short leaves what it has measured.
+        for found in measure(options, Path(folder)):
+            if options.report is not None:
+                options.report.write_text(page(about, found))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ mpl.use("svg")
 mpl.rcParams.update({
     "svg.fonttype": "none", "svg.hashsalt": "ringfence", "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9aa3ad", "axes.labelcolor": "#39424e",
-    "xtick.color": "#5b6570", "ytick.color": "#5b6570", "axes.grid": True, "grid.color": "#e7eaee",
+    "xtick.color": "#5b6570", "ytick.color": "#5b6570", "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e7eaee",
     "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left", "legend.frameon": False,
 })  # fmt: skip
 _COLORS = {"embedded": "#1f6feb", "R1": "#d9822b", "R3": "#238551"}
@@ -40,12 +40,14 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1c2530;background:#fff;max-width:
 padding:0 1.2rem}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .3rem;border-top:1px solid #e1e5ea;padding-top:1.2rem}
 p{max-width:72ch;margin:.4rem 0}.about{color:#5b6570;font-size:.85rem}.pair{display:flex;flex-wrap:wrap;gap:1.4rem;
-align-items:flex-start}.pair>*{flex:1 1 440px;min-width:0}svg{width:100%;height:auto}
+align-items:flex-start}.pair>*{flex:1 1 440px;min-width:0}.pair>.small{flex-basis:300px}.pair>.wide{flex-basis:100%}
+svg{width:100%;height:auto}
 table{border-collapse:collapse;font-size:.8rem;margin:.6rem 0;width:100%}
 th{color:#5b6570;font-weight:600;text-align:right;vertical-align:bottom;border-bottom:1px solid #c8ced6}
 td{text-align:right;border-bottom:1px solid #eef0f3;font-variant-numeric:tabular-nums}th,td{padding:.22rem .45rem}
-th:first-child,td:first-child{text-align:left}.tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0}
-.tile{flex:1 1 150px;border:1px solid #e1e5ea;border-radius:8px;padding:.6rem .8rem}
+th:first-child,td:first-child{text-align:left}.tiles{display:grid;gap:.8rem;margin:1.2rem 0;
+grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr))}
+.tile{border:1px solid #e1e5ea;border-radius:8px;padding:.6rem .8rem}
 .tile b{display:block;font-size:1.35rem}.tile span{color:#5b6570;font-size:.78rem}.bad b{color:#c23030}
 .computed{background:#fff8e6;border-left:3px solid #e8b339;padding:.1rem .8rem}
 """
@@ -120,20 +122,28 @@ def _axes(width: float = 5.2, height: float = 3.1) -> tuple[Figure, Any]:
     return figure, figure.subplots()
 
 
+def _names(found: "Measured") -> list[str]:
+    return [name for name in _COLORS if found.closed(name)]
+
+
 def _gateways(found: "Measured") -> Section:
-    figure, axes = _axes()
+    rates, costs = _axes(), _axes()
     rows = []
-    for name, color in _COLORS.items():
+    for name in _names(found):
         closed = found.closed(name)
-        axes.plot([p.gateways for p in closed], [p.goodput for p in closed], "o-", color=color, label=name)
+        counts = [p.gateways for p in closed]
+        rates[1].plot(counts, [p.goodput for p in closed], "o-", color=_COLORS[name], label=name)
+        costs[1].plot(counts, [p.cpu_us["gateway"] for p in closed], "o-", color=_COLORS[name], label=name)
         for point in closed:
             peer = next(p for p in found.closed("embedded") if p.gateways == point.gateways)
             rows.append((name, point.gateways, point.goodput, f"{point.goodput / peer.goodput:.2f} x",
                          *(point.cpu_us[kind] or "-" for kind in _COLUMNS), point.total_us))  # fmt: skip
-    axes.set(xlabel="gateways", ylabel="orders/s", title="Orders acknowledged, closed loop", ylim=(0, None))
-    axes.set_xticks(sorted({p.gateways for p in found.points}))
-    axes.legend()
-    head = ("journal", "gate-ways", "orders/s", "of em-bedded", "gateway us", "core us", "followers us", "stream us",
+    rates[1].set(ylabel="orders/s", title="Orders acknowledged, closed loop")
+    costs[1].set(ylabel="CPU us/order", title="All gateways' processor time for an order")
+    for _, axes in (rates, costs):
+        axes.set(xlabel="gateways", ylim=(0, None), xticks=sorted({p.gateways for p in found.points}))
+        axes.legend()
+    head = ("journal", "gateways", "orders/s", "of embedded", "gateways us", "core us", "followers us", "stream us",
             "all us/order")  # fmt: skip
     said = ". ".join(_SAID.values())
     return Section(
@@ -141,7 +151,7 @@ def _gateways(found: "Measured") -> Section:
         f"{said}. An order counts when it is acknowledged as durable. All processes and the load share this machine's "
         "processors: more gateways here cost more and add no processor. What holds on other machines is processor "
         "time for each order.",
-        [svg(figure), table([h.replace("-", "\N{SOFT HYPHEN}") for h in head], rows)],
+        [svg(rates[0]), svg(costs[0]), table(head, rows)],
     )
 
 
@@ -151,10 +161,10 @@ def _computed(found: "Measured") -> Section:
     figure, axes = _axes()
     rows = []
     counts = (1, 2, 4, 8, 16)
-    for name, color in _COLORS.items():
+    for name in _names(found):
         line, core = found.fit(name), found.closed(name)[0].cpu_us["core"]
         most = [ceiling(line, core, count) for count in counts]
-        axes.plot(counts, most, "o--", color=color, label=name)
+        axes.plot(counts, most, "o--", color=_COLORS[name], label=name)
         rows.append((name, line.own, line.follow, core, *most))
     axes.set(xlabel="gateways, each with a processor of its own", ylabel="orders/s", title="Computed, not measured",
              ylim=(0, None), xscale="log", xticks=counts, xticklabels=counts)  # fmt: skip
@@ -172,8 +182,8 @@ def _computed(found: "Measured") -> Section:
 def _loads(found: "Measured") -> list[Section]:
     waits, goodput = _axes(), _axes()
     rows: list[Sequence[object]] = []
-    for name, color in _COLORS.items():
-        points = found.loads(name)
+    for name in _names(found):
+        points, color = found.loads(name), _COLORS[name]
         times = [p.times for p in points]
         for share, style in ((50, "o:"), (99, "o-")):
             waits[1].plot(times, [percentile(p.waits, share) * 1e3 for p in points], style, color=color,
@@ -215,13 +225,13 @@ def _bars(axes: Any, points: "Sequence[Point]", labels: Sequence[str]) -> None:
 
 def _cost(found: "Measured") -> Section:
     parts = []
-    for name in _COLORS:
-        figure, axes = _axes(3.6, 2.9)
+    for name in _names(found):
+        figure, axes = _axes(3.6, 3.1)
         points = found.loads(name)
         _bars(axes, points, [f"{p.times:g}x" for p in points])
         axes.set(title=name, ylabel="CPU us for an order taken", xlabel="load")
         axes.grid(axis="x", visible=False)
-        axes.legend(fontsize=7)
+        figure.legend(loc="outside lower center", ncols=4, fontsize=7)
         parts.append(svg(figure))
     return Section(
         "What an order costs, by process",
@@ -317,11 +327,11 @@ def _tile(value: str, said: str, *, bad: bool = False) -> str:
 
 
 def _tiles(found: "Measured") -> str:
-    most = {name: max(p.goodput for p in found.closed(name)) for name in _COLORS}
+    most = {name: max(p.goodput for p in found.closed(name)) for name in _names(found)}
     told = found.failures
     tiles = [
-        _tile(f"{most['embedded']:,.0f}/s", "orders, embedded journal, best number of gateways"),
-        _tile(f"{most['R3']:,.0f}/s", f"orders, R3: {most['R3'] / most['embedded']:.0%} of embedded"),
+        _tile(f"{rate:,.0f}/s", f"orders, {name}: {rate / most['embedded']:.0%} of embedded")
+        for name, rate in most.items()
     ]
     if told is not None:
         wrong = told.lost + told.doubled + told.untrue
@@ -338,19 +348,24 @@ def _tiles(found: "Measured") -> str:
     return '<div class="tiles">' + "".join(tiles) + "</div>"
 
 
+def _width(part: str, section: Section) -> str:
+    """Return a class: tables of many columns take the whole page, three plots stand in one row."""
+    if part.startswith("<table") and part.count("<th>") > 6:
+        return "wide"
+    return "small" if len(section.parts) == 3 and all("<svg" in one for one in section.parts) else "part"
+
+
 def page(about: dict[str, str], found: "Measured") -> str:
-    """Return the whole page."""
-    sections = [
-        _gateways(found),
-        *_loads(found),
-        _crunch(found),
-        _failures(found),
-        _crowd(found),
-        _computed(found),
-    ]
+    """Return the page of what was measured so far: the embedded journal at least."""
+    sections = [_gateways(found), *_loads(found), _crunch(found)]
+    if found.failures is not None:
+        sections.append(_failures(found))
+    if found.rounds:
+        sections.append(_crowd(found))
+    sections.append(_computed(found))
     body = ""
     for section in sections:
-        parts = "".join(f"<div>{part}</div>" for part in section.parts)
+        parts = "".join(f'<div class="{_width(part, section)}">{part}</div>' for part in section.parts)
         body += (
             f'<h2>{escape(section.title)}</h2><p>{escape(section.text)}</p><div class="pair">{parts}</div>'
         )
