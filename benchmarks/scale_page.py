@@ -22,7 +22,8 @@ mpl.use("svg")
 mpl.rcParams.update({
     "svg.fonttype": "none", "svg.hashsalt": "ringfence", "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9aa3ad", "axes.labelcolor": "#39424e",
-    "xtick.color": "#5b6570", "ytick.color": "#5b6570", "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e7eaee",
+    "xtick.color": "#5b6570", "ytick.color": "#5b6570", "axes.grid": True, "axes.axisbelow": True,
+    "grid.color": "#e7eaee",
     "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left", "legend.frameon": False,
 })  # fmt: skip
 _COLORS = {"embedded": "#1f6feb", "R1": "#d9822b", "R3": "#238551"}
@@ -40,7 +41,8 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1c2530;background:#fff;max-width:
 padding:0 1.2rem}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.4rem 0 .3rem;border-top:1px solid #e1e5ea;padding-top:1.2rem}
 p{max-width:72ch;margin:.4rem 0}.about{color:#5b6570;font-size:.85rem}.pair{display:flex;flex-wrap:wrap;gap:1.4rem;
-align-items:flex-start}.pair>*{flex:1 1 440px;min-width:0}.pair>.small{flex-basis:300px}.pair>.wide{flex-basis:100%}
+align-items:flex-start}.pair>*{flex:1 1 440px;min-width:0}.pair>.small{flex-basis:300px}.pair>.part{max-width:530px}
+.pair>.wide{flex-basis:100%}
 svg{width:100%;height:auto}
 table{border-collapse:collapse;font-size:.8rem;margin:.6rem 0;width:100%}
 th{color:#5b6570;font-weight:600;text-align:right;vertical-align:bottom;border-bottom:1px solid #c8ced6}
