@@ -34,7 +34,7 @@ from ringfence.testing.venue import Venue, cpu_seconds
 QUICK = "--quick" in sys.argv[1:]
 RUNS = 1 if QUICK else 3
 SECONDS = 2.0 if QUICK else 2.5
-GATEWAYS = (1, 4) if QUICK else (1, 2, 3, 4)
+GATEWAYS = (1, 4) if QUICK else (1, 2, 4)
 TIMES = (0.5, 1.0, 10.0) if QUICK else (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 _QUIET = 0.2
 """Processors that an exchange at rest may use."""
@@ -120,15 +120,18 @@ def per_order(before: Mapping[str, float], after: Mapping[str, float], orders: f
 
 
 def settle(found: Exchange) -> dict[str, float]:
-    """Wait until what was started is quiet, 20 seconds at most; return the processors that it uses at rest, by kind."""
-    for _ in range(20):
+    """Wait until what was started is quiet, 8 seconds at most; return the processors that it uses at rest, by kind."""
+    quietest: dict[str, float] = {}
+    for _ in range(8):
         before = found.cpu()
         time.sleep(1)
         after = found.cpu()
-        idle = {kind: after[kind] - before[kind] for kind in before}
-        if sum(idle.values()) < _QUIET:
+        used = {kind: after[kind] - before[kind] for kind in before}
+        if not quietest or sum(used.values()) < sum(quietest.values()):
+            quietest = used
+        if sum(quietest.values()) < _QUIET:
             break
-    return idle
+    return quietest
 
 
 def load(found: Exchange, idle: Mapping[str, float], times: float, rate: float, run: str) -> Point:
