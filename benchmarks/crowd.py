@@ -33,7 +33,7 @@ from ringfence.testing.measure import Result, percentile, report
 from ringfence.testing.venue import Venue, cpu_seconds
 
 QUICK = "--quick" in sys.argv[1:]
-STEPS = (1_000, 10_000) if QUICK else (1_000, 10_000, 25_000, 50_000, 100_000)
+STEPS = (1_000, 10_000, 25_000, 50_000, 100_000)
 EACH_MAX = 17_000
 """Connections of one gateway, and of one process of clients."""
 UPDATES_PER_SECOND = 0.5
@@ -51,6 +51,11 @@ _PING, _PONG = b"\x89\x00", b"\x8a\x80\0\0\0\0"
 def groups(target: int, sizes: int = EACH_MAX) -> int:
     """Return how many gateways a crowd needs, four at least."""
     return max(4, -(-target // sizes))
+
+
+def steps_to(most: int) -> tuple[int, ...]:
+    """Return the numbers of clients on the way to so many."""
+    return (*(step for step in STEPS if step < most), most)
 
 
 def shares(total: int, count: int) -> list[int]:
@@ -322,10 +327,9 @@ def measure(folder: Path, steps: tuple[int, ...] = STEPS) -> Iterator[Round]:
 
 
 def main() -> None:
-    steps = STEPS
+    steps = STEPS[:2] if QUICK else STEPS
     if "--most" in sys.argv:
-        most = int(sys.argv[sys.argv.index("--most") + 1])
-        steps = (*(step for step in STEPS if step < most), most)
+        steps = steps_to(int(sys.argv[sys.argv.index("--most") + 1]))
     with tempfile.TemporaryDirectory() as folder:
         for found in measure(Path(folder), steps):
             report(results(found))

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -121,7 +121,9 @@ class Sent(NamedTuple):
     failed: int
 
 
-async def flood(ports: Sequence[int], accounts: list[int], rate: float, seconds: float) -> Sent:
+async def flood(
+    ports: Sequence[int], accounts: list[int], rate: float, seconds: float, begins: Callable[[], object]
+) -> Sent:
     """Send `rate` orders a second, of all accounts together; 0 = each when one before is answered."""
     loop = asyncio.get_running_loop()
     made = [
@@ -130,6 +132,7 @@ async def flood(ports: Sequence[int], accounts: list[int], rate: float, seconds:
     ]
     floods = [found for _, found in made]
     await asyncio.sleep(0.5)
+    begins()
     started = time.perf_counter()
     if rate == 0:
         for found in floods:
@@ -165,7 +168,7 @@ def _flood_apart(
 ) -> None:
     pin(os.getpid(), 0)
     os.nice(19)
-    out.send(uvloop.run(flood(ports, accounts, rate, seconds)))
+    out.send(uvloop.run(flood(ports, accounts, rate, seconds, lambda: out.send(None))))
 
 
 class Apart:
@@ -177,8 +180,12 @@ class Apart:
         self._process = context.Process(target=_flood_apart, args=(ports, accounts, rate, seconds, out))
         self._process.start()
 
+    def wait_begun(self) -> None:
+        """Wait until all are connected and the first order is sent. Call it once, before `result`, or never."""
+        assert self._in.recv() is None
+
     def result(self) -> Sent:
-        found: Sent = self._in.recv()
+        found: Sent = self._in.recv() or self._in.recv()
         self._process.join()
         return found
 

@@ -116,57 +116,50 @@ def per_order(before: Mapping[str, float], after: Mapping[str, float], orders: f
     """Return processor microseconds for each order. Raises ValueError if there was none."""
     if orders <= 0:
         raise ValueError("no order was taken: its cost is not known")
-    return {kind: max(0.0, after[kind] - before[kind]) * 1e6 / orders for kind in before}
+    return {kind: (after[kind] - before[kind]) * 1e6 / orders for kind in before}
 
 
-def settle(found: Exchange) -> dict[str, float]:
-    """Wait until what was started is quiet, 8 seconds at most; return the processors that it uses at rest, by kind."""
-    quietest: dict[str, float] = {}
-    for _ in range(8):
-        before = found.cpu()
+def settle(found: Exchange) -> None:
+    """Wait until what was started is quiet, 20 seconds at most."""
+    for _ in range(20):
+        before = sum(found.cpu().values())
         time.sleep(1)
-        after = found.cpu()
-        used = {kind: after[kind] - before[kind] for kind in before}
-        if not quietest or sum(used.values()) < sum(quietest.values()):
-            quietest = used
-        if sum(quietest.values()) < _QUIET:
-            break
-    return quietest
+        if sum(found.cpu().values()) - before < _QUIET:
+            return
 
 
-def load(found: Exchange, idle: Mapping[str, float], times: float, rate: float, run: str) -> Point:
-    """Offer so many orders a second, 0 = each when one before is answered. What is used at rest is not counted."""
+def load(found: Exchange, times: float, rate: float, run: str) -> Point:
+    """Offer so many orders a second, 0 = each when one before is answered. Processor time is that while they come."""
 
-    async def mind() -> tuple[np.ndarray, int]:
+    async def mind(loading: Apart) -> tuple[dict[str, float], np.ndarray, int]:
         quiet = await watches(found.ports, QUIET)
-        await asyncio.sleep(1.5)  # until the load has started
+        await asyncio.to_thread(loading.wait_begun)
+        before = found.cpu()
         await mind_own_business(quiet, run, SECONDS)
         waits = [wait for watch in quiet for wait in watch.waits["placeOrder"]]
         answered = sum(len(waits) for watch in quiet for waits in watch.waits.values())
         for watch in quiet:
             watch.transport.disconnect()
-        return np.array(waits), answered
+        return before, np.array(waits), answered
 
-    before, started = found.cpu(), time.perf_counter()
-    loading = Apart(found.ports, EVERYBODY, rate, SECONDS + 1)
-    waits, answered = uvloop.run(mind()) if times else (np.empty(0), 0)
+    loading = Apart(found.ports, EVERYBODY, rate, SECONDS + 0.5)
+    if times:
+        before, waits, answered = uvloop.run(mind(loading))
+    else:
+        loading.wait_begun()
+        before, waits, answered = found.cpu(), np.empty(0), 0
     sent = loading.result()
-    time.sleep(0.3)
-    took = time.perf_counter() - started
-    rest = {kind: used + idle[kind] * took for kind, used in before.items()}
-    cpu = per_order(rest, found.cpu(), sent.accepted + answered)
+    cpu = per_order(before, found.cpu(), sent.accepted + answered)
     return Point(
         found.name, len(found.ports), times, sent.sent / sent.seconds, sent.accepted / sent.seconds,
         sent.shed / sent.seconds, waits, cpu,
     )  # fmt: skip
 
 
-def capacity(found: Exchange, idle: Mapping[str, float]) -> Point:
+def capacity(found: Exchange) -> Point:
     """Return the closed loop whose goodput is the median."""
-    load(found, idle, 0, 0, "warm")
-    runs = sorted(
-        (load(found, idle, 0, 0, f"c{run}-") for run in range(RUNS)), key=lambda point: point.goodput
-    )
+    load(found, 0, 0, "warm")
+    runs = sorted((load(found, 0, 0, f"c{run}-") for run in range(RUNS)), key=lambda point: point.goodput)
     return runs[len(runs) // 2]
 
 
@@ -175,11 +168,11 @@ def curves(name: str, folder: Path) -> Iterator[Point]:
     with exchange(name, folder, max(GATEWAYS)) as whole:
         for gateways in sorted(GATEWAYS, reverse=True):
             found = whole.only(gateways)
-            idle = settle(found)
-            most = capacity(found, idle)
+            settle(found)
+            most = capacity(found)
             yield most
         for times in TIMES:
-            yield load(found, idle, times, times * most.goodput, f"x{times:g}-")
+            yield load(found, times, times * most.goodput, f"x{times:g}-")
         if name != "R1":
             yield from crunch(found, most.goodput)
 
@@ -322,7 +315,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[Measured]:
     )
     report(failures.results(found.failures))
     yield found
-    for one in crowd.measure(folder / "crowd", (1_000, 5_000) if QUICK else crowd.STEPS):
+    for one in crowd.measure(folder / "crowd", crowd.steps_to(options.crowd)):
         found.rounds.append(one)
         report(crowd.results(one))
         yield found
@@ -335,6 +328,9 @@ def main() -> None:
         "--quick", action="store_true", help="some two minutes, one run of each, fewer points"
     )
     parser.add_argument("--kills", type=int, default=3 if QUICK else 10, help="leaders to kill")
+    parser.add_argument(
+        "--crowd", type=int, default=5_000 if QUICK else 100_000, help="clients that listen, at most"
+    )
     parser.add_argument("--report", type=Path, help="where to write the page")
     options = parser.parse_args()
     from benchmarks.scale_page import facts, page  # matplotlib takes a second to load
