@@ -167,7 +167,8 @@ def _flood_apart(
     ports: Sequence[int], accounts: list[int], rate: float, seconds: float, out: Connection
 ) -> None:
     pin(os.getpid(), 0)
-    os.nice(19)
+    if rate:
+        os.nice(19)  # not a closed loop: one that waits for a processor measures whoever else has it
     out.send(uvloop.run(flood(ports, accounts, rate, seconds, lambda: out.send(None))))
 
 

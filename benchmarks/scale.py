@@ -120,8 +120,8 @@ def per_order(before: Mapping[str, float], after: Mapping[str, float], orders: f
 
 
 def settle(found: Exchange) -> None:
-    """Wait until what was started is quiet, 20 seconds at most."""
-    for _ in range(20):
+    """Wait until what was started is quiet, 6 seconds at most."""
+    for _ in range(6):
         before = sum(found.cpu().values())
         time.sleep(1)
         if sum(found.cpu().values()) - before < _QUIET:
