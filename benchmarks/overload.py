@@ -5,8 +5,8 @@ times that, open loop, over raw sockets from a process of their own, as fast as 
 them cancels orders over a second connection, which is what is timed. Then one account alone sends 100 times its share
 beside others who place and cancel at their leisure, against the same others without it.
 
-The gateway has a core of its own; the exchange core, the watch and, with less priority, the load share the other. A
-wait is counted from the moment when the request was to be sent.
+The gateway has a core of its own; the exchange core, the watch and, in an open loop with less priority, the load share
+the other. A wait is counted from the moment when the request was to be sent.
 """
 
 import asyncio
