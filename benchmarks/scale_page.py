@@ -209,8 +209,8 @@ def _loads(found: "Measured") -> list[Section]:
             "From a quiet day to ten times too much",
             "Open loop behind one gateway: orders are sent at their time whether or not others were answered. Waits "
             "are those of accounts that mind their own business, from when an order was to be sent. Offered is what "
-            "the network took; what the gateway does not read stays with the sender, which has the lowest priority: on a "
-            "busy machine less is offered than was meant.",
+            "the network took; what the gateway does not read stays with the sender, which has the lowest priority: on "
+            "a busy machine less is offered than was meant.",
             [svg(waits[0]), svg(goodput[0]), table(head, rows)],
         ),
         _cost(found),
