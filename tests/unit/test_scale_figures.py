@@ -53,6 +53,12 @@ def test_a_crowd_has_gateways_enough(clients: int, gateways: int) -> None:
     assert max(parts) <= crowd.EACH_MAX
 
 
+def test_a_crowd_grows_in_steps_to_what_was_asked_for() -> None:
+    assert crowd.steps_to(500) == (500,)
+    assert crowd.steps_to(10_000) == (1_000, 10_000)
+    assert crowd.steps_to(30_000) == (1_000, 10_000, 25_000, 30_000)
+
+
 def test_sizes_of_trades_are_read_without_those_of_the_partial() -> None:
     partial = b'\x81\x10{"table":"trade","action":"partial","data":[{"size":700}]}'
     insert = b'\x81\x10{"table":"trade","action":"insert","data":[{"symbol":"XBTUSD","size":%d,"price":1}]}'
