@@ -16,6 +16,9 @@ from tests.cluster.three import Cluster
 from ringfence.testing.measure import Result, percentile
 from ringfence.testing.traders import tally
 
+_PATIENCE = 60.0
+"""Seconds without any acknowledgement after which a measurement is given up."""
+
 
 class Failures(NamedTuple):
     """What traders noticed. Gaps in seconds."""
@@ -37,7 +40,7 @@ def kill_leader(cluster: Cluster, crowd: Crowd) -> float:
     moment = time.monotonic()
     cluster.wait_leader(other_than=leader)
     cluster.start(leader)
-    gap = crowd.first_answer_after(moment)
+    gap = crowd.first_answer_after(moment, seconds=_PATIENCE)
     cluster.keep()
     return gap
 
@@ -52,7 +55,7 @@ def hand_over(cluster: Cluster, crowd: Crowd) -> float:
         time.sleep(0.2)
     moment = time.monotonic()
     cluster.wait_leader(other_than=old)
-    gap = crowd.first_answer_after(moment)
+    gap = crowd.first_answer_after(moment, seconds=_PATIENCE)
     cluster.processes[old].wait(20)
     cluster.keep()
     return gap
@@ -62,7 +65,7 @@ def kill_stream_leader(cluster: Cluster, crowd: Crowd) -> float:
     victim = stream_leader(cluster)
     cluster.kill(victim)
     # What was on its way when it died may still be answered, which is no sign of a new leader.
-    gap = crowd.first_answer_after(time.monotonic() + 0.2) + 0.2
+    gap = crowd.first_answer_after(time.monotonic() + 0.2, seconds=_PATIENCE) + 0.2
     cluster.start(victim)
     return gap
 

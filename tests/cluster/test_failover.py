@@ -43,7 +43,8 @@ class Crowd:
             if found:
                 return min(found) - moment
             time.sleep(0.005)
-        raise TimeoutError(f"no order was acknowledged in {seconds:g} s")
+        faults = [trader.fault for trader in self.traders if trader.fault is not None]
+        raise TimeoutError(f"no order was acknowledged in {seconds:g} s; traders who stopped: {faults}")
 
     def end(self) -> None:
         """Let everybody finish what is under way."""
