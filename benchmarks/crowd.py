@@ -41,6 +41,8 @@ UPDATES = 5 if QUICK else 10
 TRADERS = list(range(3, 11))
 MEMORY_LEFT = 8 << 30
 """Bytes that must stay available for others on this machine."""
+_LAST_SECONDS = 8.0
+"""How long after the last trade a client may still have it counted."""
 _UNANSWERED_MAX = 128
 _SYMBOL = "XBTUSD"
 _LOT = 100
@@ -232,7 +234,7 @@ async def trade(pair: list[Watch], first: int, count: int) -> dict[int, float]:
         when[size] = time.monotonic()
         pair[1].say("placeOrder", f"t{first + turn}", symbol=_SYMBOL, orderQty=-sign * size, price=10_000)
     await overload.settled(pair)
-    await asyncio.sleep(1 / UPDATES_PER_SECOND)
+    await asyncio.sleep(_LAST_SECONDS)
     return when
 
 
