@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks import crowd, scale
+from benchmarks import crowd, failures, scale
 from benchmarks.scale_page import escape, figure_text, table
 
 from ringfence.testing.measure import percentile
@@ -42,6 +42,11 @@ def test_the_slowest_process_is_the_bound() -> None:
     assert scale.ceiling(line, 4, 4) == pytest.approx(100_000)
     assert scale.ceiling(line, 50, 4) == pytest.approx(20_000)
     assert scale.ceiling(line, 4, 10_000) < 200_000
+
+
+def test_the_longest_silence_is_between_two_answers() -> None:
+    assert failures.longest_silence([9.0, 10.1, 10.2, 12.0, 12.1], since=10.0) == pytest.approx(1.8)
+    assert failures.longest_silence([9.0], since=10.0) == 0
 
 
 @pytest.mark.parametrize(("clients", "gateways"), [(1_000, 4), (68_000, 4), (68_001, 5), (100_000, 6)])
