@@ -5,8 +5,8 @@ times that, open loop, over raw sockets from a process of their own, as fast as 
 them cancels orders over a second connection, which is what is timed. Then one account alone sends 100 times its share
 beside others who place and cancel at their leisure, against the same others without it.
 
-The gateway has a core of its own; the exchange core, the watch and, with less priority, the load share the other. A
-wait is counted from the moment when the request was to be sent.
+The gateway has a core of its own; the exchange core, the watch and, in an open loop with less priority, the load share
+the other. A wait is counted from the moment when the request was to be sent.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -42,6 +42,7 @@ RESTING = 100
 OTHERS_PER_SECOND = 20.0
 """Requests of each account that minds its own business."""
 IN_FLIGHT = 32
+UNLIMITED = {"connections_per_address": 0, "connections_at_once": 0}
 _TICK = 0.01
 _UNSENT_MAX = 64 << 10
 _encode = msgspec.json.encode
@@ -120,14 +121,18 @@ class Sent(NamedTuple):
     failed: int
 
 
-async def flood(port: int, accounts: list[int], rate: float, seconds: float) -> Sent:
+async def flood(
+    ports: Sequence[int], accounts: list[int], rate: float, seconds: float, begins: Callable[[], object]
+) -> Sent:
     """Send `rate` orders a second, of all accounts together; 0 = each when one before is answered."""
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda a=account: Flood(a), "127.0.0.1", port) for account in accounts
+        await loop.create_connection(lambda a=account: Flood(a), "127.0.0.1", ports[account % len(ports)])
+        for account in accounts
     ]
     floods = [found for _, found in made]
     await asyncio.sleep(0.5)
+    begins()
     started = time.perf_counter()
     if rate == 0:
         for found in floods:
@@ -158,23 +163,30 @@ async def flood(port: int, accounts: list[int], rate: float, seconds: float) -> 
     return result
 
 
-def _flood_apart(port: int, accounts: list[int], rate: float, seconds: float, out: Connection) -> None:
+def _flood_apart(
+    ports: Sequence[int], accounts: list[int], rate: float, seconds: float, out: Connection
+) -> None:
     pin(os.getpid(), 0)
-    os.nice(19)
-    out.send(uvloop.run(flood(port, accounts, rate, seconds)))
+    if rate:
+        os.nice(19)  # not a closed loop: one that waits for a processor measures whoever else has it
+    out.send(uvloop.run(flood(ports, accounts, rate, seconds, lambda: out.send(None))))
 
 
 class Apart:
-    """A flood in another process; `result` waits for it."""
+    """A flood in another process; `result` waits for it. An account keeps to one of the gateways' ports."""
 
-    def __init__(self, port: int, accounts: list[int], rate: float, seconds: float) -> None:
+    def __init__(self, ports: Sequence[int], accounts: list[int], rate: float, seconds: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._in, out = context.Pipe(duplex=False)
-        self._process = context.Process(target=_flood_apart, args=(port, accounts, rate, seconds, out))
+        self._process = context.Process(target=_flood_apart, args=(ports, accounts, rate, seconds, out))
         self._process.start()
 
+    def wait_begun(self) -> None:
+        """Wait until all are connected and the first order is sent. Call it once, before `result`, or never."""
+        assert self._in.recv() is None
+
     def result(self) -> Sent:
-        found: Sent = self._in.recv()
+        found: Sent = self._in.recv() or self._in.recv()
         self._process.join()
         return found
 
@@ -228,13 +240,21 @@ class Watch(WSListener):
         return len(self._starts)
 
 
-async def watches(venue: Venue, accounts: list[int]) -> list[Watch]:
-    found = [(await ws_connect(lambda a=account: Watch(a), venue.realtime_url))[1] for account in accounts]
+async def watches(ports: Sequence[int], accounts: list[int]) -> list[Watch]:
+    found = [
+        (await ws_connect(lambda a=account: Watch(a), realtime_url(ports[account % len(ports)])))[1]
+        for account in accounts
+    ]
     await asyncio.gather(*(watch.ready for watch in found))
     return found
 
 
-async def _settled(watched: list[Watch], seconds: float = 20.0) -> None:
+def realtime_url(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/realtime"
+
+
+async def settled(watched: list[Watch], seconds: float = 20.0) -> None:
+    """Wait until everything is answered, at most so many seconds."""
     until = time.monotonic() + seconds
     while any(watch.unanswered for watch in watched) and time.monotonic() < until:
         await asyncio.sleep(0.01)
@@ -252,7 +272,7 @@ async def place_resting(watched: list[Watch], label: str) -> None:
                 price=8_000 + watch.account + index,
             )
         await asyncio.sleep(0.02)
-    await _settled(watched)
+    await settled(watched)
     for watch in watched:
         assert watch.statuses["placeOrder"] == {200: RESTING}, watch.statuses
         watch.forget()
@@ -268,7 +288,7 @@ async def cancel_evenly(watched: list[Watch], label: str, seconds: float) -> Non
             await asyncio.sleep(ahead)
         order = watch.answers[f"{label}{index}"]["data"]["orderID"]
         watch.say("cancelOrder", f"{label}c{index}", at, orderID=order)
-    await _settled(watched)
+    await settled(watched)
 
 
 async def mind_own_business(watched: list[Watch], label: str, seconds: float) -> None:
@@ -284,7 +304,7 @@ async def mind_own_business(watched: list[Watch], label: str, seconds: float) ->
             watch.say("cancelOrder", f"{label}{turn}", at, orderID=placed["data"]["orderID"])
         else:
             watch.say("placeOrder", f"{label}{turn}", at, symbol="XBTUSD", orderQty=100, price=9_000)
-    await _settled(watched)
+    await settled(watched)
 
 
 def p99(waits: list[float]) -> float:
@@ -305,12 +325,12 @@ class Loaded(NamedTuple):
     """Of the same."""
 
 
-async def under_load(venue: Venue, rate: float, run: str) -> Loaded:
+async def under_load(ports: Sequence[int], rate: float, run: str) -> Loaded:
     everybody = list(range(1, FLOODERS + 1))
-    flooders = await watches(venue, everybody)
-    others = await watches(venue, list(range(FLOODERS + 1, FLOODERS + OTHERS + 1)))
+    flooders = await watches(ports, everybody)
+    others = await watches(ports, list(range(FLOODERS + 1, FLOODERS + OTHERS + 1)))
     await place_resting(flooders, run)
-    loading = Apart(venue.port, everybody, rate, SECONDS + 1)
+    loading = Apart(ports, everybody, rate, SECONDS + 1)
     await asyncio.sleep(1.5)  # until it has started and sends
     await asyncio.gather(
         cancel_evenly(flooders, run, SECONDS - 0.5), mind_own_business(others, run, SECONDS - 0.5)
@@ -327,14 +347,14 @@ async def under_load(venue: Venue, rate: float, run: str) -> Loaded:
     return Loaded(sent, p99(waits), statuses[503], lost, p99(order_waits), placed[503])
 
 
-async def beside_hostile(venue: Venue, rate: float, run: str) -> tuple[float, float, int, Sent]:
+async def beside_hostile(ports: Sequence[int], rate: float, run: str) -> tuple[float, float, int, Sent]:
     """Return (p99 of others in peace, p99 beside a hostile account, others' sheds, what it sent)."""
-    others = await watches(venue, list(range(FLOODERS + 1, FLOODERS + OTHERS + 1)))
+    others = await watches(ports, list(range(FLOODERS + 1, FLOODERS + OTHERS + 1)))
     await mind_own_business(others, f"{run}a", SECONDS)
     idle = p99([wait for watch in others for waits in watch.waits.values() for wait in waits])
     for watch in others:
         watch.forget()
-    loading = Apart(venue.port, [HOSTILE], rate, SECONDS + 1)
+    loading = Apart(ports, [HOSTILE], rate, SECONDS + 1)
     await asyncio.sleep(1.5)
     await mind_own_business(others, f"{run}b", SECONDS - 0.5)
     sent = await asyncio.to_thread(loading.result)
@@ -346,17 +366,17 @@ async def beside_hostile(venue: Venue, rate: float, run: str) -> tuple[float, fl
     return idle, beside, shed, sent
 
 
-def measure(venue: Venue) -> Iterator[Result]:
+def measure(ports: Sequence[int]) -> Iterator[Result]:
     everybody = list(range(1, FLOODERS + 1))
-    Apart(venue.port, everybody, 0, 1.0).result()
-    closed = [Apart(venue.port, everybody, 0, SECONDS).result() for _ in range(RUNS)]
+    Apart(ports, everybody, 0, 1.0).result()
+    closed = [Apart(ports, everybody, 0, SECONDS).result() for _ in range(RUNS)]
     capacity = median(sent.accepted / sent.seconds for sent in closed)
     yield Result(
         "overload.capacity", capacity, "orders/s", f"closed loop, {FLOODERS} accounts, {IN_FLIGHT} in flight"
     )
     for times in (1, 2, 10):
         runs = [
-            uvloop.run(under_load(venue, times * capacity, f"x{times}r{run}-")) for run in range(RUNS)
+            uvloop.run(under_load(ports, times * capacity, f"x{times}r{run}-")) for run in range(RUNS)
         ]  # fmt: skip
         name = f"overload.{times}x"
         yield Result(f"{name}.offered", median(r.sent.sent / r.sent.seconds for r in runs), "orders/s",
@@ -374,7 +394,7 @@ def measure(venue: Venue) -> Iterator[Result]:
         )
         yield Result(f"{name}.others_orders_shed", float(sum(r.orders_shed for r in runs)), "orders")
     share = capacity / (OTHERS + 1)
-    found = [uvloop.run(beside_hostile(venue, 100 * share, f"h{run}-")) for run in range(RUNS)]
+    found = [uvloop.run(beside_hostile(ports, 100 * share, f"h{run}-")) for run in range(RUNS)]
     yield Result("overload.hostile.offered", median(f[3].sent / f[3].seconds for f in found), "orders/s",
                  "what the network took of 100 times its share")  # fmt: skip
     yield Result("overload.hostile.goodput", median(f[3].accepted / f[3].seconds for f in found), "orders/s")
@@ -386,15 +406,14 @@ def measure(venue: Venue) -> Iterator[Result]:
 
 
 def main() -> None:
-    unlimited = {"connections_per_address": 0, "connections_at_once": 0}
     with (
         tempfile.TemporaryDirectory() as folder,
-        Venue(Path(folder), accounts=HOSTILE, history=False, limits=unlimited) as venue,
+        Venue(Path(folder), accounts=HOSTILE, history=False, limits=UNLIMITED) as venue,
     ):
         pin(venue.processes["gateway"].pid, 1)
         pin(venue.processes["core"].pid, 0)
         pin(os.getpid(), 0)
-        report(measure(venue))
+        report(measure(venue.ports))
 
 
 if __name__ == "__main__":

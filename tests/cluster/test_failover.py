@@ -54,17 +54,18 @@ class Crowd:
             if found:
                 return min(found) - moment
             time.sleep(0.005)
-        raise TimeoutError(f"no order was acknowledged in {seconds:g} s")
+        faults = [trader.fault for trader in self.traders if trader.fault is not None]
+        raise TimeoutError(f"no order was acknowledged in {seconds:g} s; traders who stopped: {faults}")
 
-    def halt(self) -> None:
-        """End the traders without asking whether they were told the truth."""
+    def end(self) -> None:
+        """Let everybody finish what is under way."""
         self._stop.set()
         for trader in self.traders:
             trader.join(40)
 
     def stop(self) -> None:
         """Raises AssertionError if a trader was told what is not so."""
-        self.halt()
+        self.end()
         for trader in self.traders:
             assert trader.fault is None, trader.fault
         for trader in self.traders:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from ringfence.daemons import cluster, cluster_founding
 from ringfence.daemons.custody_ports import HOST
 from ringfence.exchange.gateway import write_records
 from ringfence.lines import NoAnswerError, ask
+from ringfence.monitoring.page import PAGE
 from ringfence.testing.play import opening
 from ringfence.testing.venue import free_port, key_of, submit
 
@@ -24,17 +26,17 @@ _ASK_SECONDS = 2.0
 
 
 class Cluster:
-    """Three nodes; gateways on as many of them as is asked for, one history beside the first.
+    """Three nodes; as many gateways as are asked for, one after another beside each; one history beside the first.
 
     Processes are named `nats-N`, `node-N`, `gateway-N` and `history`, and write to `NAME.log` in the folder.
     """
 
     def __init__(
         self, directory: Path, *, accounts: int = 4, gateways: int = 2, replicas: int = 3,
-        hosts: tuple[str, ...] = (HOST,) * 3, spaces: tuple[str, ...] = (), kind: str = cluster_founding.NATS,
+        limits: dict[str, int] | None = None, hosts: tuple[str, ...] = (HOST,) * 3, spaces: tuple[str, ...] = (),
+        kind: str = cluster_founding.NATS,
     ) -> None:  # fmt: skip
         """`hosts` has the machines' addresses, `spaces` the network namespaces that they are in, if they are."""
-
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self._accounts, self._gateways = directory, accounts, gateways
         self.layout = cluster_founding.found(directory, replicas=replicas, hosts=hosts, kind=kind)
@@ -42,11 +44,11 @@ class Cluster:
         self.hosts, self._spaces = hosts, spaces
         self.ports = [free_port() for _ in range(gateways)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        for own, host, port in zip(self.nodes.values(), hosts, self.ports, strict=False):
+        unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
+        history = f"sqlite:///{directory / 'history.sqlite'}"
+        for own, host in zip(self.nodes.values(), hosts, strict=True):
             write_records(own / "keys.json", tuple(key_of(n) for n in range(1, accounts + 1)))
-            limits = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
-            history = f"sqlite:///{directory / 'history.sqlite'}"
-            config = {"host": host, "port": port, "limits": limits, "history_url": history}
+            config = {"host": host, "limits": {**unlimited, **(limits or {})}, "history_url": history}
             (own / "gateway.json").write_text(json.dumps(config))
 
     # ---- processes
@@ -54,19 +56,23 @@ class Cluster:
     def start(self, name: str) -> None:
         """Start a process, or start it again."""
         kind, _, number = name.partition("-")
-        arguments = {
-            "nats": ("stream_server", str(self.directory), name),
-            "etcd": ("stream_server", str(self.directory), name),
-            "node": ("core", str(self.nodes.get(name, self.directory))),
-            "gateway": ("gateway", str(self.nodes.get(f"node-{number}", self.directory))),
-            "history": ("history", str(self.directory)),
-        }[kind]
+        environment = dict(os.environ)
+        if kind in (cluster_founding.NATS, cluster_founding.ETCD):
+            arguments = ["stream_server", str(self.directory), name]
+        elif kind == "node":
+            arguments = ["core", str(self.nodes[name])]
+        elif kind == "gateway":
+            place = int(number) - 1
+            own = list(self.nodes.values())[place % len(self.nodes)]
+            arguments = ["gateway", str(own), "--port", str(self.ports[place])]
+            environment[PAGE] = str(own / "metrics" / f"{name}.sock")
+        else:
+            arguments = [kind, str(self.directory)]
+        space = self._spaces[int(number) - 1] if self._spaces and number else ""
+        inside = ["ip", "netns", "exec", space] if space else []
+        command = [*inside, sys.executable, "-m", f"ringfence.daemons.{arguments[0]}", *arguments[1:]]
         with open(self.directory / f"{name}.log", "ab") as log:
-            module = f"ringfence.daemons.{arguments[0]}"
-            space = self._spaces[int(number) - 1] if self._spaces and number else ""
-            inside = ["ip", "netns", "exec", space] if space else []
-            command = [*inside, sys.executable, "-m", module, *arguments[1:]]
-            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def kill(self, name: str) -> None:
         """Kill a process as a power cut would, and wait until it is gone."""

@@ -100,6 +100,8 @@ def main() -> None:
     options = parser.parse_args()
     forbid_core_dumps()
     set_up_logs("gateway", context=log_context)
+    # It says two lines of every connection, written while others wait; `ringfence_gateway_connections` counts them.
+    logging.getLogger("picows").setLevel(logging.WARNING)
     try:
         config = read_config(options.config or options.directory / "gateway.json")
     except ValueError as error:

@@ -4,9 +4,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Result(NamedTuple):
@@ -33,6 +36,13 @@ def seconds(action: Callable[[], object]) -> float:
 
 def median_seconds(action: Callable[[], object], *, runs: int) -> float:
     return median(seconds(action) for _ in range(runs))
+
+
+def percentile(values: Sequence[float] | NDArray[np.float64], point: float) -> float:
+    """Return the smallest value that so many per cent of all are not above. Raises ValueError if there is none."""
+    if len(values) == 0:
+        raise ValueError("a percentile of nothing was asked for: nothing was measured")
+    return float(np.percentile(np.asarray(values), point, method="inverted_cdf"))
 
 
 def report(results: Iterable[Result]) -> None:

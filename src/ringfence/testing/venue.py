@@ -18,6 +18,7 @@ from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.gateway import KeyLimits, KeyRecord, Permission, write_records
 from ringfence.exchange.users import founding as users_founding
 from ringfence.messages.batch import Records
+from ringfence.monitoring.page import PAGE
 from ringfence.testing.play import opening
 
 _START_SECONDS = 60.0
@@ -44,7 +45,8 @@ class Venue:
     """Core, history and gateway on a free port, with credited accounts 1..N and their keys.
 
     With `people`, they can register: the account desk and a catcher of mail run as well. With `fix`, a FIX gateway
-    listens on `fix_port`. Everything is found under `url`; output goes to `NAME.log` in the folder.
+    listens on `fix_port`. Everything is found under `url`; output goes to `NAME.log` in the folder. Several gateways
+    are `gateway`, `gateway-2` and so on, at `ports`.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class Venue:
         pending_max: int = 20_000,
         people: bool = False,
         fix: bool = False,
+        gateways: int = 1,
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.ports = [free_port() for _ in range(gateways)]
+        self.port = self.ports[0]
         self._accounts, self._mark_ticks = accounts, mark_ticks
         self._names = ["core", *(["history"] if history else [])]
         self._arguments: dict[str, list[str]] = {}
@@ -85,6 +89,9 @@ class Venue:
             own = {"limits": {"orders_per_second": 0}, "sessions_per_account": 200}
             (directory / "fix.json").write_text(json.dumps(own))
         self._names.append("gateway")
+        for number, port in enumerate(self.ports[1:], start=2):
+            self._names.append(f"gateway-{number}")
+            self._arguments[f"gateway-{number}"] = ["--port", str(port)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
@@ -106,9 +113,11 @@ class Venue:
 
     def start(self, name: str) -> None:
         log = open(self.directory / f"{name}.log", "ab")  # noqa: SIM115
-        arguments = [sys.executable, "-m", f"ringfence.daemons.{name}", str(self.directory)]
+        kind, _, number = name.partition("-")
+        arguments = [sys.executable, "-m", f"ringfence.daemons.{kind}", str(self.directory)]
         arguments += self._arguments.get(name, [])
-        self.processes[name] = subprocess.Popen(arguments, stdout=log, stderr=log)
+        page = {PAGE: str(self.directory / "metrics" / f"{name}.sock")} if number else {}
+        self.processes[name] = subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **page})
         log.close()
 
     def kill(self, name: str) -> None:
@@ -121,12 +130,15 @@ class Venue:
         self.processes[name].send_signal(number)
 
     def wait_ready(self) -> None:
-        """Wait until the gateway answers. Raises TimeoutError with the logs' ends."""
+        """Wait until every gateway answers. Raises TimeoutError with the logs' ends."""
         until = time.monotonic() + _START_SECONDS
+        waiting = list(self.ports)
         while time.monotonic() < until:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
+                socket.create_connection(("127.0.0.1", waiting[0]), timeout=1).close()
+                waiting.pop(0)
+                if not waiting:
+                    return
             except OSError:
                 if any(process.poll() is not None for process in self.processes.values()):
                     break
