@@ -4,6 +4,7 @@ Traders place and cancel without pause at two gateways of a cluster of three mac
 until the next order that anybody is told is placed; at a hand-over it is the longest time without one.
 """
 
+import asyncio
 import itertools
 import random
 import time
@@ -11,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.cluster.test_failover import TRADERS, Crowd, check_journals, stream_leader
+from tests.cluster.stream_servers import stream_leader
+from tests.cluster.test_failover import TRADERS, Crowd, check_journals
 from tests.cluster.three import Cluster
 
 from ringfence.testing.measure import Result, percentile
@@ -71,7 +73,7 @@ def hand_over(cluster: Cluster, crowd: Crowd) -> float:
 
 
 def kill_stream_leader(cluster: Cluster, crowd: Crowd) -> float:
-    victim = stream_leader(cluster)
+    victim = asyncio.run(stream_leader(cluster.directory))
     cluster.kill(victim)
     # What was on its way when it died may still be answered, which is no sign of a new leader.
     gap = crowd.first_answer_after(time.monotonic() + 0.2, seconds=_PATIENCE) + 0.2

@@ -131,7 +131,7 @@ def _lose_two_machines(book: Runbook, cluster: Cluster) -> None:
     crowd.first_answer_after(time.monotonic(), seconds=90)
     book.figure("two machines lost: recovery time, s", time.monotonic() - moment)
     time.sleep(0.5)
-    crowd.halt()
+    crowd.end()
     told = {trader.client.account: set(trader.acknowledged) for trader in crowd.traders}
     gone = _missing(cluster.ports[0], told)
     book.figure("two machines lost: acknowledged orders lost", gone)

@@ -1,6 +1,7 @@
 """An exchange on three machines, all of them this one: real servers of the stream, real cores, real gateways."""
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -139,7 +140,7 @@ class Cluster:
         import socket
 
         until = time.monotonic() + _START_SECONDS
-        for host, port in zip(self.hosts, self.ports, strict=False):
+        for host, port in zip(itertools.cycle(self.hosts), self.ports, strict=False):
             while True:
                 try:
                     socket.create_connection((host, port), timeout=1).close()

@@ -101,6 +101,7 @@ class CoreClient(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._greeted: asyncio.Future[None] | None = None
+        self._is_greeted = False
         self.origin = 0
         self.load = Load()
 
@@ -113,7 +114,8 @@ class CoreClient(asyncio.Protocol):
 
     @property
     def is_connected(self) -> bool:
-        return self._transport is not None
+        """Whether the core has greeted: a line that is lost before is no line, and nobody hears of its loss."""
+        return self._is_greeted
 
     @property
     def pending_bytes(self) -> int:
@@ -125,7 +127,7 @@ class CoreClient(asyncio.Protocol):
         assert data
         assert len(data) % RECORD_BYTES == 0
         assert len(data) <= SUBMIT_BYTES_MAX
-        if self._transport is None:
+        if self._transport is None or not self._is_greeted:
             raise ConnectionError("the exchange core is not connected; nothing was sent")
         self._transport.write(LENGTH.pack(len(data)) + data)
 
@@ -138,6 +140,7 @@ class CoreClient(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._received.clear()
+        self._is_greeted = False
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -149,12 +152,13 @@ class CoreClient(asyncio.Protocol):
                 self._on_shed(decode_sheds(body))
         if next_sequence < 0:
             return
+        self._is_greeted = True
         if self._greeted and not self._greeted.done():
             self._greeted.set_result(None)
         self._on_wakeup(next_sequence)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._transport = None
+        self._transport, self._is_greeted = None, False
         if self._greeted and not self._greeted.done():
             self._greeted.set_exception(ConnectionError("the exchange core hung up"))
         elif self._on_lost:
