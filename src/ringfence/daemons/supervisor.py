@@ -249,7 +249,8 @@ class Supervisor:
         config = self._configure()
         is_new = self._read_venue() is None
         layout = await self._begin_cluster()
-        core = self._run("core", final=_FINAL_OF_CORE, is_vital=True)
+        # Of three machines one may be lost, ours as well.
+        core = self._run("core", final=_FINAL_OF_CORE, is_vital=layout is None)
         self._run_nodes(layout)
         if self._options.custody:
             self._run_node()
