@@ -366,6 +366,9 @@ class Replica:
     async def _take_entries(self) -> bool:
         """Apply what the stream has; return whether there may be more."""
         entries = await self._stream.read(self._sequencer.number + 1)
+        if entries:
+            # Somebody writes; whoever has just begun to lead may not have been heard yet.
+            self._heard_at = time.monotonic()
         for entry in entries:
             self._begin_root(entry)
             batch = await self._sequencer.follow(entry)
