@@ -35,6 +35,7 @@ _WRONG_LAST_SEQUENCE = 10071
 _NO_SUCH_STREAM = 10059
 _DUPLICATE_WINDOW_SECONDS = 120.0
 _ANSWER_SECONDS = 1.0
+_TRIES = 1
 _NEAR_SECONDS = 0.3
 _CONNECT_SECONDS = 4.0
 _PAUSE_SECONDS = 0.05
@@ -52,12 +53,11 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
         log.info("NATS: %s", error or type(error).__name__)
 
     try:
-        # It would try for ever by itself, also with a password that is wrong.
         async with asyncio.timeout(_CONNECT_SECONDS):
             await client.connect(
                 list(servers), user=user, password=password, name=name, dont_randomize=True, connect_timeout=1,
                 # A client of a frozen server would wait for minutes.
-                ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=-1,
+                ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=_TRIES,
                 reconnect_time_wait=0.05,  # type: ignore[arg-type]
                 error_cb=say, pending_size=4 * PAYLOAD_BYTES_MAX,
             )  # fmt: skip
@@ -66,6 +66,9 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
             await client.close()
         why = str(error) or str(client.last_error or "no answer")
         raise StreamUnavailableError(f"no NATS server of {', '.join(servers)} lets us in: {why}") from error
+    # Once it was let in it comes back for ever. Asked for before, it would try for ever with a wrong password, too,
+    # and not always notice that it was cancelled.
+    client.options["max_reconnect_attempts"] = -1
     return client
 
 
