@@ -146,6 +146,8 @@ class Cluster:
                     socket.create_connection((host, port), timeout=1).close()
                     break
                 except OSError:
+                    # At the start two may lead one after the other; the first one ends, to follow.
+                    self.keep()
                     if time.monotonic() > until:
                         raise TimeoutError(f"the gateway on port {port} did not start") from None
                     time.sleep(0.02)

@@ -130,8 +130,14 @@ class Venue:
         self.processes[name].send_signal(number)
 
     def wait_ready(self) -> None:
-        """Wait until every gateway answers. Raises TimeoutError with the logs' ends."""
+        """Wait until every gateway answers, and the account desk if there is one.
+
+        Raises TimeoutError with the logs' ends.
+        """
         until = time.monotonic() + _START_SECONDS
+        desk = users_founding.socket_of(self.directory)
+        while "account_desk" in self._names and not desk.exists() and time.monotonic() < until:
+            time.sleep(0.02)
         waiting = list(self.ports)
         while time.monotonic() < until:
             try:
