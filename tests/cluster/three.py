@@ -24,6 +24,8 @@ from ringfence.testing.venue import free_port, key_of, submit
 
 _START_SECONDS = 60.0
 _ASK_SECONDS = 2.0
+_NEAR = 100
+"""Entries behind the leader that are caught up with at once."""
 
 
 class Cluster:
@@ -115,9 +117,13 @@ class Cluster:
         raise TimeoutError(f"nobody leads after {seconds:g} s")
 
     def wait_followers(self, leader: str, *, seconds: float = 20) -> None:
-        """Wait until the leader hears of every other machine. Raises TimeoutError."""
+        """Wait until the leader hears of every other machine, and none is far behind. Raises TimeoutError."""
         until = time.monotonic() + seconds
-        while len((self.ask(leader, ask="status") or {}).get("followers", ())) < len(self.nodes) - 1:
+        while True:
+            said = self.ask(leader, ask="status") or {"followers": {}, "number": 0}
+            near = [number for number in said["followers"].values() if said["number"] - number < _NEAR]
+            if len(near) == len(self.nodes) - 1:
+                return
             if time.monotonic() > until:
                 raise TimeoutError(f"{leader} does not hear of the others")
             time.sleep(0.05)

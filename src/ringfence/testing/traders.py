@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from ringfence.testing.client import Answer, Client
 
+_HISTORY_SECONDS = 30.0
+
 
 class Trader(threading.Thread):
     """Places and cancels orders without pause; on a lost answer it asks what became of the order."""
@@ -110,10 +112,22 @@ class Tally(NamedTuple):
     """Cancelled and still working, or refused and there all the same."""
 
 
+def _page(trader: Trader, start: int) -> list[dict[str, Any]]:
+    """Return orders of the past; history may be behind for a while after so much was lost. Raises AssertionError."""
+    until = time.monotonic() + _HISTORY_SECONDS
+    while True:
+        answer = trader.client.call("GET", f"/order?count=500&start={start}")
+        if answer.status != 503 or time.monotonic() > until:
+            assert answer.status == 200, answer
+            found: list[dict[str, Any]] = answer.value
+            return found
+        time.sleep(0.2)
+
+
 def tally(trader: Trader) -> Tally:
     """Compare what a trader was told with what the exchange says now."""
     rows: list[dict[str, Any]] = []
-    while page := trader.client.get(f"/order?count=500&start={len(rows)}"):
+    while page := _page(trader, len(rows)):
         rows += page
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
