@@ -201,6 +201,9 @@ def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path:
         gap = crowd.first_answer_after(moment + 0.2)
         cluster.start(victim)
         time.sleep(1)
+        # A leader that could not be heard for so long may have been deposed, and ended.
+        cluster.keep()
+        cluster.wait_followers(cluster.wait_leader())
         crowd.stop()
         cluster.wait_level()
         print(f"{kind}: the stream's leader was killed: {gap:.2f} s until the next acknowledgement")
