@@ -6,7 +6,6 @@ Reads `fix.json` in the directory unless told otherwise. Exit status: 0 asked to
 needs is no good, 69 the port is taken, 74 a session could not be noted: the next start folds it again.
 """
 
-import argparse
 import asyncio
 import gc
 import logging
@@ -15,12 +14,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import uvloop
 
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE
+from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE, chosen_by, options_of, read_as
 from ringfence.exchange.fix import Config, FixServer
 from ringfence.exchange.fix.store import StoreError
 from ringfence.monitoring import Page, Sample, metrics, serving
@@ -34,12 +32,7 @@ EXIT_BROKEN = 74
 
 def read_config(path: Path) -> Config:
     """Return the configuration, the defaults if there is no file. Raises ValueError."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Config)
-    except FileNotFoundError:
-        return Config()
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"{path.name} is no configuration of the FIX gateway: {error}") from error
+    return read_as(path, Config, "configuration of the FIX gateway")
 
 
 async def serve(directory: Path, config: Config) -> int:
@@ -98,13 +91,7 @@ def _measure(server: FixServer) -> Iterator[Sample]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="ringfence-fix", description="FIX 4.4 gateway")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
-    options = parser.parse_args()
+    options = options_of("ringfence-fix", "FIX 4.4 gateway")
     forbid_core_dumps()
     set_up_logs("fix-gateway")
     try:
@@ -112,9 +99,7 @@ def main() -> None:
     except ValueError as error:
         log.critical("%s; nothing was started", error)
         sys.exit(EXIT_INPUT)
-    names = ("host", "port", "core_directory")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    sys.exit(uvloop.run(serve(options.directory, msgspec.structs.replace(config, **given))))
+    sys.exit(uvloop.run(serve(options.directory, chosen_by(options, config))))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import uvloop
@@ -29,17 +30,41 @@ log = logging.getLogger("ringfence.gateway")
 
 EXIT_INPUT, EXIT_UNAVAILABLE = 66, 69
 _GC_ALLOCATIONS = 50_000
+Chosen = TypeVar("Chosen", bound=msgspec.Struct)
 _OTHER_FILES = 200
 
 
 def read_config(path: Path) -> Config:
     """Return the configuration, the defaults if there is no file. Raises ValueError."""
+    return read_as(path, Config, "gateway configuration")
+
+
+def read_as(path: Path, kind: type[Chosen], what: str) -> Chosen:
+    """Return a file of one kind of configuration, its defaults if there is no file. Raises ValueError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Config)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
-        return Config()
+        return kind()
     except msgspec.MsgspecError as error:
-        raise ValueError(f"{path.name} is no gateway configuration: {error}") from error
+        raise ValueError(f"{path.name} is no {what}: {error}") from error
+
+
+def options_of(prog: str, description: str) -> argparse.Namespace:
+    """Return what a gateway's command line says."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
+    return parser.parse_args()
+
+
+def chosen_by(options: argparse.Namespace, config: Chosen) -> Chosen:
+    """Return a configuration with what the command line says instead."""
+    names = ("host", "port", "core_directory")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return msgspec.structs.replace(config, **given)
 
 
 def allow_files(connections: int) -> None:
@@ -91,13 +116,7 @@ async def serve(directory: Path, config: Config) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="ringfence-gateway", description="REST and WebSocket gateway")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
-    options = parser.parse_args()
+    options = options_of("ringfence-gateway", "REST and WebSocket gateway")
     forbid_core_dumps()
     set_up_logs("gateway", context=log_context)
     # It says two lines of every connection, written while others wait; `ringfence_gateway_connections` counts them.
@@ -108,9 +127,7 @@ def main() -> None:
         log.critical("%s; nothing was started", error)
         sys.exit(EXIT_INPUT)
     allow_files(config.limits.connections_at_once)
-    names = ("host", "port", "core_directory")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    sys.exit(uvloop.run(serve(options.directory, msgspec.structs.replace(config, **given))))
+    sys.exit(uvloop.run(serve(options.directory, chosen_by(options, config))))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import json
 import platform
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def restored(directory: Path, copy: Path) -> dict[str, Any]:
 def followed(directory: Path, copy: Path) -> dict[str, Any]:
     """Take the frames one after the other, as a machine that follows does."""
     recovered = recover(copy)
-    sequencer = Sequencer(recovered, copy, stream=MemoryStream(Server(), Network(_never())))
+    sequencer = Sequencer(recovered, copy, stream=MemoryStream(Server(), Network(random.Random(0))))
 
     async def follow() -> None:
         for number, frame in enumerate(read_frames(RealDisk(directory / "journal", make=False)), 1):
@@ -68,13 +69,6 @@ def followed(directory: Path, copy: Path) -> dict[str, Any]:
 
     asyncio.run(follow())
     return _said("followed", copy, recovered)
-
-
-def _never() -> Any:
-    """A network's dice, for one that is not used."""
-    import random
-
-    return random.Random(0)
 
 
 def _said(how: str, directory: Path, recovered: Recovered) -> dict[str, Any]:
