@@ -25,8 +25,9 @@ import numpy as np
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from ringfence.ports import free_ports
 from ringfence.testing.measure import Result, report
-from ringfence.testing.venue import Venue, cpu_seconds, free_port
+from ringfence.testing.venue import Venue, cpu_seconds
 
 QUICK = "--quick" in sys.argv[1:]
 RUNS = 1 if QUICK else 3
@@ -335,7 +336,7 @@ uvicorn.run(
 
 def framework_peer() -> tuple[float, float]:
     """Return (processor microseconds a request, requests a second) of the peer."""
-    port = free_port()
+    port = free_ports(1)[0]
     row = _encode({f"column{n}": None if n % 3 else "2026-01-01T00:00:00.000Z" for n in range(28)}).decode()
     process = subprocess.Popen([sys.executable, "-c", _PEER, str(port), row])
     try:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ringfence.ports import free_ports
 from ringfence.testing.client import Client, sign
-from ringfence.testing.venue import Venue, free_port
+from ringfence.testing.venue import Venue
 
 HAPROXY = shutil.which(os.environ.get("HAPROXY", "haproxy"))
 """`HAPROXY` in the environment says where it is, if not on the path."""
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(HAPROXY is None, reason="no balancer: Debian pac
 @contextmanager
 def balancer(venue: Venue) -> Iterator[int]:
     assert HAPROXY is not None
-    port = free_port()
+    port = free_ports(1)[0]
     told = {f"RINGFENCE_GATEWAY_{n}": f"127.0.0.1:{found}" for n, found in enumerate(venue.ports, start=1)}
     environment = {**os.environ, **told, "RINGFENCE_LISTEN": f"127.0.0.1:{port}"}
     subprocess.run([HAPROXY, "-c", "-f", FILE], env=environment, check=True, capture_output=True)

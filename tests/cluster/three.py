@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from ringfence.daemons import cluster, cluster_founding
-from ringfence.daemons.custody_ports import HOST
 from ringfence.exchange.gateway import write_records
 from ringfence.lines import NoAnswerError, ask
 from ringfence.monitoring.page import PAGE
+from ringfence.ports import HOST, free_ports
 from ringfence.testing.play import opening
-from ringfence.testing.venue import free_port, key_of, submit
+from ringfence.testing.venue import key_of, submit
 
 _START_SECONDS = 60.0
 _ASK_SECONDS = 2.0
@@ -45,7 +45,7 @@ class Cluster:
         self.layout = cluster_founding.found(directory, replicas=replicas, hosts=hosts, kind=kind)
         self.nodes = self.layout.directories
         self.hosts, self._spaces = hosts, spaces
-        self.ports = [free_port() for _ in range(gateways)]
+        self.ports = free_ports(gateways)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
         history = f"sqlite:///{directory / 'history.sqlite'}"

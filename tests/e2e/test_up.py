@@ -20,8 +20,8 @@ from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.gateway import KeyRecord, read_records
 from ringfence.monitoring import metrics
 from ringfence.monitoring.scrape import ScrapeError, scrape
+from ringfence.ports import free_ports
 from ringfence.testing.up import RINGFENCE, Up, wait_for
-from ringfence.testing.venue import free_port
 
 START_SECONDS = 120
 """The engine may have to be compiled first."""
@@ -72,7 +72,7 @@ def run_in_bash(text: str) -> Any:
 
 def test_a_stranger_trades_and_nothing_is_lost(tmp_path: Path) -> None:
     """The printed commands work, killed processes come back with every order, Ctrl-C ends it all."""
-    port = free_port()
+    port = free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
     directory = tmp_path / "exchange"
     up = Up(directory, port=port)

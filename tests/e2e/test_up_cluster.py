@@ -3,31 +3,17 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.gateway import read_records
+from ringfence.ports import free_ports
 from ringfence.testing.client import Client
 from ringfence.testing.up import READY, RINGFENCE, Up, wait_for
 
 START_SECONDS = 120
-
-
-def three_ports() -> int:
-    """Return a port that is free with the two after it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-            try:
-                first.bind(("127.0.0.1", 0))
-                port = int(first.getsockname()[1])
-                second.bind(("127.0.0.1", port + 1))
-                third.bind(("127.0.0.1", port + 2))
-            except OSError:
-                continue
-            return port
 
 
 def status(up: Up) -> list[dict[str, Any]]:
@@ -47,7 +33,7 @@ def is_level(up: Up) -> bool:
 
 
 def test_an_exchange_becomes_a_cluster_and_loses_its_leader(tmp_path: Path) -> None:
-    port, directory = three_ports(), tmp_path / "exchange"
+    port, directory = free_ports(3, in_a_row=True)[0], tmp_path / "exchange"
     alone = Up(directory, "--no-bots", port=port)
     wait_for(lambda: READY in alone.text, START_SECONDS, "exchange")
     key = next(key for key in read_records(directory / "keys.json") if key.name == "demo-1")

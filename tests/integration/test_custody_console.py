@@ -12,7 +12,7 @@ from ringfence.console.record import Record
 from ringfence.custody.ledger import LedgerGapError
 from ringfence.daemons import custody_console
 from ringfence.daemons.custody_console import EXIT_INPUT, EXIT_REFUSED, Follower
-from ringfence.testing.venue import free_port
+from ringfence.ports import free_ports
 from tests.unit.console_house import charter
 
 
@@ -23,7 +23,7 @@ def start(directory: Path) -> tuple[int, str]:
         "ringfence.daemons.custody_console",
         str(directory),
         "--port",
-        str(free_port()),
+        str(free_ports(1)[0]),
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stderr

@@ -78,7 +78,7 @@ def _flip_in_memory(pid: int, old: int, new: int) -> int:
     return changed
 
 
-def _trade_until(venue: Venue, ask: Callable[[], Any], seconds: float = 20) -> Any:
+def _trade_until(venue: Venue, ask: Callable[[], Any], seconds: float = 60) -> Any:
     """Trade every now and then until something is there: without batches there are no roots."""
 
     def trade_and_ask() -> Any:

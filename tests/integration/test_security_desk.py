@@ -21,8 +21,9 @@ from ringfence.assurance.disclosure.sealed import new_key_file, read_key_file, s
 from ringfence.assurance.disclosure.security_txt import verified
 from ringfence.daemons.security_desk import DEMO_ROLE, found
 from ringfence.exchange.users import founding as users_founding
+from ringfence.ports import free_ports
 from ringfence.testing.person import read_mail
-from ringfence.testing.venue import Venue, free_port
+from ringfence.testing.venue import Venue
 
 CANARY = "canary-51c0: withdrawals sign twice"
 
@@ -196,7 +197,7 @@ def test_a_form_as_curl_sends_it_is_taken(desk: Desk) -> None:
 
 def test_a_report_comes_by_mail_sealed_or_not(desk: Desk) -> None:
     """Both ways over SMTP: the role reads them, nothing of them is on the disk, receipts go back to who wrote."""
-    port = free_port()
+    port = free_ports(1)[0]
     users_founding.found(desk.directory, catcher_port=port)
     arguments = [
         sys.executable,

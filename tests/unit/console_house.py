@@ -40,8 +40,8 @@ from ringfence.exchange.projections.halts import HaltView
 from ringfence.messages.commands import HaltScope, TradingState
 from ringfence.messages.funds import Wish
 from ringfence.messages.halts import Reason, Scheme, Signature
+from ringfence.ports import free_ports
 from ringfence.testing.bitcoin import NOBODY, Signers
-from ringfence.testing.venue import free_port
 
 VENUE = "ab" * 32
 XBT = 10**8
@@ -233,7 +233,7 @@ class House:
     """The server on a port, and everything behind it."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.origin = origin_of(self.port)
         self.clock, self.now_ns = 1_000.0, 1_796_068_506_738_858_553
         self.outside = OtherProcesses()

@@ -33,9 +33,9 @@ from ringfence.exchange.users.passwords import WeakPasswordError, check_strength
 from ringfence.exchange.users.sealing import Seal, SealError
 from ringfence.exchange.users.throttle import Rates, Throttle, Try
 from ringfence.exchange.users.userbook import LOG, Origin, Userbook, digest_of
+from ringfence.ports import free_ports
 from ringfence.testing.authenticator import Authenticator
 from ringfence.testing.person import read_mail
-from ringfence.testing.venue import free_port
 
 SITE = Site("exchange.example", ("https://exchange.example",))
 SEAL = Seal(bytes(range(32)))
@@ -259,7 +259,7 @@ def test_all_strangers_together_have_so_many_tries_an_hour() -> None:
 def test_a_mail_waits_until_a_server_takes_it(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, "no-reply@exchange.example")
     outbox.put(to="ada@example.com", subject="Hello", text="Line one\nLine two", anti_phishing="blue heron")
-    config = MailConfig("127.0.0.1", free_port(), "no-reply@exchange.example", security="none")
+    config = MailConfig("127.0.0.1", free_ports(1)[0], "no-reply@exchange.example", security="none")
     with pytest.raises((OSError, smtplib.SMTPException)):
         deliver(config, outbox.waiting())
     assert len(outbox.waiting()) == 1

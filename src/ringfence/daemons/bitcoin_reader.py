@@ -24,8 +24,9 @@ from ringfence.custody.wallets.descriptors import Keychain
 from ringfence.custody.wallets.owners import Owner
 from ringfence.daemons.account_chains import read_annexes
 from ringfence.daemons.custody_founding import read_charter
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.ports import HOST
 from ringfence.units.assets import XBT
 
 _ANSWERS_KEPT = 16

@@ -27,8 +27,9 @@ from ringfence.custody.quorum.mpc.keys import (
 )
 from ringfence.custody.quorum.wire import Asked, Told
 from ringfence.daemons.cosigner_client import CosignerClient
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.files import replace
+from ringfence.ports import HOST
 
 CEREMONY_SECONDS = 600.0
 _SECONDS = 10.0

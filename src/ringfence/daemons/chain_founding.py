@@ -43,8 +43,9 @@ from ringfence.daemons.account_chains import (
 )
 from ringfence.daemons.ceremonies import ask_all, check_all, hold, read_transcript, transcript_path
 from ringfence.daemons.custody_founding import person_key, read_charter
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.files import replace
+from ringfence.ports import HOST
 from ringfence.units.assets import ETH, SOL, USDT, XBT
 
 ETHEREUM_CHAIN = f"{ETHEREUM}:{CHAIN_ID}"

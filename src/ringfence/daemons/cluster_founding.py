@@ -21,11 +21,11 @@ from ringfence.daemons.cluster import (
     configuration_of,
     read_cluster,
 )
-from ringfence.daemons.custody_ports import HOST, free_ports
 from ringfence.daemons.pinned_tls import ensure_certificate
 from ringfence.exchange.journal.etcd import REQUEST_BYTES_MAX
 from ringfence.exchange.journal.jetstream import PAYLOAD_BYTES_MAX
 from ringfence.files import replace
+from ringfence.ports import HOST, free_ports
 
 NODES = 3
 NODES_FOLDER = "nodes"

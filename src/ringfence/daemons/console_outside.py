@@ -18,12 +18,13 @@ from ringfence.daemons import halts
 from ringfence.daemons.admin import Admin, AdminRefused, AdminTimeout
 from ringfence.daemons.ceremonies import CeremonyError, hold, read_transcript, transcript_path
 from ringfence.daemons.cosigner_client import CosignerClient
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.venue import read_venue
 from ringfence.lines import NoAnswerError, ask
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import ALL_ASSETS, HaltScope, TradingState
 from ringfence.messages.halts import Reason, Signature
+from ringfence.ports import HOST
 from ringfence.units.assets import BY_CURRENCY
 from ringfence.units.time import iso
 

@@ -50,8 +50,9 @@ from ringfence.custody.wallets.owners import Mine, Wallets
 from ringfence.daemons.account_chains import ETHEREUM, SOLANA, read_annexes
 from ringfence.daemons.cosigner_client import CosignerClient
 from ringfence.daemons.custody_founding import FoundingError, read_charter
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.reserves import ReservesUnavailableError
+from ringfence.ports import HOST
 
 LATER = 1
 """The block that draws is so many after the list's."""

@@ -52,7 +52,7 @@ from ringfence.daemons.coordinator_public import Draws
 from ringfence.daemons.cosigner_client import CosignerClient
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.custody_founding import FoundingError, read_charter
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.development_blocks import Miner
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.measures.custody import serving_coordinator
@@ -64,6 +64,7 @@ from ringfence.messages.funds import encode
 from ringfence.messages.halts import Reason, encode_reason
 from ringfence.messages.records import COMMAND
 from ringfence.monitoring.logs import set_up_logs
+from ringfence.ports import HOST
 from ringfence.units.assets import ASSETS, BY_CURRENCY
 from ringfence.units.time import NS_PER_SECOND
 

@@ -73,7 +73,7 @@ from ringfence.custody.wallets.descriptors import DescriptorError
 from ringfence.daemons.account_chains import TROUBLES, AccountChain, connect, read_nodes
 from ringfence.daemons.cosigner_peers import CONSOLE_CERTIFICATE, PeerLines, Peers, certificate_of
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.funds_feed import FundsFeed
 from ringfence.daemons.measures.custody import serving_cosigner
 from ringfence.daemons.pinned_tls import PinError, fingerprint_of, peer_fingerprint, server_context
@@ -88,6 +88,7 @@ from ringfence.daemons.token_founding import (
     tpm_of,
 )
 from ringfence.monitoring.logs import set_up_logs
+from ringfence.ports import HOST
 from ringfence.units.time import NS_PER_SECOND
 
 log = logging.getLogger("ringfence.cosigner")

@@ -38,7 +38,6 @@ from ringfence.daemons.account_chains import connect, read_annexes, read_nodes
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.console_outside import ConsoleOutside, transcript_rows
 from ringfence.daemons.custody_founding import FoundingError, read_charter
-from ringfence.daemons.custody_ports import HOST
 from ringfence.daemons.funds_feed import fold_batch
 from ringfence.daemons.nominations import Redraw
 from ringfence.daemons.venue import read_venue
@@ -51,6 +50,7 @@ from ringfence.messages.commands import Command, HaltScope, TradingState, VenueP
 from ringfence.messages.events import Event
 from ringfence.messages.halts import decode_reason, decode_signatures
 from ringfence.monitoring import Page, serving, set_up_logs
+from ringfence.ports import HOST
 
 log = logging.getLogger("ringfence.console")
 

@@ -1,13 +1,11 @@
 """Where the processes of custody on one machine are: `custody/ports.json`, written at the founding."""
 
-import socket
 from pathlib import Path
 
 import msgspec
 
 from ringfence.files import replace
-
-HOST = "127.0.0.1"
+from ringfence.ports import free_ports
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -40,24 +38,3 @@ def ensure_ports(directory: Path, names: tuple[str, ...]) -> Ports:
 def read_ports(directory: Path) -> Ports:
     """Raises OSError, ValueError."""
     return msgspec.json.decode((directory / "custody" / "ports.json").read_bytes(), type=Ports)
-
-
-def listens(port: int) -> bool:
-    """Return whether somebody takes connections on a port of this machine."""
-    try:
-        socket.create_connection((HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind((HOST, 0))
-        return [int(one.getsockname()[1]) for one in held]
-    finally:
-        for one in held:
-            one.close()

@@ -14,7 +14,8 @@ from ringfence.custody.chains.solana import faucet as solana
 from ringfence.custody.chains.solana.rpc import SolanaRpc
 from ringfence.daemons.account_chains import read_nodes
 from ringfence.daemons.chain_founding import ETHEREUM_CHAIN, SOLANA_CHAIN
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
+from ringfence.ports import HOST
 from ringfence.units.assets import ETH, SOL, USDT, XBT
 
 

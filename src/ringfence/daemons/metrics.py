@@ -17,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from ringfence.daemons.custody_ports import HOST, free_ports, listens
 from ringfence.files import replace
 from ringfence.monitoring import set_up_logs
 from ringfence.monitoring.gather import PROCESS, gather, troubles
 from ringfence.monitoring.page import HEAD_BYTES_MAX, TEXT_TYPE, Answer, answering, json_answer
+from ringfence.ports import HOST, free_ports, listens
 
 log = logging.getLogger("ringfence.metrics")
 

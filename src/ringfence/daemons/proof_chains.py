@@ -7,7 +7,8 @@ from ringfence.assurance.audit.chains import ChainError
 from ringfence.custody.chains.bitcoin.rpc import BitcoinRpc, Endpoint
 from ringfence.daemons.chains_reader import ChainsReader
 from ringfence.daemons.custody_founding import FoundingError
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
+from ringfence.ports import HOST
 from ringfence.units.assets import ASSETS
 
 

@@ -58,8 +58,9 @@ from ringfence.daemons.account_chains import (
     read_nodes,
 )
 from ringfence.daemons.custody_founding import FoundingError, read_charter
-from ringfence.daemons.custody_ports import HOST, read_ports
+from ringfence.daemons.custody_ports import read_ports
 from ringfence.daemons.funds_feed import FundsFeed
+from ringfence.ports import HOST
 from ringfence.units.assets import XBT
 
 _ALL = 10**9

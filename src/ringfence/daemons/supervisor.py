@@ -8,6 +8,7 @@ supervisor itself holds no state that matters: what it writes is for `ringfence 
 import asyncio
 import ctypes
 import fcntl
+import itertools
 import os
 import shutil
 import signal
@@ -50,7 +51,7 @@ from ringfence.daemons.beacon_rounds import PUBLIC, BeaconSource, write_source
 from ringfence.daemons.ceremonies import CeremonyError
 from ringfence.daemons.cluster_founding import Layout
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.daemons.custody_ports import HOST, Ports, ensure_ports, free_ports, listens
+from ringfence.daemons.custody_ports import Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
@@ -59,6 +60,7 @@ from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
 from ringfence.monitoring.logs import last_words
 from ringfence.monitoring.page import PAGE, socket_of
+from ringfence.ports import HOST, free_ports, listens
 
 Value = TypeVar("Value")
 
@@ -72,6 +74,17 @@ _WORKED_SECONDS = 60.0
 """A process that ran this long is started again at once when it dies."""
 _STOP_SECONDS = {"core": 60.0}
 _STOP_SECONDS_DEFAULT = 10.0
+_TIERS = (
+    {"metrics", "bots", "price-feed", "prover", "custody-console"},
+    {"coordinator"},
+    {"cosigner"},
+    {"tpm", "addresses", *JUDGES, "security-desk", "fix-gateway"},
+    {"gateway"},
+    {"account-desk", "mail-catcher", "history"},
+    {"core"},
+    {"ethereum", "solana", "bitcoin"},
+)
+"""What is stopped together, first those that depend on the others."""
 _COMPILING_SECONDS = 3.0
 """A core that takes longer than this to greet is compiling, or replaying what its log says."""
 _POLL_SECONDS = 0.05
@@ -607,31 +620,10 @@ class Supervisor:
         await self._failed
 
     async def stop(self) -> None:
-        """Stop every process, those that depend on others first, and wait for each."""
+        """Stop every process, those that depend on others first, and wait for all of a kind at once."""
         self._stopping = True
-        cosigners = (f"cosigner-{name}" for name in PLACES)
-        names = (
-            "metrics", "bots", "price-feed", "prover", "custody-console", "coordinator", *cosigners,
-            *(f"tpm-{name}" for name in PLACES), "addresses", *JUDGES, "security-desk", "fix-gateway", "gateway",
-            "account-desk", "mail-catcher", "history", "core",
-            "ethereum", "solana", "bitcoin",
-        )  # fmt: skip
-        order = {name: rank for rank, name in enumerate(names)}
-        # Of several, such as gateway-2 and core-node-3, each goes with its kind; the stream's servers go last.
-        for child in sorted(
-            self._children,
-            key=lambda child: order.get(child.name, order.get(child.name.partition("-")[0], len(order))),
-        ):
-            process = child.process
-            if process is None or process.returncode is not None:
-                continue
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), _STOP_SECONDS.get(child.name, _STOP_SECONDS_DEFAULT))
-            except TimeoutError:
-                self._console.print(f"{child.name} did not stop and is killed; nothing is lost by that")
-                process.kill()
-                await process.wait()
+        for _, tier in itertools.groupby(sorted(self._children, key=_tier), _tier):
+            await asyncio.gather(*(self._stop(child) for child in tier))
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
@@ -640,6 +632,24 @@ class Supervisor:
             if child.state.state != "failed":
                 child.state.state = "stopped"
         self._save()
+
+    async def _stop(self, child: Child) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS.get(child.name, _STOP_SECONDS_DEFAULT))
+        except TimeoutError:
+            self._console.print(f"{child.name} did not stop and is killed; nothing is lost by that")
+            process.kill()
+            await process.wait()
+
+
+def _tier(child: Child) -> int:
+    """Of several, such as gateway-2 and core-node-3, each goes with its kind; the stream's servers go last."""
+    kind = child.name.partition("-")[0]
+    return next((rank for rank, names in enumerate(_TIERS) if {child.name, kind} & names), len(_TIERS))
 
 
 async def supervise(options: Options, console: Console) -> int:

@@ -14,8 +14,8 @@ from typing import Any, Self
 from ringfence.custody.chains.accounts import NodeError
 from ringfence.custody.chains.ethereum.devnet import anvil_path
 from ringfence.custody.chains.ethereum.rpc import EthereumRpc
+from ringfence.ports import free_ports
 from ringfence.testing.up import wait_for
-from ringfence.testing.venue import free_port
 
 __all__ = ["Anvil", "RunningDevnet", "anvil_path"]
 
@@ -29,7 +29,7 @@ class Anvil:
     def __init__(self, home: Path, *, chain_id: int) -> None:
         path = anvil_path()
         assert path is not None
-        self._port = free_port()
+        self._port = free_ports(1)[0]
         words = [str(path), "--port", str(self._port), "--chain-id", str(chain_id), "--silent"]
         self._process = subprocess.Popen(
             words, env={"HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -76,7 +76,7 @@ class RunningDevnet:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.rpc = EthereumRpc(f"http://127.0.0.1:{self.port}/")
         self.start()
 

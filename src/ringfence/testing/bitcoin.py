@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from ringfence.custody.wallets.descriptors import (
     Vault,
 )
 from ringfence.custody.wallets.owners import Owner, Wallets
+from ringfence.ports import free_ports
 
 NOBODY = str(address_of(b"\x00\x14" + b"\x22" * 20))
 """An address that nobody has the key of."""
@@ -136,7 +136,7 @@ class RunningNode:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -180,7 +180,7 @@ class CoreNode:
     """Bitcoin Core's own node, as a process: what the embedded one is held against."""
 
     def __init__(self, directory: Path, binary: Path) -> None:
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         arguments = [
             "-regtest", f"-datadir={directory}", f"-rpcport={self._port}", "-listen=0", "-connect=0",
             "-checkblockindex=0", "-checkmempool=0", "-printtoconsole=0",
@@ -233,9 +233,3 @@ def funded(
         Funds(Coin(Outpoint(made.txid, vout), amount_sats, script), made.raw)
         for vout, script in enumerate(scripts)
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

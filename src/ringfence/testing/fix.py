@@ -124,7 +124,7 @@ class FixClient:
         if self.cancels:
             pairs.append((9001, "Y"))
         self.send("A", *pairs, sent=sent, seq=more.get("seq"))
-        return self.until(lambda m: m[35] in "A5", since=at) if wait else {}
+        return self.until(lambda m: m[35] in "A5", since=at, seconds=_START_SECONDS) if wait else {}
 
     def log_out(self) -> None:
         at = len(self.heard)

@@ -22,7 +22,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL, make_url
 
-from ringfence.testing.venue import free_port
+from ringfence.ports import free_ports
 
 OWNER = "ringfence"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -59,7 +59,7 @@ class Postgres:
         self._binaries = found
         self.home = Path(tempfile.mkdtemp(prefix="ringfence-postgres-"))
         self._password, self._numbers = secrets.token_urlsafe(18), count()
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
         password = self.home / "password"
         password.write_text(self._password)

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ringfence.exchange.users.keys import KeyRecord, keys_of
-from ringfence.testing.venue import free_port
+from ringfence.ports import free_ports
 
 Found = TypeVar("Found")
 RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
 _START_SECONDS = 120
 """The engine may have to be compiled first."""
-_STOP_SECONDS = 30
+_STOP_SECONDS = 90
 READY = "Ctrl-C stops everything"
 
 
@@ -40,7 +40,7 @@ class Up:
     ) -> None:  # fmt: skip
         """Custody takes ten seconds to found, other chains as many: stories that move no coins go without."""
         self.directory = directory
-        self.port = port or free_port()
+        self.port = port or free_ports(1)[0]
         self._output = directory.with_suffix(".txt")
         arguments = [RINGFENCE, "up", str(directory), "--port", str(self.port), *options]
         arguments += [] if custody else ["--no-custody"]

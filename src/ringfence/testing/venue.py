@@ -19,18 +19,13 @@ from ringfence.exchange.gateway import KeyLimits, KeyRecord, Permission, write_r
 from ringfence.exchange.users import founding as users_founding
 from ringfence.messages.batch import Records
 from ringfence.monitoring.page import PAGE
+from ringfence.ports import free_ports
 from ringfence.testing.play import opening
 
 _START_SECONDS = 60.0
 TRIES = 6
 """That strangers have at a user in an hour."""
 UNLIMITED = KeyLimits(requests_per_minute=0, orders_per_second=0)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def key_of(account: int, *permissions: Permission) -> KeyRecord:
@@ -65,13 +60,13 @@ class Venue:
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.ports = [free_port() for _ in range(gateways)]
+        self.ports = free_ports(gateways)
         self.port = self.ports[0]
         self._accounts, self._mark_ticks = accounts, mark_ticks
         self._names = ["core", *(["history"] if history else [])]
         self._arguments: dict[str, list[str]] = {}
         if people:
-            mail = users_founding.found(directory, catcher_port=free_port())
+            mail = users_founding.found(directory, catcher_port=free_ports(1)[0])
             # Everybody in a test comes from one address, and a guess takes a quarter of a second.
             rates = json.dumps(
                 {"mails_of_address": 10_000, "failures_of_address": 10_000, "failures_of_user": TRIES}
@@ -82,7 +77,7 @@ class Venue:
                 "mail_catcher": ["--port", str(mail.port)],
                 "account_desk": ["--url", self.url],
             }
-        self.fix_port = free_port() if fix else 0
+        self.fix_port = free_ports(1)[0] if fix else 0
         if fix:
             self._names.append("fix_gateway")
             self._arguments["fix_gateway"] = ["--port", str(self.fix_port)]

@@ -25,9 +25,9 @@ from ringfence.custody.chains.ethereum.devnet import (
 )
 from ringfence.custody.chains.ethereum.faucet import Faucet
 from ringfence.custody.chains.ethereum.rpc import EthereumRpc, NodeRefusedError
+from ringfence.ports import free_ports
 from ringfence.testing.anvil import RunningDevnet
 from ringfence.testing.up import wait_for
-from ringfence.testing.venue import free_port
 from tests.chains.ethereum.conftest import ETH, GWEI, USDT, Person
 
 SOMEBODY = spelt(b"\x11" * 20)
@@ -199,12 +199,12 @@ def test_no_block_is_made_that_nobody_asked_for(devnet: RunningDevnet) -> None:
 
 def test_what_cannot_be_started_says_why(devnet: RunningDevnet, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
-    assert outcome(tmp_path, free_port()) == 75
+    assert outcome(tmp_path, free_ports(1)[0]) == 75
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert outcome(elsewhere, taken.getsockname()[1]) == 69
-    assert outcome(elsewhere, free_port(), RINGFENCE_ANVIL=str(tmp_path / "none")) == 66
+    assert outcome(elsewhere, free_ports(1)[0], RINGFENCE_ANVIL=str(tmp_path / "none")) == 66
     devnet.kill()
     state = tmp_path / "ethereum" / "state"
     kept = state.read_bytes()
@@ -217,7 +217,7 @@ def test_what_cannot_be_started_says_why(devnet: RunningDevnet, tmp_path: Path) 
         state.write_bytes(damaged)
         with pytest.raises(StateDamagedError, match="state"):
             Devnet(tmp_path / "ethereum")
-    assert outcome(tmp_path, free_port()) == 65
+    assert outcome(tmp_path, free_ports(1)[0]) == 65
     assert state.read_bytes() == damaged
     state.write_bytes(kept)
     (tmp_path / "ethereum" / "pending").write_text("0xzz\n")

@@ -22,7 +22,7 @@ from ringfence.custody.chains.ethereum.rpc import (
     digest_in,
     quantity,
 )
-from ringfence.testing.venue import free_port
+from ringfence.ports import free_ports
 from tests.chains.ethereum.conftest import ETH, GWEI, NATIVE, TOKEN, USDT, Chain, Liar
 
 SOMEBODY = spelt(b"\x11" * 20)
@@ -107,7 +107,7 @@ def test_a_node_that_is_away_or_silent_or_odd_is_said_to_be(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(NodeError, match="does not answer"):
-        EthereumRpc(f"http://127.0.0.1:{free_port()}/").chain_id()
+        EthereumRpc(f"http://127.0.0.1:{free_ports(1)[0]}/").chain_id()
     liar.answers(lambda method, params: "0x1")
     rpc = liar.rpc()
     assert rpc.chain_id() == 1

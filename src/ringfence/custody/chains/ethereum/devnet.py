@@ -24,7 +24,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +40,7 @@ from ringfence.custody.chains.ethereum.addresses import address_of, keccak_256, 
 from ringfence.custody.chains.ethereum.transactions import TYPE
 from ringfence.custody.chains.loopback_server import HOST, Answer, LoopbackServer
 from ringfence.files import replace, sync_directory
+from ringfence.ports import free_ports
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,7 @@ class _Anvil:
         """Raises AnvilGoneError, OSError."""
         shutil.rmtree(home, ignore_errors=True)  # states of a process that was killed
         home.mkdir(mode=0o700)
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
         def end_with_parent() -> None:
@@ -348,9 +348,3 @@ def _read_pending(path: Path) -> list[str]:
     if torn:
         replace(path, "".join(f"{line}\n" for line in lines).encode())
     return lines
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
