@@ -68,17 +68,20 @@ class FixClient:
     # ---- the line
 
     def connect(self) -> None:
+        """Connect to a gateway that stays: one that is being killed takes connections until its last socket is gone."""
         until = time.monotonic() + _START_SECONDS
         while True:
             try:
                 self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS)
-                break
             except OSError:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.05)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._parser = FixParser()
+                continue
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._parser = FixParser()
+            if self.poll() or time.monotonic() > until:
+                break
 
     def close(self) -> None:
         if self._socket is not None:
