@@ -174,6 +174,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             _plain("Age of marks", "s", "ringfence_mark_age_seconds", "{{symbol}}"),
             _plain("Accounts", "short", "ringfence_accounts"),
             _plain("Open orders", "short", "ringfence_open_orders"),
+            _plain("Prices in books", "short", "ringfence_book_levels", "{{symbol}} {{side}}"),
             _plain("Newest proven minute", "s", "ringfence_proof_minute_age_seconds"),
         ),
     ),
@@ -200,6 +201,14 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 "Hot wallet",
                 "short",
                 (("ringfence_hot_balance", "{{chain}}"), ("ringfence_hot_balance_cap", "cap")),
+            ),
+            _plain(
+                "Deepest reorganisation", "short", "ringfence_chain_deepest_reorg_blocks", "{{chain}}", "stat"
+            ),
+            _plain("Satoshis per 1,000 vbytes", "short", "ringfence_chain_fee_rate", "{{chain}}"),
+            _plain("Deposits not credited yet", "short", "ringfence_deposits_uncredited", "{{chain}}"),
+            _plain(
+                "Version of the policy", "short", "ringfence_policy_version", "{{chain}} {{asset}}", "stat"
             ),
             _plain("Withdrawals under way", "short", "ringfence_withdrawals_pending", "{{age}}"),
             _plain("The oldest of them", "s", "ringfence_withdrawal_oldest_age_seconds"),

@@ -165,6 +165,14 @@ FIRES: list[Case] = [
         chain="bitcoin",
     ),
     _one(
+        "ChainReorganised",
+        "ringfence_chain_deepest_reorg_blocks",
+        "0x4 3x60",
+        "2m",
+        process="coordinator",
+        chain="bitcoin",
+    ),
+    _one(
         "LedgerAndChainDiffer",
         "ringfence_reconciliation_difference",
         "0x5 -1x20",

@@ -160,6 +160,7 @@ ADL = _counter("deleveraged_total", "positions", "Positions that were closed by 
 RISK_AGE = _gauge(
     "margin_computed_age_seconds", "seconds", "Since the margins of all accounts were looked through."
 )
+BOOK_LEVELS = _gauge("book_levels", "prices", "Prices at which orders rest, by side.", "symbol", "side")
 MARK_AGE = _gauge("mark_age_seconds", "seconds", "Since the instrument was last marked or traded.", "symbol")
 INDEX_AGE = _gauge("index_age_seconds", "seconds", "Since an index was last published.", "symbol")
 SOURCE_AGE = _gauge(
@@ -210,6 +211,27 @@ DIFFERENCE = _gauge(
 )
 RECONCILED_AGE = _gauge(
     "reconciliation_age_seconds", "seconds", "Since a chain was held against the ledger.", "asset"
+)
+REORG = _gauge(
+    "chain_deepest_reorg_blocks",
+    "blocks",
+    "The most blocks that have left a chain at once since the start.",
+    "chain",
+)
+FEE_RATE = _gauge(
+    "chain_fee_rate",
+    "satoshis per 1,000 vbytes",
+    "What the next blocks cost, by the node; 0 = it does not say.",
+    "chain",
+)
+DEPOSITS_UNCREDITED = _gauge(
+    "deposits_uncredited",
+    "deposits",
+    "Deposits that were seen and are not credited yet, dust apart.",
+    "chain",
+)
+POLICY_VERSION = _gauge(
+    "policy_version", "number", "Version of the policy in force for an asset of a chain.", "chain", "asset"
 )
 HOT = _gauge(
     "hot_balance", "units of the asset", "Coins in the hot wallet, in ledger units.", "chain", "asset"

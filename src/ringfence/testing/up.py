@@ -78,7 +78,11 @@ class Up:
         return self.process.wait(_STOP_SECONDS)
 
     def __enter__(self) -> Self:
-        self.wait_until_it_trades()
+        try:
+            self.wait_until_it_trades()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

@@ -57,13 +57,14 @@ class AccountRail:
         )  # fmt: skip
         self.annex, self.room, self._follower = annex, room, follower
         self._native = annex.native
+        self.deepest_reorg = 0
         self._sent_at: dict[str, int] = {}
 
     # ---- what comes in
 
     def poll(self, ledger: Ledger) -> list[str]:
         self.room.know(ledger.accounts_end)
-        self._follower.poll()
+        self.deepest_reorg = max(self.deepest_reorg, self._follower.poll())
         return []  # what is credited is final: if that leaves the chain, the follower says so and goes no further
 
     def deposits(self, ledger: Ledger) -> list[Deposit]:

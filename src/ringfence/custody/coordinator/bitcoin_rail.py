@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from embit.script import address_to_scriptpubkey
 
 from ringfence.custody.chains.bitcoin.company import company_money
-from ringfence.custody.chains.bitcoin.follow import ChainEvent, Follower
+from ringfence.custody.chains.bitcoin.follow import BlockCame, BlockLeft, ChainEvent, Follower
 from ringfence.custody.chains.bitcoin.rpc import AlreadyConfirmedError, RejectedError
 from ringfence.custody.chains.bitcoin.transactions import (
     EMBIT_NETWORKS,
@@ -77,6 +77,9 @@ class BitcoinRail:
         self._hot_chain = ""
         """The hot wallet's, if there is one."""
         self._deposits = Deposits(wallets, book)
+        self.deepest_reorg = 0
+        self.fee_rate_sats_per_kvb = 0
+        """What the node says that the next blocks cost, as of the newest one; 0 = it does not say."""
         self._network = EMBIT_NETWORKS[wallets.network_name]
         self._sent_at: dict[str, int] = {}
         """By txid: the height at which it was first sent by this process."""
@@ -85,6 +88,9 @@ class BitcoinRail:
 
     def poll(self, ledger: Ledger) -> list[str]:
         events = self._events()
+        self.deepest_reorg = max(self.deepest_reorg, sum(isinstance(event, BlockLeft) for event in events))
+        if any(isinstance(event, BlockCame) for event in events):
+            self.fee_rate_sats_per_kvb = self.rate(TARGET_BLOCKS)
         self._company.take(events)
         gone = self._deposits.chain(events, ledger)
         return [f"deposit {outpoint} was credited and has left the chain" for outpoint in gone]

@@ -30,6 +30,7 @@ class HotRail:
     assets: tuple[str, ...]
     is_joint = True
     heights_ahead = 0
+    deepest_reorg = 0
     intents_max = INTENTS_MAX
 
     def __init__(self, annex: Annex, cold: BitcoinRail) -> None:

@@ -50,6 +50,8 @@ class Rail(Protocol):
     """The nominees sign together, once all have said yes; otherwise each signs for itself."""
     intents_max: int
     """How many movements one transaction makes."""
+    deepest_reorg: int
+    """The most blocks that have left the chain at once, since this process follows it."""
 
     # ---- what comes in
 

@@ -56,6 +56,13 @@ def _measure(coordinator: "Coordinator", tips: Tips) -> Iterator[Sample]:
             )
         else:
             yield sample(metrics.CHAIN_AGE, tips.age(chain, rail.position()), chain)
+            yield sample(metrics.REORG, rail.deepest_reorg, chain)
+            waiting = sum(one.state in ("seen", "confirmed") for one in rail.deposits(coordinator.ledger))
+            yield sample(metrics.DEPOSITS_UNCREDITED, waiting, chain)
+        for asset in rail.assets:
+            version = coordinator.versions(asset, chain).in_force.version
+            yield sample(metrics.POLICY_VERSION, version, chain, asset)
+    yield sample(metrics.FEE_RATE, coordinator.bitcoin.fee_rate_sats_per_kvb, coordinator.bitcoin.chain)
     now_ns = time.time_ns()
     for asset, report in {report.asset: report for report in coordinator.reports}.items():
         yield sample(metrics.DIFFERENCE, report.difference, asset)

@@ -142,6 +142,9 @@ def _taken_over(views: Views) -> int:
 def _of_prices(views: Views, now_ns: int) -> Iterator[Sample]:
     for market in list(views.markets.values()):
         of, symbol = market.instrument, market.instrument.symbol
+        if not of.is_index and market.state in _MARKED:
+            yield sample(metrics.BOOK_LEVELS, len(market.bids.prices), symbol, "bid")
+            yield sample(metrics.BOOK_LEVELS, len(market.asks.prices), symbol, "ask")
         if not of.is_index:
             if of.is_contract and market.mark_subticks and market.state in _MARKED:
                 yield sample(metrics.MARK_AGE, max(now_ns - market.timestamp_ns, 0) / NS_PER_SECOND, symbol)
