@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ringfence.assurance.audit import Auditor, Cut
 from ringfence.assurance.audit.arithmetic import locked, maintenance, unrealised
+from ringfence.assurance.audit.auditor import Auditor
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.audit.contract import Contract
+from ringfence.assurance.audit.cuts import Cut
 from ringfence.assurance.audit.margins import exact_sum, recount
 from ringfence.exchange.engine.records import MARGIN, POSITION
 from ringfence.exchange.engine.state import allocate

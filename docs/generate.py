@@ -10,8 +10,8 @@ from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
 
-from ringfence.assurance.audit import LAWS
 from ringfence.assurance.audit.law import STALE_NS
+from ringfence.assurance.audit.laws import LAWS
 from ringfence.exchange.gateway.errors import of_reject
 from ringfence.messages import commands, constituents, events, layouts, records
 from ringfence.messages.rejects import TEXTS, Reject

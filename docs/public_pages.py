@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ringfence.assurance.audit import LAWS
+from ringfence.assurance.audit.laws import LAWS
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "src" / "ringfence" / "exchange" / "gateway" / "pages" / "public"

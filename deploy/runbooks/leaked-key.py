@@ -5,7 +5,7 @@ from pathlib import Path
 
 from staging import Runbook, main, ringfence
 
-from ringfence.exchange.gateway import KeyRecord, Permission
+from ringfence.exchange.users.keys import KeyRecord, Permission
 from ringfence.testing.client import Client
 from ringfence.testing.venue import Venue
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord
+from ringfence.exchange.users.keys import KeyRecord
 from ringfence.messages.commands import Command
 from ringfence.testing.bitcoin import NOBODY
 from ringfence.testing.client import Client

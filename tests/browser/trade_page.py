@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord
+from ringfence.exchange.users.keys import KeyRecord
 from tests.browser.tab import BUILT, Tab, context, need_the_page
 
 __all__ = ["BUILT", "TradePage", "need_the_page", "trade_page"]

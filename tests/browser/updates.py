@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from ringfence.exchange.gateway import KeyRecord
+from ringfence.exchange.users.keys import KeyRecord
 from ringfence.testing.client import sign
 
 LEVELS = 25

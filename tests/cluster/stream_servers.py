@@ -11,9 +11,9 @@ from nats.aio.client import Client
 
 from ringfence.daemons import cluster, cluster_founding
 from ringfence.daemons.pinned_tls import client_context
-from ringfence.exchange.journal import JetStream, StreamUnavailableError
+from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
-from ringfence.exchange.journal.jetstream import connect
+from ringfence.exchange.journal.jetstream import JetStream, connect
 
 _START_SECONDS = 40.0
 

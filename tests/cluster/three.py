@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ringfence.daemons import cluster, cluster_founding
-from ringfence.exchange.gateway import write_records
+from ringfence.exchange.users.keys import write_records
 from ringfence.lines import NoAnswerError, ask
 from ringfence.monitoring.page import PAGE
 from ringfence.ports import HOST, free_ports

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringfence.assurance.audit import Auditor
+from ringfence.assurance.audit.auditor import Auditor
 from ringfence.assurance.audit.chains import ChainError
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.custody.chains.bitcoin.regtest.faucet import Faucet

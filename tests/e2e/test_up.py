@@ -17,7 +17,7 @@ from typing import Any
 
 from ringfence.daemons.metrics import read_monitoring
 from ringfence.daemons.supervisor import read_run_state
-from ringfence.exchange.gateway import KeyRecord, read_records
+from ringfence.exchange.users.keys import KeyRecord, read_records
 from ringfence.monitoring import metrics
 from ringfence.monitoring.scrape import ScrapeError, scrape
 from ringfence.ports import free_ports

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.daemons.supervisor import read_run_state
-from ringfence.exchange.gateway import read_records
+from ringfence.exchange.users.keys import read_records
 from ringfence.ports import free_ports
 from ringfence.testing.client import Client
 from ringfence.testing.up import READY, RINGFENCE, Up, wait_for

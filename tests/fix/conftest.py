@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringfence.exchange.gateway import Permission
+from ringfence.exchange.users.keys import Permission
 from ringfence.testing.client import Client
 from ringfence.testing.fix import FixClient
 from ringfence.testing.venue import Venue, key_of

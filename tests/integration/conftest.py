@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord, Permission
+from ringfence.exchange.users.keys import KeyRecord, Permission
 from ringfence.testing.client import Client
 from ringfence.testing.venue import Venue, key_of
 

@@ -13,7 +13,8 @@ from ringfence.database import addresses, stores
 from ringfence.database.addresses import Addresses, Purpose
 from ringfence.database.log_table import LogTable
 from ringfence.exchange.projections.history import HistoryReader, HistoryWriter
-from ringfence.exchange.users.keys import KeyFile, KeyRecord, Keys, KeyStore, KeyTable, keys_of
+from ringfence.exchange.users.key_table import KeyTable
+from ringfence.exchange.users.keys import KeyFile, KeyRecord, Keys, KeyStore, keys_of
 from ringfence.messages.batch import Batch
 from ringfence.testing import postgres
 from ringfence.testing.postgres import database_of

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from ringfence.chained_log import GENESIS, Entry, FileLines, Lines, Log, LogError, entries_of
 from ringfence.database.accounts import migrations
-from ringfence.database.log_table import DatabaseAwayError, LogTable, open_accounts
+from ringfence.database.addresses import DatabaseAwayError
+from ringfence.database.log_table import LogTable, open_accounts
 from ringfence.testing import postgres
 from ringfence.testing.postgres import Postgres, database_of
 
@@ -90,7 +91,7 @@ def test_a_second_writer_forks_nothing(opened: Open) -> None:
 
 def _write_as_fast_as_you_can(opened: tuple[str, str], kind: str, others: Barrier) -> None:
     """Write fifty lines; who is refused reads anew."""
-    others.wait(60)
+    others.wait(120)
     left = 50
     while left:
         lines: Lines = FileLines(Path(opened[1])) if opened[0] == "file" else LogTable(opened[1], "users")
@@ -116,7 +117,7 @@ def test_processes_that_race_leave_one_chain(kind: str, tmp_path: Path) -> None:
     for process in racing:
         process.start()
     for process in racing:
-        process.join(60)
+        process.join(180)
         assert process.exitcode == 0
     lines: Lines = FileLines(tmp_path / "log.jsonl") if kind == "file" else LogTable(where[1], "users")
     found = list(entries_of(lines.read()))

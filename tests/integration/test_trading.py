@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringfence.exchange.gateway import KeyLimits, Permission, read_records
 from ringfence.exchange.projections import TABLES
+from ringfence.exchange.users.keys import KeyLimits, Permission, read_records
 from ringfence.testing.client import Client
 from ringfence.testing.up import wait_for
 from ringfence.testing.venue import Venue, key_of

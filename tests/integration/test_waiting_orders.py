@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ringfence.exchange.gateway import Permission
+from ringfence.exchange.users.keys import Permission
 from ringfence.messages.commands import Command
 from ringfence.testing.client import Client
 from ringfence.testing.play import command

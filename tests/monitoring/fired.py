@@ -6,7 +6,7 @@ steps of two, `_` nothing. One value every five seconds.
 
 from typing import Any, NamedTuple
 
-from ringfence.assurance.audit import LAWS
+from ringfence.assurance.audit.laws import LAWS
 
 LAWS_WITHOUT_CUSTODY = tuple(law.id for law in LAWS if law.id != "I02")
 ALL_LAWS = [

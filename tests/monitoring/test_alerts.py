@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ringfence.assurance.audit import LAWS
+from ringfence.assurance.audit.laws import LAWS
 from tests.monitoring.fired import CALM, FIRES, Case, as_promtool
 from tests.monitoring.used import HOME, used_metrics
 

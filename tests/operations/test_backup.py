@@ -18,7 +18,8 @@ from ringfence.database.addresses import Addresses, write
 from ringfence.database.stores import move_into_database
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.sequencer import snapshots
-from ringfence.exchange.users.keys import move_keys_into_database, read_records
+from ringfence.exchange.users.key_table import move_keys_into_database
+from ringfence.exchange.users.keys import read_records
 from ringfence.operations.backup import (
     BackupError,
     MissingError,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ringfence.assurance.audit import LAWS, Fault, Law
-from ringfence.assurance.audit.law import STALE_NS
+from ringfence.assurance.audit.law import STALE_NS, Fault, Law
+from ringfence.assurance.audit.laws import LAWS
 from ringfence.testing import drill
 from ringfence.testing.judging import SHADOW, judge
 from ringfence.testing.stretch import Stretch

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord, Permission
+from ringfence.exchange.users.keys import KeyRecord, Permission
 from ringfence.testing.venue import Venue, key_of
 
 ACCOUNTS = 4

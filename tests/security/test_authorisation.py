@@ -14,9 +14,9 @@ import msgspec
 import picows
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord, Permission
 from ringfence.exchange.gateway.rest import ROUTES, Route
 from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, PUBLIC_TOPICS
+from ringfence.exchange.users.keys import KeyRecord, Permission
 from ringfence.testing.client import Answer, Client, sign
 from ringfence.testing.socket import Socket
 from ringfence.testing.venue import Venue

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringfence.exchange.gateway import Permission, write_records
+from ringfence.exchange.users.keys import Permission, write_records
 from ringfence.monitoring.gather import gather
 from ringfence.monitoring.logs import REDACTED
 from ringfence.testing.canaries import Secret, command_lines, leaks, logs_of, secrets_of
@@ -98,7 +98,7 @@ def test_what_gets_out_would_be_found(tmp_path: Path) -> None:
 _CARELESS = """
 import logging, sys
 from pathlib import Path
-from ringfence.exchange.gateway import read_records
+from ringfence.exchange.users.keys import read_records
 from ringfence.monitoring import set_up_logs
 set_up_logs("careless")
 log = logging.getLogger("ringfence.careless")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ringfence.exchange.gateway import Config, Gateway, http, policies
+from ringfence.exchange.gateway import http, policies
+from ringfence.exchange.gateway.gateway import Config, Gateway
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
 from ringfence.exchange.gateway.pages import ROOTS
 from ringfence.exchange.gateway.rest import ROUTES

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ringfence.exchange.gateway import Config, Gateway, Limits, http
+from ringfence.exchange.gateway import http
+from ringfence.exchange.gateway.gateway import Config, Gateway
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
-from ringfence.exchange.gateway.limits import Presence
+from ringfence.exchange.gateway.limits import Limits, Presence
 from ringfence.testing.client import Client
 from ringfence.testing.socket import Socket
 from ringfence.testing.venue import Venue

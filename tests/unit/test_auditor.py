@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine
 
-from ringfence.assurance.audit import Auditor, Cut, Finding, Ledger, Place, When, read_sweep
+from ringfence.assurance.audit.auditor import Auditor
+from ringfence.assurance.audit.cuts import Cut
+from ringfence.assurance.audit.finding import Finding
+from ringfence.assurance.audit.law import When
 from ringfence.assurance.audit.laws.i02_chains_hold_what_is_owed import ChainsHoldWhatIsOwed
 from ringfence.assurance.audit.laws.i03_positions_sum_to_zero import PositionsSumToZero
+from ringfence.assurance.audit.rows import Ledger, Place, read_sweep
 from ringfence.exchange.engine.levels import levels_of
 from ringfence.exchange.engine.snapshot import parts
 from ringfence.messages.commands import ALL_ASSETS, Command, HaltScope, OrderFlag, OrderType

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from ringfence.exchange.gateway import KeyRecord, Limits, Permission, write_records
 from ringfence.exchange.gateway.authentication import authenticate, require
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.gateway import Gateway
 from ringfence.exchange.gateway.http import HttpRequest
-from ringfence.exchange.gateway.limits import Limiter
-from ringfence.exchange.users.keys import KeyStore
+from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.users.keys import KeyRecord, KeyStore, Permission, write_records
 
 NOW = 1_790_000_000
 SECRET = "a secret"

@@ -14,9 +14,9 @@ from ringfence.daemons.founding import Step
 from ringfence.daemons.venue import BOTS, INSURANCE, Venue, read_venue, write_venue
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter
-from ringfence.exchange.gateway import read_records
 from ringfence.exchange.index_prices import Configuration, indices_of, source_of
 from ringfence.exchange.index_prices.sources.walk import SEED, deviation_ppb, index_units
+from ringfence.exchange.users.keys import read_records
 from ringfence.instruments.catalogue import start_instruments
 from ringfence.instruments.value import lot_value_at_mark
 from ringfence.messages.batch import OPERATOR, Batch, Records, command_positions, decode_data

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringfence.daemons.gateway import read_config
-from ringfence.exchange.gateway import Config
+from ringfence.exchange.gateway.gateway import Config
 
 
 def test_no_file_is_the_defaults(tmp_path: Path) -> None:

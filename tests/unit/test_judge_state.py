@@ -7,7 +7,7 @@ import pytest
 
 import ringfence.assurance.audit
 import ringfence.assurance.shadow
-from ringfence.assurance.audit import Auditor
+from ringfence.assurance.audit.auditor import Auditor
 from ringfence.assurance.shadow import Shadow
 from ringfence.daemons.judge_state import JudgeState
 from ringfence.testing.stretch import Stretch

@@ -3,9 +3,8 @@
 import msgspec
 
 from ringfence.exchange.bucket import Bucket
-from ringfence.exchange.gateway import KeyLimits, Limits
-from ringfence.exchange.gateway.limits import Limiter
-from ringfence.exchange.users.keys import ApiKey
+from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.users.keys import ApiKey, KeyLimits
 from ringfence.testing.venue import key_of
 
 

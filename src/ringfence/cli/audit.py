@@ -26,7 +26,7 @@ def laws(*, as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ringfence.assurance.audit import LAWS
+    from ringfence.assurance.audit.laws import LAWS
 
     table = Table(
         "law", "what holds", "when", "halts", "faults", box=None, pad_edge=False, header_style="bold"

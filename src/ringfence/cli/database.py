@@ -100,7 +100,7 @@ def import_(*, directory: Path = DIRECTORY) -> None:
     from ringfence.daemons.supervisor import is_running
     from ringfence.database.addresses import of_exchange
     from ringfence.database.stores import move_into_database
-    from ringfence.exchange.users.keys import move_keys_into_database
+    from ringfence.exchange.users.key_table import move_keys_into_database
 
     with _saying_why():
         if is_running(directory):

@@ -58,7 +58,7 @@ def create(
         Where the exchange's files are.
     """
     from ringfence.daemons.founding import new_key
-    from ringfence.exchange.gateway import KeyLimits, Permission
+    from ringfence.exchange.users.keys import KeyLimits, Permission
 
     if account < 1:
         sys.exit("--account is the number of an account; nothing was changed")

@@ -21,7 +21,7 @@ from pathlib import Path
 from ringfence.chained_log import LogError
 from ringfence.daemons.broken_logs import EXIT_AWAY, until_broken
 from ringfence.daemons.measures.people import serving_accounts
-from ringfence.database.log_table import DatabaseAwayError
+from ringfence.database.addresses import DatabaseAwayError
 from ringfence.database.stores import USERS, log_lines
 from ringfence.exchange.users.desk import AccountDesk
 from ringfence.exchange.users.founding import KEY, home_of, read_mail_config, read_rates, socket_of

@@ -21,8 +21,14 @@ PASSWORD = "password"  # noqa: S105
 SOCKET = "cluster.sock"
 USER = "ringfence"
 ETCD_CERTIFICATES = "etcd.crt"
+EXIT_FENCED = 76
+"""Another machine leads, or is to: started again, this one follows."""
 HEARTBEATS, STANDINGS = "leader", "followers"
 """Subjects: what a leader says of itself, and those who follow."""
+
+
+class ClusterError(Exception):
+    """This machine cannot take part in its cluster. Nothing was started; the text says what is missing."""
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

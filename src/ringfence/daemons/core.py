@@ -19,12 +19,11 @@ from pathlib import Path
 
 import uvloop
 
-from ringfence.daemons.cluster import read_cluster
+from ringfence.daemons.cluster import EXIT_FENCED, ClusterError, read_cluster
 from ringfence.daemons.core_line import Line, listen
 from ringfence.daemons.core_loop import Core, NoRootsError, attach
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.measures.core import serving_core
-from ringfence.daemons.replica import EXIT_FENCED, ClusterError, Replica
 from ringfence.exchange.feed import FeedWriteError
 from ringfence.exchange.journal import (
     FencedError,
@@ -66,6 +65,9 @@ async def serve(directory: Path) -> int:
         cluster = read_cluster(directory)
         if cluster is None:
             return await _serve_alone(directory)
+        # Servers' clients and TLS are for those who have a cluster.
+        from ringfence.daemons.replica import Replica
+
         return await Replica(directory, cluster, on_progress=Told()).run()
     except (JournalReadError, JournalWriteError, FeedWriteError) as error:
         log.critical("%s", error)

@@ -41,7 +41,7 @@ from ringfence.daemons.custody_founding import FoundingError, read_charter
 from ringfence.daemons.funds_feed import fold_batch
 from ringfence.daemons.nominations import Redraw
 from ringfence.daemons.venue import read_venue
-from ringfence.database.log_table import DatabaseAwayError
+from ringfence.database.addresses import DatabaseAwayError
 from ringfence.database.stores import CONSOLE, log_lines
 from ringfence.exchange.feed import FeedReader
 from ringfence.exchange.projections.halts import HaltView

@@ -22,7 +22,7 @@ import uvloop
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.measures.gateway import serving_gateway
-from ringfence.exchange.gateway import Config, Gateway
+from ringfence.exchange.gateway.gateway import Config, Gateway
 from ringfence.monitoring.logs import set_up_logs
 from ringfence.monitoring.traces import Traces, log_context, traces_of
 

@@ -25,7 +25,7 @@ import numpy as np
 from ringfence.commitments import ChainError, Root
 from ringfence.commitments.root import RootError, decode_root
 from ringfence.daemons import cluster
-from ringfence.daemons.cluster import ClusterConfig, address_of
+from ringfence.daemons.cluster import EXIT_FENCED, ClusterConfig, ClusterError, address_of
 from ringfence.daemons.cluster_servers import open_servers
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
 from ringfence.daemons.core_loop import SNAPSHOT_EVERY, Core, attach
@@ -52,8 +52,6 @@ from ringfence.messages.records import COMMAND
 
 log = logging.getLogger("ringfence.core")
 
-EXIT_FENCED = 76
-"""Another machine leads, or is to: started again, this one follows."""
 _RETRY_SECONDS = 0.2
 _HEARTBEAT_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
@@ -69,10 +67,6 @@ _ASK_BYTES_MAX = 4096
 _APART_SECONDS = 2.0
 _STATEMENT = ("timestamp_ns", "event_count", "accounts", "journal", "events", "accounts_root", "venue")
 _FOLLOWER, _LEADER, _RESIGNED = "follower", "leader", "resigned"
-
-
-class ClusterError(Exception):
-    """This machine cannot take part in its cluster. Nothing was started; the text says what is missing."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ from ringfence.assurance.disclosure.security_txt import new_openpgp_key, public_
 from ringfence.chained_log import LogError
 from ringfence.daemons.broken_logs import EXIT_AWAY, until_broken
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.database.log_table import DatabaseAwayError
+from ringfence.database.addresses import DatabaseAwayError
 from ringfence.database.stores import SECURITY, log_lines
 from ringfence.files import replace
 from ringfence.lines import answering, listen

@@ -55,7 +55,8 @@ from ringfence.daemons.custody_ports import Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
-from ringfence.exchange.gateway import Config, Limits
+from ringfence.exchange.gateway.gateway import Config
+from ringfence.exchange.gateway.limits import Limits
 from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
 from ringfence.monitoring.logs import last_words

@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ringfence.daemons.venue import JUDGES, Venue
-from ringfence.exchange.gateway import KeyRecord, pages
+from ringfence.exchange.gateway import pages
+from ringfence.exchange.users.keys import KeyRecord
 
 _KEYS_SHOWN = 8
 SYMBOL = "XBTUSD"

@@ -5,6 +5,8 @@
 
 A line that is a URL is for everybody; one that begins with a purpose is for that purpose. The file holds passwords: it
 is read only if its owner alone may read it, and no error repeats a line of it.
+
+Most exchanges and processes have no database: SQLAlchemy, a second of processor time, is loaded when there is one.
 """
 
 import os
@@ -12,10 +14,13 @@ import stat
 from enum import StrEnum
 from pathlib import Path
 
-from ringfence.database.engines import parse
 from ringfence.files import replace
 
 NAME = "database.url"
+
+
+class DatabaseAwayError(ConnectionError):
+    """The database does not answer, or not as it must; the same may go well later."""
 
 
 class Purpose(StrEnum):
@@ -36,6 +41,8 @@ class Addresses:
 
     def __init__(self, urls: dict[str, str]) -> None:
         """`urls` by purpose; "" is everybody's. Raises ValueError if one is no URL of PostgreSQL."""
+        from ringfence.database.engines import parse
+
         for name, url in urls.items():
             try:
                 if parse(url).get_backend_name() != "postgresql":

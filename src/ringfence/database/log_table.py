@@ -14,14 +14,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ringfence.chained_log import Entry, another_writer
 from ringfence.database.accounts import SCHEMA
+from ringfence.database.addresses import DatabaseAwayError
 from ringfence.database.engines import open_engine
 
 _FOLLOWS_NOT = ("RF001", "23505")
 _STATEMENT_MS = 10_000
-
-
-class DatabaseAwayError(ConnectionError):
-    """The database does not answer, or not as it must; the same may go well later."""
 
 
 class LogTable:

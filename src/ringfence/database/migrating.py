@@ -2,7 +2,7 @@
 
 A database says in a table of its own which migration it has had last. One that lags is brought forward, all the way or
 not at all; one that has had a migration that this code does not know, or tables that nobody has accounted for, is
-left alone.
+left alone. Most processes read what others have made: Alembic is loaded by who makes tables.
 """
 
 import logging
@@ -10,10 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -52,6 +48,9 @@ class Migrations:
 
         `adopt` is asked which migration a database is at that has tables and no word of migrations; "" = unknown.
         """
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
+
         config = Config()
         config.set_main_option("script_location", str(home))
         self.schema = schema
@@ -109,6 +108,8 @@ class Migrations:
             connection.exec_driver_sql(f"CREATE SCHEMA {self.schema}")
 
     def _revision(self, connection: Connection) -> str:
+        from alembic.migration import MigrationContext
+
         names = inspect(connection).get_table_names(schema=self._schema_in(connection))
         options = {"version_table": _VERSION_TABLE, "version_table_schema": self._schema_in(connection)}
         context = MigrationContext.configure(connection, opts=options)
@@ -128,6 +129,8 @@ class Migrations:
         return found
 
     def _run(self, connection: Connection, before: str, to: str) -> None:
+        from alembic.runtime.environment import EnvironmentContext
+
         with EnvironmentContext(
             self._config, self._script, fn=lambda at, _: self._script._upgrade_revs(to, at)
         ) as environment:

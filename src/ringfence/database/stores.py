@@ -7,12 +7,14 @@ A log is in one place. Once it was moved into the database a mark stands where t
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ringfence.chained_log import Entry, FileLines, Lines, LogError, entries_of
-from ringfence.database.addresses import Purpose, of_exchange
-from ringfence.database.log_table import LogTable
+from ringfence.database.addresses import Addresses, Purpose, of_exchange
 from ringfence.files import replace, sync_directory
+
+if TYPE_CHECKING:
+    from ringfence.database.log_table import LogTable
 
 USERS, CONSOLE, SECURITY = "users", "console", "security"
 _FILES = {USERS: "accounts/log.jsonl", CONSOLE: "custody/console/log.jsonl", SECURITY: "security/log.jsonl"}
@@ -37,7 +39,7 @@ def log_lines(directory: Path, name: str) -> Lines:
     return table
 
 
-def _table(directory: Path, name: str) -> LogTable | None:
+def _table(directory: Path, name: str) -> "LogTable | None":
     """Return the table of a log, None if it is in a file. Raises LogError if it cannot be told, OSError, ValueError."""
     path = directory / _FILES[name]
     addresses = of_exchange(directory)
@@ -52,6 +54,12 @@ def _table(directory: Path, name: str) -> LogTable | None:
             f"the log `{name}` is in {_FILES[name]}, and database.url says that it is in the database. Nothing was "
             "changed. Stop everything and run `ringfence database import`."
         )
+    return _open(addresses, name)
+
+
+def _open(addresses: Addresses, name: str) -> "LogTable":
+    from ringfence.database.log_table import LogTable
+
     return LogTable(addresses.of(Purpose.ACCOUNTS), name)
 
 
@@ -98,7 +106,7 @@ def move_into_database(directory: Path) -> list[Moved]:
         content = lines.read()
         lines.close()
         checked: list[Entry] = list(entries_of(content))
-        table = LogTable(addresses.of(Purpose.ACCOUNTS), name)
+        table = _open(addresses, name)
         try:
             there = table.read()
             # A move that was killed between the table and the file is finished now.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ringfence.exchange.gateway import read_records
+from ringfence.exchange.users.keys import read_records
 
 _SECRET_NAMES = ("pin", ".cookie", "passphrase")
 _SECRET_ENDS = (".key", ".secret", ".pem")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ringfence.exchange.gateway import KeyRecord
+from ringfence.exchange.users.keys import KeyRecord
 from ringfence.testing.venue import key_of
 
 

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from ringfence.exchange.feed import CoreClient, FeedReader
-from ringfence.exchange.gateway import KeyLimits, KeyRecord, Permission, write_records
 from ringfence.exchange.users import founding as users_founding
+from ringfence.exchange.users.keys import KeyLimits, KeyRecord, Permission, write_records
 from ringfence.messages.batch import Records
 from ringfence.monitoring.page import PAGE
 from ringfence.ports import free_ports

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from ringfence.exchange.gateway import KeyRecord
+from ringfence.exchange.users.keys import KeyRecord
 from ringfence.testing.client import Answer, sign
 
 Headers = list[tuple[str, str]]

@@ -15,18 +15,7 @@
 | chains     | `ChainReader`: what has to be known of a chain                                    |
 | evidence   | a stretch of a venue's life that faults can be planted in                         |
 
+What is compiled or speaks SQL is imported by who needs it alone: not by the shadow, whose process asks what a law is.
+
 Nothing here reads a clock, a socket or a live table. docs/operating/audit.md has the catalogue.
 """
-
-from ringfence.assurance.audit.auditor import Auditor, Standing
-from ringfence.assurance.audit.chains import ChainError, ChainReader, Tip
-from ringfence.assurance.audit.cuts import Cut
-from ringfence.assurance.audit.finding import Finding
-from ringfence.assurance.audit.law import Fault, Law, When
-from ringfence.assurance.audit.laws import LAWS
-from ringfence.assurance.audit.rows import Ledger, Place, Sweep, read_sweep
-
-__all__ = [
-    "LAWS", "Auditor", "ChainError", "ChainReader", "Cut", "Fault", "Finding", "Law", "Ledger",
-    "Place", "Standing", "Sweep", "Tip", "When", "read_sweep",
-]  # fmt: skip

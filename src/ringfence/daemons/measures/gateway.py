@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from ringfence.exchange.gateway import Gateway
+from ringfence.exchange.gateway.gateway import Gateway
 from ringfence.monitoring import Page, Sample, metrics, serving
 from ringfence.monitoring.samples import sample
 

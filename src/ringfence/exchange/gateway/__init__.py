@@ -18,19 +18,3 @@
 | websocket/                      | sessions, topics, streams                                        |
 | swagger                         | the API's description of itself                                  |
 """
-
-from ringfence.exchange.gateway.gateway import Config, Gateway
-from ringfence.exchange.gateway.limits import Limits
-from ringfence.exchange.users.keys import (
-    KeyLimits,
-    KeyRecord,
-    Permission,
-    new_record,
-    read_records,
-    write_records,
-)
-
-__all__ = [
-    "Config", "Gateway", "KeyLimits", "KeyRecord", "Limits", "Permission", "new_record", "read_records",
-    "write_records",
-]  # fmt: skip

@@ -21,7 +21,6 @@ from ringfence.exchange.journal.errors import (
     JournalWriteError,
 )
 from ringfence.exchange.journal.frame import GENESIS, Frame
-from ringfence.exchange.journal.jetstream import JetStream
 from ringfence.exchange.journal.journal import SEGMENT_BYTES, Encoded, Journal, TornTail
 from ringfence.exchange.journal.reader import JournalReader, Progress, read_frames
 from ringfence.exchange.journal.stream import (
@@ -38,7 +37,7 @@ from ringfence.exchange.journal.stream import (
 
 __all__ = [
     "EVENTS_NOTE", "GENESIS", "ROOT_NOTE", "SEGMENT_BYTES", "Disk", "DiskFile", "Encoded", "Entry", "FencedError",
-    "Frame", "JetStream", "Journal", "JournalCorruptError", "JournalError", "JournalGapError", "JournalReadError",
+    "Frame", "Journal", "JournalCorruptError", "JournalError", "JournalGapError", "JournalReadError",
     "JournalReader", "JournalVersionError", "JournalWriteError", "Progress", "RealDisk", "Servers", "Stream",
     "StreamError",
     "StreamLostError", "StreamUnavailableError", "TornTail", "read_frames",

@@ -24,7 +24,8 @@ from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader, published_below
 from ringfence.exchange.journal import Frame, JournalReader, read_frames
 from ringfence.exchange.sequencer import sequence_of, snapshots
-from ringfence.exchange.users.keys import KeyTable, keys_of
+from ringfence.exchange.users.key_table import KeyTable
+from ringfence.exchange.users.keys import keys_of
 from ringfence.files import replace, sync_directory
 from ringfence.messages.events import Event
 from ringfence.messages.records import VERSION

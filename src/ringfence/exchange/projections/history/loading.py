@@ -9,9 +9,8 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-import psycopg
 from sqlalchemy import Connection, Dialect, Insert, MetaData, Table, insert
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
@@ -81,6 +80,8 @@ class PostgresLoader:
     takes_nul = False
 
     def __init__(self, dialect: Dialect) -> None:
+        from sqlalchemy.dialects import postgresql
+
         quote = dialect.identifier_preparer.quote
         self._copies: dict[str, _Statement] = {}
         self._moves: dict[str, str] = {}
@@ -110,6 +111,8 @@ class PostgresLoader:
             connection.exec_driver_sql(statement)
 
     def load(self, connection: Connection, name: str, rows: list[Row]) -> None:
+        import psycopg
+
         text, values_of = self._copies[name]
         driver: Any = connection.connection.cursor()
         try:
