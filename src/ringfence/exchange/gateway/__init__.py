@@ -19,8 +19,8 @@
 | swagger                         | the API's description of itself                                  |
 """
 
+from ringfence.configuration import Limits
 from ringfence.exchange.gateway.gateway import Config, Gateway
-from ringfence.exchange.gateway.limits import Limits
 from ringfence.exchange.users.keys import (
     KeyLimits,
     KeyRecord,
