@@ -212,13 +212,18 @@ def test_older_files_become_the_one(tmp_path: Path) -> None:
         '{"port": 9000, "public_host": null, "flush_milliseconds": 2.5, "history_url": null, '
         '"limits": {"orders_per_second": 3}}'
     )
+    (tmp_path / "accounts").mkdir()
+    (tmp_path / "accounts" / "rates.json").write_text('{"failures_of_user": 3}')
     (tmp_path / "fix.json").write_text('{"certificate": null, "messages_per_second": 7, "sessions_max": 9}')
     settings = configuring.found(tmp_path, **{"fix.port": 9100}).settings
     assert (settings.gateway.port, settings.gateway.public_host) == (9000, ANY)
     assert settings.gateway.flush_milliseconds == 2
     assert (settings.limits.orders_per_second, settings.limits.anonymous_requests_per_minute) == (3, 30)
     assert (settings.fix.port, settings.fix.certificate, settings.fix.messages_per_second) == (9100, NONE, 7)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fix.json.moved", "gateway.json.moved", NAME]
+    assert (settings.accounts.failures_of_user, settings.accounts.mails_of_person) == (3, 5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "accounts", "fix.json.moved", "gateway.json.moved", NAME,
+    ]  # fmt: skip
     assert configuring.found(tmp_path, **{"gateway.port": 1}).settings == settings, (
         "what is there is not changed"
     )

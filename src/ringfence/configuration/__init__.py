@@ -25,8 +25,10 @@ from ringfence.configuration.settings import (
     FixSettings,
     GatewaySettings,
     Limits,
+    Rates,
     Setting,
     Settings,
+    tables,
 )
 from ringfence.configuration.text import (
     EXIT_CONFIG,
@@ -57,6 +59,7 @@ __all__ = [
     "FixSettings",
     "GatewaySettings",
     "Limits",
+    "Rates",
     "Setting",
     "Settings",
     "SettingsError",
@@ -71,6 +74,7 @@ __all__ = [
     "number_of",
     "read_configuration",
     "render",
+    "tables",
     "text_in_force",
     "text_path",
     "text_refusal",

@@ -134,6 +134,27 @@ class FixSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 500
 
 
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """People who sign in: how often somebody may be wrong. Nobody can lock others out by it."""
+
+    failures_of_user: Annotated[
+        int, _whole(1, 10_000, "Wrong passwords and codes of one user, by strangers.", "per hour")
+    ] = 20
+    failures_of_address: Annotated[
+        int, _whole(1, 100_000, "Wrong passwords and codes from one address.", "per hour")
+    ] = 60
+    failures_of_device: Annotated[
+        int,
+        _whole(1, 10_000, "Wrong passwords and codes from a device that has signed in before.", "per hour"),
+    ] = 20
+    mails_of_person: Annotated[
+        int, _whole(1, 10_000, "Mails to one person that strangers can have us write.", "per hour")
+    ] = 5
+    mails_of_address: Annotated[
+        int, _whole(1, 100_000, "Mails that one address can have us write.", "per hour")
+    ] = 30
+
+
 class CoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one writer. Records are commands, and pieces of the text beside them."""
 
@@ -162,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: GatewaySettings = GatewaySettings()
     limits: Limits = Limits()
     fix: FixSettings = FixSettings()
+    accounts: Rates = Rates()
     core: CoreSettings = CoreSettings()
 
 

@@ -42,7 +42,7 @@ from ringfence.messages.records import COMMAND, RECORD_BYTES
 
 log = logging.getLogger("ringfence.configuration")
 
-OLD_FILES = ("gateway.json", "fix.json")
+OLD_FILES = ("gateway.json", "fix.json", "accounts/rates.json")
 """What said some of it before there was one file."""
 MOVED = ".moved"
 _OF_COMMAND_LINE = {"core_directory": "--core-directory", "history_url": "--history-url"}
@@ -81,7 +81,7 @@ def _changed(settings: Settings, given: dict[str, Any]) -> Settings:
 
 def _of_old_files(directory: Path) -> Settings:
     said = msgspec.to_builtins(FIRST)
-    gateway, fix = (_old(directory / name) for name in OLD_FILES)
+    gateway, fix, rates = (_old(directory / name) for name in OLD_FILES)
     if gateway is not None:
         # Limits that it did not name were BitMEX's, not those of a new exchange.
         said["limits"] = msgspec.to_builtins(Settings().limits)
@@ -91,6 +91,8 @@ def _of_old_files(directory: Path) -> Settings:
             name: value for name, value in fix.items() if name not in (*_NO_LONGER, "pending_max", "limits")
         }
         _take_over(said, "fix", fix)
+    if rates is not None:
+        _take_over(said, "accounts", rates)
     return checked(said)
 
 

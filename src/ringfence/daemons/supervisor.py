@@ -353,7 +353,7 @@ class Supervisor:
             raise StartError(f"{NAME} could not be written: {error}", EXIT_INPUT) from error
         if is_new and had_others:
             self._console.print(
-                f"  {NAME} was written from {' and '.join(configuring.OLD_FILES)}, which are read no more (*.moved)"
+                f"  {NAME} was written from {', '.join(configuring.OLD_FILES)}, which are read no more (*.moved)"
             )
         if not (self._directory / index_prices.NAME).exists():
             replace(self._directory / index_prices.NAME, index_prices.FIRST.encode())

@@ -1,7 +1,6 @@
 """A whole exchange in a folder, with its real processes, for tests and benchmarks."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -85,11 +84,6 @@ class Venue:
         self._arguments: dict[str, list[str]] = {}
         if people:
             mail = users_founding.found(directory, catcher_port=free_port())
-            # Everybody in a test comes from one address, and a guess takes a quarter of a second.
-            rates = json.dumps(
-                {"mails_of_address": 10_000, "failures_of_address": 10_000, "failures_of_user": TRIES}
-            )
-            (directory / "accounts" / users_founding.RATES).write_text(rates)
             self._names += ["mail_catcher", "account_desk"]
             self._arguments = {
                 "mail_catcher": ["--port", str(mail.port)],
@@ -109,6 +103,10 @@ class Venue:
         chosen: dict[str, dict[str, Any]] = {
             "gateway": {"port": self.port, "pending_max": pending_max}, "limits": {**unlimited, **(limits or {})},
             "fix": {"sessions_per_account": 200},
+            # Everybody in a test comes from one address, and a guess takes a quarter of a second.
+            "accounts": {
+                "mails_of_address": 10_000, "failures_of_address": 10_000, "failures_of_user": TRIES,
+            },
         }  # fmt: skip
         configure(directory, chosen, before=Settings())
 
