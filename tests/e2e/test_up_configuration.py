@@ -1,17 +1,12 @@
 """`ringfence up` with a file that is not in force, and with one that is no good."""
 
 import json
-import subprocess
 from pathlib import Path
 
 from ringfence.configuration import EXIT_CONFIG, NAME, in_words, number_in_force, read_configuration
 from ringfence.testing.client import Client
-from ringfence.testing.up import RINGFENCE, Up, wait_for
+from ringfence.testing.up import Up, ringfence, wait_for
 from ringfence.testing.venue import configure
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RINGFENCE, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_an_edited_file_waits_to_be_put_in_force(tmp_path: Path) -> None:
@@ -26,13 +21,13 @@ def test_an_edited_file_waits_to_be_put_in_force(tmp_path: Path) -> None:
     try:
         wait_for(lambda: in_words(first.number) in again.text, 60, "word of what is in force")
         assert again.process.poll() is None
-        refused = run("config", "apply", str(directory), "--operator", "ringfence up")
+        refused = ringfence("config", "apply", directory, "--operator", "ringfence up")
         assert "ringfence up has no role" in refused.stderr
-        applied = run("config", "apply", str(directory), "--operator", "demo-risk")
+        applied = ringfence("config", "apply", directory, "--operator", "demo-risk")
         assert f"{in_words(second.number)} is in force" in applied.stdout, applied.stderr
         again.wait_until_it_trades()
         assert Client(exchange.port, None).call("GET", "/instrument").headers["x-ratelimit-limit"] == "500"
-        status = json.loads(run("status", str(directory), "--json").stdout)
+        status = json.loads(ringfence("status", directory, "--json").stdout)
         assert status["configuration"] == {
             "in_force": in_words(second.number),
             "file": in_words(second.number),
@@ -41,8 +36,8 @@ def test_an_edited_file_waits_to_be_put_in_force(tmp_path: Path) -> None:
         assert again.stop() == 0
 
     (directory / NAME).write_text("[limits]\n")
-    broken = run("up", str(directory), "--no-bots", "--no-custody", "--no-chains")
+    broken = ringfence("up", directory, "--no-bots", "--no-custody", "--no-chains")
     assert broken.returncode == EXIT_CONFIG
     assert "limits.orders_per_second is missing" in broken.stdout.replace("\n", " ")
-    assert run("config", "restore", str(directory)).returncode == 0
+    assert ringfence("config", "restore", directory).returncode == 0
     assert read_configuration(directory) == second

@@ -31,9 +31,9 @@ from ringfence.messages.commands import Command
 from ringfence.messages.halts import Scheme
 from ringfence.messages.records import COMMAND
 from ringfence.testing.client import Client
+from ringfence.testing.up import ringfence
 from ringfence.testing.venue import Venue, configure
 
-RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
 ANNA = ("--operator", "anna")
 ROLES = {"anna": Role.OPERATIONS, "bert": Role.RISK, "auditor": Role.JUDGE}
 PEOPLE = People(tuple(person_of(name, role, new_private_key(Scheme.ED25519)) for name, role in ROLES.items()))
@@ -54,14 +54,7 @@ def ask(venue: Venue, records: Records, *, operator: str = "test") -> None:
 
 
 def config(directory: Path, what: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `ringfence config`."""
-    return subprocess.run(
-        [RINGFENCE, "config", what, str(directory), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return ringfence("config", what, directory, *arguments)
 
 
 def end_of(venue: Venue, name: str) -> str:
@@ -115,10 +108,7 @@ def test_what_is_changed_by_hand_is_gone_by_when_it_was_put_in_force(venue: Venu
     assert [one.number for one in outcome.configurations] == [first.number, second.number]
     assert [one.text.encode() for one in outcome.configurations] == [first.text, second.text]
     assert outcome.configurations[0].sequence < outcome.configurations[1].sequence
-    shown = subprocess.run(
-        [RINGFENCE, "journal", "show", "--directory", str(directory), "--kind", "CONFIGURE_VENUE", "--json"],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+    shown = ringfence("journal", "show", "--directory", directory, "--kind", "CONFIGURE_VENUE", "--json")
     said = [json.loads(line) for line in shown.stdout.splitlines()]
     rows = [row for row in said if row["parameter"] == "CONFIGURATION"]
     assert [(row["value"], row["operator"]) for row in rows] == [

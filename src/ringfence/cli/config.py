@@ -17,20 +17,14 @@ app = App(
     name="config",
     help="The settings of an exchange in `ringfence.toml`: `show`, `check`, `diff`, then `apply` or `restore`.",
 )
+Directory = Annotated[Path, Parameter(help="Of the exchange, or of one machine of several.")]
 AsJson = Annotated[bool, Parameter("--json", help="One JSON object.")]
+InForce = Annotated[bool, Parameter(help="What is in force instead of what stands in the file.")]
 
 
 @app.command
-def show(directory: Path = DIRECTORY, *, in_force: bool = False, as_json: AsJson = False) -> None:
-    """Show every setting: its value, what it takes, what it is.
-
-    Parameters
-    ----------
-    directory
-        Of the exchange, or of one machine of several.
-    in_force
-        What is in force instead of what stands in the file.
-    """
+def show(directory: Directory = DIRECTORY, *, in_force: InForce = False, as_json: AsJson = False) -> None:
+    """Show every setting: its value, what it takes, what it is."""
     from ringfence.configuration import SETTINGS
 
     number = _in_force(directory)
@@ -63,27 +57,15 @@ def show(directory: Path = DIRECTORY, *, in_force: bool = False, as_json: AsJson
 
 
 @app.command
-def check(directory: Path = DIRECTORY, *, as_json: AsJson = False) -> None:
-    """Say whether every process could go by the file: exit status 78 and each value that is wrong if not.
-
-    Parameters
-    ----------
-    directory
-        Of the exchange, or of one machine of several.
-    """
+def check(directory: Directory = DIRECTORY, *, as_json: AsJson = False) -> None:
+    """Say whether every process could go by the file: exit status 78 and each value that is wrong if not."""
     found = _numbers(_written(directory).number, _in_force(directory))
     print(json.dumps(found)) if as_json else _say(found)
 
 
 @app.command
-def diff(directory: Path = DIRECTORY, *, as_json: AsJson = False) -> None:
-    """Show what is different in the file from what is in force; exit status 1 if anything is.
-
-    Parameters
-    ----------
-    directory
-        Of the exchange, or of one machine of several.
-    """
+def diff(directory: Directory = DIRECTORY, *, as_json: AsJson = False) -> None:
+    """Show what is different in the file from what is in force; exit status 1 if anything is."""
     from ringfence.configuration import NAME, SETTINGS, differences
 
     number = _in_force(directory)
@@ -105,19 +87,13 @@ def diff(directory: Path = DIRECTORY, *, as_json: AsJson = False) -> None:
 
 @app.command
 def apply(
-    directory: Path = DIRECTORY,
+    directory: Directory = DIRECTORY,
     *,
     operator: Annotated[
         str, Parameter(help="Who does this: somebody of `ringfence halt people`; it is journaled.")
     ],
 ) -> None:
-    """Put the file in force. Every process goes by it from its next start on.
-
-    Parameters
-    ----------
-    directory
-        Of the exchange, or of the machine of several that this is done on.
-    """
+    """Put the file in force. Every process goes by it from its next start on."""
     from ringfence.configuration import in_words
     from ringfence.daemons.configuring import put_in_force
 
@@ -131,14 +107,8 @@ def apply(
 
 
 @app.command
-def restore(directory: Path = DIRECTORY) -> None:
-    """Write what is in force into the file: to take a change back, or to have what was applied on another machine.
-
-    Parameters
-    ----------
-    directory
-        Of the exchange, or of one machine of several.
-    """
+def restore(directory: Directory = DIRECTORY) -> None:
+    """Write what is in force into the file: to take a change back, or to have what was applied on another machine."""
     from ringfence.configuration import NAME, in_words
     from ringfence.files import replace
 
@@ -153,14 +123,8 @@ def restore(directory: Path = DIRECTORY) -> None:
 
 
 @app.command
-def found(directory: Path = DIRECTORY) -> None:
-    """Write the file of an exchange that has none, with the values in use until now. `up` does it by itself.
-
-    Parameters
-    ----------
-    directory
-        Of the exchange, or of one machine of several.
-    """
+def found(directory: Directory = DIRECTORY) -> None:
+    """Write the file of an exchange that has none, with the values in use until now. `up` does it by itself."""
     from ringfence.configuration import EXIT_CONFIG, NAME, SettingsError, in_words
     from ringfence.daemons import configuring
 
