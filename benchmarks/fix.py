@@ -6,7 +6,6 @@ at once over FIX. Round trips are medians and 99th percentiles of what the clien
 """
 
 import asyncio
-import json
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from picows import WSFrame, WSTransport
 from ringfence.testing.fix import FixClient
 from ringfence.testing.measure import Result, report
 from ringfence.testing.socket import Socket
-from ringfence.testing.venue import Venue, cpu_seconds
+from ringfence.testing.venue import Venue, configure, cpu_seconds
 
 QUICK = "--quick" in sys.argv[1:]
 TURNS, ORDERS, BURST = (1, 60, 100) if QUICK else (5, 150, 190)
@@ -104,13 +103,11 @@ def measure() -> Iterator[Result]:
         Venue(Path(folder) / "venue", accounts=2, fix=True) as venue,
     ):
         waits: dict[str, list[float]] = {"websocket": [], "fix, synced": [], "fix, not synced": []}
-        path = venue.directory / "fix.json"
-        config = json.loads(path.read_text())
         bursts = []
         client = FixClient(venue.fix_port, 1)
         for turn in range(TURNS):
             for name, sync in (("fix, synced", True), ("fix, not synced", False)):
-                path.write_text(json.dumps({**config, "sync": sync}))
+                configure(venue.directory, {"fix": {"sync": sync}})
                 venue.kill("fix_gateway")
                 venue.start("fix_gateway")
                 client.log_on()

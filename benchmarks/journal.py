@@ -16,10 +16,12 @@ from statistics import median
 
 import numpy as np
 
+from ringfence.configuration import Settings
 from ringfence.exchange.journal import Journal, RealDisk, read_frames
 from ringfence.exchange.sequencer import Sequencer, recover
 from ringfence.messages.records import COMMAND, RECORD_BYTES
 from ringfence.testing.measure import Result, report, seconds
+from ringfence.testing.venue import configure
 from ringfence.testing.workloads import START_NS, workload
 
 QUICK = "--quick" in sys.argv[1:]
@@ -107,6 +109,7 @@ def sequencing() -> Iterator[Result]:
 def core_seconds(directory: Path) -> float:
     """Return how long a core process takes until it takes commands."""
     (directory / "core.sock").unlink(missing_ok=True)
+    configure(directory, {}, before=Settings())
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "ringfence.daemons.core", str(directory)], stderr=subprocess.DEVNULL

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from ringfence.assurance.audit.law import STALE_NS
 from ringfence.assurance.audit.laws import LAWS
+from ringfence.configuration import FIRST, SETTINGS, tables, toml
 from ringfence.exchange.gateway.errors import of_reject
 from ringfence.messages import commands, constituents, events, layouts, records
 from ringfence.messages.rejects import TEXTS, Reject
@@ -63,6 +64,24 @@ def metrics_page() -> str:
     seconds = ", ".join(f"{bound:g}" for bound in SECONDS_BUCKETS)
     slots = ", ".join(f"{bound:g}" for bound in SLOTS_BUCKETS)
     lines += ["", "Buckets of seconds end at", f"{seconds}.", "", "Buckets of slots end at", f"{slots}."]
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """Return the page of settings."""
+    lines = [
+        "# Settings",
+        "",
+        "Every value of `ringfence.toml`, in its order, and what a new exchange has. All of them must be there.",
+        "How a change comes into force: [configuration](../operating/configuration.md).",
+    ]
+    table = ""
+    for one in SETTINGS:
+        if one.table != table:
+            table = one.table
+            said = (tables()[table].__doc__ or "").strip()
+            lines += ["", f"## {table}", "", said, "", "| setting | new | takes | unit | |", "|-|-|-|-|-|"]
+        lines.append(f"| `{one.key}` | `{toml(one.of(FIRST))}` | {one.takes} | {one.unit} | {one.what} |")
     return "\n".join(lines) + "\n"
 
 
@@ -171,6 +190,7 @@ def laws_page() -> str:
 
 PAGES = {
     "rejects.md": rejects_page, "records.md": records_page, "laws.md": laws_page, "metrics.md": metrics_page,
+    "settings.md": settings_page,
 }  # fmt: skip
 
 if __name__ == "__main__":

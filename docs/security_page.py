@@ -98,8 +98,10 @@ CONTROLS = (
             _of(_SECURITY + "test_hostile_clients.py")),
     Control("Secrets", "in no file, no commit, no log, no argument, no answer; no core file is written",
             _of(_TIDY + "test_secrets.py") + _of(_SECURITY + "test_canaries.py")),
-    Control("Fail closed", "a configuration that cannot be read starts nothing; judges that are silent count as red",
-            _of(_UNIT + "test_gateway_config.py") + _of(_INTEGRATION + "test_judges.py")),
+    Control("Fail closed",
+            "settings of which one is missing, wrong or not in force start nothing; judges that are silent are red",
+            _of(_UNIT + "test_configuration.py") + _of(_INTEGRATION + "test_configuration.py")
+            + _of(_INTEGRATION + "test_judges.py")),
     Control("Errors", "a fault of ours is logged and answered without a word about it",
             _of(_SECURITY + "test_headers.py", "test_a_fault_of_ours_is_answered_without_a_word_about_it")
             + _of(_SECURITY + "test_schema.py", "test_no_request_makes_it_fail_and_no_answer_breaks_its_word")),

@@ -27,7 +27,7 @@ class Unit(NamedTuple):
 
 UNITS = (
     Unit("stream", "stream_server", "a server of the journal's stream", (66, 69), "%i", ""),
-    Unit("core", "core", "the exchange core", (65, 70, 74, 75), "", "stream", 120),
+    Unit("core", "core", "the exchange core", (65, 70, 74, 75, 78), "", "stream", 120),
     Unit("gateway", "gateway", "REST and WebSocket", (66, 69)),
     Unit("history", "history", "history in SQL", (65, 70, 75)),
     Unit("price-feed", "price_feed", "index prices", (66,)),

@@ -30,7 +30,7 @@ from tests.cluster.three import Cluster  # noqa: E402
 from ringfence.daemons.cluster_seeding import seed  # noqa: E402
 
 # What a machine of a cluster is given when it is set up; all else it learns.
-_SET_UP = {"cluster.toml", "cluster", "gateway.json", "keys.json"}
+_SET_UP = {"cluster.toml", "cluster", "ringfence.toml", "keys.json"}
 _KEYS = ("signing.key", "nonces.key")
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -14,13 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ringfence.configuration import Settings
 from ringfence.daemons import cluster, cluster_founding
 from ringfence.exchange.users.keys import write_records
 from ringfence.lines import NoAnswerError, ask
 from ringfence.monitoring.page import PAGE
 from ringfence.ports import HOST, free_ports
 from ringfence.testing.play import opening
-from ringfence.testing.venue import key_of, submit
+from ringfence.testing.venue import configure, key_of, submit
 
 _START_SECONDS = 60.0
 _ASK_SECONDS = 2.0
@@ -48,11 +48,10 @@ class Cluster:
         self.ports = free_ports(gateways)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
-        history = f"sqlite:///{directory / 'history.sqlite'}"
         for own, host in zip(self.nodes.values(), hosts, strict=True):
             write_records(own / "keys.json", tuple(key_of(n) for n in range(1, accounts + 1)))
-            config = {"host": host, "limits": {**unlimited, **(limits or {})}, "history_url": history}
-            (own / "gateway.json").write_text(json.dumps(config))
+            chosen = {"gateway": {"host": host}, "limits": {**unlimited, **(limits or {})}}
+            configure(own, chosen, before=Settings())
 
     # ---- processes
 
@@ -67,7 +66,8 @@ class Cluster:
         elif kind == "gateway":
             place = int(number) - 1
             own = list(self.nodes.values())[place % len(self.nodes)]
-            arguments = ["gateway", str(own), "--port", str(self.ports[place])]
+            history = f"sqlite:///{self.directory / 'history.sqlite'}"
+            arguments = ["gateway", str(own), "--port", str(self.ports[place]), "--history-url", history]
             environment[PAGE] = str(own / "metrics" / f"{name}.sock")
         else:
             arguments = [kind, str(self.directory)]

@@ -1,6 +1,5 @@
 """What an operator chooses and what an outage does: TLS, bounds, revoked keys, overload, a gateway that is killed."""
 
-import json
 import socket
 import ssl
 import subprocess
@@ -14,19 +13,15 @@ import pytest
 from ringfence.exchange.fix import Config
 from ringfence.testing.client import Client
 from ringfence.testing.fix import FixClient
-from ringfence.testing.venue import Venue, key_of
+from ringfence.testing.venue import Venue, configure, key_of
 from tests.fix.test_crash import come_back
 
 OPEN = "/order?filter=%7B%22open%22%3Atrue%7D"
 
 
-def configure(venue: Venue, **changes: Any) -> None:
-    path = venue.directory / "fix.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def restart(venue: Venue, **changes: Any) -> None:
-    configure(venue, **changes)
+def restart(venue: Venue, **changes: dict[str, Any]) -> None:
+    """Start the gateway again with other values, by their tables."""
+    configure(venue.directory, changes)
     venue.kill("fix_gateway")
     venue.start("fix_gateway")
 
@@ -48,7 +43,7 @@ def test_an_operators_choices_hold(tmp_path: Path) -> None:
         client.log_on()
         client.place("before", "1", 100, "9000")
         client.report("before")
-        restart(venue, pending_max=0)
+        restart(venue, gateway={"pending_max": 0})
         come_back(client)
         client.place("shed", "1", 100, "9000")
         shed = client.report("shed")
@@ -58,7 +53,7 @@ def test_an_operators_choices_hold(tmp_path: Path) -> None:
         client.cancel("still", "before", "1")
         assert client.report("still")[150] == "4"
         # Too many in a second.
-        restart(venue, pending_max=1_000, limits={"orders_per_second": 2})
+        restart(venue, gateway={"pending_max": 1_000}, limits={"orders_per_second": 2})
         come_back(client)
         venue.set_keys([msgspec.structs.replace(key_of(1), limits=type(key_of(1).limits)()), key_of(2)])
         time.sleep(2)
@@ -73,7 +68,7 @@ def test_an_operators_choices_hold(tmp_path: Path) -> None:
         assert client.is_hung_up()
         venue.set_keys([key_of(1), key_of(2)])
         # Sessions are counted.
-        restart(venue, sessions_per_account=1, limits={"orders_per_second": 0})
+        restart(venue, fix={"sessions_per_account": 1}, limits={"orders_per_second": 0})
         other = FixClient(venue.fix_port, 1, sender="OTHER")
         assert "too many sessions" in other.log_on()[58]
         assert FixClient(venue.fix_port, 2, sender="OTHER").log_on()[35] == "A"
@@ -114,7 +109,7 @@ def test_a_session_over_tls(tmp_path: Path) -> None:
              "-addext", "subjectAltName=DNS:localhost"],
             check=True, capture_output=True,
         )  # fmt: skip
-        restart(venue, certificate=str(certificate), private_key=str(key))
+        restart(venue, fix={"certificate": str(certificate), "private_key": str(key)})
         client = FixClient(venue.fix_port, 1)
         context = ssl.create_default_context(cafile=str(certificate))
         plain = client.connect

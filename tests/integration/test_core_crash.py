@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ringfence.configuration import Settings
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.sequencer import Replay
 from ringfence.messages.batch import CLORDID, encode_data
@@ -25,6 +26,7 @@ from ringfence.messages.events import Event
 from ringfence.messages.identifiers import clid_hash
 from ringfence.messages.rejects import Reject
 from ringfence.testing.play import command, opening
+from ringfence.testing.venue import configure
 
 KILLS = int(os.environ.get("RINGFENCE_KILLS", "10"))
 ACCOUNTS = 10
@@ -39,6 +41,7 @@ class Process:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        configure(directory, {}, before=Settings())
         self._log = directory.parent / "core.log"
         self._core: subprocess.Popen[bytes] | None = None
 

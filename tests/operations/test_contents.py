@@ -41,7 +41,8 @@ def test_left_out(path: str) -> None:
         "accounts/log.jsonl",
         "accounts/secrets.key",
         "keys.json",
-        "gateway.json",
+        "ringfence.toml",
+        "configuration/7439b7bf4e2924c8.toml",
         "indices.toml",
         "roots/signing.key",
         "roots/nonces.key",
@@ -63,7 +64,7 @@ def test_kept(path: str) -> None:
 
 def test_links_and_sockets_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text("[]")
-    (tmp_path / "gateway.json").symlink_to("/etc/hostname")
+    (tmp_path / "ringfence.toml").symlink_to("/etc/hostname")
     (tmp_path / "custody" / "odd").mkdir(parents=True)
     (tmp_path / "custody" / "odd" / "thing").touch()
     found = contents_of(tmp_path)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from ringfence.configuration import Limits
 from ringfence.exchange.gateway import http
 from ringfence.exchange.gateway.gateway import Config, Gateway
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
-from ringfence.exchange.gateway.limits import Limits, Presence
+from ringfence.exchange.gateway.limits import Presence
 from ringfence.testing.client import Client
 from ringfence.testing.socket import Socket
 from ringfence.testing.venue import Venue

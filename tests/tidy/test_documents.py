@@ -23,7 +23,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["rejects.md", "records.md", "laws.md", "metrics.md"])
+@pytest.mark.parametrize("name", ["rejects.md", "records.md", "laws.md", "metrics.md", "settings.md"])
 def test_a_generated_page_is_what_the_code_says(name: str) -> None:
     """If this fails: python docs/generate.py"""
     written = (ROOT / "docs" / "reference" / name).read_text()

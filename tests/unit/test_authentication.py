@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from ringfence.configuration import Limits
 from ringfence.exchange.gateway.authentication import authenticate, require
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.gateway import Gateway
 from ringfence.exchange.gateway.http import HttpRequest
-from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.gateway.limits import Limiter
 from ringfence.exchange.users.keys import KeyRecord, KeyStore, Permission, write_records
 
 NOW = 1_790_000_000

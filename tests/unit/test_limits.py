@@ -2,8 +2,9 @@
 
 import msgspec
 
+from ringfence.configuration import Limits
 from ringfence.exchange.bucket import Bucket
-from ringfence.exchange.gateway.limits import Limiter, Limits
+from ringfence.exchange.gateway.limits import Limiter
 from ringfence.exchange.users.keys import ApiKey, KeyLimits
 from ringfence.testing.venue import key_of
 

@@ -6,6 +6,7 @@ from ringfence.cli import (
     audit,
     backup,
     cluster,
+    config,
     custody,
     database,
     export,
@@ -34,6 +35,7 @@ app.command(up.up)
 app.command(status.status)
 app.command(metrics.metrics)
 app.command(top.top)
+app.command(config.app)
 app.command(cluster.app)
 app.command(key.app)
 app.command(mail.mail)

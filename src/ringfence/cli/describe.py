@@ -13,6 +13,7 @@ from ringfence.messages.batch import (
     CHECKS,
     CLORDID,
     CLORDLINKID,
+    CONFIGURATION_TEXT,
     CONSTITUENTS,
     HALT_REASON,
     OPERATOR,
@@ -64,6 +65,7 @@ _TEXTS = {
     SIGNATURES: "signatures",
     CHECKS: "checks",
     PEOPLE_LIST: "people",
+    CONFIGURATION_TEXT: "configuration",
     REFUSED_BECAUSE: "refusedBecause",
 }
 _EXEC_INST = {

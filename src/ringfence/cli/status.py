@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,6 +83,7 @@ def look(directory: Path) -> dict[str, Any] | None:
         ],
         "proofs": proofs,
         "security_reports": security.overdue(directory),
+        "configuration": _configuration(directory),
         "last_trade": trades[0] if trades else None,
     }  # fmt: skip
 
@@ -101,6 +103,18 @@ def _history_sequence(directory: Path) -> int | None:
         reader.close()
     except (OSError, ValueError, SQLAlchemyError):
         return None  # status says what it can; the daemon's own log says what is wrong
+    return found
+
+
+def _configuration(directory: Path) -> dict[str, Any]:
+    """Return which configuration is in force and which the file is; None where there is none that can be read."""
+    from ringfence.configuration import SettingsError, in_words, number_in_force, read_configuration
+
+    found: dict[str, Any] = {"in_force": None, "file": None}
+    with suppress(SettingsError):
+        in_force = number_in_force(directory)
+        found["in_force"] = in_words(in_force) if in_force else None
+        found["file"] = in_words(read_configuration(directory).number)
     return found
 
 
@@ -164,6 +178,14 @@ def _show(found: dict[str, Any]) -> None:
     say(f"newest public change {_text(found['views_age_seconds'], ' s')} old")
     colour = "green" if found["trading"] == "Running" else "red"
     say(f"trading [{colour}]{_text(found['trading'])}[/]")
+    configuration = found["configuration"]
+    is_in_force = configuration["in_force"] == configuration["file"]
+    differs = (
+        ""
+        if is_in_force
+        else f", [red]ringfence.toml is {_text(configuration['file'])}[/]: ringfence config diff"
+    )
+    say(f"configuration {_text(configuration['in_force'])}{differs}")
     for one in found["judges"]:
         verdict = "[green]content[/]" if not one["red"] else f"[red]{one['red']} red[/]"
         say(

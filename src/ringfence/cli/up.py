@@ -32,7 +32,8 @@ def up(
     directory
         Where its journal, keys and logs are.
     port
-        The one port of REST and WebSocket; 8040 for a new exchange.
+        The one port of REST and WebSocket; 8040 for a new exchange, which keeps it in `ringfence.toml`. Later it goes
+        before the port there, this time alone.
     bots
         Run the market makers and takers.
     custody
@@ -58,7 +59,8 @@ def up(
         A file with the URL of a PostgreSQL, for history, accounts and API keys; it is kept as `database.url`, readable
         by its owner alone. Without it they are in SQLite and in files, or where `database.url` says.
     fix_port
-        Run the FIX 4.4 gateway as well, on this port of 127.0.0.1. Whoever trades there uses the API keys of REST.
+        Run the FIX 4.4 gateway as well, on this port of 127.0.0.1. Whoever trades there uses the API keys of REST. Kept
+        and overruled as `port` is.
     """
     from ringfence.custody.demonstration import CLIENTS_KEYS
     from ringfence.daemons.supervisor import Options, up

@@ -77,12 +77,22 @@ def _fail(code: int, verdict: str, why: str, *, as_json: bool) -> None:
 
 
 def _show(outcome: "Outcome", seconds: float, *, as_json: bool) -> None:
+    from ringfence.configuration import in_words
+    from ringfence.units.time import iso
+
     last = outcome.last
     found: dict[str, Any] = {
         "ok": True, "venue": outcome.venue, "frames": outcome.frames, "commands": outcome.commands,
         "roots": outcome.roots, "everyRoot": outcome.every_root, "resumed": outcome.resumed,
         "sequence": last.sequence if last else None, "accountsRoot": last.accounts_root.hex() if last else None,
         "events": outcome.events, "seconds": round(seconds, 3),
+        "configurations": [
+            {
+                "sequence": one.sequence, "timestamp": iso(one.timestamp_ns), "number": in_words(one.number),
+                "text": one.text,
+            }
+            for one in outcome.configurations
+        ],
     }  # fmt: skip
     if as_json:
         print(json.dumps(found))
@@ -98,6 +108,10 @@ def _show(outcome: "Outcome", seconds: float, *, as_json: bool) -> None:
     for kind in ("TRADE", "MARKED", "FUNDED", "LIQUIDATION", "DELEVERAGED", "COVERED", "SETTLED", "HALT_SET"):
         table.add_row(kind.lower(), f"{outcome.events.get(kind, 0):,}")
     table.add_row("halts lifted", f"{outcome.resumed}, signatures checked")
+    for one in found["configurations"]:
+        table.add_row(
+            "configuration", f"{one['number']} from sequence {one['sequence']} on, {one['timestamp']}"
+        )
     table.add_row("last root", f"{found['accountsRoot']} at sequence {found['sequence']}")
     table.add_row("exchange", outcome.venue)
     Console().print(table)

@@ -7,7 +7,9 @@ An account's statement is a header and three lists in a fixed order, little endi
     position   symbol u2 | leverage u2 | tier u4 | qty i8 | cost i8 | transferred i8   by symbol, without empty ones
     order      symbol u2 | flags u2 | stop_px i4 | handle u8 | leaves i4 | filled i4 | px i4 | zeros 4   by handle
 
-The venue's is a header and its instruments. Units are those of the journal: ticks, contracts, ledger units.
+The venue's is a header and its instruments. Behind the header of `RFVENU02` stands the number of the configuration in
+force, u8; while none ever was it is `RFVENU01`, without: old journals give old roots. Units are those of the journal:
+ticks, contracts, ledger units.
 """
 
 import hashlib
@@ -15,13 +17,14 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-ACCOUNT_MAGIC, VENUE_MAGIC = b"RFACCT01", b"RFVENU01"
+ACCOUNT_MAGIC, VENUE_MAGIC, CONFIGURED_VENUE_MAGIC = b"RFACCT01", b"RFVENU01", b"RFVENU02"
 HEADER = struct.Struct("<8sIIHHI")
 WALLET = struct.Struct("<H6xqq")
 POSITION = struct.Struct("<HHIqqq")
 ORDER = struct.Struct("<HHiQiii4x")
 ORDER_SELLS, ORDER_IS_UNTRIGGERED = 1, 2
 _VENUE = struct.Struct("<8sQQIIIIIIq")
+_CONFIGURATION = struct.Struct("<Q")
 _INSTRUMENT = struct.Struct("<HHIqqqqq")
 
 
@@ -110,19 +113,26 @@ def read_statement(raw: bytes) -> Statement:
 
 def venue_statement(
     *, halt_sequence: int, reopens_ns: int, accounts: int, insurance_account: int, halted: int, deposits_halted: int,
-    withdrawals_halted: int, signers_halted: int, people: int, instruments: Sequence[InstrumentLine],
+    withdrawals_halted: int, signers_halted: int, people: int, configuration: int,
+    instruments: Sequence[InstrumentLine],
 ) -> bytes:  # fmt: skip
-    """Return how the venue stands: halts, and every instrument's prices, funding and collected fees."""
+    """Return how the venue stands: halts, and every instrument's prices, funding and collected fees.
+
+    `configuration` is 0 while none was ever in force.
+    """
     lines = [
         _INSTRUMENT.pack(one.symbol, one.state, 0, one.funding_rate_e8, one.mark, one.index_px, one.fee_pool,
                          one.next_funding_ns)
         for one in instruments
     ]  # fmt: skip
+    magic, configured = VENUE_MAGIC, b""
+    if configuration:
+        magic, configured = CONFIGURED_VENUE_MAGIC, _CONFIGURATION.pack(configuration)
     head = _VENUE.pack(
-        VENUE_MAGIC, halt_sequence, reopens_ns, accounts, insurance_account, halted, deposits_halted,
+        magic, halt_sequence, reopens_ns, accounts, insurance_account, halted, deposits_halted,
         withdrawals_halted, signers_halted, people,
     )  # fmt: skip
-    return head + b"".join(lines)
+    return head + configured + b"".join(lines)
 
 
 def venue_digest(statement: bytes) -> bytes:

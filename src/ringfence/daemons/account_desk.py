@@ -19,12 +19,20 @@ import time
 from pathlib import Path
 
 from ringfence.chained_log import LogError
+from ringfence.configuration import (
+    EXIT_CONFIG,
+    Rates,
+    SettingsError,
+    check_in_force,
+    number_in_force,
+    read_configuration,
+)
 from ringfence.daemons.broken_logs import EXIT_AWAY, until_broken
 from ringfence.daemons.measures.people import serving_accounts
 from ringfence.database.addresses import DatabaseAwayError
 from ringfence.database.stores import USERS, log_lines
 from ringfence.exchange.users.desk import AccountDesk
-from ringfence.exchange.users.founding import KEY, home_of, read_mail_config, read_rates, socket_of
+from ringfence.exchange.users.founding import KEY, home_of, read_mail_config, socket_of
 from ringfence.exchange.users.house import House
 from ringfence.exchange.users.keys import keys_of
 from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
@@ -55,7 +63,7 @@ async def keep_delivering(config: MailConfig, outbox: Outbox) -> None:
         await asyncio.sleep(pause)
 
 
-async def run(directory: Path, url: str) -> int:
+async def run(directory: Path, url: str, rates: Rates) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -64,7 +72,7 @@ async def run(directory: Path, url: str) -> int:
     book = Userbook(lines, Seal((home / KEY).read_bytes()), time.time_ns)
     site = site_of(url)
     outbox = Outbox(home, config.sender)
-    throttle = Throttle(read_rates(directory))
+    throttle = Throttle(rates)
     house = House(book, outbox, throttle, site, url=site.origins[0], now_ns=time.time_ns)
     desk = AccountDesk(house, keys_of(directory))
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
@@ -85,8 +93,15 @@ def main() -> None:
     parser.add_argument("--url", required=True, help="where clients see the exchange")
     options = parser.parse_args()
     set_up_logs("accounts")
+    directory: Path = options.directory.absolute()
     try:
-        sys.exit(asyncio.run(run(options.directory.absolute(), options.url)))
+        written = read_configuration(directory)
+        check_in_force(written, in_force=number_in_force(directory))
+    except SettingsError as error:
+        log.critical("%s; nobody can sign in", error)
+        sys.exit(EXIT_CONFIG)
+    try:
+        sys.exit(asyncio.run(run(directory, options.url, written.settings.accounts)))
     except DatabaseAwayError as error:
         log.critical("%s; nobody can sign in until it is back", error)
         sys.exit(EXIT_AWAY)

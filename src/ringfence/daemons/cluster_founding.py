@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringfence.commitments import load_keys
+from ringfence.configuration import NAME as CONFIGURATION
+from ringfence.daemons import configuring
 from ringfence.daemons.cluster import (
     ETCD_CERTIFICATES,
     FOLDER,
@@ -60,13 +62,18 @@ def found(
 ) -> Layout:  # fmt: skip
     """Write what is missing and return where everything is; `hosts` has each machine's address. Raises OSError.
 
-    Without `ports` free ones are taken.
+    Without `ports` free ones are taken. Raises SettingsError if there is a `ringfence.toml` that is no good.
     """
     nodes = {f"node-{number}": _directory_of(directory, number) for number in range(1, NODES + 1)}
     if (directory / NAME).exists():
         kind = _kind_of(directory)
     names = [f"{kind}-{number}" for number in range(1, replicas + 1)]
     layout = Layout(nodes, {name: configuration_of(directory, name) for name in names})
+    configuration = configuring.found(directory)
+    for own in nodes.values():
+        if own != directory:
+            own.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace(own / CONFIGURATION, configuration.text)
     if (directory / NAME).exists():
         return layout
     numbers = [port for port in ports for _ in range(NODES)] if ports else free_ports(3 * NODES)

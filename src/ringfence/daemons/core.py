@@ -4,7 +4,8 @@
 
 Gateways connect to `core.sock` in the directory. With a `cluster.toml` in it this is one of several machines, of
 which one leads. Exit status: 0 asked to stop, 65 the journal is damaged, 70 the engine met an impossible state, 74
-the disk failed, 75 another core has the directory, 76 another machine leads: start again and follow it.
+the disk failed, 75 another core has the directory, 76 another machine leads: start again and follow it, 78
+`ringfence.toml` is no good.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from pathlib import Path
 
 import uvloop
 
+from ringfence.configuration import EXIT_CONFIG, Configuration, SettingsError, read_configuration
 from ringfence.daemons.cluster import EXIT_FENCED, ClusterError, read_cluster
+from ringfence.daemons.configuring import settings_of_core
 from ringfence.daemons.core_line import Line, listen
 from ringfence.daemons.core_loop import Core, NoRootsError, attach
 from ringfence.daemons.crashes import forbid_core_dumps
@@ -62,13 +65,17 @@ class Told:
 async def serve(directory: Path) -> int:
     """Run the core of a directory, alone or as one of a cluster, until it is asked to stop; return the exit status."""
     try:
+        written = read_configuration(directory)
         cluster = read_cluster(directory)
         if cluster is None:
-            return await _serve_alone(directory)
+            return await _serve_alone(directory, written)
         # Servers' clients and TLS are for those who have a cluster.
         from ringfence.daemons.replica import Replica
 
-        return await Replica(directory, cluster, on_progress=Told()).run()
+        return await Replica(directory, cluster, written, on_progress=Told()).run()
+    except SettingsError as error:
+        log.critical("%s; nothing was started", error)
+        return EXIT_CONFIG
     except (JournalReadError, JournalWriteError, FeedWriteError) as error:
         log.critical("%s", error)
         return EXIT_DISK
@@ -88,12 +95,14 @@ async def serve(directory: Path) -> int:
         return EXIT_BUG
 
 
-async def _serve_alone(directory: Path) -> int:
+async def _serve_alone(directory: Path, written: Configuration) -> int:
     started = time.monotonic()
     recovered = recover(directory, on_progress=Told())
     sequencer = Sequencer(recovered, directory)
     committer, gatekeeper = attach(directory, sequencer)
-    core = Core(sequencer, committer, gatekeeper)
+    settings = settings_of_core(directory, written, in_force=gatekeeper.configuration)
+    gatekeeper.note_configuration()
+    core = Core(sequencer, committer, gatekeeper, settings.core)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, core.stop)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ringfence.commitments import Root, load_keys
+from ringfence.configuration import CoreSettings
 from ringfence.daemons.core_line import Line
 from ringfence.daemons.gatekeeper import Gatekeeper
 from ringfence.daemons.measures.core import CoreFigures
@@ -15,10 +16,10 @@ from ringfence.exchange.sequencer import Alarm, Committer, Inbox, Sequencer
 from ringfence.messages.batch import Batch
 from ringfence.messages.load import LoadState, ShedReason
 from ringfence.messages.records import RECORD_BYTES
+from ringfence.units.time import NS_PER_MS
 
 log = logging.getLogger("ringfence.core")
 
-SNAPSHOT_EVERY = 1_000_000
 _ORIGIN_MAX = 2**16 - 1
 WriteRoot = Callable[[Root], Awaitable[Root]]
 
@@ -40,7 +41,8 @@ class Core:
     """What has arrived, and the loop that turns it into batches."""
 
     def __init__(
-        self, sequencer: Sequencer, committer: Committer, gatekeeper: Gatekeeper, *,
+        self, sequencer: Sequencer, committer: Committer, gatekeeper: Gatekeeper,
+        settings: CoreSettings, *,
         write_root: WriteRoot | None = None, on_batch: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """`write_root` makes a root durable where that is more than this disk; `on_batch` hears of each batch."""
@@ -51,7 +53,10 @@ class Core:
         self._committing: asyncio.Task[None] | None = None
         self.lines: dict[int, Line] = {}
         """By origin."""
-        self.inbox = Inbox()
+        self._snapshot_every = settings.snapshot_commands
+        self.inbox = Inbox(
+            queue_slots=settings.queue_slots_max, age_ns=settings.queue_milliseconds_max * NS_PER_MS
+        )
         self.figures = CoreFigures()
         self._arrived = asyncio.Event()
         self.stopping = False
@@ -137,11 +142,15 @@ class Core:
                 if batch is None:
                     continue
                 self._on_batch()
+                self._gatekeeper.note_configuration()
                 self._committer.take(batch)
                 self._begin_root()
                 if self.sequencer.engine.has_more_to_do:
                     self._tick()  # behind what has arrived meanwhile: nobody waits for all accounts
-                if self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
+                if (
+                    self.sequencer.engine.next_sequence - self.sequencer.snapshot_sequence
+                    >= self._snapshot_every
+                ):
                     self.sequencer.begin_snapshot()
         finally:
             timer.cancel()

@@ -1,9 +1,10 @@
 """The FIX gateway: one process that serves order entry and drop copies in FIX 4.4.
 
-    python -m ringfence.daemons.fix_gateway DIRECTORY [--config FILE] [--host H] [--port P] [--core-directory D]
+    python -m ringfence.daemons.fix_gateway DIRECTORY [--host H] [--port P] [--core-directory D]
 
-Reads `fix.json` in the directory unless told otherwise. Exit status: 0 asked to stop, 66 a file that it
-needs is no good, 69 the port is taken, 74 a session could not be noted: the next start folds it again.
+Goes by `ringfence.toml` in the directory. Exit status: 0 asked to stop, 66 a file that it needs is no good, 69 the port
+is taken, 74 a session could not be noted: the next start folds it again, 78 `ringfence.toml` is no good, not in force,
+or says that there is no FIX gateway.
 """
 
 import asyncio
@@ -16,9 +17,18 @@ from pathlib import Path
 
 import uvloop
 
+from ringfence.configuration import (
+    EXIT_CONFIG,
+    NAME,
+    NONE,
+    Configuration,
+    Settings,
+    SettingsError,
+    check_in_force,
+)
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE, chosen_by, options_of, read_as
+from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE, chosen_by, options_of, read_or_exit
 from ringfence.exchange.fix import Config, FixServer
 from ringfence.exchange.fix.store import StoreError
 from ringfence.monitoring import Page, Sample, metrics, serving
@@ -30,18 +40,26 @@ log = logging.getLogger("ringfence.fix")
 EXIT_BROKEN = 74
 
 
-def read_config(path: Path) -> Config:
-    """Return the configuration, the defaults if there is no file. Raises ValueError."""
-    return read_as(path, Config, "configuration of the FIX gateway")
+def config_of(settings: Settings) -> Config:
+    """Return what the FIX gateway takes from the settings."""
+    said = settings.fix
+    return Config(
+        host=said.host, port=said.port, certificate=None if said.certificate == NONE else said.certificate,
+        private_key=None if said.private_key == NONE else said.private_key, sync=said.sync,
+        connections_max=said.connections_max, sessions_per_account=said.sessions_per_account,
+        messages_per_second=said.messages_per_second, pending_max=settings.gateway.pending_max, limits=settings.limits,
+    )  # fmt: skip
 
 
-async def serve(directory: Path, config: Config) -> int:
+async def serve(directory: Path, config: Config, written: Configuration) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     try:
-        server = FixServer(directory, config)
+        server = FixServer(
+            directory, config, check=lambda in_force: check_in_force(written, in_force=in_force)
+        )
     except (ValueError, StoreError) as error:
         log.critical("%s; nothing was started", error)
         return EXIT_INPUT
@@ -59,6 +77,9 @@ async def serve(directory: Path, config: Config) -> int:
         return 0
     try:
         starting.result()
+    except SettingsError as error:
+        log.critical("%s; nothing was started", error)
+        return EXIT_CONFIG
     except OSError as error:
         log.critical("cannot listen on %s:%d: %s; nothing was started", config.host, config.port, error)
         return EXIT_UNAVAILABLE
@@ -91,15 +112,17 @@ def _measure(server: FixServer) -> Iterator[Sample]:
 
 
 def main() -> None:
-    options = options_of("ringfence-fix", "FIX 4.4 gateway")
+    options = options_of("ringfence-fix", "FIX 4.4 gateway").parse_args()
     forbid_core_dumps()
     set_up_logs("fix-gateway")
-    try:
-        config = read_config(options.config or options.directory / "fix.json")
-    except ValueError as error:
-        log.critical("%s; nothing was started", error)
-        sys.exit(EXIT_INPUT)
-    sys.exit(uvloop.run(serve(options.directory, chosen_by(options, config))))
+    written = read_or_exit(options.directory)
+    config = chosen_by(options, config_of(written.settings))
+    if not config.port:
+        log.critical(
+            "fix.port is 0 in %s, and no --port is given: there is no FIX gateway; nothing was started", NAME
+        )
+        sys.exit(EXIT_CONFIG)
+    sys.exit(uvloop.run(serve(options.directory, config, written)))
 
 
 if __name__ == "__main__":

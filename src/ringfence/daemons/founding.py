@@ -20,6 +20,8 @@ from ringfence.assurance.halting import (
     read_private_key,
     write_private_key,
 )
+from ringfence.configuration import read_configuration
+from ringfence.daemons import configuring
 from ringfence.daemons.admin import Admin, command
 from ringfence.daemons.venue import BOTS, CUSTODY, INSURANCE, JUDGES, Venue
 from ringfence.exchange.feed import FeedReader
@@ -230,7 +232,7 @@ def look_back(directory: Path, *, below: int) -> Past:
 async def found(directory: Path, *, accounts: int, custody: bool) -> Venue:
     """Found the venue in a directory whose core is running, or finish what was begun.
 
-    Raises AdminRefused if the exchange does not take a step, AdminTimeout, OSError.
+    Raises SettingsError, AdminRefused if the exchange does not take a step, AdminTimeout, OSError.
     """
     admin = Admin(directory)
     await admin.connect()
@@ -250,7 +252,10 @@ async def found(directory: Path, *, accounts: int, custody: bool) -> Venue:
             traders={name: numbers[name] for name in names(accounts)}, bots={name: numbers[name] for name in BOTS},
             insurance=numbers[INSURANCE], custody=numbers.get(CUSTODY, 0),
         )  # fmt: skip
-        missing = [
+        # While there is no list of people nobody has a role yet: from then on an operator puts settings in force.
+        is_first = (Event.VENUE_SET, 0, 0, VenueParameter.PEOPLE) not in past.done
+        missing = [configuring.put_in_force(read_configuration(directory).text)] if is_first else []
+        missing += [
             step.commands
             for step in steps(
                 list(venue.instruments),

@@ -1,25 +1,38 @@
-"""What stands before the core's queue: a RESUME or a new list of people goes through only with its signatures.
+"""What stands before the core's queue: a RESUME or a new list of people goes through only with its signatures, a
+configuration only if it is one, and somebody on the list puts their name to it.
 
 One that may not is journaled all the same, as a command that the engine refuses, with the reason beside it:
 who tried what stays on record.
 """
 
+import logging
 import time
 from collections import deque
 from pathlib import Path
 
 import numpy as np
 
-from ringfence.assurance.halting import Authority, Facts, People, decode_people
+from ringfence.assurance.halting import Authority, Facts, People, Role, decode_people
 from ringfence.assurance.halting.authority import STALE_NS, Request
 from ringfence.commitments import CommitmentKeys, Root, read_roots
 from ringfence.commitments.root import ROOT_BYTES
+from ringfence.configuration import SettingsError, decode, keep_text, note_in_force, text_refusal
 from ringfence.exchange.engine import Engine
 from ringfence.files import replace
-from ringfence.messages.batch import PEOPLE_LIST, REFUSED_BECAUSE, Records, decode_data, encode_data
+from ringfence.messages.batch import (
+    CONFIGURATION_TEXT,
+    OPERATOR,
+    PEOPLE_LIST,
+    REFUSED_BECAUSE,
+    Records,
+    decode_data,
+    encode_data,
+)
 from ringfence.messages.commands import Command, VenueParameter
 from ringfence.messages.records import COMMAND, RECORD_BYTES
 from ringfence.units.time import NS_PER_SECOND
+
+log = logging.getLogger("ringfence.core")
 
 _RESUME, _CONFIGURE_VENUE = int(Command.RESUME), int(Command.CONFIGURE_VENUE)
 _NO_SCOPE = 255
@@ -46,6 +59,7 @@ class Gatekeeper:
 
     def __init__(self, directory: Path, engine: Engine, keys: CommitmentKeys) -> None:
         self._directory, self._engine = directory, engine
+        self._noted: int | None = None
         self.venue = keys.public_bytes.hex()
         self._roots: deque[Root] = deque(
             _latest_roots(directory, keys), maxlen=STALE_NS // NS_PER_SECOND + 60
@@ -56,11 +70,30 @@ class Gatekeeper:
         self._roots.append(root)
 
     def follow(self, commands: Records) -> None:
-        """Keep the lists of people that the leader let through: whoever leads next needs the one in force."""
+        """Keep the lists of people and the configurations that the leader let through: whoever leads next needs those
+        in force.
+        """
         for position in np.flatnonzero(commands["kind"] == _CONFIGURE_VENUE).tolist():
             row, texts = commands[position], decode_data(commands, position)
             if row["type"] == VenueParameter.PEOPLE and PEOPLE_LIST in texts:
                 self._keep(int(row["qty"]), texts[PEOPLE_LIST])
+            elif row["type"] == VenueParameter.CONFIGURATION and CONFIGURATION_TEXT in texts:
+                keep_text(self._directory, texts[CONFIGURATION_TEXT])
+
+    @property
+    def configuration(self) -> int:
+        """Number of the configuration in force, 0 = none ever was."""
+        return int(self._engine.state.header["configuration"])
+
+    def note_configuration(self) -> None:
+        """Write down which configuration is in force, for who has no engine, whenever it is another one."""
+        if self.configuration == self._noted:
+            return
+        try:
+            note_in_force(self._directory, self.configuration)
+        except OSError as error:
+            log.error("which configuration is in force could not be written down: %s", error)
+        self._noted = self.configuration
 
     def admit(self, slots: bytes) -> bytes:
         """Return what may be queued of a submission."""
@@ -85,12 +118,38 @@ class Gatekeeper:
             refusal = self._authority().people_refusal(int(row["qty"]), texts, self._facts())
             if refusal is None:
                 self._keep(int(row["qty"]), texts[PEOPLE_LIST])
+        elif row["kind"] == _CONFIGURE_VENUE and row["type"] == VenueParameter.CONFIGURATION:
+            refusal = self._configuration_refusal(int(row["qty"]), texts)
         if refusal is None:
             return said.tobytes()
         changed = said[:1].copy()
         changed["type"] = _NO_SCOPE
         texts[REFUSED_BECAUSE] = refusal.encode()[:_REASON_BYTES_MAX]
         return changed.tobytes() + encode_data(list(texts.items()))
+
+    def _configuration_refusal(self, number: int, texts: dict[int, bytes]) -> str | None:
+        """Return why a configuration may not come into force, None if it may."""
+        text = texts.get(CONFIGURATION_TEXT, b"")
+        if (why := text_refusal(number, text)) is not None:
+            return why
+        try:
+            decode(text)
+        except SettingsError as error:
+            return str(error)
+        operator = texts.get(OPERATOR, b"").decode(errors="replace")
+        if not operator:
+            return "nobody puts their name to it"
+        if self._number:
+            people = read_people(self._directory, self._number)
+            if people is None:
+                return "the list of people in people/ is not the one in force"
+            if not any(one.name == operator and one.role != Role.JUDGE for one in people.people):
+                return f"{operator} has no role: it takes somebody of `ringfence halt people` who is no judge"
+        try:
+            keep_text(self._directory, text)
+        except OSError as error:
+            return f"no copy of it could be kept: {error}"
+        return None
 
     def _keep(self, number: int, people: bytes) -> None:
         path = people_path(self._directory, number)

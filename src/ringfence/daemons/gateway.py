@@ -1,9 +1,9 @@
 """The gateway: one process that serves REST and WebSocket on one port.
 
-    python -m ringfence.daemons.gateway DIRECTORY [--config FILE] [--host H] [--port P] [--core-directory D]
+    python -m ringfence.daemons.gateway DIRECTORY [--host H] [--port P] [--core-directory D] [--history-url URL]
 
-Reads `gateway.json` in the directory unless told otherwise. Exit status: 0 asked to stop, 66 a file that
-it needs is no good, 69 the port is taken.
+Goes by `ringfence.toml` in the directory; the command line says which of several gateways it is. Exit status: 0 asked
+to stop, 66 a file that it needs is no good, 69 the port is taken, 78 `ringfence.toml` is no good or not in force.
 """
 
 import argparse
@@ -19,6 +19,15 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
+from ringfence.configuration import (
+    ANY,
+    EXIT_CONFIG,
+    Configuration,
+    Settings,
+    SettingsError,
+    check_in_force,
+    read_configuration,
+)
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.measures.gateway import serving_gateway
@@ -34,36 +43,40 @@ Chosen = TypeVar("Chosen", bound=msgspec.Struct)
 _OTHER_FILES = 200
 
 
-def read_config(path: Path) -> Config:
-    """Return the configuration, the defaults if there is no file. Raises ValueError."""
-    return read_as(path, Config, "gateway configuration")
+def config_of(settings: Settings) -> Config:
+    """Return what a gateway takes from the settings."""
+    said = settings.gateway
+    return Config(
+        host=said.host, port=said.port, public_host=None if said.public_host == ANY else said.public_host,
+        public_scheme=said.public_scheme, origins=said.origins, pending_max=said.pending_max,
+        flush_milliseconds=said.flush_milliseconds, limits=settings.limits,
+    )  # fmt: skip
 
 
-def read_as(path: Path, kind: type[Chosen], what: str) -> Chosen:
-    """Return a file of one kind of configuration, its defaults if there is no file. Raises ValueError."""
+def read_or_exit(directory: Path) -> Configuration:
+    """Return an exchange's configuration; says what is wrong with it and ends the process."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return kind()
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"{path.name} is no {what}: {error}") from error
+        return read_configuration(directory)
+    except SettingsError as error:
+        log.critical("%s; nothing was started", error)
+        sys.exit(EXIT_CONFIG)
 
 
-def options_of(prog: str, description: str) -> argparse.Namespace:
-    """Return what a gateway's command line says."""
+def options_of(prog: str, description: str) -> argparse.ArgumentParser:
+    """Return how a gateway's command line is read."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
+    parser.add_argument("--host", help="instead of the one in ringfence.toml")
+    parser.add_argument("--port", type=int, help="instead of the one in ringfence.toml")
     parser.add_argument("--core-directory", help="where the core's socket and the feed are, if elsewhere")
-    return parser.parse_args()
+    return parser
 
 
 def chosen_by(options: argparse.Namespace, config: Chosen) -> Chosen:
     """Return a configuration with what the command line says instead."""
-    names = ("host", "port", "core_directory")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given = {
+        name: value for name, value in vars(options).items() if name != "directory" and value is not None
+    }
     return msgspec.structs.replace(config, **given)
 
 
@@ -75,7 +88,7 @@ def allow_files(connections: int) -> None:
         log.warning("only %d files may be open: set limits.connections_at_once below that", hard)
 
 
-async def serve(directory: Path, config: Config) -> int:
+async def serve(directory: Path, config: Config, written: Configuration) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +96,12 @@ async def serve(directory: Path, config: Config) -> int:
     traces: Traces | None = None
     try:
         traces = traces_of("gateway")
-        gateway = Gateway(directory, config, traces=traces)
+        gateway = Gateway(
+            directory,
+            config,
+            traces=traces,
+            check=lambda in_force: check_in_force(written, in_force=in_force),
+        )
     except ValueError as error:
         log.critical("%s", error)
         return EXIT_INPUT
@@ -98,6 +116,9 @@ async def serve(directory: Path, config: Config) -> int:
         return 0
     try:
         starting.result()
+    except SettingsError as error:
+        log.critical("%s; nothing was started", error)
+        return EXIT_CONFIG
     except OSError as error:
         log.critical("cannot listen on %s:%d: %s; nothing was started", config.host, config.port, error)
         return EXIT_UNAVAILABLE
@@ -116,18 +137,17 @@ async def serve(directory: Path, config: Config) -> int:
 
 
 def main() -> None:
-    options = options_of("ringfence-gateway", "REST and WebSocket gateway")
+    parser = options_of("ringfence-gateway", "REST and WebSocket gateway")
+    parser.add_argument("--history-url", help="SQLAlchemy URL of the history, if it is not the directory's")
+    options = parser.parse_args()
     forbid_core_dumps()
     set_up_logs("gateway", context=log_context)
     # It says two lines of every connection, written while others wait; `ringfence_gateway_connections` counts them.
     logging.getLogger("picows").setLevel(logging.WARNING)
-    try:
-        config = read_config(options.config or options.directory / "gateway.json")
-    except ValueError as error:
-        log.critical("%s; nothing was started", error)
-        sys.exit(EXIT_INPUT)
+    written = read_or_exit(options.directory)
+    config = chosen_by(options, config_of(written.settings))
     allow_files(config.limits.connections_at_once)
-    sys.exit(uvloop.run(serve(options.directory, chosen_by(options, config))))
+    sys.exit(uvloop.run(serve(options.directory, config, written)))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,13 @@ import numpy as np
 
 from ringfence.commitments import ChainError, Root
 from ringfence.commitments.root import RootError, decode_root
+from ringfence.configuration import Configuration
 from ringfence.daemons import cluster
 from ringfence.daemons.cluster import EXIT_FENCED, ClusterConfig, ClusterError, address_of
 from ringfence.daemons.cluster_servers import open_servers
+from ringfence.daemons.configuring import settings_of_core
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
-from ringfence.daemons.core_loop import SNAPSHOT_EVERY, Core, attach
+from ringfence.daemons.core_loop import Core, attach
 from ringfence.daemons.measures.core import serving_replica
 from ringfence.daemons.pinned_tls import (
     PinError,
@@ -94,9 +96,11 @@ class Replica:
     """See the module. `run` returns the exit status."""
 
     def __init__(
-        self, directory: Path, config: ClusterConfig, *, on_progress: Callable[[int, int], None] | None = None
-    ) -> None:
+        self, directory: Path, config: ClusterConfig, written: Configuration, *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:  # fmt: skip
         self._directory, self._config, self._on_progress = directory, config, on_progress
+        self._written = written
         self.role = _FOLLOWER
         self.session = time.time_ns()
         self.relayed: set[RelayedLine] = set()
@@ -146,6 +150,10 @@ class Replica:
         recovered = recover(self._directory, on_progress=self._on_progress)
         self._sequencer = Sequencer(recovered, self._directory, stream=self._stream, number=number)
         self._committer, self._gatekeeper = attach(self._directory, self._sequencer)
+        self._gatekeeper.note_configuration()
+        self._settings = settings_of_core(
+            self._directory, self._written, in_force=self._gatekeeper.configuration
+        ).core
         await self._servers.listen(self._listen, self._woken.set)
         desk = await listen_for_lines(
             self._directory / cluster.SOCKET, answering(self._answer), line_bytes_max=_ASK_BYTES_MAX
@@ -368,8 +376,12 @@ class Replica:
             batch = await self._sequencer.follow(entry)
             self._committer.take(batch)
             self._gatekeeper.follow(batch.commands)
+            self._gatekeeper.note_configuration()
             self._wake_lines()
-            if self._sequencer.engine.next_sequence - self._sequencer.snapshot_sequence >= SNAPSHOT_EVERY:
+            if (
+                self._sequencer.engine.next_sequence - self._sequencer.snapshot_sequence
+                >= self._settings.snapshot_commands
+            ):
                 self._sequencer.begin_snapshot()
         return bool(entries)
 
@@ -459,7 +471,7 @@ class Replica:
         self._drop_relayed()
         await self._until(self._catch_up_with_roots)
         core = Core(
-            self._sequencer, self._committer, self._gatekeeper, write_root=self._write_root,
+            self._sequencer, self._committer, self._gatekeeper, self._settings, write_root=self._write_root,
             on_batch=self._say_soon,
         )  # fmt: skip
         self._core, self.role = core, _LEADER

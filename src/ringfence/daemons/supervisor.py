@@ -24,6 +24,16 @@ import msgspec
 from rich.console import Console
 
 from ringfence.chained_log import LogError
+from ringfence.configuration import (
+    ANY,
+    EXIT_CONFIG,
+    NAME,
+    Configuration,
+    SettingsError,
+    in_words,
+    number_in_force,
+    read_configuration,
+)
 from ringfence.console import has_pages, origin_of
 from ringfence.custody.beacon import BEACONS
 from ringfence.custody.chains.bitcoin.rpc import BitcoinError, BitcoinRpc, Endpoint
@@ -36,6 +46,7 @@ from ringfence.daemons import (
     cluster,
     cluster_founding,
     cluster_seeding,
+    configuring,
     custody_founding,
     databases,
     founding,
@@ -55,8 +66,6 @@ from ringfence.daemons.custody_ports import Ports, ensure_ports
 from ringfence.daemons.probe import core_sequence, get_json
 from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
-from ringfence.exchange.gateway.gateway import Config
-from ringfence.exchange.gateway.limits import Limits
 from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
 from ringfence.monitoring.logs import last_words
@@ -65,9 +74,6 @@ from ringfence.ports import HOST, free_ports, listens
 
 Value = TypeVar("Value")
 
-ANONYMOUS_REQUESTS_PER_MINUTE = 600
-"""A first visitor's curls and the web page come from one address; BitMEX's 30 would turn them away."""
-PORT = 8040
 EXIT_INPUT, EXIT_BUG, EXIT_BUSY = 66, 70, 75
 _LOG_BYTES_MAX = 16 << 20
 _RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.2, 30.0
@@ -90,7 +96,7 @@ _COMPILING_SECONDS = 3.0
 """A core that takes longer than this to greet is compiling, or replaying what its log says."""
 _POLL_SECONDS = 0.05
 _TALK_SECONDS = 5.0
-_FINAL_OF_CORE = (65, 70, 74, 75)
+_FINAL_OF_CORE = (65, 70, 74, 75, EXIT_CONFIG)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
 _FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = _FINAL_OF_ACCOUNTS = (66,)
@@ -250,7 +256,8 @@ class Supervisor:
         self._is_up = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started_ns = time.time_ns()
-        self.url = ""
+        self.url = self._public_url = self._host = ""
+        self._port = self._fix_port = 0
         self._ports = Ports(0, {})
         self._source = ""
         """Where index prices come from."""
@@ -260,7 +267,7 @@ class Supervisor:
     async def start(self) -> None:
         """Start everything; returns when the exchange trades. Raises StartError."""
         began = time.monotonic()
-        config = self._configure()
+        written = self._configure()
         is_new = self._read_venue() is None
         layout = await self._begin_cluster()
         # Of three machines one may be lost, ours as well.
@@ -270,26 +277,27 @@ class Supervisor:
             self._run_node()
         if not is_new:
             # Nothing depends on the order any more: they load while the core does.
-            self._run_readers(config.port)
+            self._run_readers()
         await self._step("exchange core", self._until_core(core))
         venue = await self._founded()
+        await self._until_in_force(written)
         if is_new:
-            self._run_readers(config.port)
-        self._run_other_gateways(config, layout)
+            self._run_readers()
+        self._run_other_gateways(layout)
         await self._step("gateway", self._until(self._answers))
         self._console.print(f"[bold]{self.url} answers {time.monotonic() - began:.1f} s after the start[/]")
-        if self._options.fix_port is not None:
-            self._run("fix-gateway", "--port", str(self._options.fix_port), final=_FINAL_OF_GATEWAY)
-        self._run_account_desk(config)
+        if self._fix_port:
+            self._run("fix-gateway", "--port", str(self._fix_port), final=_FINAL_OF_GATEWAY)
+        self._run_account_desk()
         for judge in JUDGES:
             self._run(judge, final=_FINAL_OF_JUDGES)
         if self._options.custody:
             await self._step("custody", self._begin_custody())
         self._run_prover()
-        self._run_security_desk(config)
+        self._run_security_desk()
         self._run("price-feed", final=_FINAL_OF_PRICE_FEED)
         if self._options.bots:
-            self._run("bots", "--url", f"ws://{config.host}:{config.port}/realtime")
+            self._run("bots", "--url", f"ws://{self._host}:{self._port}/realtime")
             await self._step("market makers", self._until(self._is_liquid))
         await self._step("accounts", self._until(users_founding.socket_of(self._directory).exists))
         if self._options.custody:
@@ -333,41 +341,85 @@ class Supervisor:
             if own != self._directory:
                 self._run(f"core-{name}", final=_FINAL_OF_CORE, module="core", directory=own)
 
-    def _run_other_gateways(self, config: Config, layout: Layout | None) -> None:
+    def _run_other_gateways(self, layout: Layout | None) -> None:
         """One more gateway for each other machine, on the ports after ours: any of them takes any order."""
         others = [own for own in (layout.directories.values() if layout else ()) if own != self._directory]
         for number, own in enumerate(others, 2):
-            port = str(config.port + number - 1)
+            port = str(self._port + number - 1)
             self._run(
                 f"gateway-{number}", "--port", port, "--core-directory", str(own), final=_FINAL_OF_GATEWAY,
                 module="gateway",
             )  # fmt: skip
 
-    def _configure(self) -> Config:
-        """Return the gateway's configuration; a new directory gets its first."""
-        path = self._directory / "gateway.json"
-        if not path.exists():
-            limits = Limits(anonymous_requests_per_minute=ANONYMOUS_REQUESTS_PER_MINUTE)
-            first = Config(port=self._options.port or PORT, limits=limits)
-            replace(path, msgspec.json.format(msgspec.json.encode(first)))
+    def _configure(self) -> Configuration:
+        """Return the settings; a directory without any gets its first. What the command line says goes before them."""
+        options = self._options
+        is_new = not (self._directory / NAME).exists()
+        had_others = configuring.has_old_files(self._directory)
+        chosen = {"gateway.port": options.port, "fix.port": options.fix_port}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        try:
+            written = configuring.found(self._directory, **given)
+        except SettingsError as error:
+            raise StartError(f"{error}; nothing was started", EXIT_CONFIG) from error
+        except OSError as error:
+            raise StartError(f"{NAME} could not be written: {error}", EXIT_INPUT) from error
+        if is_new and had_others:
+            self._console.print(
+                f"  {NAME} was written from {', '.join(configuring.OLD_FILES)}, which are read no more (*.moved)"
+            )
         if not (self._directory / index_prices.NAME).exists():
             replace(self._directory / index_prices.NAME, index_prices.FIRST.encode())
         try:
             self._source = index_prices.read_configuration(self._directory).source
         except ValueError as error:
             raise StartError(str(error), EXIT_INPUT) from error
-        try:
-            config = msgspec.json.decode(path.read_bytes(), type=Config)
-        except msgspec.MsgspecError as error:
-            raise StartError(f"gateway.json cannot be read: {error}", EXIT_INPUT) from error
-        if self._options.port is not None:
-            config = msgspec.structs.replace(config, port=self._options.port)
-        self.url = f"http://{config.host}:{config.port}"
-        return config
+        self._take(written)
+        for name, here, there in (
+            ("--port", options.port, written.settings.gateway.port),
+            ("--fix-port", options.fix_port, written.settings.fix.port),
+        ):
+            if here is not None and here != there:
+                self._console.print(
+                    f"  {name} {here} goes before the {there} of {NAME}, this time alone", highlight=False
+                )
+        return written
 
-    def _run_readers(self, port: int) -> None:
+    def _take(self, written: Configuration) -> None:
+        """Go by settings, and by the command line before them."""
+        said, options = written.settings, self._options
+        self._host = said.gateway.host
+        self._port = said.gateway.port if options.port is None else options.port
+        self._fix_port = said.fix.port if options.fix_port is None else options.fix_port
+        self.url = f"http://{self._host}:{self._port}"
+        public = said.gateway.public_host
+        self._public_url = self.url if public == ANY else f"{said.gateway.public_scheme}://{public}"
+
+    async def _until_in_force(self, written: Configuration) -> None:
+        """Wait with everything but the core while the file is not what is in force: somebody decides which it is."""
+        in_force = number_in_force(self._directory)
+        if in_force == 0:
+            self._console.print(f"  nobody has put {NAME} in force: ringfence config apply --operator NAME")
+        if in_force in (0, written.number):
+            return
+        self._console.print(
+            f"[bold red]{NAME} is {in_words(written.number)}, in force is {in_words(in_force)}[/]: nothing but the "
+            f"core runs until, in another terminal, `ringfence config apply --operator NAME` or `... restore`",
+            highlight=False,
+        )  # fmt: skip
+        await self._step("configuration", self._until(self._is_in_force))
+        self._take(read_configuration(self._directory))
+
+    def _is_in_force(self) -> bool:
+        try:
+            return read_configuration(self._directory).number == number_in_force(self._directory)
+        except SettingsError:
+            return False
+
+    def _run_readers(self) -> None:
         self._run("history", final=_FINAL_OF_HISTORY)
-        self._run("gateway", "--port", str(port), final=_FINAL_OF_GATEWAY)
+        given = () if self._options.port is None else ("--port", str(self._options.port))
+        self._run("gateway", *given, final=_FINAL_OF_GATEWAY)
 
     def _run_prover(self) -> None:
         try:
@@ -377,15 +429,15 @@ class Supervisor:
         without = () if self._options.custody else ("--no-custody",)
         self._run("prover", *without, final=_FINAL_OF_PROVER)
 
-    def _run_security_desk(self, config: Config) -> None:
+    def _run_security_desk(self) -> None:
         try:
             security_desk.found(self._directory)
         except (OSError, ValueError, LogError) as error:
             raise StartError(f"the security desk cannot begin: {error}", EXIT_INPUT) from error
-        url, mail = self._public_url(config), security_intake.alias_of(self._directory)
+        url, mail = self._public_url, security_intake.alias_of(self._directory)
         self._run("security-desk", "--url", url, "--mail", mail, final=_FINAL_OF_SECURITY)
 
-    def _run_account_desk(self, config: Config) -> None:
+    def _run_account_desk(self) -> None:
         """Run what people sign in at; mail is caught on this machine until somebody names a server."""
         try:
             mail = users_founding.found(self._directory, catcher_port=free_ports(1)[0])
@@ -395,10 +447,7 @@ class Supervisor:
             self._run("mail-catcher", "--port", str(mail.port), final=_FINAL_OF_CATCHER)
         # What a desk that was killed has left behind would be taken for one that answers.
         users_founding.socket_of(self._directory).unlink(missing_ok=True)
-        self._run("account-desk", "--url", self._public_url(config), final=_FINAL_OF_ACCOUNTS)
-
-    def _public_url(self, config: Config) -> str:
-        return f"{config.public_scheme}://{config.public_host}" if config.public_host else self.url
+        self._run("account-desk", "--url", self._public_url, final=_FINAL_OF_ACCOUNTS)
 
     # ---- custody
 
@@ -506,7 +555,7 @@ class Supervisor:
         work = founding.found(self._directory, accounts=self._options.accounts, custody=self._options.custody)
         try:
             venue = await self._step("founding the venue", work)
-        except (AdminRefused, AdminTimeout, OSError) as error:
+        except (SettingsError, AdminRefused, AdminTimeout, OSError) as error:
             raise StartError(f"the venue could not be founded: {error}", EXIT_BUG) from error
         founding.ensure_keys(self._directory, venue)
         write_venue(self._directory, venue)

@@ -57,6 +57,8 @@ LEADER = 15
 """The name of the machine that leads from this TICK on."""
 FUNDS = 14
 """JSON: what moves coins between exchange and custody, see messages/funds.py."""
+CONFIGURATION_TEXT = 16
+"""TOML: the settings of the processes, beside the command that sets VenueParameter.CONFIGURATION."""
 
 _SLOT_BYTES = 56
 _DATA = int(Command.DATA)

@@ -304,6 +304,8 @@ class VenueParameter(IntEnum):
     CUSTODY_ACCOUNT = 5
     """The account whose wallets are the coins of withdrawals under way. From then on custody's instructions are
     numbered 1, 2, 3 and so on, and only the next number is taken: sent twice, it is done once."""
+    CONFIGURATION = 6
+    """Which `ringfence.toml` is in force: first 63 bits of its digest; the text is the DATA of the command."""
     FEE_DISCOUNT_1 = 11
     """Per cent off the fees of tier 1; tiers 2 to 6 follow as 12 to 16. Rebates are left alone."""
     FEE_DISCOUNT_2 = 12

@@ -110,7 +110,8 @@ def _of_venue(header: Any) -> dict[str, int]:
     pending, discounts = int(header["pending"]), int(header["fee_discounts"])
     same = (
         "sequence", "event_count", "timestamp_ns", "risk_tiers_max", "halted", "halt_sequence", "cancel_only_ns",
-        "deposits_halted", "withdrawals_halted", "signers_halted", "people", "next_reopen_ns", "next_timer_ns",
+        "deposits_halted", "withdrawals_halted", "signers_halted", "people", "configuration", "next_reopen_ns",
+        "next_timer_ns",
         "day_ends_ns", "next_due_ns", "sampled_ns", "custody_account", "instruction_next",
     )  # fmt: skip
     return {

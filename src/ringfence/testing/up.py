@@ -21,6 +21,13 @@ _STOP_SECONDS = 90
 READY = "Ctrl-C stops everything"
 
 
+def ringfence(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end."""
+    return subprocess.run(
+        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
 def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
     """Return what `look` finds. Raises AssertionError if it finds nothing in time."""
     until = time.monotonic() + seconds

@@ -1,7 +1,6 @@
 """A whole exchange in a folder, with its real processes, for tests and benchmarks."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -12,8 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import msgspec
+
+from ringfence.configuration import NAME, Settings, read_configuration, render
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.users import founding as users_founding
 from ringfence.exchange.users.keys import KeyLimits, KeyRecord, Permission, write_records
@@ -26,6 +28,16 @@ _START_SECONDS = 60.0
 TRIES = 6
 """That strangers have at a user in an hour."""
 UNLIMITED = KeyLimits(requests_per_minute=0, orders_per_second=0)
+
+
+def configure(directory: Path, chosen: dict[str, dict[str, Any]], *, before: Settings | None = None) -> None:
+    """Write an exchange's settings with other values, table by table; nothing is put in force by that."""
+    settings = read_configuration(directory).settings if before is None else before
+    for table, values in chosen.items():
+        changed = msgspec.structs.replace(getattr(settings, table), **values)
+        settings = msgspec.structs.replace(settings, **{table: changed})
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / NAME).write_bytes(render(settings))
 
 
 def key_of(account: int, *permissions: Permission) -> KeyRecord:
@@ -67,11 +79,6 @@ class Venue:
         self._arguments: dict[str, list[str]] = {}
         if people:
             mail = users_founding.found(directory, catcher_port=free_ports(1)[0])
-            # Everybody in a test comes from one address, and a guess takes a quarter of a second.
-            rates = json.dumps(
-                {"mails_of_address": 10_000, "failures_of_address": 10_000, "failures_of_user": TRIES}
-            )
-            (directory / "accounts" / users_founding.RATES).write_text(rates)
             self._names += ["mail_catcher", "account_desk"]
             self._arguments = {
                 "mail_catcher": ["--port", str(mail.port)],
@@ -81,8 +88,6 @@ class Venue:
         if fix:
             self._names.append("fix_gateway")
             self._arguments["fix_gateway"] = ["--port", str(self.fix_port)]
-            own = {"limits": {"orders_per_second": 0}, "sessions_per_account": 200}
-            (directory / "fix.json").write_text(json.dumps(own))
         self._names.append("gateway")
         for number, port in enumerate(self.ports[1:], start=2):
             self._names.append(f"gateway-{number}")
@@ -90,8 +95,15 @@ class Venue:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
-        config = {"port": self.port, "pending_max": pending_max, "limits": {**unlimited, **(limits or {})}}
-        (directory / "gateway.json").write_text(json.dumps(config))
+        chosen: dict[str, dict[str, Any]] = {
+            "gateway": {"port": self.port, "pending_max": pending_max}, "limits": {**unlimited, **(limits or {})},
+            "fix": {"sessions_per_account": 200},
+            # Everybody in a test comes from one address, and a guess takes a quarter of a second.
+            "accounts": {
+                "mails_of_address": 10_000, "failures_of_address": 10_000, "failures_of_user": TRIES,
+            },
+        }  # fmt: skip
+        configure(directory, chosen, before=Settings())
 
     def set_keys(self, keys: Sequence[KeyRecord]) -> None:
         write_records(self.directory / "keys.json", tuple(keys))

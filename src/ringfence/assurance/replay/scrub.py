@@ -9,6 +9,7 @@ import hashlib
 
 from ringfence.messages.batch import (
     CHECKS,
+    CONFIGURATION_TEXT,
     CONSTITUENTS,
     HALT_REASON,
     PEOPLE_LIST,
@@ -31,6 +32,7 @@ PUBLIC_TEXTS = frozenset(
         RESUME_STATEMENT,
         SIGNATURES,
         PEOPLE_LIST,
+        CONFIGURATION_TEXT,
         CHECKS,
         REFUSED_BECAUSE,
     )

@@ -17,9 +17,10 @@ from ringfence.assurance.replay.file import FileError, Record, Tag, read
 from ringfence.commitments import Root, leaves_of, nonce_keys, root_of, venue_digest
 from ringfence.commitments.keys import EPOCH_NS
 from ringfence.commitments.root import FIRST, EventsHash, decode_root
+from ringfence.configuration import text_refusal
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.sequencer.statements import account_statements, venue_of
-from ringfence.messages.batch import PEOPLE_LIST, REFUSED_BECAUSE, decode_slots
+from ringfence.messages.batch import CONFIGURATION_TEXT, PEOPLE_LIST, REFUSED_BECAUSE, decode_slots
 from ringfence.messages.commands import Command, VenueParameter
 from ringfence.messages.events import Event
 from ringfence.messages.records import COMMAND, RECORD_BYTES
@@ -59,6 +60,15 @@ class EngineJudge:
         return venue_of(self._engine.state)
 
 
+class Configured(NamedTuple):
+    """From which command on a configuration was in force."""
+
+    sequence: int
+    timestamp_ns: int
+    number: int
+    text: str
+
+
 class Outcome(NamedTuple):
     """What was replayed, if nothing differed."""
 
@@ -73,6 +83,8 @@ class Outcome(NamedTuple):
     resumed: int
     """Halts that were lifted, each with its signatures checked."""
     last: Root | None
+    configurations: tuple[Configured, ...] = ()
+    """Oldest first; while there is none, nobody had said."""
 
 
 class Verification:
@@ -87,6 +99,7 @@ class Verification:
         self._sequence = self._event_count = self._commands = self._frames = self._resumed = 0
         self._roots: list[Root] = []
         self._people: People | None = None
+        self._configurations: list[Configured] = []
         self._halt_sequence = 0
         self._is_signed = False
 
@@ -111,7 +124,7 @@ class Verification:
         commands = record.body[FRAME_HEAD.size :]
         if first != self._sequence or not commands or len(commands) % RECORD_BYTES:
             raise FileError(f"record {record.number} does not continue at sequence {self._sequence}")
-        self._check_people(commands, timestamp_ns)
+        self._check_admitted(commands, timestamp_ns)
         events = self._judge.step(commands, timestamp_ns=timestamp_ns)
         self._events.update(events)
         self._kinds.update(events[62::RECORD_BYTES])
@@ -168,10 +181,10 @@ class Verification:
             raise FileError("the file's last record is not signed by the exchange") from error
         self._is_signed = True
 
-    # ---- who lifted halts
+    # ---- what the core let through
 
-    def _check_people(self, commands: bytes, timestamp_ns: int) -> None:
-        """Check again what the core checked: every RESUME, and every list of people."""
+    def _check_admitted(self, commands: bytes, timestamp_ns: int) -> None:
+        """Check again what the core checked: every RESUME, every list of people and every configuration."""
         kinds = commands[58::RECORD_BYTES]
         if Command.RESUME not in kinds and Command.CONFIGURE_VENUE not in kinds:
             return
@@ -189,6 +202,11 @@ class Verification:
             elif row["type"] == VenueParameter.PEOPLE:
                 why = authority.people_refusal(int(row["qty"]), texts, facts)
                 self._people = decode_people(texts[PEOPLE_LIST]) if why is None else self._people
+            elif row["type"] == VenueParameter.CONFIGURATION:
+                number, text = int(row["qty"]), texts.get(CONFIGURATION_TEXT, b"")
+                why = text_refusal(number, text)
+                said = text.decode(errors="replace")
+                self._configurations.append(Configured(self._sequence + position, timestamp_ns, number, said))
             else:
                 continue
             if why is not None:
@@ -209,7 +227,7 @@ class Verification:
             venue=self._about.venue, frames=self._frames, commands=self._commands,
             events={Event(kind).name: count for kind, count in sorted(self._kinds.items())},
             roots=len(self._roots), every_root=self._every == 1, resumed=self._resumed,
-            last=self._roots[-1] if self._roots else None,
+            last=self._roots[-1] if self._roots else None, configurations=tuple(self._configurations),
         )  # fmt: skip
 
 

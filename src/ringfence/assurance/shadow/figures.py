@@ -61,6 +61,7 @@ def _of_venue(venue: Venue) -> dict[str, int]:
         "withdrawals_halted": sum(1 << asset for asset in venue.withdrawals_halted),
         "signers_halted": venue.signers_halted,
         "people": venue.people,
+        "configuration": venue.configuration,
         "next_reopen_ns": next_reopen_ns(venue),
         "next_timer_ns": venue.next_timer_ns,
         "day_ends_ns": venue.day_ends_ns,

@@ -173,6 +173,8 @@ def configure_venue(venue: Venue, asked: Asked) -> None:
         venue.cancel_only_ns = value
     elif parameter == VenueParameter.PEOPLE and value > 0:
         venue.people = value
+    elif parameter == VenueParameter.CONFIGURATION and value > 0:
+        venue.configuration = value
     elif VenueParameter.FEE_DISCOUNT_1 <= parameter <= VenueParameter.FEE_DISCOUNT_6 and 0 <= value <= 100:
         venue.fee_discounts[parameter - VenueParameter.FEE_DISCOUNT_1 + 1] = value
     else:

@@ -71,5 +71,6 @@ def venue_of(venue: Venue) -> bytes:
         insurance_account=venue.fund.number if venue.fund else 0, halted=venue.halted,
         deposits_halted=sum(1 << asset for asset in venue.deposits_halted),
         withdrawals_halted=sum(1 << asset for asset in venue.withdrawals_halted),
-        signers_halted=venue.signers_halted, people=venue.people, instruments=instruments,
+        signers_halted=venue.signers_halted, people=venue.people, configuration=venue.configuration,
+        instruments=instruments,
     )  # fmt: skip

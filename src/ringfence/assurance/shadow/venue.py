@@ -92,6 +92,8 @@ class Venue:
     signers_halted: int = TradingState.RUNNING
     people: int = 0
     """What VenueParameter.PEOPLE says of who may lift a halt."""
+    configuration: int = 0
+    """What VenueParameter.CONFIGURATION says of the settings in force."""
     # Time.
     timers: list[Timer] = field(default_factory=list)
     next_timer_ns: int = 0

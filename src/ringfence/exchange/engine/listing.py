@@ -71,7 +71,7 @@ _STOPS_MAX, _BAND = int(InstrumentParameter.STOPS_PER_ACCOUNT_MAX), int(Instrume
 _MARK_METHOD_LAST, _ADL_METHOD_LAST = int(MarkMethod.LAST_PROTECTED), int(AdlMethod.RANKED)
 _RISK_TIERS, _FUND = int(VenueParameter.RISK_TIERS_MAX), int(VenueParameter.INSURANCE_ACCOUNT)
 _CANCEL_ONLY_NS, _PEOPLE = int(VenueParameter.CANCEL_ONLY_NS), int(VenueParameter.PEOPLE)
-_CUSTODY = int(VenueParameter.CUSTODY_ACCOUNT)
+_CUSTODY, _CONFIGURATION = int(VenueParameter.CUSTODY_ACCOUNT), int(VenueParameter.CONFIGURATION)
 _CANCEL_ONLY, _HALTED = int(TradingState.CANCEL_ONLY), int(TradingState.HALTED)
 _STATE_CANCEL_ONLY, _STATE_HALTED = int(InstrumentState.CANCEL_ONLY), int(InstrumentState.HALTED)
 _CLOSED = int(InstrumentState.CLOSED)
@@ -398,6 +398,8 @@ def configure_venue(h: Record, cmd: Record) -> bool:
         h.cancel_only_ns = cmd.qty
     elif cmd.type == _PEOPLE:
         h.people = cmd.qty
+    elif cmd.type == _CONFIGURATION:
+        h.configuration = cmd.qty
     else:
         shift = U(8 * (np.int64(cmd.type) - _DISCOUNT_1 + 1))
         h.fee_discounts = (h.fee_discounts & ~(U(0xFF) << shift)) | (U(cmd.qty) << shift)
@@ -427,6 +429,6 @@ def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
         return bool(is_first and 0 < value and value <= h.n_accounts and is_unused(h, value))
     if parameter == _CANCEL_ONLY_NS:
         return bool(0 <= value and value <= NS_PER_DAY)
-    if parameter == _PEOPLE:
+    if parameter == _PEOPLE or parameter == _CONFIGURATION:
         return bool(value > 0)
     return bool(_DISCOUNT_1 <= parameter and parameter <= _DISCOUNT_6 and 0 <= value and value <= 100)

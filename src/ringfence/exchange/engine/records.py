@@ -52,6 +52,7 @@ HEADER = record(
     ("instruction_next", "i8"),  # number of custody's next instruction
     ("custody_account", "u4"),  # 0 = there is no custody: coins come and go by command
     ("spare", "u4"),
+    ("configuration", "i8"),  # number of the settings in force, 0 = none ever were
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),
     ("p_margins", "i8"),
@@ -73,7 +74,7 @@ HEADER = record(
     ("cursor", "i8"),  # where the next event is written
     ("events_end", "i8"),
     ("command", "i8"),  # address of the command being applied
-    size=384,
+    size=448,
 )
 assert HEADER.fields is not None
 HEADER_STATE_BYTES = HEADER.fields["p_orders"][1]

@@ -112,7 +112,7 @@ def mapped(path: Path) -> Tables:
     raw = np.memmap(path, np.uint8, mode="r")
     index, at = _checked(raw, name=path.name)
     header = np.zeros(1, HEADER)
-    header.view(np.uint8)[:HEADER_STATE_BYTES] = np.frombuffer(bytes.fromhex(index.header), np.uint8)
+    header.view(np.uint8)[:HEADER_STATE_BYTES] = np.frombuffer(_header_of(index), np.uint8)
     used = {}
     for which, count in index.sizes.items():
         dtype = _DTYPES[which.rstrip("0123456789")]
@@ -129,7 +129,7 @@ def restore(raw: NDArray[np.uint8], *, name: str) -> State:
     """
     index, at = _checked(raw, name=name)
     state = _state_of_size(index.sizes)
-    state.set_header_bytes(bytes.fromhex(index.header))
+    state.set_header_bytes(_header_of(index))
     for which, table in state.used().items():
         size = index.sizes[which] * table.dtype.itemsize
         table.view(np.uint8)[:] = raw[at : at + size]
@@ -157,6 +157,11 @@ def _checked(raw: NDArray[np.uint8], *, name: str) -> tuple[Index, int]:
             f"{name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
         )
     return index, start + length
+
+
+def _header_of(index: Index) -> bytes:
+    """Return a header's bytes; in one of an earlier release, which ends sooner, later fields are 0."""
+    return bytes.fromhex(index.header).ljust(HEADER_STATE_BYTES, b"\0")
 
 
 def _state_of_size(sizes: dict[str, int]) -> State:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ringfence.configuration import Limits
 from ringfence.exchange.feed import Load
 from ringfence.exchange.fix.store import Begun, Store
 from ringfence.exchange.fix.trading import COPIES, ORDERS, Trading
@@ -21,7 +22,7 @@ from ringfence.exchange.gateway import commands
 from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.figures import GatewayFigures
-from ringfence.exchange.gateway.limits import Limiter, Limits, take
+from ringfence.exchange.gateway.limits import Limiter, take
 from ringfence.exchange.projections import Changes, Result
 from ringfence.exchange.users.keys import ApiKey
 from ringfence.files import sync_directory

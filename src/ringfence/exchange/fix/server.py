@@ -7,11 +7,13 @@ import logging
 import re
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
+from ringfence.configuration import Limits
 from ringfence.database.addresses import Purpose
 from ringfence.exchange.bucket import Bucket
 from ringfence.exchange.fix.dictionary import MsgType, Tag
@@ -22,7 +24,7 @@ from ringfence.exchange.fix.session import SKEW_NS
 from ringfence.exchange.fix.trading import Trading
 from ringfence.exchange.gateway.authentication import authenticate
 from ringfence.exchange.gateway.errors import Refused
-from ringfence.exchange.gateway.limits import Limits, Presence
+from ringfence.exchange.gateway.limits import Presence
 from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ _COMP_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator can choose for the FIX gateway."""
+    """What the FIX gateway is told: by `ringfence.toml` and its command line."""
 
     host: str = "127.0.0.1"
     port: int = 8049
@@ -70,9 +72,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FixServer:
     """Everything that serves one port. `start`, then `stop`."""
 
-    def __init__(self, directory: Path, config: Config) -> None:
-        """Raises ValueError, StoreError or OSError if a file is no good."""
+    def __init__(
+        self, directory: Path, config: Config, *, check: Callable[[int], None] = lambda configuration: None
+    ) -> None:
+        """Raises ValueError, StoreError or OSError if a file is no good.
+
+        `check` is given the number of the configuration in force before anybody is let in; what it raises, `start`
+        does.
+        """
         config.check()
+        self._check = check
         self._config = config
         self.keys = KeyStore(keys_of(directory, Purpose.GATEWAY))
         core = Path(config.core_directory) if config.core_directory else directory
@@ -93,6 +102,7 @@ class FixServer:
     async def start(self) -> None:
         """Catch up with the exchange and listen."""
         await self.house.start()
+        self._check(self.house.desk.views.configuration)
         tls = None
         if self._config.certificate is not None:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -13,6 +13,7 @@ import msgspec
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.api import WSProtocol
 
+from ringfence.configuration import Limits
 from ringfence.database.addresses import Purpose, history_url
 from ringfence.exchange.feed import Load
 from ringfence.exchange.gateway import pages, policies, published, refusals, swagger, well_known
@@ -22,7 +23,7 @@ from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.errors import Refused, unavailable
 from ringfence.exchange.gateway.figures import GatewayFigures
 from ringfence.exchange.gateway.http import HttpConnection, HttpRequest
-from ringfence.exchange.gateway.limits import Limiter, Limits, Presence, take
+from ringfence.exchange.gateway.limits import Limiter, Presence, take
 from ringfence.exchange.gateway.load import LoadBoard
 from ringfence.exchange.gateway.origins import check_origin, origins_of
 from ringfence.exchange.gateway.parameters import parse_body, parse_form
@@ -54,7 +55,7 @@ class _Behind(Exception):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator can choose for one gateway process. None of it changes what the engine does."""
+    """What one gateway process is told: by `ringfence.toml`, and by its command line which of several it is."""
 
     host: str = "127.0.0.1"
     port: int = 8040
@@ -69,16 +70,30 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SQLAlchemy URL; None = what `database.url` in the data directory says, or history.sqlite there."""
     pending_max: int = 20_000
     """Commands that may await their outcome; beyond it new orders are turned away and cancels are not."""
-    flush_milliseconds: float = 5.0
+    flush_milliseconds: int = 5
     """How long public changes are gathered before they are sent."""
     limits: Limits = Limits()
+
+
+def _any(configuration: int) -> None:
+    """Take whatever is in force."""
 
 
 class Gateway:
     """Everything that serves one port. `start`, then `stop`."""
 
-    def __init__(self, directory: Path, config: Config, *, traces: Traces | None = None) -> None:
-        self.config = config
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        *,
+        traces: Traces | None = None,
+        check: Callable[[int], None] = _any,
+    ) -> None:
+        """`check` is given the number of the configuration in force before anybody is let in; what it raises,
+        `start` does.
+        """
+        self.config, self._check = config, check
         self.figures = GatewayFigures(traces)
         self.limits = config.limits
         self.origins = origins_of(
@@ -114,6 +129,7 @@ class Gateway:
         """Catch up with the exchange and listen."""
         loop = asyncio.get_running_loop()
         await self.desk.start()
+        self._check(self.desk.views.configuration)
         self.publisher = Publisher(
             self.desk.views, schedule=loop.call_later, flush_seconds=self.config.flush_milliseconds / 1000
         )

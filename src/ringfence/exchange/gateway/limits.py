@@ -6,32 +6,10 @@ key, and 10 a second for what moves orders.
 
 from collections import Counter
 
-import msgspec
-
+from ringfence.configuration import Limits
 from ringfence.exchange.bucket import Bucket
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.users.keys import ApiKey
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The venue's limits. 0 = none."""
-
-    requests_per_minute: int = 120
-    anonymous_requests_per_minute: int = 30
-    orders_per_second: int = 10
-    connections_per_hour: int = 60
-    connections_per_address: int = 200
-    """At one time, of both kinds."""
-    connections_at_once: int = 8_000
-    """Of everybody. Each takes a file descriptor."""
-    page_files_per_minute: int = 600
-    """From one address: files of pages and proofs, found or not. One page has some ten of them."""
-    security_reports_per_hour: int = 5
-    """From one address: reports of holes, and what is added to them."""
-    policy_reports_per_hour: int = 20
-    """From one address: browsers' reports of pages that broke their policy."""
-    subscriptions_max: int = 1_000
-    """Topics of one WebSocket connection."""
 
 
 def take(bucket: Bucket | None, now: float) -> Bucket | None:

@@ -33,6 +33,7 @@ _SELL = int(EventFlag.SELL)
 _TAKEN_OVER = int(LiquidationStep.TAKEN_OVER)
 _FUND = int(VenueParameter.INSURANCE_ACCOUNT)
 _PEOPLE, _CUSTODY = int(VenueParameter.PEOPLE), int(VenueParameter.CUSTODY_ACCOUNT)
+_CONFIGURATION = int(VenueParameter.CONFIGURATION)
 _DISCOUNTS = range(int(VenueParameter.FEE_DISCOUNT_1), int(VenueParameter.FEE_DISCOUNT_6) + 1)
 _FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
 _COVERED_TEXT = "Deficit covered by the insurance fund"
@@ -46,6 +47,8 @@ class Outcomes:
     timestamp_ns: int
     halts: Halts
     coins: Coins
+    configuration: int
+    """Number of the settings in force, 0 = none ever were."""
     fund_account: int
     """The insurance account, 0 = none."""
     _changes: "Changes"
@@ -120,6 +123,8 @@ class Outcomes:
             self.coins.custody_account = value
         elif parameter == _PEOPLE:
             self.halts.people = (value, self._texts(event[0]).get(PEOPLE_LIST, b""))
+        elif parameter == _CONFIGURATION:
+            self.configuration = value
         elif parameter in _DISCOUNTS:
             tier = parameter - _DISCOUNTS.start + 1
             self._discounts[tier] = value

@@ -157,6 +157,7 @@ class Views(Outcomes):
         self.orders: dict[int, Order] = {}
         self.halts = Halts()
         self.coins = Coins()
+        self.configuration = 0
         self.fund_account = 0
         self._receipt = None
         self._discounts = {}

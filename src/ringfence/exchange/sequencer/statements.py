@@ -113,5 +113,5 @@ def venue_of(state: State) -> bytes:
         accounts=int(header["n_accounts"]), insurance_account=int(header["fund_account"]),
         halted=int(header["halted"]), deposits_halted=int(header["deposits_halted"]),
         withdrawals_halted=int(header["withdrawals_halted"]), signers_halted=int(header["signers_halted"]),
-        people=int(header["people"]), instruments=instruments,
+        people=int(header["people"]), configuration=int(header["configuration"]), instruments=instruments,
     )  # fmt: skip

@@ -9,10 +9,9 @@ from ringfence.chained_log import LogError
 from ringfence.database.stores import USERS, has_lines
 from ringfence.exchange.users.mail import MailConfig
 from ringfence.exchange.users.sealing import make_key
-from ringfence.exchange.users.throttle import Rates
 from ringfence.files import replace
 
-SOCKET, MAIL, RATES, KEY = "desk.sock", "mail.json", "rates.json", "secrets.key"
+SOCKET, MAIL, KEY = "desk.sock", "mail.json", "secrets.key"
 Found = TypeVar("Found")
 _HOST = "127.0.0.1"
 
@@ -53,12 +52,6 @@ def _found(directory: Path, catcher_port: int) -> MailConfig:
 def read_mail_config(directory: Path) -> MailConfig:
     """Raises OSError, ValueError."""
     return _read(home_of(directory) / MAIL, MailConfig)
-
-
-def read_rates(directory: Path) -> Rates:
-    """Return how often somebody may be wrong; nobody has to say. Raises OSError, ValueError."""
-    path = home_of(directory) / RATES
-    return _read(path, Rates) if path.exists() else Rates()
 
 
 def _read(path: Path, kind: type[Found]) -> Found:

@@ -7,24 +7,11 @@ the devices that they use. Addresses of mail that nobody has are counted alike.
 
 from typing import NamedTuple
 
-import msgspec
-
+from ringfence.configuration import Rates
 from ringfence.exchange.bucket import Bucket
 
 _HOUR_SECONDS = 3_600.0
 _SWEEP_ABOVE = 20_000
-
-
-class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`accounts/rates.json`, if an operator needs other ones. All are by the hour."""
-
-    failures_of_user: int = 20
-    """By strangers."""
-    failures_of_address: int = 60
-    failures_of_device: int = 20
-    mails_of_person: int = 5
-    """That strangers can have us write."""
-    mails_of_address: int = 30
 
 
 class Throttled(NamedTuple):

@@ -290,10 +290,12 @@ ABLATIONS = (
         catcher="tests/unit/test_authentication.py",
     ),
     Ablation(
-        "an unreadable configuration is taken for none", "ringfence.daemons.gateway",
-        "    except msgspec.MsgspecError as error:\n        raise ValueError(",
-        "    except msgspec.MsgspecError as error:\n        return Config()\n        raise ValueError(",
-        catcher="tests/unit/test_gateway_config.py",
+        "a setting that is missing or no good is taken for none", "ringfence.configuration.text",
+        "    if wrong:\n", "    if False:\n", catcher="tests/unit/test_configuration.py",
+    ),
+    Ablation(
+        "settings are gone by that nobody put in force", "ringfence.configuration.in_force",
+        "    if in_force not in (0, written.number):\n", "    if False:\n", catcher="tests/unit/test_configuration.py",
     ),
     # ---- the engine: orders
     Ablation(
