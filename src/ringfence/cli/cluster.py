@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from ringfence.cli.up import DIRECTORY
 
 app = App(name="cluster", help="The machines of one exchange: who leads, and how far the others are.")
-_ASK_SECONDS = 3.0
+_ASK_SECONDS, _READ_SECONDS = 3.0, 10.0
 EXIT_REFUSED, EXIT_UNAVAILABLE = 1, 69
 
 
@@ -212,9 +212,106 @@ def _rotate(directories: dict[str, Path], name: str) -> None:
     print(f"{name} has a new certificate, and the others know it")
 
 
+@app.command
+def rotate_password(directory: Path = DIRECTORY, *, step: str = "all") -> None:
+    """Give the exchange a new user and password at NATS's servers, while it trades.
+
+    With all machines' directories and servers on this one, everything is done. On machines of their own: `prepare` on
+    one, and bring its `cluster/next/password` to every other one, readable by its owner only. Then `allow` on every
+    one; then `use` on every one; then `drop` on every one. Each step checks that the one before was done here.
+
+    Parameters
+    ----------
+    directory
+        Of the exchange, or of this machine.
+    step
+        `all`, `prepare`, `allow`, `use` or `drop`.
+    """
+    from ringfence.daemons import cluster_password as passwords
+    from ringfence.daemons.cluster import read_cluster
+    from ringfence.daemons.cluster_rotation import RotationError
+
+    directories = _directories(directory)
+    config = read_cluster(directory)
+    assert config is not None
+    if config.is_etcd:
+        sys.exit("etcd's servers know machines by certificates and ask for no password; nothing was done")
+    configurations = passwords.configurations_of(directory.absolute())
+    try:
+        if step == "all":
+            missing = sorted(set(config.nodes) - set(directories))
+            if missing or len(configurations) < len(config.servers):
+                sys.exit(
+                    "some machines' directories or servers are elsewhere: go step by step; nothing was done"
+                )
+            asyncio.run(_rotate_password(list(directories.values()), configurations))
+        elif step == "prepare":
+            passwords.prepare(directory)
+            print(passwords.next_of(directory))
+        elif step == "allow":
+            asyncio.run(_allow(directory, configurations))
+        elif step == "use":
+            passwords.use(directory)
+            _ask_core(directory, "servers")
+        elif step == "drop":
+            for configuration in configurations:
+                passwords.drop(directory, configuration)
+                passwords.have_read(configuration)
+            passwords.forget_next(directory)
+        else:
+            sys.exit("--step is all, prepare, allow, use or drop; nothing was done")
+    except (OSError, ValueError, RotationError) as error:
+        sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
+
+
+async def _allow(own: Path, configurations: list[Path]) -> None:
+    """Let every server here know both users, and see that it does. Raises RotationError, OSError, ValueError."""
+    from ringfence.daemons import cluster_password as passwords
+
+    new = passwords.prepare(own)
+    for configuration in configurations:
+        passwords.allow(own, configuration)
+        passwords.have_read(configuration)
+        await passwords.wait_admitted(configuration, new)
+
+
+async def _rotate_password(machines: list[Path], configurations: list[Path]) -> None:
+    """Do every step for machines and servers that are all here. Raises RotationError, OSError, ValueError."""
+    from ringfence.daemons import cluster_password as passwords
+    from ringfence.daemons.cluster import read_login
+    from ringfence.files import replace
+
+    new = passwords.prepare(machines[0])
+    for own in machines[1:]:
+        passwords.next_of(own).parent.mkdir(mode=0o700, exist_ok=True)
+        replace(passwords.next_of(own), new.encode())
+    # After a crash some machines may be the new user already: one that is not says what the old one was.
+    behind = next((own for own in machines if read_login(own) != new), machines[0])
+    await _allow(behind, configurations)
+    old = read_login(behind)
+    print(f"every server knows {new.user} beside {old.user}")
+    for own in machines:
+        passwords.use(own)
+        await asyncio.to_thread(_ask_core, own, "servers")
+    print(f"every machine is {new.user}")
+    for configuration in configurations:
+        passwords.drop(machines[0], configuration)
+        passwords.have_read(configuration)
+        if old != new:
+            await passwords.wait_admitted(configuration, old, is_wanted=False)
+    for own in machines:
+        passwords.forget_next(own)
+    print(f"no server knows {old.user} any more")
+
+
 def _read_again(directory: Path) -> None:
-    """Have a core take its certificates into use; one that does not run reads them at its start. Raises ValueError."""
-    answer = _ask(directory, ask="certificates")
+    """Have a core take its certificates into use."""
+    _ask_core(directory, "certificates")
+
+
+def _ask_core(directory: Path, what: str) -> None:
+    """Have a core read something again; one that does not run reads it at its start. Raises ValueError."""
+    answer = _ask(directory, seconds=_READ_SECONDS, ask=what)
     if answer is not None and "error" in answer:
         raise ValueError(answer["error"])
 
@@ -236,11 +333,11 @@ def _directories(directory: Path) -> dict[str, Path]:
     return found
 
 
-def _ask(directory: Path, **question: str) -> dict[str, Any] | None:
+def _ask(directory: Path, *, seconds: float = _ASK_SECONDS, **question: str) -> dict[str, Any] | None:
     from ringfence.daemons.cluster import SOCKET
     from ringfence.lines import NoAnswerError, ask
 
     try:
-        return asyncio.run(ask(directory / SOCKET, question, seconds=_ASK_SECONDS))
+        return asyncio.run(ask(directory / SOCKET, question, seconds=seconds))
     except NoAnswerError:
         return None

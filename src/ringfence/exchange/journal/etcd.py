@@ -60,7 +60,7 @@ class EtcdServers:
     @classmethod
     async def open(cls, servers: Sequence[str], *, context: ssl.SSLContext, prefix: str) -> "EtcdServers":
         """Connect to whichever server answers, in this order. Raises StreamUnavailableError."""
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        session = _session(context)
         opened = cls(session, servers, prefix)
         try:
             await opened.ask("kv/range", {"key": _b64(prefix.encode())})
@@ -68,6 +68,13 @@ class EtcdServers:
             await session.close()
             raise
         return opened
+
+    async def renew(self, *, context: ssl.SSLContext) -> None:
+        """Go over to connections with other certificates; what is under way on the old ones ends there."""
+        old, self._session = self._session, _session(context)
+        await asyncio.sleep(_ANSWER_SECONDS)
+        # Whoever watches on the old one goes on with the new one.
+        await old.close()
 
     def key(self, *names: str) -> str:
         """Return a key as the gateway wants it."""
@@ -132,6 +139,10 @@ class EtcdServers:
         if self._watching is not None:
             self._watching.cancel()
         await self._session.close()
+
+
+def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 async def _lines(content: aiohttp.StreamReader) -> Any:
