@@ -145,14 +145,16 @@ def rotate_certificates(
 
     With all machines' directories on this one, everything is done. On machines of their own, run the steps in this
     order: `prepare` on the machine; `trust` with its `cluster/next/tls.crt` on every other one; `switch` on the
-    machine; `drop` on every other one.
+    machine; `drop` on every other one. With etcd do the same for each of its servers, and `trust` and `drop` on the
+    machine itself too; after all have trusted, and after all have dropped, start the servers again, one after the
+    other. Where everything is done here, whoever looks after the servers has to start again what ends.
 
     Parameters
     ----------
     directory
         Of the exchange, or of this machine.
     node
-        Whose certificate it is; without it, with `all`, every machine's in turn.
+        Whose certificate it is: a machine, or a server of etcd; without it, with `all`, everybody's.
     step
         `all`, `prepare`, `trust`, `switch` or `drop`.
     certificate
@@ -163,29 +165,40 @@ def rotate_certificates(
 
     directories = _directories(directory)
     config = read_cluster(directory)
-    if config is not None and config.is_etcd:
-        sys.exit(
-            "servers of etcd know machines by these certificates and would shut them out; nothing was done"
-        )
+    assert config is not None
     try:
+        if step == "all" and config.is_etcd:
+            if node:
+                sys.exit(
+                    "with etcd all certificates are replaced together: leave --node out; nothing was done"
+                )
+            missing = sorted(set(config.nodes) - set(directories))
+            if missing or len(rotation.etcd_servers(directory)) < len(config.servers):
+                sys.exit(
+                    "some machines' directories or servers are elsewhere: go step by step; nothing was done"
+                )
+            asyncio.run(_rotate_with_etcd(directories))
+            return
         if step == "all":
             for name in [node] if node else list(directories):
                 _rotate(directories, name)
             return
-        own = directories[node] if step in ("prepare", "switch") else directory
+        own = directories.get(node, directory) if step in ("prepare", "switch") else directory
         if step == "prepare":
             print(rotation.prepare(own, node), end="")
             return
         if step == "trust" and certificate is not None:
             rotation.trust(own, node, certificate.read_text())
         elif step == "switch":
-            rotation.switch(own)
+            rotation.switch(own, node)
         elif step == "drop":
             rotation.drop(own, node)
         else:
             sys.exit("--step is all, prepare, trust (with --certificate), switch or drop; nothing was done")
         _read_again(own)
-    except (OSError, ValueError, KeyError, rotation.RotationError) as error:
+        if config.is_etcd:
+            _ask_core(own, "servers")
+    except (OSError, ValueError, rotation.RotationError) as error:
         sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
 
 
@@ -210,6 +223,51 @@ def _rotate(directories: dict[str, Path], name: str) -> None:
         rotation.drop(other, name)
         _read_again(other)
     print(f"{name} has a new certificate, and the others know it")
+
+
+async def _rotate_with_etcd(directories: dict[str, Path]) -> None:
+    """Replace every certificate, of machines and of etcd's servers. Raises RotationError, OSError, ValueError."""
+    from ringfence.daemons import cluster_rotation as rotation
+
+    first = next(iter(directories.values()))
+    servers = rotation.etcd_servers(first)
+    owners = {**directories, **dict.fromkeys(servers, first)}
+    for name, own in owners.items():
+        text = rotation.prepare(own, name)
+        for peer in directories.values():
+            rotation.trust(peer, name, text)
+    await _restart_etcd(directories, servers)
+    print("everybody knows everybody's next certificate")
+    for name, own in owners.items():
+        rotation.switch(own, name)
+    await _read_all_again(directories)
+    print("everybody has a new certificate")
+    for name in owners:
+        for peer in directories.values():
+            rotation.drop(peer, name)
+    await _restart_etcd(directories, servers)
+    print("nobody knows an old one any more")
+
+
+async def _restart_etcd(directories: dict[str, Path], servers: dict[str, Path]) -> None:
+    """Have everybody read whom they trust: cores as they are, servers one after the other. Raises RotationError."""
+    from ringfence.daemons import cluster_rotation as rotation
+    from ringfence.daemons.cluster import read_cluster
+    from ringfence.daemons.cluster_servers import is_back
+
+    first = next(iter(directories.values()))
+    config = read_cluster(first)
+    assert config is not None
+    await _read_all_again(directories)
+    for configuration in servers.values():
+        await rotation.restarted(configuration, lambda url: is_back(first, config, url))
+
+
+async def _read_all_again(directories: dict[str, Path]) -> None:
+    """Have every core take its certificates into use, to the others and to the servers. Raises ValueError."""
+    for own in directories.values():
+        for what in ("certificates", "servers"):
+            await asyncio.to_thread(_ask_core, own, what)
 
 
 @app.command

@@ -32,6 +32,8 @@ NODES = 3
 NODES_FOLDER = "nodes"
 NATS, ETCD = "nats", "etcd"
 """Whose servers hold the stream."""
+ETCD_TRUSTED = "trusted.crt"
+"""Certificates of everybody whom etcd's servers let in, beside their configurations."""
 _ETCD_HEARTBEAT_MS, _ETCD_ELECTION_MS = 100, 1_000
 _ETCD_QUOTA_BYTES = 8 << 30
 SECRET_BYTES = 24
@@ -172,7 +174,7 @@ def _write_etcd(layout: Layout, sites: list[Site]) -> None:
     members = ",".join(f"{site.name}=https://{site.host}:{site.peer}" for site in sites)
     for site in sites:
         home, path = homes[site.name], layout.servers[site.name]
-        trusted = path.parent / "trusted.crt"
+        trusted = path.parent / ETCD_TRUSTED
         replace(trusted, servers + machines)
         security = (
             f"{{cert-file: {home}/tls.crt, key-file: {home}/tls.key, client-cert-auth: true, "

@@ -14,9 +14,9 @@ import signal
 from pathlib import Path
 
 from ringfence.daemons import cluster
-from ringfence.daemons.cluster import SERVERS_FOLDER, Login, decode_login, read_login
-from ringfence.daemons.cluster_founding import NATS, NODES_FOLDER, SECRET_BYTES, authorization
-from ringfence.daemons.cluster_rotation import NEXT, RotationError
+from ringfence.daemons.cluster import Login, decode_login, read_login
+from ringfence.daemons.cluster_founding import NATS, SECRET_BYTES, authorization
+from ringfence.daemons.cluster_rotation import NEXT, RotationError, servers_home
 from ringfence.daemons.stream_server import processes_of
 from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.jetstream import connect
@@ -44,8 +44,7 @@ def prepare(own: Path) -> Login:
 
 def configurations_of(directory: Path) -> list[Path]:
     """Return the configurations of NATS's servers on this machine, given any of its machines' directories."""
-    home = directory.parent.parent if directory.parent.name == NODES_FOLDER else directory
-    return sorted((home / SERVERS_FOLDER).glob(f"{NATS}-*.conf"))
+    return sorted(servers_home(directory).glob(f"{NATS}-*.conf"))
 
 
 def allow(own: Path, configuration: Path) -> None:

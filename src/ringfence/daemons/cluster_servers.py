@@ -6,7 +6,7 @@ from pathlib import Path
 from ringfence.daemons import cluster
 from ringfence.daemons.cluster import ClusterConfig
 from ringfence.daemons.pinned_tls import client_context
-from ringfence.exchange.journal import Servers
+from ringfence.exchange.journal import Servers, StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
 from ringfence.exchange.journal.jetstream import NatsServers
 
@@ -32,6 +32,16 @@ async def renew(servers: Servers, directory: Path) -> None:
     elif isinstance(servers, NatsServers):
         user, password = cluster.read_login(directory)
         await servers.renew(user=user, password=password)
+
+
+async def is_back(directory: Path, config: ClusterConfig, url: str) -> bool:
+    """Return whether a server of etcd answers, and with it most of them: it has to ask the others for this."""
+    try:
+        one = await EtcdServers.open((url,), context=etcd_context(directory), prefix=config.stream)
+    except StreamUnavailableError:
+        return False
+    await one.close()
+    return True
 
 
 def etcd_context(directory: Path) -> ssl.SSLContext:
