@@ -1,4 +1,4 @@
-"""The machines' certificates are replaced while they trade."""
+"""The machines' certificates, and their password at the stream's servers, are replaced while they trade."""
 
 import time
 from pathlib import Path
@@ -20,6 +20,9 @@ def run(book: Runbook, folder: Path) -> None:
         after = {fingerprint_of(own / "cluster" / "tls.crt") for own in cluster.nodes.values()}
         book.check(not before & after, "every machine has a new one")
         book.check(cluster.leader() == leader, "who leads has not changed")
+        crowd.first_answer_after(time.monotonic(), seconds=60)
+        done = ringfence("cluster", "rotate-password", str(cluster.directory))
+        book.check(done.returncode == 0, "`ringfence cluster rotate-password` replaces the password")
         crowd.first_answer_after(time.monotonic(), seconds=60)
         book.step("the lead is handed over, so that every gateway makes its line anew")
         follower = next(name for name in cluster.nodes if name != leader)

@@ -10,7 +10,7 @@ from typing import Self
 from nats.aio.client import Client
 
 from ringfence.daemons import cluster, cluster_founding
-from ringfence.daemons.pinned_tls import client_context
+from ringfence.daemons.cluster_servers import etcd_context
 from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
 from ringfence.exchange.journal.jetstream import JetStream, connect
@@ -43,10 +43,8 @@ class Servers:
         until = asyncio.get_running_loop().time() + _START_SECONDS
         while True:
             try:
-                client = await connect(
-                    self._config.servers, user=cluster.USER, password=cluster.read_password(self.directory),
-                    name="a test",
-                )  # fmt: skip
+                user, password = cluster.read_login(self.directory)
+                client = await connect(self._config.servers, user=user, password=password, name="a test")
                 try:
                     return client, await JetStream.open(client, name, replicas=self.count)
                 except StreamUnavailableError:
@@ -59,11 +57,10 @@ class Servers:
 
     async def open_etcd(self) -> EtcdServers:
         """Return a connection of its own, once the servers have found each other."""
-        folder = self.directory / cluster.FOLDER
         until = asyncio.get_running_loop().time() + _START_SECONDS
         while True:
             try:
-                context = client_context(folder, folder / cluster.ETCD_CERTIFICATES)
+                context = etcd_context(self.directory)
                 return await EtcdServers.open(self._config.servers, context=context, prefix="CHECK")
             except StreamUnavailableError:
                 if asyncio.get_running_loop().time() > until:
@@ -88,16 +85,15 @@ async def stream_leader(directory: Path) -> str:
     config = cluster.read_cluster(directory)
     assert config is not None
     if not config.is_etcd:
-        password = cluster.read_password(directory)
-        client = await connect(config.servers, user=cluster.USER, password=password, name="a test")
+        user, password = cluster.read_login(directory)
+        client = await connect(config.servers, user=user, password=password, name="a test")
         try:
             return await JetStream(client, config.stream).leader()
         finally:
             await client.close()
-    folder = directory / cluster.FOLDER
+    context = etcd_context(directory)
     # The first node has the servers in the order of their names.
     for number, url in enumerate(config.servers, 1):
-        context = client_context(folder, folder / cluster.ETCD_CERTIFICATES)
         try:
             one = await EtcdServers.open((url,), context=context, prefix=config.stream)
         except StreamUnavailableError:

@@ -1,23 +1,31 @@
 """Certificates of machines are replaced under load: no order is lost, no line cut, and the old ones open nothing."""
 
 import asyncio
+import itertools
 import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ringfence.daemons import cluster_rotation
 from ringfence.daemons.cluster import address_of, read_cluster
+from ringfence.daemons.cluster_founding import ETCD
+from ringfence.daemons.cluster_servers import is_back
 from ringfence.daemons.pinned_tls import (
     certificates_in,
     client_context,
     ensure_certificate,
     fingerprint_of,
+    fingerprints_of,
     server_context,
 )
+from ringfence.daemons.stream_server import program_of
+from ringfence.exchange.journal import StreamUnavailableError
+from ringfence.exchange.journal.etcd import EtcdServers
 from tests.cluster.test_failover import Crowd, check_journals
 from tests.cluster.three import Cluster
 
@@ -28,7 +36,7 @@ _SESSION = 1 << 63
 def _rotate(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = "from ringfence.cli import main; main()"
     command = [sys.executable, "-c", program, "cluster", "rotate-certificates", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
 
 def test_every_certificate_is_replaced_under_load(tmp_path: Path) -> None:
@@ -65,6 +73,71 @@ def test_every_certificate_is_replaced_under_load(tmp_path: Path) -> None:
         machine = next(own for name, own in cluster.nodes.items() if name != leads)
         assert _is_let_in(cluster, leads, machine / "cluster"), "a machine of today is not let in"
     check_journals(cluster)
+
+
+def test_every_certificate_is_replaced_under_load_with_etcd(tmp_path: Path) -> None:
+    if program_of(ETCD) is None:
+        pytest.skip("etcd is not installed (Debian package etcd-server)")
+    with Cluster(tmp_path, accounts=4, gateways=3, kind=ETCD) as cluster:
+        stream = tmp_path / "stream"
+        folders = [own / "cluster" for own in cluster.nodes.values()]
+        folders += [stream / name for name in cluster.layout.servers]
+        before = [fingerprint_of(folder / "tls.crt") for folder in folders]
+        leader = cluster.wait_leader()
+        cluster.wait_followers(leader)
+        cores = {name: cluster.processes[name] for name in cluster.nodes}
+        old = tmp_path / "old"
+        old.mkdir()
+        for file in ("tls.key", "tls.crt"):
+            (old / file).write_bytes((folders[1] / file).read_bytes())
+        crowd = Crowd(cluster)
+        time.sleep(0.5)
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(_rotate, tmp_path)
+            while not done.done():
+                for name in cluster.layout.servers:
+                    if cluster.processes[name].poll() is not None:
+                        cluster.start(name)
+                time.sleep(0.05)
+        ended = time.monotonic()
+        assert done.result().returncode == 0, done.result().stderr
+        crowd.first_answer_after(time.monotonic())
+        assert all(cluster.processes[name] is core and core.poll() is None for name, core in cores.items())
+        after = [fingerprint_of(folder / "tls.crt") for folder in folders]
+        assert not set(before) & set(after)
+        known = fingerprints_of(stream / "trusted.crt")
+        assert sorted(known) == sorted(after)
+        for own in cluster.nodes.values():
+            assert sorted(fingerprints_of(own / "cluster" / "etcd.crt")) == sorted(after[3:])
+        cluster.wait_followers(cluster.wait_leader())
+        config = read_cluster(tmp_path)
+        assert config is not None
+        for url in config.servers:
+            assert asyncio.run(is_back(tmp_path, config, url))
+            assert not asyncio.run(_opens(old, folders[0] / "etcd.crt", url)), "an old certificate is let in"
+        # A server and a machine that are started again come in with what they have now.
+        follower = next(name for name in cluster.nodes if name != cluster.wait_leader())
+        for name in ("etcd-2", follower):
+            cluster.kill(name)
+            cluster.start(name)
+        cluster.wait_followers(cluster.wait_leader())
+        crowd.first_answer_after(time.monotonic())
+        crowd.stop()
+        cluster.wait_level()
+        answers = sorted(at for trader in crowd.traders for at in trader.answered if began <= at <= ended)
+        gap = max(later - earlier for earlier, later in itertools.pairwise(answers))
+        print(f"{ended - began:.1f} s, {len(answers)} answers meanwhile, none for {gap:.2f} s at most")
+    check_journals(cluster)
+
+
+async def _opens(own: Path, servers: Path, url: str) -> bool:
+    try:
+        one = await EtcdServers.open((url,), context=client_context(own, servers), prefix="CHECK")
+    except StreamUnavailableError:
+        return False
+    await one.close()
+    return True
 
 
 def _is_let_in(cluster: Cluster, leader: str, own: Path) -> bool:

@@ -27,7 +27,7 @@ def test_what_was_told_is_told_once_and_kept() -> None:
     print(f"{SEEDS} seeds: {whole}")
     # A run in which nothing of this happened would show nothing.
     assert whole.told > 50 * SEEDS
-    assert min(whole.leads, whole.fenced, whole.deaths, whole.withdrawn) > 0
+    assert min(whole.leads, whole.fenced, whole.deaths, whole.withdrawn, whole.from_snapshot) > 0
     assert whole.leads > SEEDS
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,10 @@ import msgspec
 import pytest
 from picows import WSError
 
+from ringfence.chained_log import FileLines
 from ringfence.exchange.gateway.rest import ROUTES
+from ringfence.exchange.users.sealing import Seal, SealError
+from ringfence.exchange.users.userbook import Userbook
 from ringfence.messages.commands import Command
 from ringfence.testing.authenticator import Authenticator
 from ringfence.testing.client import Client
@@ -364,6 +369,41 @@ def test_it_was_not_me_ends_everything(person: Person) -> None:
     assert has_left(person)
     person.signs_in()
     assert person.get("/account")["heldBecause"] == "you have said that it was not you"
+
+
+# ---- another key for the log
+
+
+def test_a_new_key_for_the_log_signs_nobody_out_and_the_old_one_is_gone(house: Venue, person: Person) -> None:
+    seed, _ = with_totp(person)
+    person.post("/account/forgotten", email=person.address)
+    secret = person.mail("Choose a new password").secret("reset")
+    key = house.directory / "accounts" / "secrets.key"
+    before = key.read_bytes()
+    program = "from ringfence.cli import main; main()"
+    arguments = ["operator", "rotate-accounts-key", "--operator", "anna", "--directory", str(house.directory)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert key.read_bytes() != before
+    assert person.get("/account")["email"] == person.address
+    house.kill("account_desk")
+    log = FileLines(house.directory / "accounts" / "log.jsonl")
+    with pytest.raises(SealError):
+        Userbook(log, Seal(before), time.time_ns)
+    house.start("account_desk")
+    house.wait_ready()
+    until = time.monotonic() + 20
+    while person.ask("GET", "/account").status != 200 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert person.get("/account")["email"] == person.address
+    # What was asked for before, and what was kept as a second factor, still counts.
+    fresh = "violet anchor 88 tundra mosaic"
+    person.post("/account/reset", token=secret, password=fresh)
+    half = person.post("/account/login", email=person.address, password=fresh)
+    person.post("/account/login/factor", challenge=half["challenge"], totp=code_now(seed))
+    assert person.get("/account")["email"] == person.address
 
 
 # ---- sessions and activity

@@ -30,9 +30,9 @@ from ringfence.exchange.users.passkeys import (
     site_of,
 )
 from ringfence.exchange.users.passwords import WeakPasswordError, check_strength, hashed, verifies
-from ringfence.exchange.users.sealing import Seal, SealError
+from ringfence.exchange.users.sealing import Seal, SealError, make_next_key, open_seal
 from ringfence.exchange.users.throttle import Rates, Throttle, Try
-from ringfence.exchange.users.userbook import LOG, Origin, Userbook, digest_of
+from ringfence.exchange.users.userbook import LOG, Origin, Userbook, digest_of, rotate_key
 from ringfence.ports import free_ports
 from ringfence.testing.authenticator import Authenticator
 from ringfence.testing.person import read_mail
@@ -105,6 +105,82 @@ def test_a_line_that_is_changed_moved_or_taken_out_is_found(tmp_path: Path) -> N
 
 def test_another_key_opens_nothing(tmp_path: Path) -> None:
     lived(tmp_path).close()
+    with pytest.raises(SealError):
+        book_at(tmp_path, Seal(bytes(32)))
+
+
+def test_after_another_key_everything_is_as_before_and_the_old_one_is_no_use(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.key"
+    path.write_bytes(bytes(range(32)))
+    book = lived(tmp_path)
+    passkey = {"id": "c-1", "public_key": "pk", "count": 3, "name": "phone", "created_ns": 5}
+    book.write("passkeyAdded", user="u-1", private=passkey)
+    book.write(
+        "signedIn", user="u-1", origin=FROM, session="x", token="x", device="x", passkey="c-1", count=4
+    )
+    book.write("antiPhishingSet", user="u-1", private={"code": "heron"})
+    book.write(
+        "asked", ticket=digest_of("open"), what="reset", expires_ns=2_000, private={"of": "u-1"}, origin=FROM
+    )
+    rotate_key(book, path, operator="anna")
+    book.write("antiPhishingSet", user="u-1", private={"code": "wren"})
+    book.close()
+    new = path.read_bytes()
+    assert new != bytes(range(32))
+    assert [found.name for found in tmp_path.iterdir() if "secrets" in found.name] == ["secrets.key"]
+    with pytest.raises(SealError):
+        book_at(tmp_path)
+    again = book_at(tmp_path, open_seal(path))
+    assert again.users == book.users
+    assert again.users["u-1"].passkeys["c-1"].count == 4
+    assert again.users["u-1"].anti_phishing == "wren"
+    assert again.sessions == book.sessions
+    assert again.tickets == book.tickets
+    assert again.ticket("open", "reset") is not None
+    assert again.of_email("ada@example.com") == again.of_passkey("c-1") == again.users["u-1"]
+    last = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    (said,) = [line["body"] for line in last if line["kind"] == "resealedAll"]
+    assert said["operator"] == "anna"
+    again.close()
+
+
+@pytest.mark.parametrize("lines", range(4))
+def test_a_key_that_was_being_replaced_when_the_desk_died_is_replaced_by_the_next_run(
+    tmp_path: Path, lines: int
+) -> None:
+    """It dies after so many lines of the rotation, lives a while with both keys, and tries again."""
+    path = tmp_path / "secrets.key"
+    path.write_bytes(bytes(range(32)))
+    book = lived(tmp_path)
+    book.write(
+        "asked", ticket=digest_of("open"), what="reset", expires_ns=2_000, private={"of": "u-1"}, origin=FROM
+    )
+    before = (tmp_path / LOG).read_bytes().count(b"\n")
+    book.reseal(make_next_key(path), operator="anna")
+    book.close()
+    content = (tmp_path / LOG).read_bytes().splitlines(keepends=True)
+    assert len(content) == before + 3
+    (tmp_path / LOG).write_bytes(b"".join(content[: before + lines]))
+    lives = book_at(tmp_path, open_seal(path))
+    lives.write("antiPhishingSet", user="u-1", private={"code": "wren"})
+    lives.close()
+    again = book_at(tmp_path, open_seal(path))
+    rotate_key(again, path, operator="anna")
+    again.close()
+    found = book_at(tmp_path, open_seal(path))
+    assert found.users == again.users
+    assert found.users["u-1"].anti_phishing == "wren"
+    assert found.tickets == again.tickets
+    found.close()
+
+
+def test_what_was_not_sealed_anew_is_missed(tmp_path: Path) -> None:
+    """The new key alone, with the last line of the rotation missing: the desk does not start with half of it."""
+    book = lived(tmp_path)
+    book.reseal(bytes(32), operator="anna")
+    book.close()
+    lines = (tmp_path / LOG).read_bytes().splitlines(keepends=True)
+    (tmp_path / LOG).write_bytes(b"".join(lines[:-1]))
     with pytest.raises(SealError):
         book_at(tmp_path, Seal(bytes(32)))
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from ringfence.cli.up import DIRECTORY
 
 app = App(name="cluster", help="The machines of one exchange: who leads, and how far the others are.")
-_ASK_SECONDS = 3.0
+_ASK_SECONDS, _READ_SECONDS = 3.0, 10.0
 EXIT_REFUSED, EXIT_UNAVAILABLE = 1, 69
 
 
@@ -145,14 +145,16 @@ def rotate_certificates(
 
     With all machines' directories on this one, everything is done. On machines of their own, run the steps in this
     order: `prepare` on the machine; `trust` with its `cluster/next/tls.crt` on every other one; `switch` on the
-    machine; `drop` on every other one.
+    machine; `drop` on every other one. With etcd do the same for each of its servers, and `trust` and `drop` on the
+    machine itself too; after all have trusted, and after all have dropped, start the servers again, one after the
+    other. Where everything is done here, whoever looks after the servers has to start again what ends.
 
     Parameters
     ----------
     directory
         Of the exchange, or of this machine.
     node
-        Whose certificate it is; without it, with `all`, every machine's in turn.
+        Whose certificate it is: a machine, or a server of etcd; without it, with `all`, everybody's.
     step
         `all`, `prepare`, `trust`, `switch` or `drop`.
     certificate
@@ -163,29 +165,40 @@ def rotate_certificates(
 
     directories = _directories(directory)
     config = read_cluster(directory)
-    if config is not None and config.is_etcd:
-        sys.exit(
-            "servers of etcd know machines by these certificates and would shut them out; nothing was done"
-        )
+    assert config is not None
     try:
+        if step == "all" and config.is_etcd:
+            if node:
+                sys.exit(
+                    "with etcd all certificates are replaced together: leave --node out; nothing was done"
+                )
+            missing = sorted(set(config.nodes) - set(directories))
+            if missing or len(rotation.etcd_servers(directory)) < len(config.servers):
+                sys.exit(
+                    "some machines' directories or servers are elsewhere: go step by step; nothing was done"
+                )
+            asyncio.run(_rotate_with_etcd(directories))
+            return
         if step == "all":
             for name in [node] if node else list(directories):
                 _rotate(directories, name)
             return
-        own = directories[node] if step in ("prepare", "switch") else directory
+        own = directories.get(node, directory) if step in ("prepare", "switch") else directory
         if step == "prepare":
             print(rotation.prepare(own, node), end="")
             return
         if step == "trust" and certificate is not None:
             rotation.trust(own, node, certificate.read_text())
         elif step == "switch":
-            rotation.switch(own)
+            rotation.switch(own, node)
         elif step == "drop":
             rotation.drop(own, node)
         else:
             sys.exit("--step is all, prepare, trust (with --certificate), switch or drop; nothing was done")
         _read_again(own)
-    except (OSError, ValueError, KeyError, rotation.RotationError) as error:
+        if config.is_etcd:
+            _ask_core(own, "servers")
+    except (OSError, ValueError, rotation.RotationError) as error:
         sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
 
 
@@ -212,9 +225,151 @@ def _rotate(directories: dict[str, Path], name: str) -> None:
     print(f"{name} has a new certificate, and the others know it")
 
 
+async def _rotate_with_etcd(directories: dict[str, Path]) -> None:
+    """Replace every certificate, of machines and of etcd's servers. Raises RotationError, OSError, ValueError."""
+    from ringfence.daemons import cluster_rotation as rotation
+
+    first = next(iter(directories.values()))
+    servers = rotation.etcd_servers(first)
+    owners = {**directories, **dict.fromkeys(servers, first)}
+    for name, own in owners.items():
+        text = rotation.prepare(own, name)
+        for peer in directories.values():
+            rotation.trust(peer, name, text)
+    await _restart_etcd(directories, servers)
+    print("everybody knows everybody's next certificate")
+    for name, own in owners.items():
+        rotation.switch(own, name)
+    await _read_all_again(directories)
+    print("everybody has a new certificate")
+    for name in owners:
+        for peer in directories.values():
+            rotation.drop(peer, name)
+    await _restart_etcd(directories, servers)
+    print("nobody knows an old one any more")
+
+
+async def _restart_etcd(directories: dict[str, Path], servers: dict[str, Path]) -> None:
+    """Have everybody read whom they trust: cores as they are, servers one after the other. Raises RotationError."""
+    from ringfence.daemons import cluster_rotation as rotation
+    from ringfence.daemons.cluster import read_cluster
+    from ringfence.daemons.cluster_servers import is_back
+
+    first = next(iter(directories.values()))
+    config = read_cluster(first)
+    assert config is not None
+    await _read_all_again(directories)
+    for configuration in servers.values():
+        await rotation.restarted(configuration, lambda url: is_back(first, config, url))
+
+
+async def _read_all_again(directories: dict[str, Path]) -> None:
+    """Have every core take its certificates into use, to the others and to the servers. Raises ValueError."""
+    for own in directories.values():
+        for what in ("certificates", "servers"):
+            await asyncio.to_thread(_ask_core, own, what)
+
+
+@app.command
+def rotate_password(directory: Path = DIRECTORY, *, step: str = "all") -> None:
+    """Give the exchange a new user and password at NATS's servers, while it trades.
+
+    With all machines' directories and servers on this one, everything is done. On machines of their own: `prepare` on
+    one, and bring its `cluster/next/password` to every other one, readable by its owner only. Then `allow` on every
+    one; then `use` on every one; then `drop` on every one. Each step checks that the one before was done here.
+
+    Parameters
+    ----------
+    directory
+        Of the exchange, or of this machine.
+    step
+        `all`, `prepare`, `allow`, `use` or `drop`.
+    """
+    from ringfence.daemons import cluster_password as passwords
+    from ringfence.daemons.cluster import read_cluster
+    from ringfence.daemons.cluster_rotation import RotationError
+
+    directories = _directories(directory)
+    config = read_cluster(directory)
+    assert config is not None
+    if config.is_etcd:
+        sys.exit("etcd's servers know machines by certificates and ask for no password; nothing was done")
+    configurations = passwords.configurations_of(directory.absolute())
+    try:
+        if step == "all":
+            missing = sorted(set(config.nodes) - set(directories))
+            if missing or len(configurations) < len(config.servers):
+                sys.exit(
+                    "some machines' directories or servers are elsewhere: go step by step; nothing was done"
+                )
+            asyncio.run(_rotate_password(list(directories.values()), configurations))
+        elif step == "prepare":
+            passwords.prepare(directory)
+            print(passwords.next_of(directory))
+        elif step == "allow":
+            asyncio.run(_allow(directory, configurations))
+        elif step == "use":
+            passwords.use(directory)
+            _ask_core(directory, "servers")
+        elif step == "drop":
+            for configuration in configurations:
+                passwords.drop(directory, configuration)
+                passwords.have_read(configuration)
+            passwords.forget_next(directory)
+        else:
+            sys.exit("--step is all, prepare, allow, use or drop; nothing was done")
+    except (OSError, ValueError, RotationError) as error:
+        sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
+
+
+async def _allow(own: Path, configurations: list[Path]) -> None:
+    """Let every server here know both users, and see that it does. Raises RotationError, OSError, ValueError."""
+    from ringfence.daemons import cluster_password as passwords
+
+    new = passwords.prepare(own)
+    for configuration in configurations:
+        passwords.allow(own, configuration)
+        passwords.have_read(configuration)
+        await passwords.wait_admitted(configuration, new)
+
+
+async def _rotate_password(machines: list[Path], configurations: list[Path]) -> None:
+    """Do every step for machines and servers that are all here. Raises RotationError, OSError, ValueError."""
+    from ringfence.daemons import cluster_password as passwords
+    from ringfence.daemons.cluster import read_login
+    from ringfence.files import replace
+
+    new = passwords.prepare(machines[0])
+    for own in machines[1:]:
+        passwords.next_of(own).parent.mkdir(mode=0o700, exist_ok=True)
+        replace(passwords.next_of(own), new.encode())
+    # After a crash some machines may be the new user already: one that is not says what the old one was.
+    behind = next((own for own in machines if read_login(own) != new), machines[0])
+    await _allow(behind, configurations)
+    old = read_login(behind)
+    print(f"every server knows {new.user} beside {old.user}")
+    for own in machines:
+        passwords.use(own)
+        await asyncio.to_thread(_ask_core, own, "servers")
+    print(f"every machine is {new.user}")
+    for configuration in configurations:
+        passwords.drop(machines[0], configuration)
+        passwords.have_read(configuration)
+        if old != new:
+            await passwords.wait_admitted(configuration, old, is_wanted=False)
+    for own in machines:
+        passwords.forget_next(own)
+    print(f"no server knows {old.user} any more")
+
+
 def _read_again(directory: Path) -> None:
-    """Have a core take its certificates into use; one that does not run reads them at its start. Raises ValueError."""
-    answer = _ask(directory, ask="certificates")
+    """Have a core take its certificates into use."""
+    _ask_core(directory, "certificates")
+
+
+def _ask_core(directory: Path, what: str) -> None:
+    """Have a core read something again; one that does not run reads it at its start. Raises ValueError."""
+    answer = _ask(directory, seconds=_READ_SECONDS, ask=what)
     if answer is not None and "error" in answer:
         raise ValueError(answer["error"])
 
@@ -236,11 +391,11 @@ def _directories(directory: Path) -> dict[str, Path]:
     return found
 
 
-def _ask(directory: Path, **question: str) -> dict[str, Any] | None:
+def _ask(directory: Path, *, seconds: float = _ASK_SECONDS, **question: str) -> dict[str, Any] | None:
     from ringfence.daemons.cluster import SOCKET
     from ringfence.lines import NoAnswerError, ask
 
     try:
-        return asyncio.run(ask(directory / SOCKET, question, seconds=_ASK_SECONDS))
+        return asyncio.run(ask(directory / SOCKET, question, seconds=seconds))
     except NoAnswerError:
         return None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ringfence.messages.batch import Records
 
 app = App(name="operator", help="Admin commands; each needs --operator NAME, which goes into the journal.")
+_RESEAL_SECONDS = 600.0
 Operator = Annotated[str, Parameter(help="Who does this: it stands in the hash-chained journal for ever.")]
 
 
@@ -121,3 +122,31 @@ def _set_restricted(directory: Path, operator: str, account: int, *, restricted:
     records = command(Command.CONFIGURE_ACCOUNT, account=account, type=parameter, qty=int(restricted))
     done = f"account {account} {'is restricted' if restricted else 'may trade again'}"
     _carry_out(directory, operator, records, done)
+
+
+@app.command
+def rotate_accounts_key(*, operator: Operator, directory: Path = DIRECTORY) -> None:
+    """Replace the key that the private parts of the accounts' log are sealed with, and destroy the old one.
+
+    What counts is sealed anew, in new lines of the log; what was sealed before nobody can open any more. The account
+    desk does it while it runs. Killed in between, run it once more. Copies of the old key are not reached by this.
+    """
+    import asyncio
+
+    from ringfence.exchange.users.founding import KEY, home_of, socket_of
+    from ringfence.lines import NoAnswerError
+    from ringfence.lines import ask as ask_desk
+
+    question = {"ask": "rotateKey", "operator": operator}
+    try:
+        said = asyncio.run(ask_desk(socket_of(directory), question, seconds=_RESEAL_SECONDS))
+    except NoAnswerError as error:
+        sys.exit(
+            f"the account desk did not answer: {error}. Start it and run this once more; until it succeeds the old "
+            f"key and the next one stay in {home_of(directory)}"
+        )
+    if "refused" in said:
+        sys.exit(f"{said['refused'][1]}; run this once more")
+    print(
+        f"key {said['value']['key']} is in force, the one before is destroyed; copy {home_of(directory) / KEY} anew"
+    )

@@ -37,7 +37,7 @@ from ringfence.exchange.users.house import House
 from ringfence.exchange.users.keys import keys_of
 from ringfence.exchange.users.mail import MailConfig, Outbox, deliver
 from ringfence.exchange.users.passkeys import site_of
-from ringfence.exchange.users.sealing import Seal, SealError
+from ringfence.exchange.users.sealing import SealError, open_seal
 from ringfence.exchange.users.throttle import Throttle
 from ringfence.exchange.users.userbook import Userbook
 from ringfence.lines import answering, listen
@@ -69,12 +69,12 @@ async def run(directory: Path, url: str, rates: Rates) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     home, config = home_of(directory), read_mail_config(directory)
     lines = log_lines(directory, USERS)
-    book = Userbook(lines, Seal((home / KEY).read_bytes()), time.time_ns)
+    book = Userbook(lines, open_seal(home / KEY), time.time_ns)
     site = site_of(url)
     outbox = Outbox(home, config.sender)
     throttle = Throttle(rates)
     house = House(book, outbox, throttle, site, url=site.origins[0], now_ns=time.time_ns)
-    desk = AccountDesk(house, keys_of(directory))
+    desk = AccountDesk(house, keys_of(directory), key=home / KEY)
     log.info("%d users, passkeys for %s", len(book.users), site.rp_id)
     server = await listen(socket_of(directory), answering(desk.answer), line_bytes_max=_LINE_BYTES_MAX)
     delivering = asyncio.create_task(keep_delivering(config, outbox))

@@ -1,7 +1,8 @@
 """What one machine knows of its cluster: `cluster.toml` in its directory, and secrets beside it.
 
     cluster.toml             this file: who this machine is, who the others are, where the stream's servers are
-    cluster/password         of this exchange at the stream's servers, mode 0600
+    cluster/password         of this exchange at the stream's servers, mode 0600; in a second line the user, if it is
+                             another one than `ringfence`
     cluster/tls.key, tls.crt who this machine is to the others
     cluster/NODE.crt         who each other machine is: pinned, no authority is asked
     cluster.sock             what `ringfence cluster` asks and is told
@@ -11,6 +12,7 @@ A directory without `cluster.toml` is an exchange on one machine.
 
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -102,9 +104,27 @@ def address_of(node: Node, name: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def read_password(directory: Path) -> str:
-    """Raises OSError, ValueError if others may read it."""
+class Login(NamedTuple):
+    """Who this exchange is to servers of NATS."""
+
+    user: str
+    password: str
+
+    def encode(self) -> bytes:
+        return f"{self.password}\n{self.user}\n".encode()
+
+
+def read_login(directory: Path) -> Login:
+    """Raises OSError, ValueError if others may read it, or it is no password."""
     path = directory / FOLDER / PASSWORD
     if path.stat().st_mode & 0o077:
         raise ValueError(f"{path} may be read by others: chmod 600. Nothing was started.")
-    return path.read_text().strip()
+    return decode_login(path.read_text())
+
+
+def decode_login(text: str) -> Login:
+    """Raises ValueError."""
+    said = text.split()
+    if not 1 <= len(said) <= 2:
+        raise ValueError(f"{FOLDER}/{PASSWORD} is no password, and perhaps a user in a second line")
+    return Login(said[1] if len(said) > 1 else USER, said[0])

@@ -20,6 +20,7 @@ from ringfence.daemons.cluster import (
     PASSWORD,
     SERVERS_FOLDER,
     USER,
+    Login,
     configuration_of,
     read_cluster,
 )
@@ -33,9 +34,11 @@ NODES = 3
 NODES_FOLDER = "nodes"
 NATS, ETCD = "nats", "etcd"
 """Whose servers hold the stream."""
+ETCD_TRUSTED = "trusted.crt"
+"""Certificates of everybody whom etcd's servers let in, beside their configurations."""
 _ETCD_HEARTBEAT_MS, _ETCD_ELECTION_MS = 100, 1_000
 _ETCD_QUOTA_BYTES = 8 << 30
-_SECRET_BYTES = 24
+SECRET_BYTES = 24
 _SHARED = ("signing.key", "nonces.key")
 
 
@@ -82,7 +85,7 @@ def found(
     for name, own in nodes.items():
         ensure_certificate(own / FOLDER, name)
     (directory / SERVERS_FOLDER).mkdir(mode=0o700, exist_ok=True)
-    password = secrets.token_urlsafe(_SECRET_BYTES)
+    password = secrets.token_urlsafe(SECRET_BYTES)
     sites = [Site(*site) for site in zip(names, hosts, clients, routes, strict=False)]
     if kind == NATS:
         _write_nats(layout, sites, password)
@@ -142,7 +145,7 @@ class Site(NamedTuple):
 
 
 def _write_nats(layout: Layout, sites: list[Site], password: str) -> None:
-    peers = secrets.token_urlsafe(_SECRET_BYTES)
+    peers = secrets.token_urlsafe(SECRET_BYTES)
     urls = [f"nats-route://route:{peers}@{site.host}:{site.peer}" for site in sites]
     for site in sites:
         path = layout.servers[site.name]
@@ -155,9 +158,15 @@ def _write_nats(layout: Layout, sites: list[Site], password: str) -> None:
             # Without it a server acknowledges what a power cut takes away.
             f'jetstream {{ store_dir: "{path.parent / site.name}", sync_interval: always }}\n'
             + (cluster if len(sites) > 1 else "")
-            + f'authorization {{ user: {USER}, password: "{password}" }}\n'
+            + f"{authorization([Login(USER, password)])}\n"
         )
         replace(path, text.encode())
+
+
+def authorization(logins: list[Login]) -> str:
+    """Return the line of a NATS server's configuration that says who may come in."""
+    users = ", ".join(f'{{ user: {user}, password: "{password}" }}' for user, password in logins)
+    return f"authorization {{ users: [{users}] }}"
 
 
 def _write_etcd(layout: Layout, sites: list[Site]) -> None:
@@ -172,7 +181,7 @@ def _write_etcd(layout: Layout, sites: list[Site]) -> None:
     members = ",".join(f"{site.name}=https://{site.host}:{site.peer}" for site in sites)
     for site in sites:
         home, path = homes[site.name], layout.servers[site.name]
-        trusted = path.parent / "trusted.crt"
+        trusted = path.parent / ETCD_TRUSTED
         replace(trusted, servers + machines)
         security = (
             f"{{cert-file: {home}/tls.crt, key-file: {home}/tls.key, client-cert-auth: true, "

@@ -14,7 +14,7 @@ import logging
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ringfence.commitments.root import RootError, decode_root
 from ringfence.configuration import Configuration
 from ringfence.daemons import cluster
 from ringfence.daemons.cluster import EXIT_FENCED, ClusterConfig, ClusterError, address_of
-from ringfence.daemons.cluster_servers import open_servers
+from ringfence.daemons.cluster_servers import open_servers, renew
 from ringfence.daemons.configuring import settings_of_core
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
 from ringfence.daemons.core_loop import Core, attach
@@ -139,7 +139,8 @@ class Replica:
             self._context = server_context(
                 self._folder, [self._certificate_of(name) for name in self._others]
             )
-            cluster.read_password(self._directory)
+            if not self._config.is_etcd:
+                cluster.read_login(self._directory)
         except (OSError, ValueError, ssl.SSLError) as error:
             raise ClusterError(f"{cluster.FOLDER}/: {error}. Nothing was started.") from error
         self._servers = await self._until(lambda: open_servers(self._directory, self._config))
@@ -227,6 +228,14 @@ class Replica:
             return {"error": f"the certificates cannot be read: {error}. Those of before stay in use."}
         self._machines = machines
         return {"node": self._config.node, "certificates": len(machines)}
+
+    async def _meet_servers_again(self) -> dict[str, Any]:
+        """Go over to a connection with the password, or the certificates, that are there now."""
+        try:
+            await renew(self._servers, self._directory)
+        except (OSError, ValueError, StreamUnavailableError) as error:
+            return {"error": f"{error}. The connection of before stays in use."}
+        return {"node": self._config.node}
 
     def _machine_of(self, connection: ssl.SSLObject) -> str:
         try:
@@ -558,7 +567,7 @@ class Replica:
 
     # ---- `ringfence cluster`
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes) -> dict[str, Any] | Awaitable[dict[str, Any]]:
         try:
             asked = msgspec.json.decode(line, type=dict[str, str])
         except msgspec.MsgspecError:
@@ -567,6 +576,8 @@ class Replica:
             return self._status()
         if asked.get("ask") == "certificates":
             return self._read_certificates_again()
+        if asked.get("ask") == "servers":
+            return self._meet_servers_again()
         if asked.get("ask") == "hand-over":
             return self._hand_over(asked.get("to", ""))
         return {"error": "nobody knows what is asked"}

@@ -32,6 +32,23 @@ def program_of(kind: str) -> Path | None:
     return Path(found) if found else None
 
 
+def processes_of(configuration: Path) -> list[int]:
+    """Return the processes on this machine that are a server with this configuration."""
+    programs = {name for name, _ in _PROGRAMS.values()}
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program, *arguments = (process / "cmdline").read_bytes().decode().split("\0")[:-1] or [""]
+            if Path(program).name not in programs:
+                continue
+            paths = [(process / "cwd").readlink() / argument for argument in arguments]
+        except (OSError, UnicodeDecodeError):
+            continue
+        if configuration.absolute() in paths:
+            found.append(int(process.name))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ringfence-stream", description="a server of the journal's stream")
     parser.add_argument("directory", type=Path)

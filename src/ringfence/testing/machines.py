@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,8 +23,6 @@ from ringfence.testing.stream import MemoryStream, Network, Server
 from ringfence.units.time import NS_PER_SECOND
 
 MACHINES = 3
-_NOWHERE = Path("/nowhere")
-"""No snapshot is taken here: a life begins from the journal."""
 
 
 class Options(NamedTuple):
@@ -39,6 +36,8 @@ class Options(NamedTuple):
     """How likely a look is followed by asking for the lead."""
     is_fenced: bool = True
     waits_for_stream: bool = True
+    snapshot_every: int = 60
+    """Commands between two snapshots of a machine."""
 
 
 class Count(NamedTuple):
@@ -51,6 +50,8 @@ class Count(NamedTuple):
     deaths: int
     withdrawn: int
     """Last frames that were set aside because the stream did not have them."""
+    from_snapshot: int
+    """Lives that began with a snapshot and not with the first command."""
 
 
 class SplitError(AssertionError):
@@ -67,7 +68,7 @@ class World:
         self.machines = [Machine(self, number) for number in range(MACHINES)]
         self.told: dict[int, bytes] = {}
         """What was told of the batch that begins with a sequence: commands and events."""
-        self.leads = self.fenced = self.deaths = 0
+        self.leads = self.fenced = self.deaths = self.from_snapshot = 0
         self.is_healing = self.is_over = self.is_down = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -97,7 +98,9 @@ class World:
         await self.end()
         self._compare()
         withdrawn = sum(len(machine.disks.journal.names(".fenced")) for machine in self.machines)
-        return Count(len(self.told), self.leads, self.fenced, self.deaths, withdrawn)
+        return Count(
+            len(self.told), self.leads, self.fenced, self.deaths, withdrawn, self.from_snapshot
+        )  # fmt: skip
 
     async def end(self) -> None:
         """End every machine; what they ended with is known or does not matter."""
@@ -152,15 +155,20 @@ class Machine:
         self.network = Network(world.dice, delay_seconds=0.005)
         self.stream = MemoryStream(world.server, self.network)
         self._life: asyncio.Task[None] | None = None
+        self._is_stopping = False
 
-    def new_disks(self, journal: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        """Get empty disks, or with these files of a journal on them, between two lives."""
+    def new_disks(
+        self, journal: Mapping[str, bytes] = MappingProxyType({}),
+        snapshots: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """Get empty disks, or with these files on them, between two lives."""
         seed = self.world.dice.random()
         self.disks_of = [SimulatedDisk(f"{name} {seed}") for name in ("journal", "feed", "snapshots")]
-        for name, raw in journal.items():
-            self.disks_of[0].restore(name, raw)
-        on, feed, snapshots = self.disks_of
-        self.disks = Disks(on, feed, snapshots, segment_bytes=1 << 14, feed_file_bytes=1 << 14)
+        for disk, files in ((self.disks_of[0], journal), (self.disks_of[2], snapshots)):
+            for name, raw in files.items():
+                disk.restore(name, raw)
+        on, feed, kept = self.disks_of
+        self.disks = Disks(on, feed, kept, segment_bytes=1 << 14, feed_file_bytes=1 << 14)
 
     async def live(self) -> None:
         """Live one life after the other. Raises SplitError, and what shows that the code is wrong."""
@@ -189,23 +197,37 @@ class Machine:
             else:
                 disk.kill()
 
+    async def stop(self) -> None:
+        """End this life as an operator does: what was begun is finished, and a snapshot is left."""
+        self._is_stopping = True
+        if self._life is not None:
+            await asyncio.wait([self._life])
+
     async def _one_life(self) -> None:
+        self._is_stopping = False
         number = -1
         while number < 0:
             with suppress(StreamUnavailableError):
                 number = await place_in(self.stream, self.disks)
         recovered = recover(self.disks)
+        self.world.from_snapshot += recovered.replayed < recovered.engine.next_sequence
         stream = self.stream if self.world.options.waits_for_stream else _Hasty(self.stream)
-        sequencer = Sequencer(recovered, _NOWHERE, stream=stream, number=number)
-        while True:
+        sequencer = Sequencer(recovered, self.disks, stream=stream, number=number)
+        while not self._is_stopping:
             with suppress(StreamUnavailableError):
                 entries = await self.stream.read(sequencer.number + 1)
                 for entry in entries:
-                    self.world.tell(await sequencer.follow(entry))
+                    self._tell(sequencer, await sequencer.follow(entry))
                 if not entries and self._wants_lead() and await self._ask(sequencer):
                     self.world.leads += 1
                     await self._lead(sequencer)
             await asyncio.sleep(self.world.dice.uniform(0.1, 1.9) * self.world.options.look_seconds)
+        sequencer.close(snapshot=True)
+
+    def _tell(self, sequencer: Sequencer, batch: Batch) -> None:
+        self.world.tell(batch)
+        if sequencer.next_sequence - sequencer.snapshot_sequence >= self.world.options.snapshot_every:
+            sequencer.snapshot()
 
     def _wants_lead(self) -> bool:
         return not self.world.is_healing and self.world.dice.random() < self.world.options.asks
@@ -225,18 +247,18 @@ class Machine:
             self.world.tell(
                 await sequencer.apply(opening(accounts=accounts).tobytes(), timestamp_ns=self._now())
             )
-        while not self.world.is_healing:
+        while not (self.world.is_healing or self._is_stopping):
             await asyncio.sleep(self.world.dice.expovariate(self.world.options.orders_per_second))
             if 0 < sequencer.engine.wake_at_ns <= self._now() or sequencer.engine.has_more_to_do:
                 tick = command(Command.TICK).tobytes()
-                self.world.tell(await sequencer.apply(tick, timestamp_ns=self._now()))
+                self._tell(sequencer, await sequencer.apply(tick, timestamp_ns=self._now()))
             dice = self.world.dice
             order = command(
                 Command.PLACE, account=dice.randint(1, accounts), symbol=1,
                 qty=100 * dice.randint(1, 9), px=10_000 + dice.randint(-20, 20), request=dice.getrandbits(60),
                 flags=dice.choice((0, OrderFlag.SELL)),
             )  # fmt: skip
-            self.world.tell(await sequencer.apply(order.tobytes(), timestamp_ns=self._now()))
+            self._tell(sequencer, await sequencer.apply(order.tobytes(), timestamp_ns=self._now()))
 
     def _now(self) -> int:
         # The machines' clocks differ by some seconds.

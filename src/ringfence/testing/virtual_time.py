@@ -5,9 +5,14 @@ import selectors
 from collections.abc import Callable
 from typing import Any
 
+_ROUND_SECONDS = 1e-6
+"""What a round of the loop takes. A timer that is due exactly now is left for the next round by asyncio, which knows a
+clock's resolution only as a billionth of a second: after half a year that is less than a step of the number, and a
+loop whose rounds take nothing would wait for that moment for ever."""
+
 
 class _Selector(selectors.SelectSelector):
-    """Waits for nothing real: the time that it would have waited has passed at once."""
+    """Waits for nothing real: the time that it would have waited has passed at once, and a little more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -15,7 +20,7 @@ class _Selector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "everybody waits, and nothing is planned"
-        self.now += max(0.0, timeout)
+        self.now += max(0.0, timeout) + _ROUND_SECONDS
         return []
 
 

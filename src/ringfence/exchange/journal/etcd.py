@@ -55,12 +55,14 @@ class EtcdServers:
 
     def __init__(self, session: aiohttp.ClientSession, servers: Sequence[str], prefix: str) -> None:
         self._session, self._servers, self._prefix = session, list(servers), prefix
+        self._hear: Callable[[str, bytes], None] = lambda subject, body: None
+        self._on_growth: Callable[[], None] = lambda: None
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, servers: Sequence[str], *, context: ssl.SSLContext, prefix: str) -> "EtcdServers":
         """Connect to whichever server answers, in this order. Raises StreamUnavailableError."""
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        session = _session(context)
         opened = cls(session, servers, prefix)
         try:
             await opened.ask("kv/range", {"key": _b64(prefix.encode())})
@@ -68,6 +70,15 @@ class EtcdServers:
             await session.close()
             raise
         return opened
+
+    async def renew(self, *, context: ssl.SSLContext) -> None:
+        """Go over to connections with other certificates; what is under way on the old ones ends there."""
+        old, self._session = self._session, _session(context)
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = asyncio.create_task(self._watch())
+        await asyncio.sleep(_ANSWER_SECONDS)
+        await old.close()
 
     def key(self, *names: str) -> str:
         """Return a key as the gateway wants it."""
@@ -100,9 +111,10 @@ class EtcdServers:
         """See `Servers`: who listens is woken by the entry."""
 
     async def listen(self, hear: Callable[[str, bytes], None], on_growth: Callable[[], None]) -> None:
-        self._watching = asyncio.create_task(self._watch(hear, on_growth))
+        self._hear, self._on_growth = hear, on_growth
+        self._watching = asyncio.create_task(self._watch())
 
-    async def _watch(self, hear: Callable[[str, bytes], None], on_growth: Callable[[], None]) -> None:
+    async def _watch(self) -> None:
         """Follow every change below the prefix, on one server after another."""
         begin, end = f"{self._prefix}/".encode(), f"{self._prefix}0".encode()
         asked = {"create_request": {"key": _b64(begin), "range_end": _b64(end)}}
@@ -117,9 +129,11 @@ class EtcdServers:
                         for event in json.loads(line).get("result", {}).get("events", ()):
                             key = base64.b64decode(event["kv"]["key"]).decode()
                             if key.startswith(said):
-                                hear(key.removeprefix(said), base64.b64decode(event["kv"].get("value", "")))
+                                self._hear(
+                                    key.removeprefix(said), base64.b64decode(event["kv"].get("value", ""))
+                                )
                             else:
-                                on_growth()
+                                self._on_growth()
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 log.info("etcd: %s", str(error) or type(error).__name__)
             self._servers.append(self._servers.pop(0))
@@ -132,6 +146,10 @@ class EtcdServers:
         if self._watching is not None:
             self._watching.cancel()
         await self._session.close()
+
+
+def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 async def _lines(content: aiohttp.StreamReader) -> Any:

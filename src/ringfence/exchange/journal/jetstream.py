@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import nats.errors
 import nats.js.errors
@@ -75,9 +75,13 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
 class NatsServers:
     """See `Servers`."""
 
-    def __init__(self, client: Client, subject: str, *, replicas: int) -> None:
-        self._client, self._subject, self._replicas = client, subject, replicas
+    def __init__(
+        self, client: Client, servers: Sequence[str], *, name: str, subject: str, replicas: int
+    ) -> None:  # fmt: skip
+        self._client, self._servers, self._name = client, servers, name
+        self._subject, self._replicas = subject, replicas
         self._streams: dict[str, JetStream] = {}
+        self._take: Callable[[Msg], Awaitable[None]] | None = None
 
     @classmethod
     async def open(
@@ -85,7 +89,22 @@ class NatsServers:
     ) -> "NatsServers":
         """Connect; what is said is said below `subject`. Raises StreamUnavailableError."""
         client = await connect(servers, user=user, password=password, name=name)
-        return cls(client, subject, replicas=replicas)
+        return cls(client, servers, name=name, subject=subject, replicas=replicas)
+
+    async def renew(self, *, user: str, password: str) -> None:
+        """Go over to a connection of another user; what is under way on the old one ends there.
+
+        Raises StreamUnavailableError: then the old one stays.
+        """
+        client = await connect(self._servers, user=user, password=password, name=self._name)
+        if self._take is not None:
+            await client.subscribe(f"{self._subject}.*", cb=self._take)
+        old, self._client = self._client, client
+        for stream in self._streams.values():
+            stream.client = client
+        await asyncio.sleep(_ANSWER_SECONDS)
+        with contextlib.suppress(Exception):
+            await old.close()
 
     async def stream(self, name: str) -> "JetStream":
         self._streams[name] = await JetStream.open(self._client, name, replicas=self._replicas)
@@ -107,6 +126,7 @@ class NatsServers:
             hear(message.subject.removeprefix(f"{self._subject}."), message.data)
             on_growth()
 
+        self._take = take
         await self._client.subscribe(f"{self._subject}.*", cb=take)
 
     async def keep_off(self, server: str, others: list[str]) -> None:
@@ -126,7 +146,7 @@ class JetStream:
     """One stream. It belongs to the event loop that it was opened in."""
 
     def __init__(self, client: Client, name: str) -> None:
-        self._client, self.name = client, name
+        self.client, self.name = client, name
         self.subject = name
         self._direct_get = f"$JS.API.DIRECT.GET.{name}"
 
@@ -150,7 +170,7 @@ class JetStream:
         said = {_ID: digest.hex(), _EXPECTED: str(after), _STREAM: self.name, **notes}
         while True:
             try:
-                answer = await self._client.request(self.subject, raw, timeout=_ANSWER_SECONDS, headers=said)
+                answer = await self.client.request(self.subject, raw, timeout=_ANSWER_SECONDS, headers=said)
                 told = json.loads(answer.data)
                 if (error := told.get("error")) is None and told.get("seq") == number:
                     return number
@@ -173,7 +193,7 @@ class JetStream:
     async def _is_ours(self, number: int, digest: bytes) -> bool:
         """Return whether the entry with a number is the one with this hash. Raises StreamUnavailableError."""
         try:
-            found = await self._client.jetstream(timeout=_ANSWER_SECONDS).get_msg(self.name, number)
+            found = await self.client.jetstream(timeout=_ANSWER_SECONDS).get_msg(self.name, number)
         except nats.js.errors.NotFoundError:
             # The answer said that the end of the stream is another one than we know, and ours is not in it.
             raise StreamLostError(f"the stream {self.name} has no entry {number}") from None
@@ -183,12 +203,13 @@ class JetStream:
 
     async def read(self, first: int, *, at_most: int = ENTRIES_AT_ONCE) -> list[Entry]:
         """See `Stream`."""
-        inbox = self._client.new_inbox()
-        subscription = await self._client.subscribe(inbox, pending_bytes_limit=-1, pending_msgs_limit=-1)
+        client = self.client
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, pending_bytes_limit=-1, pending_msgs_limit=-1)
         asked = {"seq": first, "batch": at_most, "max_bytes": _BATCH_BYTES}
         found: list[Entry] = []
         try:
-            await self._client.publish(self._direct_get, json.dumps(asked).encode(), reply=inbox)
+            await client.publish(self._direct_get, json.dumps(asked).encode(), reply=inbox)
             while True:
                 message = await subscription.next_msg(timeout=_NEAR_SECONDS if not found else _ANSWER_SECONDS)
                 entry = self._entry_of(message)
@@ -206,7 +227,7 @@ class JetStream:
 
     async def _read_from_leader(self, number: int) -> list[Entry]:
         try:
-            found = await self._client.jetstream(timeout=_ANSWER_SECONDS).get_msg(self.name, number)
+            found = await self.client.jetstream(timeout=_ANSWER_SECONDS).get_msg(self.name, number)
         except nats.js.errors.NotFoundError:
             return []
         except (TimeoutError, nats.errors.Error) as error:
@@ -226,7 +247,7 @@ class JetStream:
     async def last(self) -> int:
         """See `Stream`."""
         try:
-            state = (await self._client.jetstream(timeout=_ANSWER_SECONDS).stream_info(self.name)).state
+            state = (await self.client.jetstream(timeout=_ANSWER_SECONDS).stream_info(self.name)).state
         except (TimeoutError, nats.errors.Error) as error:
             raise StreamUnavailableError(f"stream {self.name}: {error}") from error
         return state.last_seq
@@ -241,7 +262,7 @@ class JetStream:
     async def leader(self) -> str:
         """Return the name of the server that leads the stream, empty if none does. Raises StreamUnavailableError."""
         try:
-            cluster = (await self._client.jetstream(timeout=_ANSWER_SECONDS).stream_info(self.name)).cluster
+            cluster = (await self.client.jetstream(timeout=_ANSWER_SECONDS).stream_info(self.name)).cluster
         except (TimeoutError, nats.errors.Error) as error:
             raise StreamUnavailableError(f"stream {self.name}: {error}") from error
         return (cluster.leader if cluster else None) or ""
@@ -250,6 +271,6 @@ class JetStream:
         """Ask the stream's servers to be led by one of them; what they do is seen by `leader`."""
         asked = json.dumps({"placement": {"preferred": server}}).encode()
         with contextlib.suppress(TimeoutError, nats.errors.Error):
-            await self._client.request(
+            await self.client.request(
                 f"$JS.API.STREAM.LEADER.STEPDOWN.{self.name}", asked, timeout=_ANSWER_SECONDS
             )

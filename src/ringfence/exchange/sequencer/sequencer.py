@@ -10,6 +10,7 @@ from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.journal import EVENTS_NOTE, ROOT_NOTE, Entry, Stream
 from ringfence.exchange.sequencer.cycle import Cycle, InFlight
 from ringfence.exchange.sequencer.recovery import (
+    Disks,
     Recovered,
     has_snapshot,
     remove_old_snapshots,
@@ -37,11 +38,11 @@ class Sequencer:
     """
 
     def __init__(
-        self, recovered: Recovered, directory: Path, *, stream: Stream | None = None, number: int = 0
+        self, recovered: Recovered, place: Path | Disks, *, stream: Stream | None = None, number: int = 0
     ) -> None:
         self.engine = recovered.engine
         self._cycle = Cycle(recovered.engine, recovered.journal, recovered.feed)
-        self._directory = directory
+        self._place = place
         self._stream, self.number = stream, number
         self.step_seconds, self.sync_seconds = Histogram(metrics.STEP), Histogram(metrics.SYNC)
         self._events_hash = ""
@@ -156,19 +157,27 @@ class Sequencer:
         self._snapshot_child = 0
         self._is_feed_suspect = status != 0
         if status == 0:
-            remove_old_snapshots(self._directory)
+            remove_old_snapshots(self._place)
         return status == 0
 
+    def snapshot(self) -> None:
+        """Write a snapshot of this moment before anything else is done, unless there is one. Raises OSError."""
+        if has_snapshot(self._place, self.engine.next_sequence):
+            return
+        self._write_snapshot()
+        self._is_feed_suspect = False
+        self.snapshot_sequence = self.engine.next_sequence
+        remove_old_snapshots(self._place)
+
     def _write_snapshot(self) -> None:
-        write_snapshot(self.engine, self._directory, is_feed_suspect=self._is_feed_suspect)
+        write_snapshot(self.engine, self._place, is_feed_suspect=self._is_feed_suspect)
 
     def close(self, *, snapshot: bool) -> None:
         """Finish, with a last snapshot for a quick start if it is wanted."""
         self._writer.shutdown()
         if self._snapshot_child:
             self._is_feed_suspect |= os.waitpid(self._snapshot_child, 0)[1] != 0
-        if snapshot and not has_snapshot(self._directory, self.engine.next_sequence):
-            self._write_snapshot()
-            remove_old_snapshots(self._directory)
+        if snapshot:
+            self.snapshot()
         self._cycle.journal.close()
         self._cycle.feed.close()

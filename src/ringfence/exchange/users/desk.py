@@ -6,6 +6,7 @@ sent. An answer holds `value`, and `session` and `device` if the browser is to k
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ringfence.exchange.users.house import Caller, House, NotDone, Row, Said
 from ringfence.exchange.users.keys import Keys
 from ringfence.exchange.users.securing import Securing
 from ringfence.exchange.users.signing_in import SigningIn
-from ringfence.exchange.users.userbook import Origin
+from ringfence.exchange.users.userbook import Origin, rotate_key
 from ringfence.exchange.users.withdrawing import Withdrawing
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,9 @@ Answer = Callable[[Caller, Row], Awaitable[Said]]
 
 
 class AccountDesk:
-    def __init__(self, house: House, keys: Keys) -> None:
-        self._house = house
+    def __init__(self, house: House, keys: Keys, *, key: Path) -> None:
+        """`key` is the file of the key that private parts of the log are sealed with."""
+        self._house, self._key = house, key
         signing_in, securing = SigningIn(house), Securing(house, keys)
         withdrawing = Withdrawing(house, securing)
         self._answers: dict[str, Answer] = {
@@ -43,6 +45,7 @@ class AccountDesk:
             "addKey": securing.add_key, "removeKey": securing.remove_key,
             "withdrawal": withdrawing.ask, "withdrawalConfirm": withdrawing.confirm,
             "withdrawalSend": withdrawing.send, "withdrawals": withdrawing.waiting,
+            "rotateKey": self._rotate_key,
             "withdrawalCallBack": withdrawing.call_back, "held": withdrawing.held, "note": withdrawing.note,
         }  # fmt: skip
 
@@ -89,6 +92,10 @@ class AccountDesk:
         """Return which of these sessions go on."""
         ids = {session.id for session in self._house.book.sessions.values()}
         return Said([one for one in asked["sessions"] if one in ids])
+
+    async def _rotate_key(self, caller: Caller, asked: Row) -> Said:
+        """Replace the key of the log; nobody but an operator on this machine asks for it."""
+        return Said({"key": rotate_key(self._house.book, self._key, operator=asked["operator"])})
 
 
 def _caller(said: Row) -> Caller:

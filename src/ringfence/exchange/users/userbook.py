@@ -14,9 +14,13 @@ Besides what its kind says, a line may carry:
 | step         | the one-time code of this step was used                                     |
 | passkey, count | a passkey has signed, and says so many times                              |
 | recovery     | a recovery code was used                                                    |
+
+When the key is replaced, everything private that counts is written once more, sealed with the new one (`resealed`),
+and then that this is all (`resealedAll`). What earlier lines have sealed nobody can open any more, and nobody needs to.
 """
 
 import hashlib
+import itertools
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +30,12 @@ import msgspec
 
 from ringfence.chained_log import Entry, Lines, Log
 from ringfence.exchange.users.passkeys import Passkey
-from ringfence.exchange.users.sealing import Seal
+from ringfence.exchange.users.sealing import Seal, SealError, fingerprint_of, make_next_key, take_next_key
 
 LOG = "log.jsonl"
 _SHOWN_MAX = 500
 _TICKETS_MAX = 100_000
+_RESEALED_AT_ONCE = 200
 
 
 def digest_of(secret: str) -> str:
@@ -108,7 +113,14 @@ class Userbook:
         self._by_email: dict[str, str] = {}
         self._by_account: dict[int, str] = {}
         self._by_passkey: dict[str, str] = {}
+        self._closed = 0
+        """Lines that this key does not open, while it may be that all of it was sealed anew later."""
+        self._is_read = False
         self._log = Log(lines, on_entry=self._take)
+        if self._closed:
+            self._log.close()
+            raise SealError(f"{self._closed} private parts of the log cannot be opened with this key")
+        self._is_read = True
         self.written: Counter[str] = Counter()
         """Lines since the start, by kind."""
 
@@ -141,6 +153,26 @@ class Userbook:
         self.written[kind] += 1
         return self._log.append(kind, body, now_ns=self._now_ns())
 
+    def reseal(self, key: bytes, *, operator: str) -> None:
+        """Seal everything private that counts with another key, and seal with that one from now on.
+
+        When this returns, the key of before opens nothing that is needed. Raises OSError: then both are needed.
+        """
+        self._seal = Seal(key)
+        now_ns = self._now_ns()
+        tickets = {
+            digest: msgspec.to_builtins(one.data)
+            for digest, one in self.tickets.items()
+            if one.expires_ns > now_ns
+        }
+        users = {name: _private_of(user) for name, user in self.users.items()}
+        for what, rows in (("users", users), ("tickets", tickets)):
+            left = iter(rows.items())
+            while some := dict(itertools.islice(left, _RESEALED_AT_ONCE)):
+                self.write("resealed", private={what: some})
+        counted = {"users": len(users), "tickets": len(tickets)}
+        self.write("resealedAll", operator=operator, key=fingerprint_of(key), private=counted)
+
     # ---- looking
 
     def of_email(self, email: str) -> User | None:
@@ -169,7 +201,11 @@ class Userbook:
         user = self.users.get(body["user"])
         fold = getattr(self, f"_{entry.kind}", None)
         if fold is not None:
-            fold(entry, user, self._private(entry))
+            private = self._private(entry)
+            if private is None:
+                self._take_closed(entry)
+            else:
+                fold(entry, user, private)
             user = self.users.get(body["user"])
         if user is not None:
             self._take_common(user, entry)
@@ -180,9 +216,39 @@ class Userbook:
         if ends:
             self.sessions = {token: one for token, one in self.sessions.items() if one.id not in ends}
 
-    def _private(self, entry: Entry) -> dict[str, Any]:
+    def _private(self, entry: Entry) -> dict[str, Any] | None:
+        """Return what is private in a line, None if it is closed for good. Raises SealError."""
         text = entry.body.get("private")
-        return {} if text is None else self._seal.open(text, place=f"{entry.kind} {entry.body['user']}")
+        if text is None:
+            return {}
+        try:
+            return self._seal.open(text, place=f"{entry.kind} {entry.body['user']}")
+        except SealError:
+            if self._is_read:
+                raise
+            self._closed += 1
+            return None
+
+    def _take_closed(self, entry: Entry) -> None:
+        """Take of a line what anybody can read: its private part comes later, or is not needed any more."""
+        if entry.kind == "asked":
+            self._asked(entry, None, {})
+        elif entry.kind == "registered":
+            self.users[entry.body["user"]] = User(entry.body["user"], "", "", entry.at_ns)
+
+    def _resealed(self, entry: Entry, user: User | None, private: dict[str, Any]) -> None:
+        for name, said in private.get("users", {}).items():
+            found = self.users[name]
+            found.email, found.password, found.totp = said["email"], said["password"], said["totp"]
+            found.anti_phishing = said["anti_phishing"]
+            found.passkeys = {one["id"]: msgspec.convert(one, Passkey) for one in said["passkeys"]}
+            self._by_email[found.email] = name
+            self._by_passkey |= dict.fromkeys(found.passkeys, name)
+        for digest, data in private.get("tickets", {}).items():
+            self.tickets[digest] = msgspec.structs.replace(self.tickets[digest], data=data)
+
+    def _resealedAll(self, entry: Entry, user: User | None, private: dict[str, Any]) -> None:  # noqa: N802
+        self._closed = 0
 
     def _take_common(self, user: User, entry: Entry) -> None:
         body = entry.body
@@ -253,3 +319,21 @@ class Userbook:
     def _locked(self, entry: Entry, user: User, private: dict[str, Any]) -> None:
         """All that was signed in is over; the devices count as strangers again."""
         user.devices.clear()
+
+
+def rotate_key(book: Userbook, path: Path, *, operator: str) -> str:
+    """Replace the key of a file, destroy the old one, and return what names the new one. Raises OSError.
+
+    Killed anywhere, it is run once more: until the end both keys are there, and the next run seals everything anew.
+    """
+    key = make_next_key(path)
+    book.reseal(key, operator=operator)
+    take_next_key(path)
+    return fingerprint_of(key)
+
+
+def _private_of(user: User) -> dict[str, Any]:
+    return {
+        "email": user.email, "password": user.password, "totp": user.totp, "anti_phishing": user.anti_phishing,
+        "passkeys": [msgspec.to_builtins(passkey) for passkey in user.passkeys.values()],
+    }  # fmt: skip

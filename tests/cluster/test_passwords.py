@@ -1,0 +1,137 @@
+"""The password at NATS's servers is replaced under load: no order is lost, and the old one opens nothing."""
+
+import itertools
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ringfence.daemons import cluster_password
+from ringfence.daemons.cluster import Login, read_login
+from ringfence.daemons.cluster_rotation import RotationError
+from ringfence.exchange.journal import StreamUnavailableError
+from ringfence.exchange.journal.jetstream import connect
+from tests.cluster.stream_servers import Servers
+from tests.cluster.test_failover import Crowd, check_journals
+from tests.cluster.three import Cluster
+
+
+def _rotate(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "from ringfence.cli import main; main()"
+    command = [sys.executable, "-c", program, "cluster", "rotate-password", str(directory), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90)
+
+
+def test_the_password_is_replaced_under_load(tmp_path: Path) -> None:
+    with Cluster(tmp_path, accounts=4, gateways=3) as cluster:
+        old = read_login(tmp_path)
+        leader = cluster.wait_leader()
+        cluster.wait_followers(leader)
+        crowd = Crowd(cluster)
+        time.sleep(0.5)
+        began = time.monotonic()
+        done = _rotate(tmp_path)
+        ended = time.monotonic()
+        assert done.returncode == 0, done.stderr
+        crowd.first_answer_after(time.monotonic())
+        assert all(process.poll() is None for process in cluster.processes.values())
+        assert cluster.leader() == leader
+        logins = {read_login(own) for own in cluster.nodes.values()}
+        assert len(logins) == 1
+        assert old not in logins
+        for configuration in cluster.layout.servers.values():
+            assert old.password not in configuration.read_text()
+        # Who is started again comes in with the new one.
+        follower = next(name for name in cluster.nodes if name != leader)
+        cluster.kill(follower)
+        cluster.start(follower)
+        cluster.wait_followers(leader)
+        crowd.first_answer_after(time.monotonic())
+        crowd.stop()
+        cluster.wait_level()
+        answers = sorted(at for trader in crowd.traders for at in trader.answered if began <= at <= ended)
+        gap = max(later - earlier for earlier, later in itertools.pairwise(answers))
+        print(f"{ended - began:.1f} s, {len(answers)} answers meanwhile, none for {gap:.2f} s at most")
+    check_journals(cluster)
+
+
+async def test_who_is_connected_stays_until_the_last_step(tmp_path: Path) -> None:
+    with Servers(tmp_path, count=1) as servers:
+        client, stream = await servers.open("CHECK")
+        old = read_login(tmp_path)
+        configuration = servers.layout.servers["nats-1"]
+        new = cluster_password.prepare(tmp_path)
+        with pytest.raises(RotationError, match="`use` comes first"):
+            cluster_password.drop(tmp_path, configuration)
+        cluster_password.allow(tmp_path, configuration)
+        assert cluster_password.have_read(configuration)
+        await cluster_password.wait_admitted(configuration, new)
+        assert await stream.append(b"still", digest=b"1" * 32, after=0, notes={}) == 1
+        assert client.is_connected
+        cluster_password.use(tmp_path)
+        assert read_login(tmp_path) == new
+        cluster_password.drop(tmp_path, configuration)
+        assert cluster_password.have_read(configuration)
+        await cluster_password.wait_admitted(configuration, old, is_wanted=False)
+        await client.close()
+        again, stream = await servers.open("CHECK")
+        assert await stream.last() == 1
+        await again.close()
+
+
+def test_steps_out_of_order_change_nothing(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    configuration = cluster.layout.servers["nats-1"]
+    before = configuration.read_bytes(), read_login(tmp_path)
+    with pytest.raises(RotationError, match="`prepare` comes first"):
+        cluster_password.allow(tmp_path, configuration)
+    with pytest.raises(RotationError, match="`prepare` comes first"):
+        cluster_password.use(tmp_path)
+    made = cluster_password.prepare(tmp_path)
+    assert cluster_password.prepare(tmp_path) == made, "a step that is done twice changes nothing"
+    configuration.write_text("listen: 127.0.0.1:1\n")
+    with pytest.raises(RotationError, match="written by hand"):
+        cluster_password.allow(tmp_path, configuration)
+    configuration.write_bytes(before[0])
+    assert (configuration.read_bytes(), read_login(tmp_path)) == before
+    # As operators write it.
+    configuration.write_text("listen: 127.0.0.1:1\nauthorization { user: ringfence, password: mine }\n")
+    cluster_password.allow(tmp_path, configuration)
+    assert made.password in configuration.read_text()
+
+
+async def test_a_rotation_that_was_killed_is_done_again(tmp_path: Path) -> None:
+    """Killed after one machine of three had gone over: once more, all are one user, and the old one is none."""
+    with Servers(tmp_path) as servers:
+        client, _ = await servers.open("CHECK")
+        await client.close()
+        old = read_login(tmp_path)
+        for configuration in servers.layout.servers.values():
+            cluster_password.prepare(tmp_path)
+            cluster_password.allow(tmp_path, configuration)
+            assert cluster_password.have_read(configuration)
+        cluster_password.use(tmp_path)
+        done = _rotate(tmp_path)
+        assert done.returncode == 0, done.stderr
+        (login,) = {read_login(own) for own in servers.layout.directories.values()}
+        assert login != old
+        client, _ = await servers.open("CHECK")
+        await client.close()
+        with pytest.raises(StreamUnavailableError):
+            await _come_in(servers, old)
+
+
+async def _come_in(servers: Servers, login: Login) -> None:
+    (url,) = {f"nats://{_address(path)}" for name, path in servers.layout.servers.items() if name == "nats-1"}
+    client = await connect([url], user=login.user, password=login.password, name="a test")
+    await client.close()
+
+
+def _address(configuration: Path) -> str:
+    return next(
+        line.removeprefix("listen: ")
+        for line in configuration.read_text().splitlines()
+        if line.startswith("listen: ")
+    )
