@@ -10,14 +10,18 @@ is touched.
 import argparse
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 for place in (ROOT, ROOT / "src"):
@@ -28,10 +32,24 @@ from tests.cluster.test_failover import Crowd  # noqa: E402
 from tests.cluster.three import Cluster  # noqa: E402
 
 from ringfence.daemons.cluster_seeding import seed  # noqa: E402
+from ringfence.daemons.supervisor import read_run_state  # noqa: E402
+from ringfence.daemons.venue import Venue as Founded  # noqa: E402
+from ringfence.daemons.venue import write_venue  # noqa: E402
+from ringfence.instruments.catalogue import start_instruments  # noqa: E402
+from ringfence.monitoring.gather import gather, troubles  # noqa: E402
+from ringfence.monitoring.scrape import Scrape  # noqa: E402
+from ringfence.testing.client import Client  # noqa: E402
+from ringfence.testing.play import START_NS  # noqa: E402
+from ringfence.testing.venue import Venue  # noqa: E402
 
 # What a machine of a cluster is given when it is set up; all else it learns.
 _SET_UP = {"cluster.toml", "cluster", "gateway.json", "keys.json"}
 _KEYS = ("signing.key", "nonces.key")
+_RULES = ROOT / "deploy" / "monitoring" / "rules" / "ringfence.yml"
+_METRIC = re.compile(r"\bringfence_\w+")
+_COUNTED = re.compile(r"_(total|bucket|count|sum)\{")
+# Long enough for every `for` and every window of the rules but one, which looks back for an hour.
+_BEFORE, _AFTER = 6, 20
 
 
 class NotAsWrittenError(AssertionError):
@@ -105,6 +123,151 @@ def until_traded(crowd: Crowd, *, orders: int = 20, seconds: float = 60) -> None
         if time.monotonic() > until:
             raise TimeoutError(f"a trader has had fewer than {orders} orders acknowledged in {seconds:g} s")
         time.sleep(0.05)
+
+
+def until(is_so: Callable[[], object], what: str, *, seconds: float = 60) -> None:
+    """Wait until something is so. Raises TimeoutError, which says what was waited for."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.05)
+
+
+def place(client: Client, name: str, *, price: float = 9_000, qty: int = 100) -> int:
+    """Place an order and return the answer's status, 0 if none came: its outcome is definite all the same."""
+    try:
+        return client.place(orderQty=qty, price=price, clOrdID=name).status
+    except OSError:
+        return 0
+
+
+def known(client: Client) -> set[str]:
+    """Return the names of the client's orders."""
+    return {row["clOrdID"] for row in client.get("/order?count=500&reverse=true")}
+
+
+def found(venue: Venue) -> None:
+    """Write down what is listed, where the command line looks up the numbers of symbols."""
+    listed = tuple(start_instruments(START_NS))
+    write_venue(
+        venue.directory, Founded(founded_ns=START_NS, instruments=listed, traders={}, bots={}, insurance=0)
+    )
+
+
+def pid_of(directory: Path, name: str) -> int:
+    """Return a process's number, 0 if the supervisor has none of that name running."""
+    state = read_run_state(directory)
+    assert state is not None
+    return next((one.pid for one in state.processes if one.name == name), 0)
+
+
+@contextmanager
+def disturbed(pid: int, how: str) -> Iterator[None]:
+    """Disturb every fdatasync of a running process with strace, as `delay_exit=150000` (microseconds) or `error=EIO`.
+
+    Whoever waits for the disk cannot tell it from a slow or dying one.
+    """
+    strace = ["strace", "-f", "-qq", "-p", str(pid), "-e", "trace=fdatasync", "-e", f"inject=fdatasync:{how}"]
+    try:
+        started = subprocess.Popen([*strace, "-o", "/dev/null"])
+    except FileNotFoundError as error:
+        raise NotAsWrittenError(
+            "strace is missing, which disturbs the disk: Debian package strace"
+        ) from error
+    try:
+        status = Path(f"/proc/{pid}/status")
+        until(
+            lambda: "TracerPid:\t0" not in status.read_text(), f"strace has hold of process {pid}", seconds=10
+        )
+        yield
+    finally:
+        started.terminate()
+        started.wait(20)
+
+
+# ---- what Prometheus sees
+
+
+class Watch:
+    """What Prometheus would see of a node, and what its rules make of that."""
+
+    def __init__(self, directory: Path) -> None:
+        """Wait until every process is ready: so it was before. Raises TimeoutError."""
+        self._directory = directory
+        self._before = self._last = ""
+        until(lambda: not asyncio.run(troubles(directory)), "every process is ready")
+        self.look()
+        self._before = self._last
+
+    def look(self) -> Scrape:
+        """Read the node's page."""
+        self._last = asyncio.run(gather(self._directory))
+        return Scrape(self._last, at=time.time())
+
+    def sees_nothing(self) -> None:
+        """Take it that nobody has answered Prometheus."""
+        self._last = ""
+
+    def until(self, is_so: Callable[[Scrape], object], what: str, *, seconds: float = 60) -> None:
+        """Look until the page says something. Raises TimeoutError."""
+        until(lambda: is_so(self.look()), what, seconds=seconds)
+
+    def fires(self, alert: str, *, goes_on: bool = False) -> bool:
+        """Whether a rule fires if the page stays as it was read last, after it had been as at the beginning.
+
+        If it goes on, what was counted in between is counted again every minute. Prometheus' own promtool plays the
+        pages to the rule, in its own time: nobody waits for the rule's minutes.
+        """
+        if shutil.which("promtool") is None:
+            raise NotAsWrittenError(
+                "promtool is missing, which plays alerts: it is in the Debian package prometheus"
+            )
+        before, last = (_series(page, _metrics_of(alert)) for page in (self._before, self._last))
+        series = [
+            {
+                "series": name,
+                "values": f"{_steps(before.get(name), 0, _BEFORE)} {_steps(last.get(name), more, _AFTER)}",
+            }
+            for name in before | last
+            for more in (last.get(name, 0) - before.get(name, 0) if goes_on and _COUNTED.search(name) else 0,)
+        ]
+        looks = [
+            {"eval_time": f"{minute}m", "alertname": alert} for minute in range(_BEFORE, _BEFORE + _AFTER)
+        ]
+        played = {
+            "interval": "5s",
+            "input_series": series or [{"series": "nothing", "values": "_"}],
+            "alert_rule_test": looks,
+        }
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            yaml.safe_dump(
+                {"rule_files": [str(_RULES)], "evaluation_interval": "15s", "tests": [played]}, file
+            )
+            file.flush()
+            done = subprocess.run(
+                ["promtool", "test", "rules", file.name], capture_output=True, text=True, check=False
+            )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0 or "got:" in said, said
+        return done.returncode != 0
+
+
+def _metrics_of(alert: str) -> set[str]:
+    rules = [rule for group in yaml.safe_load(_RULES.read_text())["groups"] for rule in group["rules"]]
+    (expression,) = [rule["expr"] for rule in rules if rule["alert"] == alert]
+    return set(_METRIC.findall(expression))
+
+
+def _series(page: str, metrics: set[str]) -> dict[str, float]:
+    """Return the lines of a page that are of some metrics: values by series."""
+    lines = [line.rpartition(" ") for line in page.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines if name.partition("{")[0] in metrics}
+
+
+def _steps(value: float | None, more: float, minutes: int) -> str:
+    """Return a series in promtool's words: twelve values a minute, `_` where there is none."""
+    return f"_x{12 * minutes - 1}" if value is None else f"{value:f}+{more / 12:f}x{12 * minutes - 1}"
 
 
 # ---- machines and their disks

@@ -14,9 +14,9 @@ SCRIPTS, PAGES = ROOT / "deploy" / "runbooks", ROOT / "docs" / "operating" / "ru
 FAST = {"disk-full", "halted", "leaked-key", "overload"}
 # What needs custody, a real mail server, real chains or a clock of its own is tested elsewhere, or not run by a script.
 WITHOUT = {
-    "admin-action", "audit-log", "chain-trouble", "check-red", "clock", "cluster", "core-stuck", "gateway-faults",
-    "hot-wallet", "index", "judge-behind", "ledger-chain-difference", "liquidations", "login-failures",
-    "mail", "memory-low", "monitoring-silent", "proofs", "signers", "slow-disk", "snapshots", "withdrawals",
+    "admin-action", "audit-log", "chain-trouble", "check-red", "clock", "cluster", "gateway-faults",
+    "hot-wallet", "index", "ledger-chain-difference", "liquidations", "login-failures",
+    "memory-low", "proofs", "signers", "withdrawals",
 }  # fmt: skip
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "staging")
 
