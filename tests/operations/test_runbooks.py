@@ -14,7 +14,7 @@ SCRIPTS, PAGES = ROOT / "deploy" / "runbooks", ROOT / "docs" / "operating" / "ru
 FAST = {"disk-full", "halted", "leaked-key", "overload"}
 # What needs custody, a real mail server, real chains or a clock of its own is tested elsewhere, or not run by a script.
 WITHOUT = {
-    "admin-action", "audit-log", "chain-trouble", "check-red", "clock", "cluster", "gateway-faults",
+    "admin-action", "chain-trouble", "check-red", "clock", "cluster", "gateway-faults",
     "hot-wallet", "index", "ledger-chain-difference", "liquidations", "login-failures",
     "memory-low", "proofs", "signers", "withdrawals",
 }  # fmt: skip
