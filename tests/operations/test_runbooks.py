@@ -15,7 +15,7 @@ FAST = {"disk-full", "halted", "leaked-key", "overload"}
 # What needs custody, a real mail server, real chains or a clock of its own is tested elsewhere, or not run by a script.
 WITHOUT = {
     "admin-action", "chain-trouble", "check-red", "clock", "cluster", "gateway-faults",
-    "hot-wallet", "index", "ledger-chain-difference", "liquidations", "login-failures",
+    "hot-wallet", "liquidations", "login-failures",
     "memory-low", "proofs", "signers", "withdrawals",
 }  # fmt: skip
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "staging")
