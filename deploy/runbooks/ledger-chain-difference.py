@@ -4,23 +4,20 @@ import asyncio
 import json
 from pathlib import Path
 
-from staging import Runbook, Watch, main, until
-from tests.e2e.test_custody import XBT, custody, run_custody, trader_account, wallet
+from staging import Runbook, Watch, deposited, main, until, with_custody
+from tests.e2e.test_custody import XBT, custody, run_custody
 from tests.e2e.test_up import Trader
 
 from ringfence.custody.demonstration import PEOPLE
 from ringfence.monitoring import metrics
 from ringfence.testing.intruder import credit_nothing
-from ringfence.testing.up import Up
 
 
 def run(book: Runbook, folder: Path) -> None:
-    with Up(folder / "exchange", "--no-bots", "--coin-keys", "6", custody=True) as up:
+    with with_custody(folder) as up:
         directory, there = up.directory, ("--directory", up.directory)
         trader = Trader(up.url, up.key("demo-2"))
-        before = wallet(trader)["amount"]
-        custody("faucet", 2 * XBT, "--account", trader_account(trader), *there)
-        until(lambda: wallet(trader)["amount"] == before + 2 * XBT, "a deposit is credited")
+        deposited(trader, 2 * XBT, directory)
         watch = Watch(directory)
         watch.until(lambda page: page.value(metrics.DIFFERENCE, asset="XBt") == 0, "chain and ledger agree")
         book.check(not watch.fires("LedgerAndChainDiffer"), "nothing differs")

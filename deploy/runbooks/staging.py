@@ -31,16 +31,22 @@ for place in (ROOT, ROOT / "src"):
 
 from tests.cluster.test_failover import Crowd  # noqa: E402
 from tests.cluster.three import Cluster  # noqa: E402
+from tests.e2e.test_custody import custody, trader_account, wallet  # noqa: E402
+from tests.e2e.test_up import Trader  # noqa: E402
 
+from ringfence.custody.chains.ethereum.devnet import anvil_path  # noqa: E402
+from ringfence.custody.quorum.mpc.engine import engine_path  # noqa: E402
 from ringfence.daemons.cluster_seeding import seed  # noqa: E402
 from ringfence.daemons.supervisor import read_run_state  # noqa: E402
 from ringfence.daemons.venue import Venue as Founded  # noqa: E402
 from ringfence.daemons.venue import write_venue  # noqa: E402
 from ringfence.instruments.catalogue import start_instruments  # noqa: E402
+from ringfence.monitoring import metrics  # noqa: E402
 from ringfence.monitoring.gather import gather, troubles  # noqa: E402
 from ringfence.monitoring.scrape import Scrape  # noqa: E402
 from ringfence.testing.client import Client  # noqa: E402
 from ringfence.testing.play import START_NS  # noqa: E402
+from ringfence.testing.up import Up  # noqa: E402
 from ringfence.testing.venue import Venue  # noqa: E402
 
 # What a machine of a cluster is given when it is set up; all else it learns.
@@ -55,6 +61,16 @@ _BEFORE, _AFTER = 6, 20
 
 class NotAsWrittenError(AssertionError):
     """Something is not as the page says."""
+
+
+class ToolMissingError(NotAsWrittenError):
+    """This machine lacks something that the script needs: nothing is said of the page."""
+
+
+def needs(tool: str, package: str) -> None:
+    """Raises ToolMissingError if a program is not there."""
+    if shutil.which(tool) is None:
+        raise ToolMissingError(f"{tool} is missing: Debian package {package}")
 
 
 class Runbook:
@@ -170,12 +186,8 @@ def disturbed(pid: int, how: str) -> Iterator[None]:
     Whoever waits for the disk cannot tell it from a slow or dying one.
     """
     strace = ["strace", "-f", "-qq", "-p", str(pid), "-e", "trace=fdatasync", "-e", f"inject=fdatasync:{how}"]
-    try:
-        started = subprocess.Popen([*strace, "-o", "/dev/null"])
-    except FileNotFoundError as error:
-        raise NotAsWrittenError(
-            "strace is missing, which disturbs the disk: Debian package strace"
-        ) from error
+    needs("strace", "strace")
+    started = subprocess.Popen([*strace, "-o", "/dev/null"])
     try:
         status = Path(f"/proc/{pid}/status")
         until(
@@ -220,6 +232,27 @@ class Clocks:
         os.environ["PYTHONPATH"] = self._before
 
 
+# ---- exchanges with custody
+
+
+def with_custody(folder: Path, *, chains: bool = False) -> Up:
+    """Return an exchange that moves development coins, and has no bots. Raises ToolMissingError."""
+    needs("softhsm2-util", "softhsm2")
+    if chains and (engine_path() is None or anvil_path() is None):
+        raise ToolMissingError(
+            "keys that nobody has need the MPC engine (`make mpc`) and anvil (`make anvil`)"
+        )
+    return Up(folder / "exchange", "--no-bots", "--coin-keys", "6", custody=True, chains=chains)
+
+
+def deposited(trader: Trader, amount: int, directory: Path) -> int:
+    """Pay coins to a trader and wait until they are credited; return what the trader has then."""
+    before = int(wallet(trader)["amount"])
+    custody("faucet", amount, "--account", trader_account(trader), "--directory", directory)
+    until(lambda: wallet(trader)["amount"] == before + amount, "a deposit is credited")
+    return before + amount
+
+
 # ---- what Prometheus sees
 
 
@@ -230,6 +263,8 @@ class Watch:
         """Wait until every process is ready: so it was before. Raises TimeoutError."""
         self._directory = directory
         self._before = self._last = ""
+        # A gateway lets clients in a moment before it has a page.
+        self.until(lambda page: any("gateway" in name for name in page.by(metrics.UP, "name")), "a gateway has a page")
         until(lambda: not asyncio.run(troubles(directory)), "every process is ready")
         self.look()
         self._before = self._last
@@ -253,10 +288,7 @@ class Watch:
         If it goes on, what was counted in between is counted again every minute. Prometheus' own promtool plays the
         pages to the rule, in its own time: nobody waits for the rule's minutes.
         """
-        if shutil.which("promtool") is None:
-            raise NotAsWrittenError(
-                "promtool is missing, which plays alerts: it is in the Debian package prometheus"
-            )
+        needs("promtool", "prometheus")
         before, last = (_series(page, _metrics_of(alert)) for page in (self._before, self._last))
         series = [
             {

@@ -14,7 +14,7 @@ SCRIPTS, PAGES = ROOT / "deploy" / "runbooks", ROOT / "docs" / "operating" / "ru
 FAST = {"disk-full", "halted", "leaked-key", "overload"}
 # What needs custody, a real mail server, real chains or a clock of its own is tested elsewhere, or not run by a script.
 WITHOUT = {
-    "admin-action", "chain-trouble", "check-red", "clock", "cluster", "gateway-faults",
+    "admin-action", "chain-trouble", "check-red", "cluster", "gateway-faults",
     "hot-wallet", "liquidations", "login-failures",
     "memory-low", "proofs", "signers", "withdrawals",
 }  # fmt: skip
@@ -36,7 +36,10 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     module = _load(path)
     book = module.Runbook(quiet=True)
     run: Callable[[Any, Path], None] = module.run
-    run(book, folder)
+    try:
+        run(book, folder)
+    except importlib.import_module("staging").ToolMissingError as error:
+        pytest.skip(str(error))
     assert book.checked
     print(path.stem, book.figures)
     figures: dict[str, Any] = book.figures
