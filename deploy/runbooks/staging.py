@@ -265,7 +265,8 @@ class Watch:
         self._before = self._last = ""
         # A gateway lets clients in a moment before it has a page.
         self.until(lambda page: any("gateway" in name for name in page.by(metrics.UP, "name")), "a gateway has a page")
-        until(lambda: not asyncio.run(troubles(directory)), "every process is ready")
+        # The first start of many processes takes a while, and the prover's first minute.
+        until(lambda: not asyncio.run(troubles(directory)), "every process is ready", seconds=180)
         self.look()
         self._before = self._last
 
