@@ -16,8 +16,7 @@ FAST = {"disk-full", "halted", "leaked-key", "overload"}
 WITHOUT = {
     "admin-action", "chain-trouble", "check-red", "cluster", "gateway-faults",
     "hot-wallet", "liquidations", "login-failures",
-    "proofs", "signers", "withdrawals",
-}  # fmt: skip
+    "proofs", "signers", }  # fmt: skip
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "staging")
 
 
