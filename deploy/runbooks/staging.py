@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +38,10 @@ from tests.e2e.test_up import Trader  # noqa: E402
 from ringfence.custody.chains.ethereum.devnet import anvil_path  # noqa: E402
 from ringfence.custody.quorum.mpc.engine import engine_path  # noqa: E402
 from ringfence.daemons.cluster_seeding import seed  # noqa: E402
-from ringfence.daemons.supervisor import read_run_state  # noqa: E402
+from ringfence.daemons.supervisor import RunState, read_run_state  # noqa: E402
 from ringfence.daemons.venue import Venue as Founded  # noqa: E402
 from ringfence.daemons.venue import write_venue  # noqa: E402
+from ringfence.files import replace  # noqa: E402
 from ringfence.instruments.catalogue import start_instruments  # noqa: E402
 from ringfence.monitoring import metrics  # noqa: E402
 from ringfence.monitoring.gather import gather, troubles  # noqa: E402
@@ -165,11 +167,13 @@ def known(client: Client) -> set[str]:
 
 
 def found(venue: Venue) -> None:
-    """Write down what is listed, where the command line looks up the numbers of symbols."""
+    """Write down what is listed and where it is, for the command line: nobody supervises this exchange."""
     listed = tuple(start_instruments(START_NS))
     write_venue(
         venue.directory, Founded(founded_ns=START_NS, instruments=listed, traders={}, bots={}, insurance=0)
     )
+    state = RunState(supervisor=0, url=venue.url, started_ns=START_NS, processes=[])
+    replace(venue.directory / "run.json", msgspec.json.encode(state))
 
 
 def pid_of(directory: Path, name: str) -> int:
@@ -264,7 +268,10 @@ class Watch:
         self._directory = directory
         self._before = self._last = ""
         # A gateway lets clients in a moment before it has a page.
-        self.until(lambda page: any("gateway" in name for name in page.by(metrics.UP, "name")), "a gateway has a page")
+        self.until(
+            lambda page: any("gateway" in name for name in page.by(metrics.UP, "name")),
+            "a gateway has a page",
+        )
         # The first start of many processes takes a while, and the prover's first minute.
         until(lambda: not asyncio.run(troubles(directory)), "every process is ready", seconds=180)
         self.look()

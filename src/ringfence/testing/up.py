@@ -17,7 +17,8 @@ Found = TypeVar("Found")
 RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
 _START_SECONDS = 120
 """The engine may have to be compiled first."""
-_STOP_SECONDS = 30
+_STOP_SECONDS = 120
+"""A busy machine takes its time over twenty processes, each of which has ten seconds, and the core sixty."""
 READY = "Ctrl-C stops everything"
 
 
