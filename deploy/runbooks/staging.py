@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -201,6 +202,16 @@ def disturbed(pid: int, how: str) -> Iterator[None]:
     finally:
         started.terminate()
         started.wait(20)
+
+
+@contextmanager
+def held(pid: int) -> Iterator[None]:
+    """Hold a process where it is, and let it go on whatever happens."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 _CLOCK = """\
