@@ -107,6 +107,7 @@ def main(run: Callable[[Runbook, Path], None]) -> None:
     parser.add_argument("--folder", type=Path, help="an empty or new folder, kept; else one that is removed")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="ringfence-staging-"))
+    folder.mkdir(parents=True, exist_ok=True)
     book = Runbook(quiet=given.json)
     fault = ""
     try:
