@@ -14,7 +14,7 @@ SCRIPTS, PAGES = ROOT / "deploy" / "runbooks", ROOT / "docs" / "operating" / "ru
 FAST = {"disk-full", "halted", "leaked-key", "overload"}
 # What needs custody, a real mail server, real chains or a clock of its own is tested elsewhere, or not run by a script.
 WITHOUT = {
-        "hot-wallet",     "proofs", }  # fmt: skip
+        "hot-wallet",     }  # fmt: skip
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "staging")
 
 
