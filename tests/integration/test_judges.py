@@ -54,7 +54,7 @@ def _trade(venue: Venue) -> None:
     Client(venue.port, 2).place(orderQty=-100, price=9_990)
 
 
-def _flip_in_memory(pid: int, old: int, new: int) -> int:
+def flip_in_memory(pid: int, old: int, new: int) -> int:
     """Change a number wherever it stands in a process's memory; return in how many places."""
     wanted, changed = old.to_bytes(8, "little"), 0
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
@@ -109,7 +109,7 @@ def test_an_honest_exchange_is_followed_and_never_halted(judged: Venue) -> None:
 def test_a_coin_that_appears_in_memory_halts_the_exchange_within_seconds(judged: Venue) -> None:
     _trade_until(judged, lambda: _report(judged, "shadow").get("roots", 0) >= 2)
     anyone = Client(judged.port, None)
-    assert _flip_in_memory(judged.processes["core"].pid, ODD_AMOUNT, ODD_AMOUNT + 1) >= 1
+    assert flip_in_memory(judged.processes["core"].pid, ODD_AMOUNT, ODD_AMOUNT + 1) >= 1
     begun = time.monotonic()
     status = _trade_until(judged, lambda: (s := anyone.get("/halt/status"))["state"] == "Halted" and s)
     took = time.monotonic() - begun

@@ -14,10 +14,7 @@ SCRIPTS, PAGES = ROOT / "deploy" / "runbooks", ROOT / "docs" / "operating" / "ru
 FAST = {"disk-full", "halted", "leaked-key", "overload"}
 # What needs custody, a real mail server, real chains or a clock of its own is tested elsewhere, or not run by a script.
 WITHOUT = {
-    "admin-action", "audit-log", "chain-trouble", "check-red", "clock", "cluster", "core-stuck", "gateway-faults",
-    "hot-wallet", "index", "judge-behind", "ledger-chain-difference", "liquidations", "login-failures",
-    "mail", "memory-low", "monitoring-silent", "proofs", "signers", "slow-disk", "snapshots", "withdrawals",
-}  # fmt: skip
+        "hot-wallet",     }  # fmt: skip
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "staging")
 
 
@@ -36,7 +33,10 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     module = _load(path)
     book = module.Runbook(quiet=True)
     run: Callable[[Any, Path], None] = module.run
-    run(book, folder)
+    try:
+        run(book, folder)
+    except importlib.import_module("staging").ToolMissingError as error:
+        pytest.skip(str(error))
     assert book.checked
     print(path.stem, book.figures)
     figures: dict[str, Any] = book.figures

@@ -17,7 +17,8 @@ Found = TypeVar("Found")
 RINGFENCE = str(Path(sys.executable).with_name("ringfence"))
 _START_SECONDS = 120
 """The engine may have to be compiled first."""
-_STOP_SECONDS = 90
+_STOP_SECONDS = 120
+"""A busy machine takes its time; each process has ten seconds, and the core sixty."""
 READY = "Ctrl-C stops everything"
 
 

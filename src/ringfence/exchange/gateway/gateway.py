@@ -307,7 +307,7 @@ class Gateway:
             raise _Behind from error
 
     def log_fault(self, request: Request) -> None:
-        log.exception("a request of account %s failed", request.key.account if request.key else "-")
+        log.exception("a request to %s failed", request.where)
 
     # ---- REST
 
@@ -387,6 +387,7 @@ class Gateway:
         if route is not None:
             http.route = route.kind
         request = Request(connection, self, {}, key, bucket)
+        request.where = f"{http.method} {path[:80]}"
         try:
             if route is None:
                 raise self._no_route(http.method, name)

@@ -92,6 +92,7 @@ class Request:
 
     __slots__ = (
         "_connection", "bucket", "gateway", "headers", "key", "origin", "parameters", "person", "second_bucket",
+        "where",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +104,8 @@ class Request:
         self.key = key
         self.bucket = bucket
         self.second_bucket: Bucket | None = None
+        self.where = ""
+        """Method and path, for the log of a fault: what is behind the path may be private."""
         self.person: Person | None = None
         """Who asks, if it is a page's session and not a key."""
         self.origin: dict[str, str] = {}
