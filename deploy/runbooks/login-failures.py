@@ -45,7 +45,7 @@ def run(book: Runbook, folder: Path) -> None:
         book.step("rates.json is lowered")
         (venue.directory / "accounts" / RATES).write_text(json.dumps({"failures_of_address": 5}))
         venue.processes["account_desk"].terminate()
-        venue.processes["account_desk"].wait(20)
+        venue.processes["account_desk"].wait(60)
         venue.start("account_desk")
         venue.wait_ready()
         watch.until(lambda page: page.value(metrics.LOGIN_FAILURES) == 0, "the desk is there")

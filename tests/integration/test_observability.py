@@ -68,7 +68,9 @@ def test_figures_move_with_what_is_done(venue: Venue) -> None:
     assert grown(metrics.REQUESTS, route="order", status="200") == 10
     assert grown(metrics.REQUESTS, route="order", status="400") == 1
     assert grown(metrics.REQUESTS, route="order", status="401") == 1
-    assert before.value(metrics.REQUESTS, route="order", status="500") == 0, "so that the first one is an increase"
+    assert before.value(metrics.REQUESTS, route="order", status="500") == 0, (
+        "so that the first one is an increase"
+    )
     assert grown(metrics.ROUND_TRIP, "_count") == 10
     assert grown(metrics.COMMANDS) >= 10
     assert grown(metrics.BATCHES) == grown(metrics.SYNC, "_count") == grown(metrics.STEP, "_count") >= 10

@@ -91,7 +91,8 @@ class Request:
     """One request on its way through: who asks, with which parameters, and how to answer."""
 
     __slots__ = (
-        "_connection", "bucket", "gateway", "headers", "key", "origin", "parameters", "person", "second_bucket", "where",
+        "_connection", "bucket", "gateway", "headers", "key", "origin", "parameters", "person", "second_bucket",
+        "where",
     )  # fmt: skip
 
     def __init__(
