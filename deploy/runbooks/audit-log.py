@@ -22,7 +22,7 @@ def run(book: Runbook, folder: Path) -> None:
         with disturbed(desk.pid, "error=EIO:when=1"):
             answer = ada.ask("POST", "/account/forgotten", email=ada.address)
             answer = ada.ask("DELETE", "/account/sessions") if answer.status == 200 else answer
-            status = desk.wait(20)
+            status = desk.wait(60)
         book.check(answer.status != 200, "nobody is told of what may not be on the disk")
         book.check(status == EXIT_AWAY, f"the desk ends with status {EXIT_AWAY}")
         _start(venue)
@@ -49,7 +49,7 @@ def run(book: Runbook, folder: Path) -> None:
         lines.write_bytes(b"".join(whole).replace(b'"kind":"', b'"kind":"x', 1))
         venue.start("account_desk")
         book.check(
-            venue.processes["account_desk"].wait(20) == EXIT_INPUT, f"the desk ends with status {EXIT_INPUT}"
+            venue.processes["account_desk"].wait(60) == EXIT_INPUT, f"the desk ends with status {EXIT_INPUT}"
         )
         log = (venue.directory / "account_desk.log").read_text().splitlines()[-1]
         book.check("line 2 of the log does not follow" in log, "and says behind which line")
@@ -63,7 +63,7 @@ def run(book: Runbook, folder: Path) -> None:
 
 def _stop(venue: Venue) -> None:
     venue.processes["account_desk"].terminate()
-    venue.processes["account_desk"].wait(20)
+    venue.processes["account_desk"].wait(60)
 
 
 def _start(venue: Venue) -> None:

@@ -24,9 +24,7 @@ def run(book: Runbook, folder: Path) -> None:
 
         book.step("the core is held, by a signal or a debugger")
         os.kill(core, signal.SIGSTOP)
-        watch.until(
-            lambda page: page.value(metrics.READY, process="core") is None, "the core is silent", seconds=10
-        )
+        watch.until(lambda page: page.value(metrics.READY, process="core") is None, "the core is silent")
         book.check(watch.fires("CommandsStopped") or watch.fires("CoreMissing"), "an alert says so")
         with ThreadPoolExecutor(1) as sender:
             answer = sender.submit(place, client, "meanwhile")

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from staging import Cluster, Runbook, main
+from staging import Cluster, Runbook, main, place
 from tests.cluster.test_failover import check_journals
 
 from ringfence.testing.client import Client
@@ -15,19 +15,19 @@ def run(book: Runbook, folder: Path) -> None:
         # A gateway goes with its machine's core: clients come back at another one.
         elsewhere = next(number for number, name in enumerate(cluster.nodes) if name != leader)
         client = Client(cluster.ports[elsewhere], 1)
-        told = [f"before-{number}" for number in range(10) if _place(client, f"before-{number}") == 200]
+        told = [f"before-{number}" for number in range(10) if place(client, f"before-{number}") == 200]
         book.check(len(told) == 10, "orders are acknowledged before")
         book.step(f"{leader} and two servers of the stream are lost at once")
         for name in (leader, "nats-2", "nats-3"):
             cluster.kill(name)
         time.sleep(4)
-        book.check(_place(client, "meanwhile") != 200, "nothing is acknowledged without a quorum")
+        book.check(place(client, "meanwhile") != 200, "nothing is acknowledged without a quorum")
         said = [cluster.ask(name, ask="status") for name in cluster.nodes if name != leader]
         book.check(not any(one and one["role"] == "leader" for one in said), "nobody leads without a quorum")
         book.step("one server comes back")
         moment = time.monotonic()
         cluster.start("nats-2")
-        while _place(client, f"after-{time.monotonic_ns()}") != 200:
+        while place(client, f"after-{time.monotonic_ns()}") != 200:
             if time.monotonic() - moment > 90:
                 raise TimeoutError("nothing is acknowledged although a quorum is back")
             for name in cluster.nodes:
@@ -42,13 +42,6 @@ def run(book: Runbook, folder: Path) -> None:
         book.check(set(told) <= known, "every acknowledged order is there")
     check_journals(cluster)
     book.check(True, "the machines' journals are one")
-
-
-def _place(client: Client, name: str) -> int:
-    try:
-        return client.place(orderQty=100, price=9_000, clOrdID=name).status
-    except OSError:
-        return 0
 
 
 if __name__ == "__main__":

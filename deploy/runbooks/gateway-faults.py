@@ -51,7 +51,7 @@ def run(book: Runbook, folder: Path) -> None:
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(venue.directory / "core.sock"))
             line.sendall(struct.pack("<I", 7) + b"no slot")
-            until(lambda: _is_cut(line), "the line is cut", seconds=10)
+            until(lambda: _is_cut(line), "the line is cut")
         watch.until(lambda page: page.value(metrics.LINES_CUT), "the cut is counted")
         book.check(watch.fires("CoreLineCut"), "CoreLineCut fires")
         said = (venue.directory / "core.log").read_text()
@@ -65,7 +65,7 @@ def run(book: Runbook, folder: Path) -> None:
 def _exchange_gateway(venue: Venue, release: str) -> None:
     if venue.processes["gateway"].poll() is None:
         venue.processes["gateway"].terminate()
-        venue.processes["gateway"].wait(20)
+        venue.processes["gateway"].wait(60)
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = release
     try:

@@ -28,9 +28,7 @@ def run(book: Runbook, folder: Path) -> None:
         for number in range(40):
             place(client, f"unseen-{number}")
             time.sleep(0.1)
-        watch.until(
-            lambda page: page.value(metrics.READY, process="shadow") is None, "it says nothing", seconds=10
-        )
+        watch.until(lambda page: page.value(metrics.READY, process="shadow") is None, "it says nothing")
         book.check(watch.fires("ShadowMissing"), "a judge that hangs is silent, and missing")
         said = json.loads(ringfence("status", str(directory), "--json").stdout)
         seen = {one["name"]: one.get("sequence") for one in said["processes"]}

@@ -45,7 +45,7 @@ def run(book: Runbook, folder: Path) -> None:
         applied = ringfence("config", "apply", str(venue.directory), "--operator", "anna")
         book.check(applied.returncode == 0, "the settings are in force")
         venue.processes["account_desk"].terminate()
-        venue.processes["account_desk"].wait(20)
+        venue.processes["account_desk"].wait(60)
         venue.start("account_desk")
         venue.wait_ready()
         watch.until(lambda page: page.value(metrics.LOGIN_FAILURES) == 0, "the desk is there")

@@ -19,7 +19,7 @@ def run(book: Runbook, folder: Path) -> None:
         watch = Watch(venue.directory)
         book.step("the mail server goes away")
         venue.processes["mail_catcher"].terminate()
-        venue.processes["mail_catcher"].wait(20)
+        venue.processes["mail_catcher"].wait(60)
         people = [
             Person(venue.url, venue.directory, f"user-{number}@example.com") for number in range(_PEOPLE)
         ]

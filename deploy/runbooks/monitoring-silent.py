@@ -38,7 +38,7 @@ def run(book: Runbook, folder: Path) -> None:
         assert config is not None
         with socket.create_server((config.host, config.port)):
             venue.start("metrics")
-            book.check(venue.processes["metrics"].wait(30) == EXIT_UNAVAILABLE, "it ends: the port is taken")
+            book.check(venue.processes["metrics"].wait(60) == EXIT_UNAVAILABLE, "it ends: the port is taken")
         log = (directory / "metrics.log").read_text()
         book.check("the port of monitoring.json cannot be had" in log, "its log says so")
         book.step("the port is free again")

@@ -30,7 +30,7 @@ def run(book: Runbook, folder: Path) -> None:
         book.step("the disk dies: the next sync fails, once")
         with disturbed(core.pid, "error=EIO:when=1"):
             book.check(place(client, "failed") != 200, "what is not on the disk is not acknowledged")
-            status = core.wait(20)
+            status = core.wait(60)
         book.check(status == EXIT_DISK, f"the core stops with status {EXIT_DISK}, and does not try it again")
         verified = ringfence("journal", "verify", "--directory", str(venue.directory), "--json")
         book.check(verified.returncode == 0, "`ringfence journal verify`: the journal is whole")

@@ -41,12 +41,5 @@ def run(book: Runbook, folder: Path) -> None:
     book.check(True, "the machines' journals are one")
 
 
-def _is_taken(client: Client) -> bool:
-    try:
-        return client.place(orderQty=100, price=9_001, clOrdID=f"after-{time.monotonic_ns()}").status == 200
-    except OSError:
-        return False  # the answer is waited for no longer; the order has a definite outcome all the same
-
-
 if __name__ == "__main__":
     main(run)

@@ -196,9 +196,7 @@ def disturbed(pid: int, how: str) -> Iterator[None]:
     started = subprocess.Popen([*strace, "-o", "/dev/null"])
     try:
         status = Path(f"/proc/{pid}/status")
-        until(
-            lambda: "TracerPid:\t0" not in status.read_text(), f"strace has hold of process {pid}", seconds=10
-        )
+        until(lambda: "TracerPid:\t0" not in status.read_text(), f"strace has hold of process {pid}")
         yield
     finally:
         started.terminate()
