@@ -304,9 +304,13 @@ class Replica:
                 self._standings[said.node] = said.number, time.monotonic()
 
     def _hear(self, heard: Heartbeat) -> None:
-        if heard.node == self._config.node or (self._heard is not None and heard.epoch < self._heard.epoch):
+        before = self._heard
+        if heard.node == self._config.node or (before is not None and heard.epoch < before.epoch):
             return
-        is_new = self._heard is None or heard.epoch != self._heard.epoch
+        is_new = before is None or heard.epoch != before.epoch
+        # Who has resigned leads no more in this epoch: what it said of its last batch may come after its last word.
+        if not is_new and before is not None and before.successor is not None and heard.successor is None:
+            return
         self._heard = heard
         if heard.successor is None:
             self._heard_at = time.monotonic()
