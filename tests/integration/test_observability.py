@@ -27,10 +27,11 @@ ORDER = {"symbol": "XBTUSD", "orderQty": 100, "price": 5_000}
 @pytest.fixture(scope="module")
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     with Venue(tmp_path_factory.mktemp("watched"), accounts=2) as venue:
-        # Clients can connect a moment before the page is there.
+        # Clients can connect a moment before the pages are there.
         _until(
             lambda: (
-                not asyncio.run(troubles(venue.directory)) and _look(venue).value(metrics.UP, name="gateway")
+                not asyncio.run(troubles(venue.directory))
+                and all(_look(venue).value(metrics.UP, name=name) for name in ("core", "gateway", "history"))
             )
         )
         yield venue
