@@ -17,8 +17,8 @@ FAULTY_SEEDS = 60
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
-    logging.getLogger("ringfence.exchange.sequencer.joining").setLevel(logging.ERROR)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, logger="ringfence.exchange.sequencer.joining")
 
 
 def test_what_was_told_is_told_once_and_kept() -> None:

@@ -4,14 +4,18 @@ import asyncio
 import logging
 import os
 
+import pytest
+
 from ringfence.testing import virtual_time
 from ringfence.testing.months import TROUBLES, play
 
 MONTHS = int(os.environ.get("RINGFENCE_MONTHS", "2"))
 
 
-def test_the_machines_come_to_one_state_after_months_of_trouble() -> None:
-    logging.getLogger("ringfence").setLevel(logging.CRITICAL)
+def test_the_machines_come_to_one_state_after_months_of_trouble(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL, logger="ringfence")
     found = play(1, MONTHS)
     print(found)
     assert found["days"] >= 30 * MONTHS - 2
