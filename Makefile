@@ -14,7 +14,7 @@ up: install mpc anvil age web
 	@exec $(RUN)/ringfence up $(UP)
 
 test: warm clients mpc anvil age web axe
-	$(RUN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=40
+	$(RUN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=40
 
 # Clients that others wrote, for tests/conformance, each in an environment of its own.
 clients: install

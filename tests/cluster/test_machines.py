@@ -13,7 +13,7 @@ from ringfence.exchange.journal import JournalError, StreamLostError
 from ringfence.testing.machines import Count, Options, SplitError, play
 
 SEEDS = int(os.environ.get("RINGFENCE_CLUSTER_SEEDS", "60"))
-FAULTY_SEEDS = 60
+FAULTY_SEEDS = 20
 
 
 @pytest.fixture(autouse=True)

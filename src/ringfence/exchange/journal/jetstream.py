@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import nats.errors
 import nats.js.errors
@@ -53,23 +54,39 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
         log.info("NATS: %s", error or type(error).__name__)
 
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await client.connect(
-                list(servers), user=user, password=password, name=name, dont_randomize=True, connect_timeout=1,
-                # A client of a frozen server would wait for minutes.
-                ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=_TRIES,
-                reconnect_time_wait=0.05,  # type: ignore[arg-type]
-                error_cb=say, pending_size=4 * PAYLOAD_BYTES_MAX,
-            )  # fmt: skip
+        await _within(_CONNECT_SECONDS, client.connect(
+            list(servers), user=user, password=password, name=name, dont_randomize=True, connect_timeout=1,
+            # A client of a frozen server would wait for minutes.
+            ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=_TRIES,
+            reconnect_time_wait=0.05,  # type: ignore[arg-type]
+            error_cb=say, pending_size=4 * PAYLOAD_BYTES_MAX,
+        ))  # fmt: skip
     except (OSError, TimeoutError, nats.errors.Error) as error:
-        with contextlib.suppress(Exception):
-            await client.close()
+        await _close(client)
         why = str(error) or str(client.last_error or "no answer")
         raise StreamUnavailableError(f"no NATS server of {', '.join(servers)} lets us in: {why}") from error
     # Once it was let in it comes back for ever. Asked for before, it would try for ever with a wrong password, too,
     # and not always notice that it was cancelled.
     client.options["max_reconnect_attempts"] = -1
     return client
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for what may not notice that it is cancelled, and leave it behind then. Raises TimeoutError, its errors."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        task.result()
+    finally:
+        task.cancel()
+
+
+async def _close(client: Client) -> None:
+    """Hang up on a server that may not answer any more."""
+    with contextlib.suppress(Exception):
+        await _within(_ANSWER_SECONDS, client.close())
 
 
 class NatsServers:
@@ -103,8 +120,7 @@ class NatsServers:
         for stream in self._streams.values():
             stream.client = client
         await asyncio.sleep(_ANSWER_SECONDS)
-        with contextlib.suppress(Exception):
-            await old.close()
+        await _close(old)
 
     async def stream(self, name: str) -> "JetStream":
         self._streams[name] = await JetStream.open(self._client, name, replicas=self._replicas)
@@ -138,8 +154,7 @@ class NatsServers:
                     await stream.move_leader(others[0])
 
     async def close(self) -> None:
-        with contextlib.suppress(Exception):
-            await self._client.close()
+        await _close(self._client)
 
 
 class JetStream:
