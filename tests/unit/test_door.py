@@ -147,8 +147,11 @@ async def test_a_connection_is_not_read_beyond_its_accounts_part_of_a_turn() -> 
         turns.message(1, busy)
     turns.message(2, other)
     assert (busy.is_paused, quiet.is_paused, other.is_paused) == (True, False, False)
+    for _ in range(2 * MESSAGES_EACH_MAX):
+        turns.message(1, busy)  # what was read already: it may cancel elsewhere all the same
+    assert (quiet.is_paused, other.is_paused, busy.paused) == (False, False, 1)
     for _ in range(MESSAGES_EACH_MAX):
-        turns.message(1, busy)  # what was read already
+        turns.message(1, Connection())  # more connections are no more room
     assert (quiet.is_paused, other.is_paused, busy.paused) == (True, False, 1)
     await asyncio.sleep(0)
     assert not busy.is_paused

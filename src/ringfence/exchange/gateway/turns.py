@@ -70,6 +70,8 @@ class Turns:
         """Count a message; stop reading the connection if its account has sent its part."""
         if not self._is_under_way:
             self._begin()
+        if connection in self._paused:
+            return  # it was read before the connection was left: no part of this turn of the account's others
         count = self._messages[who] = self._messages.get(who, 0) + 1
         limit = self._steady if who in self._over_since else self._part
         if count < limit:
