@@ -11,11 +11,11 @@ import time
 from collections.abc import Hashable
 from typing import Protocol
 
-MESSAGES = 1_000
-"""What all accounts together may have read in one turn: some 30 ms of work."""
+MESSAGES = 700
+"""What all accounts together may have read in one turn: some 20 ms of work, so that a cancel waits a few of them."""
 MESSAGES_EACH_MAX = 64
 """Of one account, when few are here: a burst is read in one piece, which costs least."""
-MESSAGES_STEADY_MAX = 16
+MESSAGES_STEADY_MAX = 12
 """Of one that had more to send than its part in the turn before: a stream, which is read in small pieces."""
 READ_WHEN_SHEDDING = 2
 """Times an account's part that is read when it is shed: what is shed costs a fourth of what is taken."""
