@@ -47,6 +47,7 @@ from ringfence.instruments.catalogue import start_instruments  # noqa: E402
 from ringfence.monitoring import metrics  # noqa: E402
 from ringfence.monitoring.gather import gather, troubles  # noqa: E402
 from ringfence.monitoring.scrape import Scrape  # noqa: E402
+from ringfence.testing import up  # noqa: E402
 from ringfence.testing.client import Client  # noqa: E402
 from ringfence.testing.play import START_NS  # noqa: E402
 from ringfence.testing.up import Up  # noqa: E402
@@ -133,8 +134,7 @@ def main(run: Callable[[Runbook, Path], None]) -> None:
 
 def ringfence(*arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """Run the command line of this version."""
-    command = [sys.executable, "-c", "from ringfence.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    return up.ringfence(*arguments, seconds=seconds)
 
 
 def until_traded(crowd: Crowd, *, orders: int = 20, seconds: float = 60) -> None:

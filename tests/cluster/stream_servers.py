@@ -13,7 +13,7 @@ from ringfence.daemons import cluster, cluster_founding
 from ringfence.daemons.cluster_servers import etcd_context
 from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
-from ringfence.exchange.journal.jetstream import JetStream, connect
+from ringfence.exchange.journal.jetstream import JetStream, connect, hang_up
 
 _START_SECONDS = 40.0
 
@@ -48,7 +48,7 @@ class Servers:
                 try:
                     return client, await JetStream.open(client, name, replicas=self.count)
                 except StreamUnavailableError:
-                    await client.close()
+                    await hang_up(client)
                     raise
             except StreamUnavailableError:
                 if asyncio.get_running_loop().time() > until:
@@ -90,7 +90,7 @@ async def stream_leader(directory: Path) -> str:
         try:
             return await JetStream(client, config.stream).leader()
         finally:
-            await client.close()
+            await hang_up(client)
     context = etcd_context(directory)
     # The first node has the servers in the order of their names.
     for number, url in enumerate(config.servers, 1):

@@ -1,10 +1,8 @@
 """Certificates of machines are replaced under load: no order is lost, no line cut, and the old ones open nothing."""
 
 import asyncio
-import itertools
 import ssl
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +24,7 @@ from ringfence.daemons.pinned_tls import (
 from ringfence.daemons.stream_server import program_of
 from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
+from ringfence.testing.up import ringfence
 from tests.cluster.test_failover import Crowd, check_journals
 from tests.cluster.three import Cluster
 
@@ -34,9 +33,7 @@ _SESSION = 1 << 63
 
 
 def _rotate(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from ringfence.cli import main; main()"
-    command = [sys.executable, "-c", program, "cluster", "rotate-certificates", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180)
+    return ringfence("cluster", "rotate-certificates", directory, *arguments, seconds=180)
 
 
 def test_every_certificate_is_replaced_under_load(tmp_path: Path) -> None:
@@ -125,9 +122,8 @@ def test_every_certificate_is_replaced_under_load_with_etcd(tmp_path: Path) -> N
         crowd.first_answer_after(time.monotonic())
         crowd.stop()
         cluster.wait_level()
-        answers = sorted(at for trader in crowd.traders for at in trader.answered if began <= at <= ended)
-        gap = max(later - earlier for earlier, later in itertools.pairwise(answers))
-        print(f"{ended - began:.1f} s, {len(answers)} answers meanwhile, none for {gap:.2f} s at most")
+        answers, gap = crowd.answered_between(began, ended)
+        print(f"{ended - began:.1f} s, {answers} answers meanwhile, none for {gap:.2f} s at most")
     check_journals(cluster)
 
 

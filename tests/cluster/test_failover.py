@@ -5,6 +5,7 @@ RINGFENCE_LEADER_KILLS=200 makes it the long run.
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -56,6 +57,11 @@ class Crowd:
             time.sleep(0.005)
         faults = [trader.fault for trader in self.traders if trader.fault is not None]
         raise TimeoutError(f"no order was acknowledged in {seconds:g} s; traders who stopped: {faults}")
+
+    def answered_between(self, began: float, ended: float) -> tuple[int, float]:
+        """Return how many answers came between two moments, and the longest time without one."""
+        answers = sorted(at for trader in self.traders for at in trader.answered if began <= at <= ended)
+        return len(answers), max(later - earlier for earlier, later in itertools.pairwise(answers))
 
     def end(self) -> None:
         """Let everybody finish what is under way."""

@@ -1,8 +1,6 @@
 """The password at NATS's servers is replaced under load: no order is lost, and the old one opens nothing."""
 
-import itertools
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,16 +10,15 @@ from ringfence.daemons import cluster_password
 from ringfence.daemons.cluster import Login, read_login
 from ringfence.daemons.cluster_rotation import RotationError
 from ringfence.exchange.journal import StreamUnavailableError
-from ringfence.exchange.journal.jetstream import connect
+from ringfence.exchange.journal.jetstream import connect, hang_up
+from ringfence.testing.up import ringfence
 from tests.cluster.stream_servers import Servers
 from tests.cluster.test_failover import Crowd, check_journals
 from tests.cluster.three import Cluster
 
 
 def _rotate(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from ringfence.cli import main; main()"
-    command = [sys.executable, "-c", program, "cluster", "rotate-password", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90)
+    return ringfence("cluster", "rotate-password", directory, *arguments, seconds=90)
 
 
 def test_the_password_is_replaced_under_load(tmp_path: Path) -> None:
@@ -51,9 +48,8 @@ def test_the_password_is_replaced_under_load(tmp_path: Path) -> None:
         crowd.first_answer_after(time.monotonic())
         crowd.stop()
         cluster.wait_level()
-        answers = sorted(at for trader in crowd.traders for at in trader.answered if began <= at <= ended)
-        gap = max(later - earlier for earlier, later in itertools.pairwise(answers))
-        print(f"{ended - began:.1f} s, {len(answers)} answers meanwhile, none for {gap:.2f} s at most")
+        answers, gap = crowd.answered_between(began, ended)
+        print(f"{ended - began:.1f} s, {answers} answers meanwhile, none for {gap:.2f} s at most")
     check_journals(cluster)
 
 
@@ -75,7 +71,7 @@ async def test_who_is_connected_stays_until_the_last_step(tmp_path: Path) -> Non
         cluster_password.drop(tmp_path, configuration)
         assert cluster_password.have_read(configuration)
         await cluster_password.wait_admitted(configuration, old, is_wanted=False)
-        await client.close()
+        await hang_up(client)
         again, stream = await servers.open("CHECK")
         assert await stream.last() == 1
         await again.close()
@@ -106,7 +102,7 @@ async def test_a_rotation_that_was_killed_is_done_again(tmp_path: Path) -> None:
     """Killed after one machine of three had gone over: once more, all are one user, and the old one is none."""
     with Servers(tmp_path) as servers:
         client, _ = await servers.open("CHECK")
-        await client.close()
+        await hang_up(client)
         old = read_login(tmp_path)
         for configuration in servers.layout.servers.values():
             cluster_password.prepare(tmp_path)
@@ -118,7 +114,7 @@ async def test_a_rotation_that_was_killed_is_done_again(tmp_path: Path) -> None:
         (login,) = {read_login(own) for own in servers.layout.directories.values()}
         assert login != old
         client, _ = await servers.open("CHECK")
-        await client.close()
+        await hang_up(client)
         with pytest.raises(StreamUnavailableError):
             await _come_in(servers, old)
 
@@ -126,7 +122,7 @@ async def test_a_rotation_that_was_killed_is_done_again(tmp_path: Path) -> None:
 async def _come_in(servers: Servers, login: Login) -> None:
     (url,) = {f"nats://{_address(path)}" for name, path in servers.layout.servers.items() if name == "nats-1"}
     client = await connect([url], user=login.user, password=login.password, name="a test")
-    await client.close()
+    await hang_up(client)
 
 
 def _address(configuration: Path) -> str:

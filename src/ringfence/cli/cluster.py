@@ -4,11 +4,14 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from ringfence.cli.up import DIRECTORY
+
+if TYPE_CHECKING:
+    from ringfence.daemons.cluster import ClusterConfig
 
 app = App(name="cluster", help="The machines of one exchange: who leads, and how far the others are.")
 _ASK_SECONDS, _READ_SECONDS = 3.0, 10.0
@@ -172,11 +175,7 @@ def rotate_certificates(
                 sys.exit(
                     "with etcd all certificates are replaced together: leave --node out; nothing was done"
                 )
-            missing = sorted(set(config.nodes) - set(directories))
-            if missing or len(rotation.etcd_servers(directory)) < len(config.servers):
-                sys.exit(
-                    "some machines' directories or servers are elsewhere: go step by step; nothing was done"
-                )
+            _check_all_here(config, directories, servers=len(rotation.etcd_servers(directory)))
             asyncio.run(_rotate_with_etcd(directories))
             return
         if step == "all":
@@ -195,7 +194,7 @@ def rotate_certificates(
             rotation.drop(own, node)
         else:
             sys.exit("--step is all, prepare, trust (with --certificate), switch or drop; nothing was done")
-        _read_again(own)
+        _ask_core(own, "certificates")
         if config.is_etcd:
             _ask_core(own, "servers")
     except (OSError, ValueError, rotation.RotationError) as error:
@@ -216,12 +215,12 @@ def _rotate(directories: dict[str, Path], name: str) -> None:
     text = rotation.prepare(own, name)
     for other in others:
         rotation.trust(other, name, text)
-        _read_again(other)
+        _ask_core(other, "certificates")
     rotation.switch(own)
-    _read_again(own)
+    _ask_core(own, "certificates")
     for other in others:
         rotation.drop(other, name)
-        _read_again(other)
+        _ask_core(other, "certificates")
     print(f"{name} has a new certificate, and the others know it")
 
 
@@ -297,11 +296,7 @@ def rotate_password(directory: Path = DIRECTORY, *, step: str = "all") -> None:
     configurations = passwords.configurations_of(directory.absolute())
     try:
         if step == "all":
-            missing = sorted(set(config.nodes) - set(directories))
-            if missing or len(configurations) < len(config.servers):
-                sys.exit(
-                    "some machines' directories or servers are elsewhere: go step by step; nothing was done"
-                )
+            _check_all_here(config, directories, servers=len(configurations))
             asyncio.run(_rotate_password(list(directories.values()), configurations))
         elif step == "prepare":
             passwords.prepare(directory)
@@ -362,9 +357,10 @@ async def _rotate_password(machines: list[Path], configurations: list[Path]) -> 
     print(f"no server knows {old.user} any more")
 
 
-def _read_again(directory: Path) -> None:
-    """Have a core take its certificates into use."""
-    _ask_core(directory, "certificates")
+def _check_all_here(config: "ClusterConfig", directories: dict[str, Path], *, servers: int) -> None:
+    """End here unless all machines' directories and all of the stream's servers are on this machine."""
+    if set(config.nodes) - set(directories) or servers < len(config.servers):
+        sys.exit("some machines' directories or servers are elsewhere: go step by step; nothing was done")
 
 
 def _ask_core(directory: Path, what: str) -> None:

@@ -29,6 +29,7 @@ from ringfence.configuration.settings import (
     Setting,
     Settings,
     tables,
+    with_values,
 )
 from ringfence.configuration.text import (
     EXIT_CONFIG,
@@ -79,5 +80,6 @@ __all__ = [
     "text_path",
     "text_refusal",
     "toml",
+    "with_values",
     "write_first",
 ]  # fmt: skip

@@ -193,6 +193,15 @@ FIRST = Settings(limits=Limits(anonymous_requests_per_minute=FIRST_ANONYMOUS_REQ
 """What a new exchange has."""
 
 
+def with_values(settings: Settings, values: dict[str, Any]) -> Settings:
+    """Return settings with other values, by name such as `gateway.port`; nothing is checked."""
+    for name, value in values.items():
+        table, _, key = name.partition(".")
+        changed = msgspec.structs.replace(getattr(settings, table), **{key: value})
+        settings = msgspec.structs.replace(settings, **{table: changed})
+    return settings
+
+
 class Setting(NamedTuple):
     """One value of the file."""
 

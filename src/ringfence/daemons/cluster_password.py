@@ -6,7 +6,6 @@ goes over (`use`): it connects as the new user before it lets go of the old conn
 configuration is made to `drop` the old user. Each step may be done twice; after a crash everything is done again.
 """
 
-import asyncio
 import os
 import re
 import secrets
@@ -16,15 +15,15 @@ from pathlib import Path
 from ringfence.daemons import cluster
 from ringfence.daemons.cluster import Login, decode_login, read_login
 from ringfence.daemons.cluster_founding import NATS, SECRET_BYTES, authorization
-from ringfence.daemons.cluster_rotation import NEXT, RotationError, servers_home
+from ringfence.daemons.cluster_rotation import NEXT, RotationError, comes, servers_home
 from ringfence.daemons.stream_server import processes_of
 from ringfence.exchange.journal import StreamUnavailableError
-from ringfence.exchange.journal.jetstream import connect
+from ringfence.exchange.journal.jetstream import connect, hang_up
 from ringfence.files import replace, sync_directory
 
 _AUTHORIZATION = re.compile(r"^authorization \{.*\}$", re.MULTILINE)
 _LISTEN = re.compile(r"^listen: (\S+)$", re.MULTILINE)
-_READ_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
+_READ_SECONDS = 10.0
 
 
 def next_of(own: Path) -> Path:
@@ -101,15 +100,16 @@ def have_read(configuration: Path) -> bool:
 async def wait_admitted(configuration: Path, login: Login, *, is_wanted: bool = True) -> None:
     """Wait until a server lets a login in, or does not any more. Raises RotationError if that does not come."""
     (address,) = _LISTEN.findall(configuration.read_text())
-    until = asyncio.get_running_loop().time() + _READ_SECONDS
-    while await _is_admitted(address, login) != is_wanted:
-        if asyncio.get_running_loop().time() > until:
-            state = "does not know the new user" if is_wanted else "still knows the old user"
-            raise RotationError(
-                f"the server of {configuration} {state}, or does not run: have it read its configuration again "
-                "(SIGHUP), then do this again. Who is connected stays connected"
-            )
-        await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def is_so() -> bool:
+        return await _is_admitted(address, login) == is_wanted
+
+    if not await comes(is_so, _READ_SECONDS):
+        state = "does not know the new user" if is_wanted else "still knows the old user"
+        raise RotationError(
+            f"the server of {configuration} {state}, or does not run: have it read its configuration again "
+            "(SIGHUP), then do this again. Who is connected stays connected"
+        )
 
 
 async def _is_admitted(address: str, login: Login) -> bool:
@@ -121,5 +121,5 @@ async def _is_admitted(address: str, login: Login) -> bool:
     except StreamUnavailableError:
         return False
     found = client.connected_url
-    await client.close()
+    await hang_up(client)
     return found is not None and found.netloc == address

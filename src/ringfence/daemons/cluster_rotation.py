@@ -128,9 +128,9 @@ async def restarted(configuration: Path, is_back: Callable[[str], Awaitable[bool
     before = processes_of(configuration)
     for process in before:
         os.kill(process, signal.SIGTERM)
-    if await _comes(lambda: _is_gone(configuration, before), _END_SECONDS):
+    if await comes(lambda: _is_gone(configuration, before), _END_SECONDS):
         url, _ = _address_of(configuration)
-        if await _comes(lambda: is_back(url), _START_SECONDS):
+        if await comes(lambda: is_back(url), _START_SECONDS):
             return
     raise RotationError(
         f"{configuration.stem} was ended and does not answer again, so no other server was touched: see that it runs, "
@@ -142,7 +142,8 @@ async def _is_gone(configuration: Path, before: list[int]) -> bool:
     return not set(before) & set(processes_of(configuration))
 
 
-async def _comes(is_so: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+async def comes(is_so: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    """Return whether something becomes so in a time."""
     until = asyncio.get_running_loop().time() + seconds
     while not await is_so():
         if asyncio.get_running_loop().time() > until:

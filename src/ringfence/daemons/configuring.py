@@ -31,6 +31,7 @@ from ringfence.configuration import (
     number_of,
     read_configuration,
     text_in_force,
+    with_values,
     write_first,
 )
 from ringfence.daemons.admin import command
@@ -60,7 +61,7 @@ def found(directory: Path, **given: Any) -> Configuration:
     """
     if (directory / NAME).exists():
         return read_configuration(directory)
-    written = write_first(directory, _changed(_of_old_files(directory), given))
+    written = write_first(directory, with_values(_of_old_files(directory), given))
     for name in OLD_FILES:
         if (directory / name).exists():
             (directory / name).rename(directory / (name + MOVED))
@@ -69,14 +70,6 @@ def found(directory: Path, **given: Any) -> Configuration:
 
 def has_old_files(directory: Path) -> bool:
     return any((directory / name).exists() for name in OLD_FILES)
-
-
-def _changed(settings: Settings, given: dict[str, Any]) -> Settings:
-    for name, value in given.items():
-        table, _, key = name.partition(".")
-        changed = msgspec.structs.replace(getattr(settings, table), **{key: value})
-        settings = msgspec.structs.replace(settings, **{table: changed})
-    return settings
 
 
 def _of_old_files(directory: Path) -> Settings:

@@ -22,10 +22,10 @@ _STOP_SECONDS = 120
 READY = "Ctrl-C stops everything"
 
 
-def ringfence(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the command line to its end."""
+def ringfence(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end. Raises subprocess.TimeoutExpired."""
     return subprocess.run(
-        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=seconds
     )
 
 

@@ -13,9 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
-from ringfence.configuration import NAME, Settings, read_configuration, render
+from ringfence.configuration import NAME, Settings, read_configuration, render, with_values
 from ringfence.exchange.feed import CoreClient, FeedReader
 from ringfence.exchange.users import founding as users_founding
 from ringfence.exchange.users.keys import KeyLimits, KeyRecord, Permission, write_records
@@ -33,11 +31,9 @@ UNLIMITED = KeyLimits(requests_per_minute=0, orders_per_second=0)
 def configure(directory: Path, chosen: dict[str, dict[str, Any]], *, before: Settings | None = None) -> None:
     """Write an exchange's settings with other values, table by table; nothing is put in force by that."""
     settings = read_configuration(directory).settings if before is None else before
-    for table, values in chosen.items():
-        changed = msgspec.structs.replace(getattr(settings, table), **values)
-        settings = msgspec.structs.replace(settings, **{table: changed})
+    values = {f"{table}.{name}": value for table, said in chosen.items() for name, value in said.items()}
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / NAME).write_bytes(render(settings))
+    (directory / NAME).write_bytes(render(with_values(settings, values)))
 
 
 def key_of(account: int, *permissions: Permission) -> KeyRecord:

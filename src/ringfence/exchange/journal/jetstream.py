@@ -62,7 +62,7 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
             error_cb=say, pending_size=4 * PAYLOAD_BYTES_MAX,
         ))  # fmt: skip
     except (OSError, TimeoutError, nats.errors.Error) as error:
-        await _close(client)
+        await hang_up(client)
         why = str(error) or str(client.last_error or "no answer")
         raise StreamUnavailableError(f"no NATS server of {', '.join(servers)} lets us in: {why}") from error
     # Once it was let in it comes back for ever. Asked for before, it would try for ever with a wrong password, too,
@@ -83,7 +83,7 @@ async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
         task.cancel()
 
 
-async def _close(client: Client) -> None:
+async def hang_up(client: Client) -> None:
     """Hang up on a server that may not answer any more."""
     with contextlib.suppress(Exception):
         await _within(_ANSWER_SECONDS, client.close())
@@ -120,7 +120,7 @@ class NatsServers:
         for stream in self._streams.values():
             stream.client = client
         await asyncio.sleep(_ANSWER_SECONDS)
-        await _close(old)
+        await hang_up(old)
 
     async def stream(self, name: str) -> "JetStream":
         self._streams[name] = await JetStream.open(self._client, name, replicas=self._replicas)
@@ -154,7 +154,7 @@ class NatsServers:
                     await stream.move_leader(others[0])
 
     async def close(self) -> None:
-        await _close(self._client)
+        await hang_up(self._client)
 
 
 class JetStream:
