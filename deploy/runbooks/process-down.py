@@ -6,7 +6,7 @@ from pathlib import Path
 
 from staging import Runbook, main
 
-from ringfence.testing.traders import Trader, check
+from ringfence.testing.traders import Trader, check, wait_enough
 from ringfence.testing.venue import Venue
 
 
@@ -27,7 +27,7 @@ def run(book: Runbook, folder: Path) -> None:
                 raise TimeoutError("no order was acknowledged after the core was started again")
             time.sleep(0.01)
         book.figure("seconds from the start to an acknowledgement", time.monotonic() - moment)
-        time.sleep(0.5)
+        wait_enough(traders)
         stop.set()
         for trader in traders:
             trader.join(40)

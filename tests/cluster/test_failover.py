@@ -21,7 +21,7 @@ from ringfence.daemons.stream_server import program_of
 from ringfence.exchange.disk import RealDisk
 from ringfence.exchange.journal import read_frames
 from ringfence.testing.client import Client
-from ringfence.testing.traders import Trader, check
+from ringfence.testing.traders import Trader, check, wait_enough
 from tests.cluster.stream_servers import stream_leader
 from tests.cluster.three import Cluster
 
@@ -70,7 +70,8 @@ class Crowd:
             trader.join(40)
 
     def stop(self) -> None:
-        """Raises AssertionError if a trader was told what is not so."""
+        """Raises AssertionError if a trader was told what is not so, TimeoutError if one is told next to nothing."""
+        wait_enough(self.traders)
         self.end()
         for trader in self.traders:
             assert trader.fault is None, trader.fault

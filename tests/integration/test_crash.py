@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from ringfence.testing.traders import Trader, check
+from ringfence.testing.traders import Trader, check, wait_enough
 from ringfence.testing.venue import Venue
 
 KILLS = int(os.environ.get("RINGFENCE_KILLS", "8"))
@@ -30,7 +30,7 @@ def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing(tmp_path: Pa
             venue.kill(victim)
             venue.start(victim)
             venue.wait_ready()
-        time.sleep(0.5)
+        wait_enough(traders)
         stop.set()
         for trader in traders:
             trader.join(30)

@@ -35,7 +35,7 @@ from ringfence.operations.backup import (
 from ringfence.operations.backup import taking as taking_module
 from ringfence.operations.backup.recovery import open_with
 from ringfence.testing.client import Client
-from ringfence.testing.traders import Trader, check
+from ringfence.testing.traders import Trader, check, wait_enough
 from ringfence.testing.venue import Venue
 from tests.integration.test_log_storage import accounts_database, log_of, needs_postgres
 
@@ -58,7 +58,7 @@ class Kept:
             self.traders = [Trader(self.venue.port, account, stop) for account in range(1, TRADERS + 1)]
             for trader in self.traders:
                 trader.start()
-            time.sleep(1.5)
+            wait_enough(self.traders)
             self.first = create(self.venue.directory, self.store, recipients=self.recipients)
             time.sleep(1.5)
             self.told = [dict(trader.acknowledged) for trader in self.traders]

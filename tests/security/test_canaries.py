@@ -89,6 +89,10 @@ def test_what_gets_out_would_be_found(tmp_path: Path) -> None:
     ]
     process = subprocess.Popen(["sleep", "30", "0.71834029"])
     try:
+        # A process is there a moment before its arguments can be read.
+        until = time.monotonic() + 10
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            assert time.monotonic() < until
         assert any("arguments of process" in one for one in leaks(secrets_of(tmp_path), command_lines()))
     finally:
         process.kill()

@@ -30,8 +30,9 @@ ABSENT_MAX = 1
 is in the draw all the same; if it is nominated and not back, a substitute steps in after its time has passed."""
 TIMEOUTS_NEEDED = 2
 """So many others must have waited for a signer in vain before a substitute steps in."""
-ATTESTING_MAX = 16
-"""So many quorums of one block there are for showing control: one that is not whole has a next."""
+ATTESTING_MAX = 128
+"""So many quorums of one block there are for showing control: one that is not whole has a next. With four seats of
+five, one in six leaves a given signer out; of so many, none does in one block of 10^10."""
 _DOMAIN = b"ringfence nomination 1"
 
 

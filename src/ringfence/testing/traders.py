@@ -4,10 +4,13 @@ import http.client
 import random
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ringfence.testing.client import Answer, Client
 
+ENOUGH = 10
+"""Acknowledged orders of each trader from which something can be seen."""
 _HISTORY_SECONDS = 30.0
 
 
@@ -102,6 +105,19 @@ class Trader(threading.Thread):
             return None
 
 
+def wait_enough(traders: Sequence[Trader], *, seconds: float = 60.0) -> None:
+    """Wait until each was told enough, or has stopped; how long that takes is the machine's matter.
+
+    Raises TimeoutError.
+    """
+    until = time.monotonic() + seconds
+    while any(trader.fault is None and len(trader.acknowledged) < ENOUGH for trader in traders):
+        if time.monotonic() > until:
+            found = [len(trader.acknowledged) for trader in traders]
+            raise TimeoutError(f"acknowledged in {seconds:g} s: {found} orders")
+        time.sleep(0.05)
+
+
 class Tally(NamedTuple):
     """Orders by clOrdID about which a trader was told what is not so."""
 
@@ -146,5 +162,5 @@ def tally(trader: Trader) -> Tally:
 
 def check(trader: Trader) -> None:
     """Raises AssertionError if a trader was told what is not so, or was told next to nothing."""
-    assert len(trader.acknowledged) > 10
+    assert len(trader.acknowledged) >= ENOUGH
     assert tally(trader) == Tally([], [], [])
