@@ -29,8 +29,6 @@ def run(book: Runbook, folder: Path) -> None:
         cluster.wait_followers(leader)
         cluster.ask(leader, ask="hand-over", to=follower)
         cluster.wait_leader(other_than=leader)
-        cluster.processes[leader].wait(60)
-        cluster.start(leader)
         crowd.first_answer_after(time.monotonic(), seconds=60)
         until_traded(crowd)
         crowd.stop()

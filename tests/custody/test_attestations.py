@@ -12,7 +12,7 @@ from ringfence.custody.chains.bitcoin.rpc import NodeRefusedError
 from ringfence.custody.chains.bitcoin.transactions import Output, double_sha256
 from ringfence.custody.coordinator.attesting import Collected, NotAttestedError, collect
 from ringfence.custody.cosigner.attesting import PER_HOUR_MAX, RECENT_BLOCKS_MAX
-from ringfence.custody.nomination import attesting
+from ringfence.custody.nomination import ATTESTING_MAX, attesting
 from ringfence.custody.quorum.attestation import (
     AttestationError,
     Unsigned,
@@ -188,7 +188,7 @@ REFUSALS = {
     "more words in the message": (lambda c, q: {"asset": "XBt|pay 1Thief"}, "the name of no asset"),
     "words instead of the venue": (lambda c, q: {"venue": "a friend"}, "venue is no digest"),
     "words instead of the root": (lambda c, q: {"snapshot_root": ROOT + "0"}, "snapshot_root is no digest"),
-    "a draw too many": (lambda c, q: {"attempt": 16}, "quorum 16"),
+    "a draw too many": (lambda c, q: {"attempt": ATTESTING_MAX}, f"quorum {ATTESTING_MAX}"),
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from ringfence.commitments import ChainError, Root
 from ringfence.commitments.root import RootError, decode_root
 from ringfence.configuration import Configuration
 from ringfence.daemons import cluster
-from ringfence.daemons.cluster import EXIT_FENCED, ClusterConfig, ClusterError, address_of
+from ringfence.daemons.cluster import ClusterConfig, ClusterError, address_of
 from ringfence.daemons.cluster_servers import open_servers, renew
 from ringfence.daemons.configuring import settings_of_core
 from ringfence.daemons.core_line import Line, RelayedLine, RemoteLine, Sessions, Upstream, listen
@@ -126,7 +126,7 @@ class Replica:
     # ---- life
 
     async def run(self) -> int:
-        """Follow and lead until asked to stop.
+        """Follow and lead until asked to stop; return the exit status.
 
         Raises ClusterError, StreamLostError, FencedError, DivergedError, JournalError, FeedWriteError, NoRootsError.
         """
@@ -167,9 +167,10 @@ class Replica:
         self._heard_at = time.monotonic()
         try:
             async with serving_replica(self._directory, self._sequencer, lambda: self._core, self._status):
-                await self._follow()
-                if not self._stopping:
-                    await self._lead()
+                while not self._stopping:
+                    await self._follow()
+                    if not self._stopping:
+                        await self._lead()
         finally:
             for server in (*servers, desk):
                 server.close()
@@ -180,7 +181,7 @@ class Replica:
             await self._servers.close()
         self._sequencer.close(snapshot=True)
         log.info("stopped at sequence %d", self._sequencer.next_sequence)
-        return 0 if self._stopping else EXIT_FENCED
+        return 0
 
     def _stop(self) -> None:
         self._stopping = True
@@ -501,6 +502,19 @@ class Replica:
             apart.cancel()
         self.role = _RESIGNED
         await self._say()
+        if not self._stopping:
+            await self._follow_again(core)
+
+    async def _follow_again(self, core: Core) -> None:
+        """Follow whoever leads next. Nothing is ahead of the stream here: all that was taken is in it."""
+        self._core, self.role, self._successor = None, _FOLLOWER, None
+        self._heard, self._heard_at = None, time.monotonic()
+        self._leader_is_known.clear()
+        # Their gateways ask on the next line what became of their commands.
+        for line in list(core.lines.values()):
+            line.abort()
+        await self._until(self._catch_up_with_roots)
+        log.warning("follows again from entry %d", self._sequencer.number)
 
     async def _catch_up_with_roots(self) -> None:
         """Take every root that earlier leaders have signed; what we began with for ourselves is dropped."""

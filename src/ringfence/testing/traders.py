@@ -27,6 +27,8 @@ class Trader(threading.Thread):
         self.cancelled: set[str] = set()
         self.refused: set[str] = set()
         self.lost = 0
+        self.turned_away = 0
+        """Times we were told to try again."""
         self.fault: str | None = None
         self.answered: list[float] = []
         """When each order was acknowledged, on the monotonic clock."""
@@ -71,6 +73,7 @@ class Trader(threading.Thread):
                 return row
             if answer.status == 503:
                 assert "Nothing was done" in answer.error, answer
+                self.turned_away += 1
                 time.sleep(0.02)
                 continue
             # Refused for its own sake, such as for too many open orders: it must not be there.

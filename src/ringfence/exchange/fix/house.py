@@ -147,7 +147,7 @@ class House:
                 trading.refuse(token, outcome)
                 self.flush(trading)
 
-        self.desk.submit(((token, command),), done)
+        self.desk.submit(((token, command),), done, is_here=lambda: trading.key is not None)
 
     def lost(self, trading: Trading) -> None:
         """A session has no connection: cancel its open orders if it asked for that."""

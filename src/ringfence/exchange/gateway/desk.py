@@ -27,8 +27,12 @@ log = logging.getLogger(__name__)
 ACCOUNT, REQUEST = slice(48, 52), slice(32, 40)
 """Where a command has them; see `messages.layouts`."""
 _MESSAGE_BYTES_MAX = 1024 * RECORD_BYTES
-_RECONNECT_SECONDS = 0.2
+_RECONNECT_SECONDS = 0.05
+HOLD_SECONDS = 1.0
+"""So long what is asked is held when the line to the core is lost: twice what a planned hand-over takes. After a longer
+pause prices may be others than those for which it was asked."""
 _CATCH_UP_SECONDS = 0.05
+_CORE_IS_AWAY = "the matching engine is restarting"
 
 
 class Desk:
@@ -62,6 +66,8 @@ class Desk:
         # Tokens start at the clock, so that two gateways, or one before and after a restart, never share one.
         self._tokens = itertools.count(time.time_ns())
         self._awaits_greeting = True
+        self._holding: asyncio.TimerHandle | None = None
+        """Runs out when a lost line is not back in time: what is asked until then waits for it."""
         self._closing = False
         self._reconnecting: asyncio.Task[None] | None = None
 
@@ -160,10 +166,10 @@ class Desk:
         return next(self._tokens)
 
     def check_open(self) -> None:
-        """Raise Refused if there is no core. Cancels and closes are taken while there is one."""
-        if not self._core.is_connected:
+        """Raise Refused if there is no core. Cancels and closes are taken while there is one, or soon will be."""
+        if not self._core.is_connected and self._holding is None:
             self._figures.sheds[CORE_AWAY] += 1
-            raise unavailable("the matching engine is restarting")
+            raise unavailable(_CORE_IS_AWAY)
 
     def check_room(self, account: int, *, commands: int = 1) -> None:
         """Raise Refused if so many orders of an account cannot be taken now."""
@@ -183,12 +189,32 @@ class Desk:
         self._door.core = self._core.load
         return self._door.state()
 
-    def submit(self, sent: Sequence[tuple[int, bytes]], done: Done | DoneEach) -> None:
-        """Send (token, command) pairs of one account; `done` hears their results when they are durable."""
+    def submit(
+        self, sent: Sequence[tuple[int, bytes]], done: Done | DoneEach, *, is_here: Callable[[], bool] = lambda: True
+    ) -> None:  # fmt: skip
+        """Send (token, command) pairs of one account; `done` hears their results when they are durable.
+
+        is_here: whether who asks still waits for the answer. What a lost line did not bring to the core is sent again
+        for those who do; the others may have asked elsewhere by then.
+        """
+
+        def send() -> None:
+            for _, slots in sent:
+                self._send(slots)
+
+        def again() -> bool:
+            is_wanted = is_here()
+            if is_wanted:
+                send()
+            return is_wanted
+
         account = int.from_bytes(sent[0][1][ACCOUNT], "little")
-        self._pending.add([token for token, _ in sent], self._figures.follow(sent, done), account=account)
-        for _, slots in sent:
-            self._send(slots)
+        tokens, is_held = [token for token, _ in sent], self._holding is not None
+        self._pending.add(
+            tokens, self._figures.follow(sent, done), account=account, again=again, is_held=is_held
+        )
+        if not is_held:
+            send()
 
     def _send(self, slots: bytes) -> None:
         if not self._outgoing:
@@ -213,7 +239,7 @@ class Desk:
         if self._awaits_greeting:
             self._awaits_greeting = False
             token = self.token()
-            self._pending.barrier(token)
+            self._pending.barrier(token, self._settle)
             self._send(commands.pack(Command.TICK, request=token))
         while self.views.next_sequence < next_sequence and self._fold_next():
             pass
@@ -240,8 +266,24 @@ class Desk:
         )
         self._pending.lost()
         self._awaits_greeting = True
-        self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
+        loop = asyncio.get_running_loop()
+        if self._holding is None:
+            self._holding = loop.call_later(HOLD_SECONDS, self._stop_holding)
+        self._reconnecting = loop.create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
         await self._connect()
         log.info("connected to the exchange core again")
+
+    def _settle(self) -> None:
+        """The new line has brought a command to the core and back: no other is under way that came before it."""
+        is_again = self._holding is not None
+        self._pending.settle(is_again=is_again)
+        if self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
+
+    def _stop_holding(self) -> None:
+        """Nobody waits any longer than this; what was sent before is settled when there is a line."""
+        self._holding = None
+        self._figures.sheds[CORE_AWAY] += self._pending.refuse_held(_CORE_IS_AWAY)

@@ -388,6 +388,8 @@ class Gateway:
             http.route = route.kind
         request = Request(connection, self, {}, key, bucket)
         request.where = f"{http.method} {path[:80]}"
+        if key is not None and person is None:
+            request.expires = http.headers[b"api-expires"]
         try:
             if route is None:
                 raise self._no_route(http.method, name)

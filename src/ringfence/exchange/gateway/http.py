@@ -125,6 +125,11 @@ class HttpConnection(asyncio.Protocol):
                 429, _error("there are too many connections from this address"), b"retry-after: 60\r\n"
             )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer can still be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._waiting.clear()

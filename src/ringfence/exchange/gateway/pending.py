@@ -14,15 +14,21 @@ Done = Callable[[Sequence[Result] | Refused], None]
 """Called once: with the results in the order of the commands, or with why nothing was done."""
 DoneEach = Callable[[Sequence[Outcome] | Refused], None]
 """As Done, for commands of which some may be shed and others not: their places hold why."""
+Again = Callable[[], bool]
+"""Sends commands again that never reached the core; False if who asked for them is gone: then nothing is done."""
 
 
 class _Submission:
     """Commands that one request sent together."""
 
-    __slots__ = ("account", "connection", "done", "results", "size")
+    __slots__ = ("account", "again", "connection", "done", "is_held", "results", "tokens")
 
-    def __init__(self, size: int, done: DoneEach, connection: int, account: int) -> None:
-        self.size, self.done, self.connection, self.account = size, done, connection, account
+    def __init__(
+        self, tokens: Sequence[int], done: DoneEach, connection: int, account: int, again: Again | None, *,
+        is_held: bool,
+    ) -> None:  # fmt: skip
+        self.tokens, self.done, self.connection, self.account = tokens, done, connection, account
+        self.again, self.is_held = again, is_held
         self.results: list[tuple[int, Outcome]] = []
 
     def settle(self) -> None:
@@ -58,9 +64,16 @@ class Pending:
         """Return how many commands of an account await their outcome."""
         return self._held.get(account, 0)
 
-    def add(self, tokens: Sequence[int], done: Done | DoneEach, *, account: int = 0) -> None:
-        """Wait for the outcome of commands. With a Done of several, none of them may be one that can be shed."""
-        submission = _Submission(len(tokens), cast(DoneEach, done), self._connection, account)
+    def add(
+        self, tokens: Sequence[int], done: Done | DoneEach, *, account: int = 0, again: Again | None = None,
+        is_held: bool = False,
+    ) -> None:  # fmt: skip
+        """Wait for the outcome of commands. With a Done of several, none of them may be one that can be shed.
+
+        is_held: they are not sent now, but by `again` when there is a line.
+        """
+        connection = self._connection - is_held
+        submission = _Submission(tokens, cast(DoneEach, done), connection, account, again, is_held=is_held)
         for token in tokens:
             self._waiting[token] = submission
         self._held[account] = self._held.get(account, 0) + len(tokens)
@@ -81,7 +94,7 @@ class Pending:
             submission = self._pop(result.request)
             if submission is None:
                 continue
-            if submission.size == 1:
+            if len(submission.tokens) == 1:
                 submission.done([result])
             else:
                 self._note(submission, result.request, result)
@@ -107,34 +120,54 @@ class Pending:
 
     def _note(self, submission: _Submission, token: int, outcome: Outcome) -> None:
         submission.results.append((token, outcome))
-        if len(submission.results) == submission.size:
+        if len(submission.results) == len(submission.tokens):
             submission.settle()
 
     def lost(self) -> None:
         """The line was lost: what waits is settled by a barrier on the next one."""
         self._connection += 1
 
-    def barrier(self, token: int) -> None:
+    def barrier(self, token: int, passed: Callable[[], None]) -> None:
         """Note a command on a new line that asks for nothing: after its result, earlier lines' have none to come.
 
         The core takes commands in the order in which they arrive. What it has published by the time it greets
-        says less: a line can be lost while the core lives and has taken what came over it.
+        says less: a line can be lost while the core lives and has taken what came over it. When `passed` is called,
+        it is time to `settle`; if this line is lost before, that is left to the next one's.
         """
         connection = self._connection
 
-        def passed(outcome: Sequence[Result] | Refused) -> None:
-            if not isinstance(outcome, Refused):
-                self._give_up(connection)
+        def heard(outcome: Sequence[Result] | Refused) -> None:
+            if not isinstance(outcome, Refused) and connection == self._connection:
+                passed()
 
-        self.add([token], passed)
+        self.add([token], heard)
 
-    def _give_up(self, connection: int) -> None:
-        """Settle what lines before this one carried: what has no result never reached the journal."""
-        dead = {id(s): s for s in self._waiting.values() if s.connection < connection}
-        for token in [t for t, s in self._waiting.items() if id(s) in dead]:
+    def settle(self, *, is_again: bool) -> None:
+        """Settle what earlier lines carried, or were to carry: what has no result is in no journal.
+
+        is_again: send it again, in the order in which it came.
+        """
+        for submission in self._before(self._connection):
+            if is_again and not submission.results and submission.again is not None and submission.again():
+                submission.connection, submission.is_held = self._connection, False
+                continue
+            self._give_up(submission, "the command did not reach the journal before a restart")
+
+    def refuse_held(self, why: str) -> int:
+        """Refuse what was not sent yet; return how many requests that were."""
+        held = [submission for submission in self._before(self._connection + 1) if submission.is_held]
+        for submission in held:
+            self._give_up(submission, why)
+        return len(held)
+
+    def _before(self, connection: int) -> list[_Submission]:
+        """Return what waits on lines before one, the first first."""
+        return list({id(s): s for s in self._waiting.values() if s.connection < connection}.values())
+
+    def _give_up(self, submission: _Submission, why: str) -> None:
+        for token in submission.tokens:
             self._pop(token)
-        for submission in dead.values():
-            if submission.results:
-                submission.settle()
-            else:
-                submission.done(unavailable("the command did not reach the journal before a restart"))
+        if submission.results:
+            submission.settle()
+        else:
+            submission.done(unavailable(why))

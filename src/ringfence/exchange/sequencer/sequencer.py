@@ -103,7 +103,7 @@ class Sequencer:
                 f"{theirs} at the leader. This machine stops; compare `ringfence journal replay` on both."
             )
         said = await self._work(self._cycle.begin_followed(entry.raw, frame))
-        self.number = entry.number
+        self.number, self._has_begun_root = entry.number, False
         return said
 
     async def lead(self, commands: bytes, *, timestamp_ns: int) -> Batch:

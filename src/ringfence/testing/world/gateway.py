@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ringfence.testing.world.world import World
 
 _RECONNECT_MS = 30
+_HOLD_MS = 60
+"""So long a request waits for a line; sometimes that is enough."""
 _LINE_MS = (0.05, 2.0)
 
 
@@ -103,6 +105,7 @@ class Gateway(Node):
         self._tokens = itertools.count((self._number * 1000 + self._lives) * 1_000_000 + 1)
         self.pending = Pending()
         self._line: Line | None = None
+        self._is_holding, self._hold = False, 0
         if self._lives > 1:
             self._world.reach("gateway started again")
         if self._checkpoint is None or self._world.schedule.random() < 0.25:
@@ -140,7 +143,19 @@ class Gateway(Node):
         self._line = None
         if self.is_up:
             self.pending.lost()
+            if not self._is_holding:
+                self._is_holding, self._hold = True, self._hold + 1
+                self._world.loop.after_ms(_HOLD_MS, self, self._stop_holding, self._hold)
             self._world.loop.after_ms(_RECONNECT_MS, self, self._connect)
+
+    def _stop_holding(self, hold: int) -> None:
+        if self._is_holding and hold == self._hold:
+            self._is_holding = False
+            self.pending.refuse_held("the matching engine is restarting")
+
+    def _settle(self) -> None:
+        self.pending.settle(is_again=self._is_holding)
+        self._is_holding = False
 
     def break_line(self) -> None:
         if self._line is not None:
@@ -157,7 +172,7 @@ class Gateway(Node):
         if self._awaits_greeting:
             self._awaits_greeting = False
             token = next(self._tokens)
-            self.pending.barrier(token)
+            self.pending.barrier(token, self._settle)
             line.send(commands.pack(Command.TICK, request=token))
         while self.views.next_sequence < next_sequence:
             batch = self._reader.read()
@@ -194,12 +209,20 @@ class Gateway(Node):
         def done(outcome: Sequence[Result] | Refused) -> None:
             reply(self._outcome(request, token, outcome))
 
-        self.pending.add([token], done)
-        assert self._line is not None
-        self._line.send(slots)
+        def again() -> bool:
+            line, is_late = self._line, request.expires_ns < self._world.loop.now_ns
+            if line is not None and not is_late:
+                self._world.reach("sent again over a new line")
+                line.send(slots)
+            return line is not None and not is_late
+
+        self.pending.add([token], done, again=again, is_held=self._is_holding)
+        if not self._is_holding:
+            assert self._line is not None
+            self._line.send(slots)
 
     def _check_open(self, request: Request) -> None:
-        if self._line is None:
+        if self._line is None and not self._is_holding:
             raise unavailable("the matching engine is restarting")
         if request.operation == "place" and len(self.pending) >= self._world.options.pending_max:
             self._world.shed[request.parameters["clOrdID"]] = None

@@ -103,7 +103,7 @@ def new_bulk(request: Request) -> object:
     for parameters in asked:
         token = desk.token()
         sent.append((token, commands.place(desk.views, request.account, parameters, token)))
-    desk.submit(sent, _bulk_answer(request, asked))
+    desk.submit(sent, _bulk_answer(request, asked), is_here=request.is_here)
     return LATER
 
 
@@ -196,7 +196,7 @@ def amend_bulk(request: Request) -> object:
             raise Refused(400, "Invalid ordStatus")
         token = desk.token()
         sent.append((token, _amend_command(request, parameters, order, token)))
-    desk.submit(sent, _bulk_answer(request, asked))
+    desk.submit(sent, _bulk_answer(request, asked), is_here=request.is_here)
     return LATER
 
 
@@ -225,7 +225,7 @@ def cancel(request: Request) -> object:
             sent.append((token, command))
     if not sent:
         raise not_found()
-    desk.submit(sent, lambda outcome: _answer_cancel(request, names, outcome))
+    desk.submit(sent, lambda outcome: _answer_cancel(request, names, outcome), is_here=request.is_here)
     return LATER
 
 

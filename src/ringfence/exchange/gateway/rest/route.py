@@ -91,8 +91,8 @@ class Request:
     """One request on its way through: who asks, with which parameters, and how to answer."""
 
     __slots__ = (
-        "_connection", "bucket", "gateway", "headers", "key", "origin", "parameters", "person", "second_bucket",
-        "where",
+        "_connection", "bucket", "expires", "gateway", "headers", "key", "origin", "parameters", "person",
+        "second_bucket", "where",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +104,8 @@ class Request:
         self.key = key
         self.bucket = bucket
         self.second_bucket: Bucket | None = None
+        self.expires = b""
+        """Until when the request's signature is good, a Unix time in seconds; empty for a page's."""
         self.where = ""
         """Method and path, for the log of a fault: what is behind the path may be private."""
         self.person: Person | None = None
@@ -123,6 +125,11 @@ class Request:
         """The address that the request comes from."""
         return self._connection.address
 
+    def is_here(self) -> bool:
+        """Return whether whoever asks can still be answered, and has not said that it is too late by now."""
+        is_late = bool(self.expires) and int(self.expires) < int(self.gateway.now())
+        return self._connection.is_open and not is_late
+
     def count_report(self) -> None:
         """Count a report of a hole against the address it comes from. Raises Refused (429)."""
         self.second_bucket = None
@@ -141,7 +148,7 @@ class Request:
             else:
                 self.answer(show(outcome[0]))
 
-        self.gateway.desk.submit(((token, command),), hear)
+        self.gateway.desk.submit(((token, command),), hear, is_here=self.is_here)
         return LATER
 
     # ---- the answer, exactly once

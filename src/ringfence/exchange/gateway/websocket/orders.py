@@ -84,6 +84,7 @@ def enter(session: "Session", operation: str, message: dict[str, Any]) -> None:
     desk.submit(
         ((token, command),),
         lambda outcome: session.reply_soon(_reply(session, operation, client_id, brief, outcome)),
+        is_here=session.is_here,
     )
 
 

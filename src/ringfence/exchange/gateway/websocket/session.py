@@ -115,6 +115,10 @@ class Session(WSListener):  # type: ignore[misc]
             self._unlisten(topic)
         self._topics.clear()
 
+    def is_here(self) -> bool:
+        """Return whether the client can still be answered."""
+        return self._transport is not None and not self._transport.underlying_transport.is_closing()
+
     # ---- turns
 
     def pause(self) -> None:
@@ -123,7 +127,7 @@ class Session(WSListener):  # type: ignore[misc]
             self._transport.underlying_transport.pause_reading()
 
     def resume(self) -> None:
-        if self._transport is not None and not self._transport.underlying_transport.is_closing():
+        if self._transport is not None and self.is_here():
             self._transport.underlying_transport.resume_reading()
 
     # ---- frames out
@@ -333,7 +337,7 @@ class Session(WSListener):  # type: ignore[misc]
             row = timer_row(outcome[0].value, timeout, desk.views.timestamp_ns)
             self.reply_soon(encode({**row, "request": message}))
 
-        desk.submit(((token, command),), answer)
+        desk.submit(((token, command),), answer, is_here=self.is_here)
 
 
 def _without_signature(message: dict[str, Any]) -> dict[str, Any]:
