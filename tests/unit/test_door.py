@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from ringfence.exchange.feed import Load
 from ringfence.exchange.gateway import turns as turns_module
 from ringfence.exchange.gateway.door import AGE_MAX_SECONDS, Door
@@ -118,7 +120,7 @@ def test_what_was_given_up_with_its_line_takes_no_room() -> None:
     pending, heard = Pending(), Heard()
     pending.add([1, 2], heard.append, account=7)
     pending.lost()
-    pending.barrier(3)
+    pending.barrier(3, lambda: pending.settle(is_again=False))
     pending.hear([result(3)])
     assert isinstance(heard[0], Refused)
     assert pending.held(7) == 0
@@ -130,7 +132,7 @@ def test_what_was_given_up_with_its_line_takes_no_room() -> None:
 class Connection:
     def __init__(self) -> None:
         self.paused = 0
-        self.is_paused = False
+        self.is_paused = self.is_full = False
 
     def pause(self) -> None:
         self.paused, self.is_paused = self.paused + 1, True
@@ -138,8 +140,26 @@ class Connection:
     def resume(self) -> None:
         self.is_paused = False
 
+    def has_unread(self) -> bool:
+        return self.is_full
 
-async def test_a_connection_is_not_read_beyond_its_accounts_part_of_a_turn() -> None:
+
+class Clock:
+    """The loop's as well as the turns'."""
+
+    def __init__(self, monkeypatch: Any) -> None:
+        self._now = 0.0
+        monkeypatch.setattr(turns_module.time, "monotonic", lambda: self._now)
+
+    async def passes(self, seconds: float) -> None:
+        """Let the turn end after so long, and what is due by then happen."""
+        self._now += seconds
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+async def test_a_connection_is_not_read_beyond_its_accounts_part_of_a_turn(monkeypatch: Any) -> None:
+    clock = Clock(monkeypatch)
     turns, busy, quiet, other = Turns(), Connection(), Connection(), Connection()
     for connection, who in ((busy, 1), (quiet, 1), (other, 2)):
         turns.join(connection, who)
@@ -153,7 +173,8 @@ async def test_a_connection_is_not_read_beyond_its_accounts_part_of_a_turn() -> 
     for _ in range(MESSAGES_EACH_MAX):
         turns.message(1, Connection())  # more connections are no more room
     assert (quiet.is_paused, other.is_paused, busy.paused) == (True, False, 1)
-    await asyncio.sleep(0)
+    await clock.passes(0.01)
+    await clock.passes(0.01)
     assert not busy.is_paused
     assert not quiet.is_paused
     turns.leave(busy, 1)
@@ -161,39 +182,61 @@ async def test_a_connection_is_not_read_beyond_its_accounts_part_of_a_turn() -> 
     assert not quiet.is_paused
 
 
+@pytest.mark.parametrize("accounts", [1, 2, 9])
+async def test_those_who_flood_leave_a_part_of_the_time_to_the_others(
+    accounts: int, monkeypatch: Any
+) -> None:
+    clock = Clock(monkeypatch)
+    turns = Turns()
+    flooding = [Connection() for _ in range(accounts)]
+    for who, connection in enumerate(flooding):
+        turns.join(connection, who)
+        for _ in range(MESSAGES_EACH_MAX):
+            turns.message(who, connection)
+    await clock.passes(0.009)
+    assert all(connection.is_paused for connection in flooding)
+    # Somebody's turn in between lets nobody back earlier.
+    turns.message("quiet", Connection())
+    await clock.passes(0.009 / accounts - 0.0005)
+    assert all(connection.is_paused for connection in flooding)
+    await clock.passes(0.001)
+    assert not any(connection.is_paused for connection in flooding)
+
+
 async def test_who_always_sends_more_than_their_part_is_shed_and_nobody_else(monkeypatch: Any) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(turns_module.time, "monotonic", lambda: clock[0])
+    clock = Clock(monkeypatch)
     turns, busy = Turns(), Connection()
     turns.join(busy, 1)
+    busy.is_full = True
     for _ in range(20):
         for _ in range(3 * MESSAGES_EACH_MAX):
             turns.message(1, busy)
-        await asyncio.sleep(0)
-        clock[0] += 0.04
+        await clock.passes(0.02)
+        # Other accounts' turns, in which it is not read at all, make it no better.
+        turns.message(2, Connection())
+        await clock.passes(0.02)
     assert turns.is_shedding
     taken = [turns.has_room(1, 1) for _ in range(MESSAGES_STEADY_MAX + 2)]
     assert taken == [True] * MESSAGES_STEADY_MAX + [False] * 2
     assert all(turns.has_room(2, 1) for _ in range(3 * MESSAGES_EACH_MAX))
-    await asyncio.sleep(0)
+    busy.is_full = False
+    await clock.passes(0.02)
     turns.message(1, busy)
-    await asyncio.sleep(0)
+    await clock.passes(0.02)
     assert not turns.is_shedding
     assert all(turns.has_room(1, 1) for _ in range(3 * MESSAGES_EACH_MAX))
 
 
 async def test_who_waits_for_answers_between_bursts_is_not_shed(monkeypatch: Any) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(turns_module.time, "monotonic", lambda: clock[0])
+    clock = Clock(monkeypatch)
     turns, trader = Turns(), Connection()
     turns.join(trader, 1)
     for _ in range(40):
         for _ in range(MESSAGES_EACH_MAX):
             turns.message(1, trader)
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await clock.passes(0.02)
+        await clock.passes(0.02)
         assert not turns.is_shedding
-        clock[0] += 0.04
 
 
 # ---- what everybody sees

@@ -1,9 +1,12 @@
 """Turns of the event loop: what one account sends over realtime connections does not hold up what others send.
 
 In each turn the loop reads whatever has come, from one connection after another. A connection of an account that has
-sent its part of a turn is not read any further until the next. An account that sends more than its part for half a
-second without a break would be answered later and later: from then on more of it is read, its part is taken, and the
-rest is shed, which is quick. The same is done with everybody when turns take so long that all would feel it.
+sent its part of a turn is not read any further until the next. Of the loop's time, one account that sends more gets
+half, two get a third each, and so on: what is left is for those who send little, and find the loop at rest.
+
+An account that sends more than its part for half a second without a break would be answered later and later: from then
+on more of it is read, its part is taken, and the rest is shed, which is quick; and it gets a quarter of the time instead
+of half. The same is shed of everybody when turns take so long that all would feel it.
 """
 
 import asyncio
@@ -19,6 +22,8 @@ MESSAGES_STEADY_MAX = 12
 """Of one that had more to send than its part in the turn before: a stream, which is read in small pieces."""
 READ_WHEN_SHEDDING = 2
 """Times an account's part that is read when it is shed: what is shed costs a fourth of what is taken."""
+REST, REST_WHEN_SHEDDING = 1.0, 3.0
+"""Turns' lengths that the loop rests after a turn in which one account was over its part; of two, each half of it."""
 SHED_AFTER_SECONDS = 0.5
 BEHIND_SECONDS, CALM_SECONDS = 0.1, 0.05
 _WEIGHT = 0.2
@@ -29,6 +34,8 @@ class Paused(Protocol):
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
+    def has_unread(self) -> bool:
+        """Return whether the kernel keeps something that was not read."""
 
 
 class Turns:
@@ -42,11 +49,11 @@ class Turns:
         self._part, self._steady = MESSAGES_EACH_MAX, MESSAGES_STEADY_MAX
         """How many messages of each account are taken in a turn: of a burst, and of a stream."""
         self._over_since: dict[Hashable, float] = {}
-        """Accounts that sent more than their part in every turn since."""
+        """Accounts that sent more than their part, and of whom something waits unread ever since."""
         self._over_now: set[Hashable] = set()
         self._shed: set[Hashable] = set()
         self._began = 0.0
-        self._is_under_way = False
+        self._is_under_way = self._is_resting = False
         self._seconds = 0.0
         self._is_behind = False
 
@@ -114,20 +121,37 @@ class Turns:
 
     def _end(self) -> None:
         now = time.monotonic()
-        self._seconds += _WEIGHT * (now - self._began - self._seconds)
+        took = now - self._began
+        self._seconds += _WEIGHT * (took - self._seconds)
         self._is_behind = self._seconds > (CALM_SECONDS if self._is_behind else BEHIND_SECONDS)
         busy = max(1, len(self._messages), len(self._orders))
         self._part = max(1, min(MESSAGES_EACH_MAX, MESSAGES // busy))
         self._steady = min(MESSAGES_STEADY_MAX, self._part)
-        if self._over_now or self._over_since:
-            self._over_since = {who: self._over_since.get(who, now) for who in self._over_now}
-            self._shed = {who for who, since in self._over_since.items() if now - since > SHED_AFTER_SECONDS}
-            self._over_now.clear()
+        over, self._over_now = self._over_now, set()
+        if over or self._over_since:
+            self._note(over, now)
         self._is_under_way = False
         self._messages.clear()
         self._orders.clear()
-        if self._paused:
-            # A turn for those who were held: whoever has no more to send by then was not over their part for long.
+        if over and not self._is_resting:
+            self._is_resting = True
+            rest = (REST_WHEN_SHEDDING if self._shed else REST) / len(over)
+            asyncio.get_running_loop().call_later(rest * took, self._resume)
+
+    def _note(self, over: set[Hashable], now: float) -> None:
+        """Note who sends more than their part, and for how long: until nothing of theirs waits unread."""
+        since = {who: at for who, at in self._over_since.items() if who in over or self._has_unread(who)}
+        self._over_since = {**dict.fromkeys(over, now), **since}
+        self._shed = {who for who, at in since.items() if now - at > SHED_AFTER_SECONDS}
+
+    def _has_unread(self, who: Hashable) -> bool:
+        return any(connection.has_unread() for connection in self._members.get(who, ()))
+
+    def _resume(self) -> None:
+        """Read those again who were held."""
+        self._is_resting = False
+        if not self._is_under_way:
+            # A turn for them: whoever has no more to send by then was not over their part for long.
             self._begin()
         paused, self._paused = self._paused, set()
         for connection in paused:

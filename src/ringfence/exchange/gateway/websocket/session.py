@@ -1,7 +1,9 @@
 """One realtime connection: frames in are worked on strictly in order, frames out are gathered."""
 
 import asyncio
+import fcntl
 import logging
+import termios
 from collections.abc import Hashable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,16 @@ class Session(WSListener):  # type: ignore[misc]
     def resume(self) -> None:
         if self._transport is not None and self.is_here():
             self._transport.underlying_transport.resume_reading()
+
+    def has_unread(self) -> bool:
+        """Return whether the kernel keeps something that was not read."""
+        if not self.is_here():
+            return False
+        assert self._transport is not None
+        socket = self._transport.underlying_transport.get_extra_info("socket")
+        count = bytearray(4)
+        fcntl.ioctl(socket.fileno(), termios.FIONREAD, count)
+        return any(count)
 
     # ---- frames out
 
