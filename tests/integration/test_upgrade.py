@@ -144,6 +144,14 @@ def test_a_replay_of_the_journal_says_what_is_missing(upgraded: Upgraded) -> Non
     assert new.returncode == 0, new.stdout + new.stderr
 
 
+def test_nothing_is_exported_for_research_by_a_build_that_is_too_old(
+    upgraded: Upgraded, tmp_path: Path
+) -> None:
+    for build, status in (({}, EXIT_RULES), (upgraded.build, 0)):
+        done = ringfence("export", "trades", tmp_path, "--directory", upgraded.directory, environment=build)
+        assert done.returncode == status, done.stderr
+
+
 def test_a_stranger_with_the_old_build_is_told_that_it_is_too_old(upgraded: Upgraded) -> None:
     for judge in (None, ShadowJudge()):
         with pytest.raises(UnknownRulesError, match=f"under rules {NEWER}"):

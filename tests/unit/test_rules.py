@@ -9,10 +9,12 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,9 +23,11 @@ from hypothesis import strategies as st
 from ringfence.assurance.audit.books import Books
 from ringfence.assurance.shadow import Shadow, figures
 from ringfence.assurance.shadow.statements import venue_of as shadows_statement
+from ringfence.cli import upgrade as cli
 from ringfence.commitments import venue_statement
 from ringfence.commitments.statement import CONFIGURED_VENUE_MAGIC, RULED_VENUE_MAGIC, VENUE_MAGIC
 from ringfence.daemons import upgrading
+from ringfence.daemons.replica import Heartbeat, Standing
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedReader, published_below
 from ringfence.exchange.projections import Views
@@ -37,6 +41,7 @@ from ringfence.messages.rules import RULES_FIRST, RULES_NEWEST, UnknownRulesErro
 from ringfence.testing.newer_build import NEWER, PAUSE, PAUSE_NS, newer_build
 from ringfence.testing.play import START_NS, command, opening
 from ringfence.testing.twins import figures_of
+from ringfence.units.time import NS_PER_SECOND, iso
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(12)
@@ -135,6 +140,41 @@ def test_a_core_puts_nothing_in_force_that_its_own_build_does_not_know() -> None
     said = upgrading.refusal(NEWER, in_force=RULES_NEWEST, machines={}, judges={}, without=())
     assert said is not None
     assert said.startswith(f"the build that leads knows rules up to {RULES_NEWEST}")
+
+
+def test_a_release_that_does_not_say_what_it_knows_knows_nothing_later() -> None:
+    heard = msgspec.json.decode(b'{"node": "a", "epoch": 1, "number": 2, "roots": 3}', type=Heartbeat)
+    stands = msgspec.json.decode(b'{"node": "a", "number": 2}', type=Standing)
+    assert (heard.rules, stands.rules) == (0, 0)
+
+
+def test_a_judge_that_reports_now_says_what_it_knows(tmp_path: Path) -> None:
+    assert upgrading.judges_know(tmp_path) == {}
+    (tmp_path / "judges").mkdir()
+
+    def report(judge: str, age_seconds: float, said: str) -> None:
+        stamp = iso(time.time_ns() - round(age_seconds * NS_PER_SECOND))
+        text = f'{{"judge": "{judge}", "timestamp": "{stamp}", "green": 3{said}}}'
+        (tmp_path / "judges" / f"{judge}.report.json").write_text(text)
+
+    report("shadow", 0, ', "rulesNewest": 4')
+    report("auditor", 0, "")
+    assert upgrading.judges_know(tmp_path) == {"shadow": 4, "auditor": 0}
+    report("shadow", 60, ', "rulesNewest": 4')
+    assert upgrading.judges_know(tmp_path) == {"auditor": 0}, "one that does not run here cannot be asked"
+
+
+def test_nothing_is_asked_of_a_core_that_has_never_said_what_it_knows(tmp_path: Path) -> None:
+    """Its engine would refuse the command, and read again by a later release it would count."""
+    with pytest.raises(SystemExit, match=r"does not know later rules.*nothing was sent"):
+        cli.activate(NEWER, tmp_path, operator="anna")
+    upgrading.note_rules(tmp_path, RULES_FIRST)
+    assert upgrading.read_rules(tmp_path) == upgrading.Rules(RULES_FIRST, RULES_NEWEST)
+    with pytest.raises(SystemExit, match="no exchange core answers"):
+        cli.activate(NEWER, tmp_path, operator="anna")
+    (tmp_path / upgrading.FILE).write_text("{")
+    with pytest.raises(SystemExit, match="Delete it: the core makes it again"):
+        cli.show(tmp_path)
 
 
 # ---- by a build that knows one version more

@@ -141,8 +141,8 @@ class Desk:
 
     def _fold_next(self) -> bool:
         """Fold the next batch of the feed and tell everyone; False if there is none yet, or none that may be folded."""
-        batch = self._reader.read()
-        if batch is None or self.unknown_rules is not None:
+        batch = self._reader.read() if self.unknown_rules is None else None
+        if batch is None:
             return False
         try:
             changes = self.views.apply(batch, reports_for=self.reports_for)
