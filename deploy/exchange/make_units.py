@@ -27,12 +27,12 @@ class Unit(NamedTuple):
 
 UNITS = (
     Unit("stream", "stream_server", "a server of the journal's stream", (66, 69), "%i", ""),
-    Unit("core", "core", "the exchange core", (65, 70, 74, 75, 78), "", "stream", 120),
+    Unit("core", "core", "the exchange core", (65, 70, 72, 74, 75, 78), "", "stream", 120),
     Unit("gateway", "gateway", "REST and WebSocket", (66, 69)),
     Unit("history", "history", "history in SQL", (65, 70, 75)),
     Unit("price-feed", "price_feed", "index prices", (66,)),
-    Unit("shadow", "shadow", "the second computation", (66,)),
-    Unit("auditor", "auditor", "the laws", (66,)),
+    Unit("shadow", "shadow", "the second computation", (66, 72)),
+    Unit("auditor", "auditor", "the laws", (66, 72)),
     Unit("prover", "prover", "proofs of liabilities and reserves", (66,)),
     Unit("metrics", "metrics", "every page of figures at one port", (66, 69)),
 )

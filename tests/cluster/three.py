@@ -47,6 +47,8 @@ class Cluster:
         self.hosts, self._spaces = hosts, spaces
         self.ports = free_ports(gateways)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environments: dict[str, dict[str, str]] = {}
+        """What processes find in their environment beside what is in ours, by name: another build, for example."""
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
         for own, host in zip(self.nodes.values(), hosts, strict=True):
             write_records(own / "keys.json", tuple(key_of(n) for n in range(1, accounts + 1)))
@@ -58,7 +60,7 @@ class Cluster:
     def start(self, name: str) -> None:
         """Start a process, or start it again."""
         kind, _, number = name.partition("-")
-        environment = dict(os.environ)
+        environment = os.environ | self.environments.get(name, {})
         if kind in (cluster_founding.NATS, cluster_founding.ETCD):
             arguments = ["stream_server", str(self.directory), name]
         elif kind == "node":

@@ -51,7 +51,7 @@ def test_a_statement_without_one_is_the_statement_of_old() -> None:
     """Old journals have to give old roots."""
     facts = {
         "halt_sequence": 1, "reopens_ns": 2, "accounts": 3, "insurance_account": 4, "halted": 1, "deposits_halted": 6,
-        "withdrawals_halted": 7, "signers_halted": 1, "people": 9,
+        "withdrawals_halted": 7, "signers_halted": 1, "people": 9, "rules": 1,
     }  # fmt: skip
     old = venue_statement(**facts, configuration=0, instruments=[])
     assert old.hex() == (

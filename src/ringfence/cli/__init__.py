@@ -24,6 +24,7 @@ from ringfence.cli import (
     threshold_key,
     top,
     up,
+    upgrade,
     verify,
     warm,
     withdrawal,
@@ -37,6 +38,7 @@ app.command(metrics.metrics)
 app.command(top.top)
 app.command(config.app)
 app.command(cluster.app)
+app.command(upgrade.app)
 app.command(key.app)
 app.command(mail.mail)
 app.command(database.app)

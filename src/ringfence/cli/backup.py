@@ -1,7 +1,8 @@
 """`ringfence backup`: sealed copies of a running exchange, and their way back, with proof.
 
 Exit status: 0 as it should be, 65 something was altered or is another store's, 66 something that is needed is not
-there, 70 a replay has led somewhere else than was signed, 74 a disk does not read or write.
+there, 70 a replay has led somewhere else than was signed, 72 it is under rules that this build does not know, 74 a
+disk does not read or write.
 """
 
 import json as encoder
@@ -206,12 +207,13 @@ def _say(found: dict[str, Any], text: str, *, as_json: bool) -> None:
 @contextmanager
 def _saying_why(*, as_json: bool) -> Iterator[None]:
     from ringfence.exchange.journal import JournalError
+    from ringfence.messages.rules import EXIT_RULES, UnknownRulesError
     from ringfence.operations.backup import BackupError, MissingError, ProofError, RecoveryError
 
     statuses: tuple[tuple[type[Exception], int], ...] = (
         (BackupError, EXIT_ALTERED), (RecoveryError, EXIT_ALTERED), (JournalError, EXIT_ALTERED),
         (MissingError, EXIT_MISSING), (FileNotFoundError, EXIT_MISSING), (ProofError, EXIT_UNPROVEN),
-        (OSError, EXIT_DISK), (ValueError, EXIT_ALTERED),
+        (UnknownRulesError, EXIT_RULES), (OSError, EXIT_DISK), (ValueError, EXIT_ALTERED),
     )  # fmt: skip
     try:
         yield

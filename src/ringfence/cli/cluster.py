@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = App(name="cluster", help="The machines of one exchange: who leads, and how far the others are.")
 _ASK_SECONDS, _READ_SECONDS = 3.0, 10.0
 EXIT_REFUSED, EXIT_UNAVAILABLE = 1, 69
+_HEADS = ("machine", "role", "leader", "epoch", "entry", "sequence", "behind", "roots", "silent", "rules")
 
 
 @app.command
@@ -38,7 +39,7 @@ def status(directory: Path = DIRECTORY, *, as_json: Annotated[bool, Parameter("-
             print(json.dumps(said or {"node": name, "role": "down"}))
     else:
         table = Table(box=None, header_style="bold")
-        for head in ("machine", "role", "leader", "epoch", "entry", "sequence", "behind", "roots", "silent"):
+        for head in _HEADS:
             table.add_column(head, justify="left" if head in ("machine", "role", "leader") else "right")
         for name, said in rows:
             table.add_row(name, *_cells(said))
@@ -48,9 +49,11 @@ def status(directory: Path = DIRECTORY, *, as_json: Annotated[bool, Parameter("-
 
 def _cells(said: dict[str, Any] | None) -> list[str]:
     if said is None:
-        return ["[red]down[/]", *[""] * 7]
+        return ["[red]down[/]", *[""] * (len(_HEADS) - 2)]
     names = ("role", "leader", "epoch", "number", "sequence", "behind", "roots", "silentSeconds")
-    return [str(said[name]) if said[name] is not None else "nobody" for name in names]
+    # A core that was not started again since the last release may not say what it knows.
+    rules = f"{said['rules']} of {said['rulesNewest']}" if "rules" in said else "?"
+    return [*(str(said[name]) if said[name] is not None else "nobody" for name in names), rules]
 
 
 @app.command

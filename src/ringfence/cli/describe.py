@@ -23,6 +23,7 @@ from ringfence.messages.batch import (
     SIGNATURES,
     SPECIFICATION,
     TEXT,
+    WITHOUT,
     Records,
     decode_data,
 )
@@ -67,6 +68,7 @@ _TEXTS = {
     PEOPLE_LIST: "people",
     CONFIGURATION_TEXT: "configuration",
     REFUSED_BECAUSE: "refusedBecause",
+    WITHOUT: "without",
 }
 _EXEC_INST = {
     OrderFlag.POST_ONLY: "ParticipateDoNotInitiate",

@@ -42,6 +42,7 @@ def export(
         Say what was written in JSON.
     """
     from ringfence.exchange.projections.research import Export, ExportError
+    from ringfence.messages.rules import EXIT_RULES, UnknownRulesError
     from ringfence.units.limits import INT64_MAX
     from ringfence.units.time import parse_iso
 
@@ -57,6 +58,9 @@ def export(
     except (ExportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_REFUSED)
+    except UnknownRulesError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_RULES)
     if json:
         print(encoder.dumps({"ok": True, "table": table, "folder": str(output), **done._asdict()}))
         return

@@ -1,7 +1,8 @@
 """`ringfence journal`: check it, read it, replay it. Nothing is written and the core may go on running.
 
 Exit status: 0 as it should be, 65 the journal is damaged, 66 there is none, 70 replay gives something
-else than was written down, 74 the disk does not read. Answers go to stdout, everything else to stderr.
+else than was written down, 72 it is under rules that this build does not know, 74 the disk does not read.
+Answers go to stdout, everything else to stderr.
 """
 
 import json
@@ -320,6 +321,7 @@ def _reader(directory: Path, on_progress: "Progress | None") -> "JournalReader":
 def _errors(*, as_json: bool) -> Iterator[None]:
     """Turn what can go wrong into one sentence and an exit status."""
     from ringfence.exchange.journal import JournalError, JournalReadError
+    from ringfence.messages.rules import EXIT_RULES, UnknownRulesError
 
     try:
         yield
@@ -328,6 +330,8 @@ def _errors(*, as_json: bool) -> Iterator[None]:
         _fail(EXIT_DISK, error, as_json=as_json)
     except JournalError as error:
         _fail(EXIT_CORRUPT, error, as_json=as_json)
+    except UnknownRulesError as error:
+        _fail(EXIT_RULES, error, as_json=as_json)
     except FileNotFoundError as error:
         _fail(EXIT_NO_INPUT, error, as_json=as_json)
     except BrokenPipeError:

@@ -42,6 +42,7 @@ def replay(
     """Replay a public journal: every root, mark, funding, liquidation and deleveraging follows, or you are told."""
     from ringfence.assurance.replay import FileError, VerifyError, verify
     from ringfence.cli.journal import progress
+    from ringfence.messages.rules import EXIT_RULES, UnknownRulesError
 
     begun = time.monotonic()
     try:
@@ -53,6 +54,8 @@ def replay(
         _fail(EXIT_DAMAGED, "damaged", str(error), as_json=as_json)
     except VerifyError as error:
         _fail(EXIT_DIFFERENT, "different", str(error), as_json=as_json)
+    except UnknownRulesError as error:
+        _fail(EXIT_RULES, "unknown rules", str(error), as_json=as_json)
     except (AssertionError, IndexError) as error:
         why = f"the rules cannot take what the file says: {error}"
         _fail(EXIT_DIFFERENT, "different", why, as_json=as_json)

@@ -8,8 +8,9 @@ An account's statement is a header and three lists in a fixed order, little endi
     order      symbol u2 | flags u2 | stop_px i4 | handle u8 | leaves i4 | filled i4 | px i4 | zeros 4   by handle
 
 The venue's is a header and its instruments. Behind the header of `RFVENU02` stands the number of the configuration in
-force, u8; while none ever was it is `RFVENU01`, without: old journals give old roots. Units are those of the journal:
-ticks, contracts, ledger units.
+force, u8; while none ever was it is `RFVENU01`, without. From rules 2 on it is `RFVENU03`, in which the configuration
+(0 if none ever was) and the version of the rules follow, u8 each. So old journals give old roots. Units are those of
+the journal: ticks, contracts, ledger units.
 """
 
 import hashlib
@@ -17,7 +18,10 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ringfence.messages.rules import RULES_FIRST
+
 ACCOUNT_MAGIC, VENUE_MAGIC, CONFIGURED_VENUE_MAGIC = b"RFACCT01", b"RFVENU01", b"RFVENU02"
+RULED_VENUE_MAGIC = b"RFVENU03"
 HEADER = struct.Struct("<8sIIHHI")
 WALLET = struct.Struct("<H6xqq")
 POSITION = struct.Struct("<HHIqqq")
@@ -25,6 +29,7 @@ ORDER = struct.Struct("<HHiQiii4x")
 ORDER_SELLS, ORDER_IS_UNTRIGGERED = 1, 2
 _VENUE = struct.Struct("<8sQQIIIIIIq")
 _CONFIGURATION = struct.Struct("<Q")
+_RULED = struct.Struct("<QQ")
 _INSTRUMENT = struct.Struct("<HHIqqqqq")
 
 
@@ -114,11 +119,11 @@ def read_statement(raw: bytes) -> Statement:
 def venue_statement(
     *, halt_sequence: int, reopens_ns: int, accounts: int, insurance_account: int, halted: int, deposits_halted: int,
     withdrawals_halted: int, signers_halted: int, people: int, configuration: int,
-    instruments: Sequence[InstrumentLine],
+    rules: int, instruments: Sequence[InstrumentLine],
 ) -> bytes:  # fmt: skip
     """Return how the venue stands: halts, and every instrument's prices, funding and collected fees.
 
-    `configuration` is 0 while none was ever in force.
+    `configuration` is 0 while none was ever in force, `rules` the version in force.
     """
     lines = [
         _INSTRUMENT.pack(one.symbol, one.state, 0, one.funding_rate_e8, one.mark, one.index_px, one.fee_pool,
@@ -126,7 +131,9 @@ def venue_statement(
         for one in instruments
     ]  # fmt: skip
     magic, configured = VENUE_MAGIC, b""
-    if configuration:
+    if rules > RULES_FIRST:
+        magic, configured = RULED_VENUE_MAGIC, _RULED.pack(configuration, rules)
+    elif configuration:
         magic, configured = CONFIGURED_VENUE_MAGIC, _CONFIGURATION.pack(configuration)
     head = _VENUE.pack(
         magic, halt_sequence, reopens_ns, accounts, insurance_account, halted, deposits_halted,

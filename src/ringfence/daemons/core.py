@@ -3,9 +3,9 @@
     python -m ringfence.daemons.core DIRECTORY
 
 Gateways connect to `core.sock` in the directory. With a `cluster.toml` in it this is one of several machines, of
-which one leads. Exit status: 0 asked to stop, 65 the journal is damaged, 70 the engine met an impossible state, 74
-the disk failed, 75 another core has the directory, 76 another machine leads: start again and follow it, 78
-`ringfence.toml` is no good.
+which one leads. Exit status: 0 asked to stop, 65 the journal is damaged, 70 the engine met an impossible state, 72
+the journal is under rules that this build does not know, 74 the disk failed, 75 another core has the directory, 76
+another machine leads: start again and follow it, 78 `ringfence.toml` is no good.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from ringfence.exchange.journal import (
     StreamLostError,
 )
 from ringfence.exchange.sequencer import DivergedError, Sequencer, recover
+from ringfence.messages.rules import EXIT_RULES, UnknownRulesError
 from ringfence.monitoring.logs import set_up_logs
 
 log = logging.getLogger("ringfence.core")
@@ -85,6 +86,9 @@ async def serve(directory: Path) -> int:
     except FencedError as error:
         log.critical("%s", error)
         return EXIT_FENCED
+    except UnknownRulesError as error:
+        log.critical("%s", error)
+        return EXIT_RULES
     except DivergedError as error:
         log.critical("%s", error)
         return EXIT_BUG
@@ -101,7 +105,7 @@ async def _serve_alone(directory: Path, written: Configuration) -> int:
     sequencer = Sequencer(recovered, directory)
     committer, gatekeeper = attach(directory, sequencer)
     settings = settings_of_core(directory, written, in_force=gatekeeper.configuration)
-    gatekeeper.note_configuration()
+    gatekeeper.note_what_is_in_force()
     core = Core(sequencer, committer, gatekeeper, settings.core)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

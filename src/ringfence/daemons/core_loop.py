@@ -11,6 +11,7 @@ from ringfence.configuration import CoreSettings
 from ringfence.daemons.core_line import Line
 from ringfence.daemons.gatekeeper import Gatekeeper
 from ringfence.daemons.measures.core import CoreFigures
+from ringfence.daemons.upgrading import Known
 from ringfence.exchange.feed import Load
 from ringfence.exchange.sequencer import Alarm, Committer, Inbox, Sequencer
 from ringfence.messages.batch import Batch
@@ -29,11 +30,17 @@ class NoRootsError(Exception):
     """The chain of state roots cannot be continued. Nothing was started."""
 
 
-def attach(directory: Path, sequencer: Sequencer) -> tuple[Committer, Gatekeeper]:
-    """Return what makes a core's roots and what guards its queue. Raises NoRootsError."""
+def attach(
+    directory: Path, sequencer: Sequencer, *, machines: Callable[[], Known] = dict
+) -> tuple[Committer, Gatekeeper]:
+    """Return what makes a core's roots and what guards its queue. Raises NoRootsError.
+
+    `machines` says which rules the other machines of the cluster know.
+    """
     try:
         keys = load_keys(directory)
-        return Committer(sequencer.engine, directory, keys), Gatekeeper(directory, sequencer.engine, keys)
+        gatekeeper = Gatekeeper(directory, sequencer.engine, keys, machines=machines)
+        return Committer(sequencer.engine, directory, keys), gatekeeper
     except (OSError, ValueError) as error:
         raise NoRootsError(f"the chain of state roots cannot be continued: {error}") from error
 
@@ -145,7 +152,7 @@ class Core:
                 if batch is None:
                     continue
                 self._on_batch()
-                self._gatekeeper.note_configuration()
+                self._gatekeeper.note_what_is_in_force()
                 self._committer.take(batch)
                 self._begin_root()
                 if self.sequencer.engine.has_more_to_do:

@@ -28,7 +28,14 @@ from ringfence.configuration import (
 )
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
-from ringfence.daemons.gateway import EXIT_INPUT, EXIT_UNAVAILABLE, chosen_by, options_of, read_or_exit
+from ringfence.daemons.gateway import (
+    EXIT_INPUT,
+    EXIT_UNAVAILABLE,
+    chosen_by,
+    end_of,
+    options_of,
+    read_or_exit,
+)
 from ringfence.exchange.fix import Config, FixServer
 from ringfence.exchange.fix.store import StoreError
 from ringfence.monitoring import Page, Sample, metrics, serving
@@ -66,7 +73,7 @@ async def serve(directory: Path, config: Config, written: Configuration) -> int:
     except OSError as error:
         log.critical("a file cannot be read: %s; nothing was started", error)
         return EXIT_AWAY
-    server.house.on_broken = stop.set
+    server.house.on_broken = server.house.desk.on_unknown_rules = stop.set
     starting = loop.create_task(server.start())
     stopping = loop.create_task(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -74,7 +81,7 @@ async def serve(directory: Path, config: Config, written: Configuration) -> int:
         return _say_broken()
     if not starting.done():
         starting.cancel()
-        return 0
+        return end_of(server.house.desk)
     try:
         starting.result()
     except SettingsError as error:
@@ -91,8 +98,7 @@ async def serve(directory: Path, config: Config, written: Configuration) -> int:
     await server.stop()
     if server.house.is_broken:
         return _say_broken()
-    log.info("stopped")
-    return 0
+    return end_of(server.house.desk)
 
 
 def _say_broken() -> int:

@@ -1,5 +1,5 @@
 """What stands before the core's queue: a RESUME or a new list of people goes through only with its signatures, a
-configuration only if it is one, and somebody on the list puts their name to it.
+configuration only if it is one, rules only if everybody knows them; to both somebody on the list puts their name.
 
 One that may not is journaled all the same, as a command that the engine refuses, with the reason beside it:
 who tried what stays on record.
@@ -8,6 +8,7 @@ who tried what stays on record.
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ringfence.assurance.halting.authority import STALE_NS, Request
 from ringfence.commitments import CommitmentKeys, Root, read_roots
 from ringfence.commitments.root import ROOT_BYTES
 from ringfence.configuration import SettingsError, decode, keep_text, note_in_force, text_refusal
+from ringfence.daemons import upgrading
 from ringfence.exchange.engine import Engine
 from ringfence.files import replace
 from ringfence.messages.batch import (
@@ -24,6 +26,7 @@ from ringfence.messages.batch import (
     OPERATOR,
     PEOPLE_LIST,
     REFUSED_BECAUSE,
+    WITHOUT,
     Records,
     decode_data,
     encode_data,
@@ -57,9 +60,12 @@ def read_people(directory: Path, number: int) -> People | None:
 class Gatekeeper:
     """Lets submissions through, changed where something in them may not be."""
 
-    def __init__(self, directory: Path, engine: Engine, keys: CommitmentKeys) -> None:
-        self._directory, self._engine = directory, engine
-        self._noted: int | None = None
+    def __init__(
+        self, directory: Path, engine: Engine, keys: CommitmentKeys, *, machines: Callable[[], upgrading.Known] = dict
+    ) -> None:  # fmt: skip
+        """`machines` says which rules the other machines of the cluster know."""
+        self._directory, self._engine, self._machines = directory, engine, machines
+        self._noted: tuple[int, int] | None = None
         self.venue = keys.public_bytes.hex()
         self._roots: deque[Root] = deque(
             _latest_roots(directory, keys), maxlen=STALE_NS // NS_PER_SECOND + 60
@@ -85,15 +91,17 @@ class Gatekeeper:
         """Number of the configuration in force, 0 = none ever was."""
         return int(self._engine.state.header["configuration"])
 
-    def note_configuration(self) -> None:
-        """Write down which configuration is in force, for who has no engine, whenever it is another one."""
-        if self.configuration == self._noted:
+    def note_what_is_in_force(self) -> None:
+        """Write down which configuration and which rules are in force, for who has no engine, whenever one is new."""
+        found = self.configuration, self._engine.rules
+        if found == self._noted:
             return
         try:
             note_in_force(self._directory, self.configuration)
+            upgrading.note_rules(self._directory, self._engine.rules)
         except OSError as error:
-            log.error("which configuration is in force could not be written down: %s", error)
-        self._noted = self.configuration
+            log.error("what is in force could not be written down: %s", error)
+        self._noted = found
 
     def admit(self, slots: bytes) -> bytes:
         """Return what may be queued of a submission."""
@@ -120,6 +128,8 @@ class Gatekeeper:
                 self._keep(int(row["qty"]), texts[PEOPLE_LIST])
         elif row["kind"] == _CONFIGURE_VENUE and row["type"] == VenueParameter.CONFIGURATION:
             refusal = self._configuration_refusal(int(row["qty"]), texts)
+        elif row["kind"] == _CONFIGURE_VENUE and row["type"] == VenueParameter.RULES:
+            refusal = self._rules_refusal(int(row["qty"]), texts)
         if refusal is None:
             return said.tobytes()
         changed = said[:1].copy()
@@ -136,6 +146,26 @@ class Gatekeeper:
             decode(text)
         except SettingsError as error:
             return str(error)
+        if (why := self._name_refusal(texts)) is not None:
+            return why
+        try:
+            keep_text(self._directory, text)
+        except OSError as error:
+            return f"no copy of it could be kept: {error}"
+        return None
+
+    def _rules_refusal(self, rules: int, texts: dict[int, bytes]) -> str | None:
+        """Return why a version of the rules may not come into force, None if it may."""
+        if (why := self._name_refusal(texts)) is not None:
+            return why
+        return upgrading.refusal(
+            rules, in_force=self._engine.rules, machines=self._machines(),
+            judges=upgrading.judges_know(self._directory),
+            without=texts.get(WITHOUT, b"").decode(errors="replace").split(),
+        )  # fmt: skip
+
+    def _name_refusal(self, texts: dict[int, bytes]) -> str | None:
+        """Return why the name beside a command is not enough, None if it is."""
         operator = texts.get(OPERATOR, b"").decode(errors="replace")
         if not operator:
             return "nobody puts their name to it"
@@ -145,10 +175,6 @@ class Gatekeeper:
                 return "the list of people in people/ is not the one in force"
             if not any(one.name == operator and one.role != Role.JUDGE for one in people.people):
                 return f"{operator} has no role: it takes somebody of `ringfence halt people` who is no judge"
-        try:
-            keep_text(self._directory, text)
-        except OSError as error:
-            return f"no copy of it could be kept: {error}"
         return None
 
     def _keep(self, number: int, people: bytes) -> None:

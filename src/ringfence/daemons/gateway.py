@@ -3,7 +3,8 @@
     python -m ringfence.daemons.gateway DIRECTORY [--host H] [--port P] [--core-directory D] [--history-url URL]
 
 Goes by `ringfence.toml` in the directory; the command line says which of several gateways it is. Exit status: 0 asked
-to stop, 66 a file that it needs is no good, 69 the port is taken, 78 `ringfence.toml` is no good or not in force.
+to stop, 66 a file that it needs is no good, 69 the port is taken, 72 what follows is under rules that this build does
+not know, 78 `ringfence.toml` is no good or not in force.
 """
 
 import argparse
@@ -31,7 +32,9 @@ from ringfence.configuration import (
 from ringfence.daemons.broken_logs import EXIT_AWAY
 from ringfence.daemons.crashes import forbid_core_dumps
 from ringfence.daemons.measures.gateway import serving_gateway
+from ringfence.exchange.gateway.desk import Desk
 from ringfence.exchange.gateway.gateway import Config, Gateway
+from ringfence.messages.rules import EXIT_RULES
 from ringfence.monitoring.logs import set_up_logs
 from ringfence.monitoring.traces import Traces, log_context, traces_of
 
@@ -108,12 +111,13 @@ async def serve(directory: Path, config: Config, written: Configuration) -> int:
     except OSError as error:
         log.critical("the API keys cannot be read: %s; nothing was started", error)
         return EXIT_AWAY
+    gateway.desk.on_unknown_rules = stop.set
     starting = loop.create_task(gateway.start())
     stopping = loop.create_task(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
-        return 0
+        return end_of(gateway.desk)
     try:
         starting.result()
     except SettingsError as error:
@@ -132,6 +136,14 @@ async def serve(directory: Path, config: Config, written: Configuration) -> int:
     await gateway.stop()
     if traces is not None:
         await loop.run_in_executor(None, traces.close)
+    return end_of(gateway.desk)
+
+
+def end_of(desk: Desk) -> int:
+    """Say why a gateway ends that was asked to, by somebody or by its desk; return the exit status."""
+    if desk.unknown_rules is not None:
+        log.critical("%s", desk.unknown_rules)
+        return EXIT_RULES
     log.info("stopped")
     return 0
 

@@ -36,6 +36,7 @@ from ringfence.exchange.forked import in_forked_child
 from ringfence.exchange.projections import Views
 from ringfence.exchange.projections.history import HistoryError, HistoryWriter, WriterBusyError, checkpoint
 from ringfence.messages.batch import Batch
+from ringfence.messages.rules import EXIT_RULES, UnknownRulesError
 from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.time import NS_PER_SECOND
 
@@ -267,6 +268,9 @@ async def follow(directory: Path, url: str) -> int:
     except HistoryError as error:
         log.critical("%s", error)
         return EXIT_REFUSED
+    except UnknownRulesError as error:
+        log.critical("%s", error)
+        return EXIT_RULES
     except (OSError, SQLAlchemyError) as error:
         log.critical("the history stops, nothing is lost: %s", error)
         return EXIT_DISK

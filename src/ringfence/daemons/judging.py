@@ -20,6 +20,7 @@ from ringfence.exchange.feed import FeedReader
 from ringfence.messages.batch import Batch
 from ringfence.messages.commands import TradingState
 from ringfence.messages.events import Event
+from ringfence.messages.rules import EXIT_RULES, RULES_NEWEST, UnknownRulesError
 from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.time import NS_PER_MS, NS_PER_SECOND
 
@@ -151,7 +152,7 @@ class JudgeDaemon(ABC):
                 "sequence": self.sequence, "caughtUp": self.is_caught_up, "lagMs": self._lag_ns // NS_PER_MS,
                 "lagMaxMs": self._lag_max_ns // NS_PER_MS, "green": green, "red": red,
                 "rootSequence": self.last_root.sequence if self.last_root else None, **more,
-                "findings": [finding._asdict() for finding in self.findings],
+                "rulesNewest": RULES_NEWEST, "findings": [finding._asdict() for finding in self.findings],
             }
         )  # fmt: skip
         if self.last_root is not None:
@@ -170,7 +171,12 @@ async def _serve(open_daemon: Callable[[], JudgeDaemon]) -> int:
         return EXIT_INPUT
     log.info("following from sequence %d", daemon.sequence)
     async with serving_judge(daemon):
-        await daemon.run(stop)
+        try:
+            await daemon.run(stop)
+        except UnknownRulesError as error:
+            # Whoever cannot tell has found nothing: the exchange goes on, and is short of a judge.
+            log.critical("%s", error)
+            return EXIT_RULES
     log.info("stopped")
     return 0
 

@@ -46,6 +46,7 @@ from ringfence.daemons.proof_stamps import Stamper
 from ringfence.daemons.reserves import ReservesUnavailableError
 from ringfence.exchange.journal import JournalError
 from ringfence.files import replace
+from ringfence.messages.rules import UnknownRulesError
 from ringfence.monitoring.logs import set_up_logs
 from ringfence.units.time import NS_PER_MINUTE, iso
 
@@ -64,7 +65,7 @@ _FIRST_LINES = 1
 _MINUTE_IS_LATE_NS = 3 * NS_PER_MINUTE
 TROUBLES = (
     ChainError, ControlError, ReservesUnavailableError, ProofError, RootError, BitcoinError, HsmError, LedgerGapError,
-    JournalError, OSError, ValueError,
+    JournalError, UnknownRulesError, OSError, ValueError,
 )  # fmt: skip
 """What can go wrong with a piece of work; it is said, and tried again."""
 

@@ -51,6 +51,7 @@ from ringfence.lines import listen as listen_for_lines
 from ringfence.messages.batch import LEADER, encode_data
 from ringfence.messages.commands import Command
 from ringfence.messages.records import COMMAND
+from ringfence.messages.rules import RULES_NEWEST
 
 log = logging.getLogger("ringfence.core")
 
@@ -83,6 +84,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """How many state roots the chain has."""
     successor: str | None = None
     """It leads no more; this machine, or any if the name is empty, may ask for the lead at once."""
+    rules: int = 0
+    """The newest version of the rules that its build knows; a release that does not say it knows no later ones."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -90,6 +93,8 @@ class Standing(msgspec.Struct, frozen=True):
 
     node: str
     number: int
+    rules: int = 0
+    """As in a heartbeat."""
 
 
 class Replica:
@@ -120,15 +125,16 @@ class Replica:
         self._unchecked = 0
         self._next_standing = 0.0
         self._is_ready = False
-        self._standings: dict[str, tuple[int, float]] = {}
-        """How far each other machine has said to be, and when."""
+        self._standings: dict[str, tuple[Standing, float]] = {}
+        """What each other machine has said of itself, and when."""
 
     # ---- life
 
     async def run(self) -> int:
         """Follow and lead until asked to stop; return the exit status.
 
-        Raises ClusterError, StreamLostError, FencedError, DivergedError, JournalError, FeedWriteError, NoRootsError.
+        Raises ClusterError, StreamLostError, FencedError, DivergedError, JournalError, FeedWriteError, NoRootsError,
+        UnknownRulesError.
         """
         started = time.monotonic()
         loop = asyncio.get_running_loop()
@@ -150,8 +156,10 @@ class Replica:
         number = await self._until(lambda: place_in(self._stream, disks))
         recovered = recover(self._directory, on_progress=self._on_progress)
         self._sequencer = Sequencer(recovered, self._directory, stream=self._stream, number=number)
-        self._committer, self._gatekeeper = attach(self._directory, self._sequencer)
-        self._gatekeeper.note_configuration()
+        self._committer, self._gatekeeper = attach(
+            self._directory, self._sequencer, machines=self._known_rules
+        )
+        self._gatekeeper.note_what_is_in_force()
         self._settings = settings_of_core(
             self._directory, self._written, in_force=self._gatekeeper.configuration
         ).core
@@ -302,7 +310,7 @@ class Replica:
                 self._hear(msgspec.json.decode(body, type=Heartbeat))
             elif subject == cluster.STANDINGS:
                 said = msgspec.json.decode(body, type=Standing)
-                self._standings[said.node] = said.number, time.monotonic()
+                self._standings[said.node] = said, time.monotonic()
 
     def _hear(self, heard: Heartbeat) -> None:
         before = self._heard
@@ -328,17 +336,28 @@ class Replica:
         if now < self._next_standing:
             return
         self._next_standing = now + _HEARTBEAT_SECONDS
-        said = Standing(self._config.node, self._sequencer.number)
+        said = Standing(self._config.node, self._sequencer.number, RULES_NEWEST)
         await self._servers.say(cluster.STANDINGS, msgspec.json.encode(said))
+
+    def _heard_lately(self) -> dict[str, Standing]:
+        now = time.monotonic()
+        return {
+            name: said
+            for name, (said, at) in sorted(self._standings.items())
+            if now - at < _LATELY_SECONDS and name in self._others
+        }
 
     def _followers(self) -> dict[str, int]:
         """Return how far those are who were heard lately."""
-        now = time.monotonic()
-        return {
-            name: number
-            for name, (number, at) in sorted(self._standings.items())
-            if now - at < _LATELY_SECONDS and name in self._others
-        }
+        return {name: said.number for name, said in self._heard_lately().items()}
+
+    def _known_rules(self) -> dict[str, int | None]:
+        """Return which rules each other machine knows, None of one that was not heard lately."""
+        known = {name: said.rules for name, said in self._heard_lately().items()}
+        heard = self._heard
+        if heard is not None and self._core is None and time.monotonic() - self._heard_at < _LATELY_SECONDS:
+            known[heard.node] = heard.rules
+        return {name: known.get(name) for name in self._others}
 
     def _may_ask(self) -> bool:
         """Return whether it is time to ask for the lead."""
@@ -390,7 +409,7 @@ class Replica:
             batch = await self._sequencer.follow(entry)
             self._committer.take(batch)
             self._gatekeeper.follow(batch.commands)
-            self._gatekeeper.note_configuration()
+            self._gatekeeper.note_what_is_in_force()
             self._wake_lines()
             if (
                 self._sequencer.engine.next_sequence - self._sequencer.snapshot_sequence
@@ -558,7 +577,7 @@ class Replica:
     def _heartbeat(self) -> bytes:
         said = Heartbeat(
             node=self._config.node, epoch=self._epoch, number=self._sequencer.number, roots=self._committer.roots,
-            successor=(self._successor or "") if self.role == _RESIGNED else None,
+            successor=(self._successor or "") if self.role == _RESIGNED else None, rules=RULES_NEWEST,
         )  # fmt: skip
         return msgspec.json.encode(said)
 
@@ -611,6 +630,7 @@ class Replica:
             "silentSeconds": 0.0 if self._core is not None else round(time.monotonic() - self._heard_at, 3),
             "followers": self._followers(), "roots": self._committer.roots,
             "rootsUnchecked": self._unchecked, "ready": self._is_ready,
+            "rules": self._sequencer.engine.rules, "rulesNewest": RULES_NEWEST, "rulesKnown": self._known_rules(),
         }  # fmt: skip
 
     def _hand_over(self, to: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ from ringfence.daemons.venue import JUDGES, Venue, read_venue, write_venue
 from ringfence.exchange import index_prices
 from ringfence.exchange.users import founding as users_founding
 from ringfence.files import replace
+from ringfence.messages.rules import EXIT_RULES
 from ringfence.monitoring.logs import last_words
 from ringfence.monitoring.page import PAGE, socket_of
 from ringfence.ports import HOST, free_ports, listens
@@ -96,10 +97,11 @@ _COMPILING_SECONDS = 3.0
 """A core that takes longer than this to greet is compiling, or replaying what its log says."""
 _POLL_SECONDS = 0.05
 _TALK_SECONDS = 5.0
-_FINAL_OF_CORE = (65, 70, 74, 75, EXIT_CONFIG)
+_FINAL_OF_CORE = (65, 70, EXIT_RULES, 74, 75, EXIT_CONFIG)
 _FINAL_OF_HISTORY = (65, 70, 75)
 _FINAL_OF_GATEWAY = (66, 69)
-_FINAL_OF_PRICE_FEED = _FINAL_OF_JUDGES = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = _FINAL_OF_ACCOUNTS = (66,)
+_FINAL_OF_JUDGES = (66, EXIT_RULES)
+_FINAL_OF_PRICE_FEED = _FINAL_OF_PROVER = _FINAL_OF_SECURITY = _FINAL_OF_ACCOUNTS = (66,)
 _FINAL_OF_CATCHER = (69,)
 _FINAL_OF_METRICS = (66, 69)
 _FINAL_OF_CONSOLE = (65, 66, 69)

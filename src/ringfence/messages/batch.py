@@ -59,6 +59,8 @@ FUNDS = 14
 """JSON: what moves coins between exchange and custody, see messages/funds.py."""
 CONFIGURATION_TEXT = 16
 """TOML: the settings of the processes, beside the command that sets VenueParameter.CONFIGURATION."""
+WITHOUT = 17
+"""Machines that were not asked whether they know the rules, because they are lost; beside VenueParameter.RULES."""
 
 _SLOT_BYTES = 56
 _DATA = int(Command.DATA)

@@ -306,6 +306,9 @@ class VenueParameter(IntEnum):
     numbered 1, 2, 3 and so on, and only the next number is taken: sent twice, it is done once."""
     CONFIGURATION = 6
     """Which `ringfence.toml` is in force: first 63 bits of its digest; the text is the DATA of the command."""
+    RULES = 7
+    """Which version of the rules is in force from the next command on: one more than before. A build that does not
+    know it stops before this command; see messages/rules.py."""
     FEE_DISCOUNT_1 = 11
     """Per cent off the fees of tier 1; tiers 2 to 6 follow as 12 to 16. Rebates are left alone."""
     FEE_DISCOUNT_2 = 12

@@ -31,6 +31,7 @@ from ringfence.exchange.engine.records import (
 from ringfence.messages.batch import Records
 from ringfence.messages.commands import Command, OrderType
 from ringfence.messages.events import Event
+from ringfence.messages.rules import RULES_FIRST
 from ringfence.testing.play import command
 from ringfence.units.assets import ASSETS
 
@@ -111,13 +112,13 @@ def _of_venue(header: Any) -> dict[str, int]:
     same = (
         "sequence", "event_count", "timestamp_ns", "risk_tiers_max", "halted", "halt_sequence", "cancel_only_ns",
         "deposits_halted", "withdrawals_halted", "signers_halted", "people", "configuration", "next_reopen_ns",
-        "next_timer_ns",
-        "day_ends_ns", "next_due_ns", "sampled_ns", "custody_account", "instruction_next",
+        "next_timer_ns", "day_ends_ns", "next_due_ns", "sampled_ns", "custody_account", "instruction_next",
     )  # fmt: skip
     return {
         **{name: int(header[name]) for name in same},
         **{f"fee_discount_{tier}": discounts >> 8 * tier & 0xFF for tier in range(1, 7)},
         "insurance_account": int(header["fund_account"]),
+        "rules": max(int(header["rules"]), RULES_FIRST),
         "stops_to_look_at": int(bool(pending & PENDING_TRIGGERS)),
         "accounts_to_check": int(bool(pending & PENDING_SCAN)),
         "fund_has_work": int(bool(pending & PENDING_WORK)),

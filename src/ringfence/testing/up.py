@@ -22,11 +22,14 @@ _STOP_SECONDS = 120
 READY = "Ctrl-C stops everything"
 
 
-def ringfence(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run a command of the command line to its end. Raises subprocess.TimeoutExpired."""
+def ringfence(
+    *arguments: str | Path, seconds: float = 60, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end, with more in its environment. Raises subprocess.TimeoutExpired."""
     return subprocess.run(
-        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=seconds
-    )
+        [RINGFENCE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=seconds,
+        env=os.environ | (environment or {}),
+    )  # fmt: skip
 
 
 def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Found:

@@ -89,6 +89,8 @@ class Venue:
             self._names.append(f"gateway-{number}")
             self._arguments[f"gateway-{number}"] = ["--port", str(port)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environments: dict[str, dict[str, str]] = {}
+        """What processes find in their environment beside what is in ours, by name: another build, for example."""
         self.set_keys(keys if keys is not None else [key_of(n) for n in range(1, accounts + 1)])
         unlimited = {"anonymous_requests_per_minute": 0, "connections_per_hour": 0}
         chosen: dict[str, dict[str, Any]] = {
@@ -120,7 +122,8 @@ class Venue:
         arguments = [sys.executable, "-m", f"ringfence.daemons.{kind}", str(self.directory)]
         arguments += self._arguments.get(name, [])
         page = {PAGE: str(self.directory / "metrics" / f"{name}.sock")} if number else {}
-        self.processes[name] = subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **page})
+        environment = {**os.environ, **page, **self.environments.get(name, {})}
+        self.processes[name] = subprocess.Popen(arguments, stdout=log, stderr=log, env=environment)
         log.close()
 
     def kill(self, name: str) -> None:

@@ -44,6 +44,7 @@ from ringfence.messages.commands import (
 )
 from ringfence.messages.events import Event, EventFlag, LiquidationStep
 from ringfence.messages.records import COMMAND, DISPLAY_ALL, EVENT
+from ringfence.messages.rules import check_known
 from ringfence.units.assets import ASSETS
 from ringfence.units.limits import ASSETS_MAX
 
@@ -672,6 +673,8 @@ class Books:
         elif event.px == VenueParameter.CUSTODY_ACCOUNT:
             self.custody, self.instruction_next = event.qty, 1
             self.accounts[self.custody].disabled = True
+        elif event.px == VenueParameter.RULES:
+            check_known(event.qty, sequence=event.sequence)
         elif event.px >= VenueParameter.FEE_DISCOUNT_1:
             self.discounts[event.px - VenueParameter.FEE_DISCOUNT_1 + 1] = event.qty
 

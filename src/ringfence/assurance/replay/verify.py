@@ -240,8 +240,9 @@ def verify(
 ) -> Outcome:
     """Replay a file and return what it holds, if every root is what the rules give.
 
-    `every`: the accounts' root is computed at each n-th root and at the last. Raises VerifyError, FileError,
-    OSError; IndexError or AssertionError from an engine that was given an impossible command.
+    `every`: the accounts' root is computed at each n-th root and at the last. Raises VerifyError, FileError, OSError;
+    UnknownRulesError if the file goes on under rules that this build does not know; IndexError or AssertionError from
+    an engine that was given an impossible command.
     """
     size = path.stat().st_size
     verification = Verification(judge or EngineJudge(), every=every)

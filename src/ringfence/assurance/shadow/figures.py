@@ -62,6 +62,7 @@ def _of_venue(venue: Venue) -> dict[str, int]:
         "signers_halted": venue.signers_halted,
         "people": venue.people,
         "configuration": venue.configuration,
+        "rules": venue.rules,
         "next_reopen_ns": next_reopen_ns(venue),
         "next_timer_ns": venue.next_timer_ns,
         "day_ends_ns": venue.day_ends_ns,

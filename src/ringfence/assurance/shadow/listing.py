@@ -19,6 +19,7 @@ from ringfence.messages.commands import (
 )
 from ringfence.messages.events import Event
 from ringfence.messages.rejects import Reject
+from ringfence.messages.rules import PARAMETER_SINCE, check_known
 from ringfence.units.assets import ASSETS
 from ringfence.units.limits import (
     INT64_MAX,
@@ -160,6 +161,8 @@ def _limits_broken(venue: Venue, instrument: Instrument) -> InstrumentParameter 
 
 def configure_venue(venue: Venue, asked: Asked) -> None:
     parameter, value = asked.type, asked.qty
+    if _is_of_later_rules(venue, parameter):
+        return venue.refuse(asked, Reject.INVALID_PARAMETER, parameter)
     if parameter == VenueParameter.RISK_TIERS_MAX and 0 <= value <= _TIERS_MAX and not venue.instruments:
         venue.risk_tiers_max = value
     elif parameter == VenueParameter.CUSTODY_ACCOUNT and venue.custody is None and _is_unused(venue, value):
@@ -175,11 +178,19 @@ def configure_venue(venue: Venue, asked: Asked) -> None:
         venue.people = value
     elif parameter == VenueParameter.CONFIGURATION and value > 0:
         venue.configuration = value
+    elif parameter == VenueParameter.RULES and value == venue.rules + 1:
+        check_known(value, sequence=venue.sequence)
+        venue.rules = value
     elif VenueParameter.FEE_DISCOUNT_1 <= parameter <= VenueParameter.FEE_DISCOUNT_6 and 0 <= value <= 100:
         venue.fee_discounts[parameter - VenueParameter.FEE_DISCOUNT_1 + 1] = value
     else:
         return venue.refuse(asked, Reject.INVALID_PARAMETER, parameter)
     return venue.say(Event.VENUE_SET, px=parameter, qty=value)
+
+
+def _is_of_later_rules(venue: Venue, parameter: int) -> bool:
+    """Return whether a parameter does not exist yet: nobody may make anything of it, whatever this build knows."""
+    return parameter in set(VenueParameter) and PARAMETER_SINCE[parameter] > venue.rules
 
 
 def _is_unused(venue: Venue, number: int) -> bool:

@@ -18,6 +18,7 @@ from ringfence.assurance.shadow.venue import Asked, Venue
 from ringfence.messages.commands import Command, OrderType, TradingState
 from ringfence.messages.layouts import COMMAND_STRUCT
 from ringfence.messages.rejects import Reject
+from ringfence.messages.rules import COMMAND_SINCE
 
 
 class Shadow:
@@ -31,7 +32,11 @@ class Shadow:
         self.venue = Venue()
 
     def step(self, commands: bytes, *, timestamp_ns: int) -> bytes:
-        """Apply the 64-byte commands of one journal frame, DATA slots included; return its 64-byte events."""
+        """Apply the 64-byte commands of one journal frame, DATA slots included; return its 64-byte events.
+
+        Raises UnknownRulesError before a command that puts rules in force which this build does not know; what came
+        before it in the frame has moved the state, so nothing may be made of this shadow any more.
+        """
         venue = self.venue
         assert timestamp_ns >= venue.timestamp_ns, "time went back"
         venue.timestamp_ns = timestamp_ns
@@ -81,11 +86,15 @@ class Shadow:
 
 
 def _apply(venue: Venue, asked: Asked) -> None:
-    refused = halting.refusal_of_halt(venue, asked)
+    # What is newer than the rules in force is what an older build takes it for: a kind that nobody has.
+    is_known = asked.kind in _APPLY and COMMAND_SINCE[asked.kind] <= venue.rules
+    refused = halting.refusal_of_halt(venue, asked if is_known else asked._replace(kind=_NO_KIND))
     if refused is not None:
         venue.refuse(asked, refused)
+    elif is_known:
+        _APPLY[asked.kind](venue, asked)
     else:
-        _APPLY.get(asked.kind, _refuse_unknown)(venue, asked)
+        venue.refuse(asked, Reject.UNKNOWN_COMMAND, asked.kind)
 
 
 def _place(venue: Venue, asked: Asked) -> None:
@@ -99,10 +108,7 @@ def _tick(venue: Venue, asked: Asked) -> None:
     upkeep.tick(venue)
 
 
-def _refuse_unknown(venue: Venue, asked: Asked) -> None:
-    venue.refuse(asked, Reject.UNKNOWN_COMMAND, asked.kind)
-
-
+_NO_KIND = 0
 _APPLY: dict[int, Callable[[Venue, Asked], None]] = {
     Command.PLACE: _place,
     Command.AMEND: amending.amend,

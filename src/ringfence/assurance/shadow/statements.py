@@ -72,5 +72,6 @@ def venue_of(venue: Venue) -> bytes:
         deposits_halted=sum(1 << asset for asset in venue.deposits_halted),
         withdrawals_halted=sum(1 << asset for asset in venue.withdrawals_halted),
         signers_halted=venue.signers_halted, people=venue.people, configuration=venue.configuration,
+        rules=venue.rules,
         instruments=instruments,
     )  # fmt: skip

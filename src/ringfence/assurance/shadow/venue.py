@@ -9,6 +9,7 @@ from ringfence.assurance.shadow.orders import Order
 from ringfence.messages.commands import TradingState
 from ringfence.messages.events import Event
 from ringfence.messages.layouts import COMMAND_NAMES, EVENT_STRUCT
+from ringfence.messages.rules import RULES_FIRST
 from ringfence.units.limits import INT64_MAX
 
 
@@ -94,6 +95,8 @@ class Venue:
     """What VenueParameter.PEOPLE says of who may lift a halt."""
     configuration: int = 0
     """What VenueParameter.CONFIGURATION says of the settings in force."""
+    rules: int = RULES_FIRST
+    """Version of the rules in force."""
     # Time.
     timers: list[Timer] = field(default_factory=list)
     next_timer_ns: int = 0

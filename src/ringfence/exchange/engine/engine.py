@@ -13,6 +13,7 @@ from ringfence.exchange.engine.records import BLOCK_SMALL, CONTROL, HEADER, ORDE
 from ringfence.exchange.engine.state import State, Table, address_of, allocate
 from ringfence.messages.batch import Records
 from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
+from ringfence.messages.rules import RULES_FIRST, UnknownRulesError
 
 _EVENTS_AT_START = 1 << 15
 # commands, begin, end, events, events_end, timestamp_ns of the CONTROL record, then begin and stop again.
@@ -47,7 +48,8 @@ class Engine:
         """Apply a batch and return its events: a view that is valid until the next step.
 
         `commands` is a contiguous array of COMMAND; each takes one sequence number. Timestamps must
-        not go back.
+        not go back. Raises UnknownRulesError before a command that puts rules in force which this build does not
+        know; what came before it in the batch has moved the state, so nothing may be made of this engine any more.
         """
         assert timestamp_ns >= self._header[_TIMESTAMP]
         address = _address_of(commands)
@@ -86,6 +88,8 @@ class Engine:
             state.set_ranks(int(header["cap_accounts"]))
         elif stop == kernel.TIMERS:
             state.set_timers(2 * len(state.timers))
+        elif stop == kernel.RULES:
+            raise UnknownRulesError.at(self.next_sequence, int(command["qty"]))
         else:
             assert stop == kernel.LADDER, f"the kernel stopped for an unknown reason: {stop}"
             state.add_ladder(int(command["symbol"]))
@@ -105,6 +109,11 @@ class Engine:
     def timestamp_ns(self) -> int:
         """Timestamp of the last batch."""
         return int(self.state.header["timestamp_ns"])
+
+    @property
+    def rules(self) -> int:
+        """Version of the rules in force."""
+        return max(int(self.state.header["rules"]), RULES_FIRST)
 
     @property
     def has_more_to_do(self) -> bool:
@@ -136,12 +145,15 @@ class Engine:
 
     @classmethod
     def restore(cls, raw: bytes, *, name: str) -> Self:
-        """Return the engine of a snapshot's bytes. Raises SnapshotError (a ValueError) if they are no good."""
+        """Return the engine of a snapshot's bytes.
+
+        Raises SnapshotError (a ValueError) if they are no good, UnknownRulesError.
+        """
         return cls(state=snapshot.restore(np.frombuffer(raw, np.uint8), name=name))
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Return the engine of a snapshot. Raises SnapshotError (a ValueError) if it is no good."""
+        """Return the engine of a snapshot. Raises SnapshotError (a ValueError) if it is no good, UnknownRulesError."""
         return cls(state=snapshot.load(path))
 
     # ---- for judges and tests: reads only

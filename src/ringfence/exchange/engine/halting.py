@@ -62,9 +62,8 @@ _R_FUNDS, _R_NOT_THAT = int(Reject.FUNDS_HALTED), int(Reject.NOT_THAT_HALT)
 
 
 @compiled
-def refusal_of_halt(h: Record, cmd: Record) -> Any:
+def refusal_of_halt(h: Record, cmd: Record, kind: int) -> Any:
     """Return why a command that is not order flow is not taken now, 0 if no halt stands against it."""
-    kind = np.int64(cmd.kind)
     if kind == _HALT or kind == _RESUME or kind == _MARK or kind == _INDEX or kind == _TICK:
         return 0
     if h.halted == _HALTED:

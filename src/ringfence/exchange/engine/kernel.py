@@ -13,10 +13,12 @@ import numpy as np
 from ringfence.exchange.engine.book import clid_tag, remember_clid
 from ringfence.exchange.engine.halting import halt, refusal_of_halt, resume
 from ringfence.exchange.engine.listing import (
+    brings_unknown_rules,
     configure,
     configure_venue,
     list_instrument,
     needs_ladder,
+    rules_of,
     set_state,
 )
 from ringfence.exchange.engine.orders import EVENTS_PER_COMMAND, amend, cancel_one, place
@@ -60,10 +62,11 @@ from ringfence.exchange.engine.views import Record, U, compiled, entry, inline
 from ringfence.messages.commands import Command, OrderType
 from ringfence.messages.records import RECORD_BYTES
 from ringfence.messages.rejects import Reject
+from ringfence.messages.rules import COMMAND_SINCE
 from ringfence.units.limits import SYMBOL_MAX
 
-__all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "RANKS", "TIMERS",
-           "refill_clids", "run"]  # fmt: skip
+__all__ = ["ACCOUNTS", "CLIDS", "DONE", "EVENTS", "LADDER", "ORDERS", "POSITIONS", "RANKS", "RULES",
+           "TIMERS", "refill_clids", "run"]  # fmt: skip
 
 PLACE, AMEND, CANCEL = int(Command.PLACE), int(Command.AMEND), int(Command.CANCEL)
 CANCEL_ALL, CANCEL_ALL_AFTER = int(Command.CANCEL_ALL), int(Command.CANCEL_ALL_AFTER)
@@ -81,8 +84,9 @@ HALT, RESUME = int(Command.HALT), int(Command.RESUME)
 CONFIGURE_VENUE, DATA = int(Command.CONFIGURE_VENUE), int(Command.DATA)
 _R_UNKNOWN = int(Reject.UNKNOWN_COMMAND)
 
-# Why the kernel stopped before the end; the engine makes room and calls again.
-DONE, EVENTS, ORDERS, POSITIONS, CLIDS, ACCOUNTS, TIMERS, LADDER, RANKS = range(9)
+# Why the kernel stopped before the end; the engine makes room and calls again. For RULES there is none to make.
+DONE, EVENTS, ORDERS, POSITIONS, CLIDS, ACCOUNTS, TIMERS, LADDER, RANKS, RULES = range(10)
+_NO_KIND = 0
 
 
 @inline
@@ -118,17 +122,28 @@ def lacks_room_rarely(h: Record, cmd: Record) -> Any:
     return DONE
 
 
+@inline
+def kind_in_force(h: Record, cmd: Record) -> Any:
+    """Return a command's kind; of one that is newer than the rules in force none, as it is to an older build."""
+    kind = np.int64(cmd.kind)
+    if kind < len(COMMAND_SINCE) and COMMAND_SINCE[kind] > rules_of(h):
+        return _NO_KIND
+    return kind
+
+
 @compiled
 def apply_rare(h: Record, cmd: Record) -> Any:
     """Apply everything that is not order flow. Returns why it could not be applied yet, DONE if it was."""
     stop = lacks_room_rarely(h, cmd)
     if stop != DONE:
         return stop
-    code = refusal_of_halt(h, cmd)
+    kind = kind_in_force(h, cmd)
+    code = refusal_of_halt(h, cmd, kind)
     if code != 0:
         refuse(h, cmd, code, 0)
         return DONE
-    kind = np.int64(cmd.kind)
+    if kind == CONFIGURE_VENUE and brings_unknown_rules(h, cmd):
+        return RULES
     applied = True
     if kind == MARK or kind == INDEX:
         applied = price_command(h, cmd)
@@ -169,7 +184,7 @@ def apply_rare(h: Record, cmd: Record) -> Any:
     elif kind == RESUME:
         applied = resume(h, cmd)
     else:
-        applied = refuse(h, cmd, _R_UNKNOWN, kind)
+        applied = refuse(h, cmd, _R_UNKNOWN, np.int64(cmd.kind))
     return DONE if applied else EVENTS
 
 
@@ -190,6 +205,7 @@ def apply(h: Record, cmd: Record) -> Any:
         return DONE
     if cmd.kind == AMEND:
         return DONE if amend(h, cmd) else EVENTS
+    # Only what is not order flow is held against the rules in force: order flow is as old as the first.
     return apply_rare(h, cmd)
 
 

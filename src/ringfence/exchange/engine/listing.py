@@ -19,7 +19,7 @@ from ringfence.exchange.engine.tables import (
     positions,
     refuse,
 )
-from ringfence.exchange.engine.views import Record, U, compiled
+from ringfence.exchange.engine.views import Record, U, compiled, inline
 from ringfence.messages.commands import (
     AdlMethod,
     ContractKind,
@@ -31,6 +31,7 @@ from ringfence.messages.commands import (
 )
 from ringfence.messages.events import Event
 from ringfence.messages.rejects import Reject
+from ringfence.messages.rules import PARAMETER_SINCE, RULES_FIRST, RULES_NEWEST
 from ringfence.units.assets import ASSETS
 from ringfence.units.limits import (
     INT64_MAX,
@@ -72,6 +73,7 @@ _MARK_METHOD_LAST, _ADL_METHOD_LAST = int(MarkMethod.LAST_PROTECTED), int(AdlMet
 _RISK_TIERS, _FUND = int(VenueParameter.RISK_TIERS_MAX), int(VenueParameter.INSURANCE_ACCOUNT)
 _CANCEL_ONLY_NS, _PEOPLE = int(VenueParameter.CANCEL_ONLY_NS), int(VenueParameter.PEOPLE)
 _CUSTODY, _CONFIGURATION = int(VenueParameter.CUSTODY_ACCOUNT), int(VenueParameter.CONFIGURATION)
+_RULES = int(VenueParameter.RULES)
 _CANCEL_ONLY, _HALTED = int(TradingState.CANCEL_ONLY), int(TradingState.HALTED)
 _STATE_CANCEL_ONLY, _STATE_HALTED = int(InstrumentState.CANCEL_ONLY), int(InstrumentState.HALTED)
 _CLOSED = int(InstrumentState.CLOSED)
@@ -400,11 +402,25 @@ def configure_venue(h: Record, cmd: Record) -> bool:
         h.people = cmd.qty
     elif cmd.type == _CONFIGURATION:
         h.configuration = cmd.qty
+    elif cmd.type == _RULES:
+        h.rules = cmd.qty
     else:
         shift = U(8 * (np.int64(cmd.type) - _DISCOUNT_1 + 1))
         h.fee_discounts = (h.fee_discounts & ~(U(0xFF) << shift)) | (U(cmd.qty) << shift)
     emit(h, _VENUE_SET, 0, U(0), 0, 0, cmd.qty, np.int64(cmd.type), 0)
     return True
+
+
+@inline
+def rules_of(h: Record) -> Any:
+    """Return the version of the rules in force."""
+    return max(np.int64(h.rules), RULES_FIRST)
+
+
+@compiled
+def brings_unknown_rules(h: Record, cmd: Record) -> bool:
+    """Return whether a CONFIGURE_VENUE puts rules in force that this build cannot apply."""
+    return bool(cmd.type == _RULES and cmd.qty == rules_of(h) + 1 and cmd.qty > RULES_NEWEST)
 
 
 @compiled
@@ -420,6 +436,9 @@ def is_unused(h: Record, account: int) -> bool:
 
 @compiled
 def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
+    # One that is newer than the rules in force is refused as by a build that has never heard of it.
+    if parameter < len(PARAMETER_SINCE) and PARAMETER_SINCE[parameter] > rules_of(h):
+        return False
     if parameter == _RISK_TIERS:
         return bool(0 <= value and value <= _TIERS_LIMIT and h.n_instruments == 0)
     if parameter == _FUND:
@@ -431,4 +450,6 @@ def venue_parameter_is_valid(h: Record, parameter: int, value: int) -> bool:
         return bool(0 <= value and value <= NS_PER_DAY)
     if parameter == _PEOPLE or parameter == _CONFIGURATION:
         return bool(value > 0)
+    if parameter == _RULES:
+        return bool(value == rules_of(h) + 1)
     return bool(_DISCOUNT_1 <= parameter and parameter <= _DISCOUNT_6 and 0 <= value and value <= 100)

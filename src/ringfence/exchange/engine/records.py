@@ -51,7 +51,7 @@ HEADER = record(
     ("people", "i8"),
     ("instruction_next", "i8"),  # number of custody's next instruction
     ("custody_account", "u4"),  # 0 = there is no custody: coins come and go by command
-    ("spare", "u4"),
+    ("rules", "u4"),  # version in force, 0 = 1
     ("configuration", "i8"),  # number of the settings in force, 0 = none ever were
     # From here on: addresses and capacities of this process, not part of the state.
     ("p_orders", "i8"),

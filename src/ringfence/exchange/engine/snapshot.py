@@ -30,10 +30,14 @@ from ringfence.exchange.engine.records import (
 )
 from ringfence.exchange.engine.state import State
 from ringfence.messages.records import VERSION
+from ringfence.messages.rules import RULES_NEWEST, UnknownRulesError
 from ringfence.units.limits import ASSETS_MAX
 
 _MAGIC = b"RFSNAP03"
 _CHECKSUM_BYTES = 16
+assert HEADER.fields is not None
+_RULES_AT = HEADER.fields["rules"][1]
+"""Fields before the addresses stay where they are for ever, so a newer build's are found as well."""
 _DTYPES = {
     "orders": ORDER, "triggers": TRIGGER, "positions": POSITION, "timers": TIMER, "margins": MARGIN,
     "instruments": INSTRUMENT,
@@ -100,14 +104,15 @@ def parts(state: State) -> Iterator[bytes | memoryview]:
 
 
 def load(path: Path) -> State:
-    """Return the state of a snapshot file. Raises SnapshotError."""
+    """Return the state of a snapshot file. Raises SnapshotError, UnknownRulesError."""
     return restore(np.fromfile(path, np.uint8), name=path.name)
 
 
 def mapped(path: Path) -> Tables:
-    """Return the tables of a snapshot file where they lie in it: nothing is copied. Raises SnapshotError, OSError.
+    """Return the tables of a snapshot file where they lie in it: nothing is copied.
 
-    For who looks at a few columns of a large state once a minute; the file may be removed meanwhile.
+    For who looks at a few columns of a large state once a minute; the file may be removed meanwhile. Raises
+    SnapshotError, UnknownRulesError, OSError.
     """
     raw = np.memmap(path, np.uint8, mode="r")
     index, at = _checked(raw, name=path.name)
@@ -125,7 +130,8 @@ def mapped(path: Path) -> Tables:
 def restore(raw: NDArray[np.uint8], *, name: str) -> State:
     """Return the state of a snapshot's bytes; the clOrdID table is empty until the kernel refills it.
 
-    Raises SnapshotError, which says `name`, if they are incomplete, damaged or of another version.
+    Raises SnapshotError, which says `name`, if they are incomplete, damaged or of another version, and
+    UnknownRulesError if they are of a state under rules that this build does not know.
     """
     index, at = _checked(raw, name=name)
     state = _state_of_size(index.sizes)
@@ -144,7 +150,10 @@ def restore(raw: NDArray[np.uint8], *, name: str) -> State:
 
 
 def _checked(raw: NDArray[np.uint8], *, name: str) -> tuple[Index, int]:
-    """Return the index of a snapshot that is whole, and where its tables begin. Raises SnapshotError."""
+    """Return the index of a snapshot that is whole, and where its tables begin.
+
+    Raises SnapshotError, UnknownRulesError.
+    """
     start = len(_MAGIC) + 8
     if len(raw) < start + _CHECKSUM_BYTES or raw[: len(_MAGIC)].tobytes() != _MAGIC:
         raise SnapshotError(f"{name} is not a snapshot; nothing was loaded")
@@ -156,6 +165,9 @@ def _checked(raw: NDArray[np.uint8], *, name: str) -> tuple[Index, int]:
         raise SnapshotError(
             f"{name} has version {index.version}, this engine reads {VERSION}; nothing was loaded"
         )
+    rules = int.from_bytes(_header_of(index)[_RULES_AT : _RULES_AT + 4], "little")
+    if rules > RULES_NEWEST:
+        raise UnknownRulesError(rules, where=f"{name} is of a state")
     return index, start + length
 
 

@@ -21,6 +21,7 @@ from ringfence.exchange.projections.history import checkpoint
 from ringfence.messages.commands import Command
 from ringfence.messages.load import LoadState, ShedReason
 from ringfence.messages.records import RECORD_BYTES
+from ringfence.messages.rules import UnknownRulesError
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,9 @@ class Desk:
         self.views = Views()
         self.on_shed: Callable[[str], None] = lambda reason: None
         """Hears why somebody was turned away."""
+        self.unknown_rules: UnknownRulesError | None = None
+        """Why nothing more is folded: what comes next is not known to this build."""
+        self.on_unknown_rules: Callable[[], None] = lambda: None
         self.reports_for: Container[int] = ()
         """The accounts whose execution reports are wanted in the changes."""
         self._reader = FeedReader(directory / "feed")
@@ -136,11 +140,17 @@ class Desk:
         return False
 
     def _fold_next(self) -> bool:
-        """Fold the next batch of the feed and tell everyone; False if there is none yet."""
-        batch = self._reader.read()
+        """Fold the next batch of the feed and tell everyone; False if there is none yet, or none that may be folded."""
+        batch = self._reader.read() if self.unknown_rules is None else None
         if batch is None:
             return False
-        self._take(self.views.apply(batch, reports_for=self.reports_for))
+        try:
+            changes = self.views.apply(batch, reports_for=self.reports_for)
+        except UnknownRulesError as error:
+            self.unknown_rules = error
+            self.on_unknown_rules()
+            return False
+        self._take(changes)
         return True
 
     def close(self) -> None:

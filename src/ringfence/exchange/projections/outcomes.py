@@ -23,6 +23,7 @@ from ringfence.instruments.value import discounted_ppm, mark_value
 from ringfence.messages.batch import PEOPLE_LIST
 from ringfence.messages.commands import AccountParameter, CrossMode, VenueParameter
 from ringfence.messages.events import EventFlag, LiquidationStep
+from ringfence.messages.rules import check_known
 from ringfence.units.limits import RATE_E8
 from ringfence.units.rounding import PPM
 
@@ -33,7 +34,7 @@ _SELL = int(EventFlag.SELL)
 _TAKEN_OVER = int(LiquidationStep.TAKEN_OVER)
 _FUND = int(VenueParameter.INSURANCE_ACCOUNT)
 _PEOPLE, _CUSTODY = int(VenueParameter.PEOPLE), int(VenueParameter.CUSTODY_ACCOUNT)
-_CONFIGURATION = int(VenueParameter.CONFIGURATION)
+_CONFIGURATION, _RULES = int(VenueParameter.CONFIGURATION), int(VenueParameter.RULES)
 _DISCOUNTS = range(int(VenueParameter.FEE_DISCOUNT_1), int(VenueParameter.FEE_DISCOUNT_6) + 1)
 _FEE_TIER, _CROSS_MODE = int(AccountParameter.FEE_TIER), int(AccountParameter.CROSS_MODE)
 _COVERED_TEXT = "Deficit covered by the insurance fund"
@@ -125,6 +126,8 @@ class Outcomes:
             self.halts.people = (value, self._texts(event[0]).get(PEOPLE_LIST, b""))
         elif parameter == _CONFIGURATION:
             self.configuration = value
+        elif parameter == _RULES:
+            check_known(value, sequence=event[0])
         elif parameter in _DISCOUNTS:
             tier = parameter - _DISCOUNTS.start + 1
             self._discounts[tier] = value

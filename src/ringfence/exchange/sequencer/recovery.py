@@ -13,6 +13,7 @@ from ringfence.exchange.feed import FILE_BYTES, FeedWriter, published_below, rew
 from ringfence.exchange.journal import SEGMENT_BYTES, Frame, Journal, read_frames
 from ringfence.messages.batch import Batch
 from ringfence.messages.records import COMMAND
+from ringfence.messages.rules import UnknownRulesError
 
 log = logging.getLogger(__name__)
 _KEEP_SNAPSHOTS = 2
@@ -91,7 +92,8 @@ def recover(place: Path | Disks, *, on_progress: Callable[[int, int], None] | No
     """Return everything as it was when the last acknowledged batch became durable.
 
     `on_progress(commands applied, commands in the journal)`. Raises JournalError if the journal cannot
-    be trusted, before anything was changed; FeedWriteError.
+    be trusted, before anything was changed; FeedWriteError; UnknownRulesError if it is under rules that this build does
+    not know: then everything before them is in the feed.
     """
     disks = Disks.of(place, make=True)
     journal = Journal(
@@ -119,6 +121,8 @@ def _load_newest(disk: Disk, *, at_most: int) -> Engine:
         name = _name_of(sequence)
         try:
             engine = Engine.restore(disk.read(name), name=name)
+        except UnknownRulesError:
+            raise  # an older snapshot leads to the same place, by a longer way
         except Exception as error:
             # A snapshot only saves time: whatever is wrong with one, the journal knows better.
             log.warning("%s cannot be used: %s; trying an older one", name, error)
@@ -130,7 +134,7 @@ def _load_newest(disk: Disk, *, at_most: int) -> Engine:
 
 
 def apply(engine: Engine, frame: Frame) -> Batch:
-    """Apply one frame and return it with its events."""
+    """Apply one frame and return it with its events. Raises UnknownRulesError."""
     assert engine.next_sequence == frame.first_sequence
     first_event = engine.event_count
     commands = np.frombuffer(frame.commands, COMMAND)

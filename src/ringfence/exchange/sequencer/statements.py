@@ -21,6 +21,7 @@ from ringfence.exchange.engine.records import ORDER_SELL, ORDER_UNTRIGGERED
 from ringfence.exchange.engine.state import State
 from ringfence.exchange.engine.stops import WHOLE_POSITION
 from ringfence.messages.commands import OrderType
+from ringfence.messages.rules import RULES_FIRST
 from ringfence.units.limits import ASSETS_MAX
 
 _WALLET = np.dtype({"names": ["asset", "wallet", "locked"], "formats": ["<u2", "<i8", "<i8"],
@@ -113,5 +114,6 @@ def venue_of(state: State) -> bytes:
         accounts=int(header["n_accounts"]), insurance_account=int(header["fund_account"]),
         halted=int(header["halted"]), deposits_halted=int(header["deposits_halted"]),
         withdrawals_halted=int(header["withdrawals_halted"]), signers_halted=int(header["signers_halted"]),
-        people=int(header["people"]), configuration=int(header["configuration"]), instruments=instruments,
+        people=int(header["people"]), configuration=int(header["configuration"]),
+        rules=max(int(header["rules"]), RULES_FIRST), instruments=instruments,
     )  # fmt: skip

@@ -297,6 +297,19 @@ ABLATIONS = (
         "settings are gone by that nobody put in force", "ringfence.configuration.in_force",
         "    if in_force not in (0, written.number):\n", "    if False:\n", catcher="tests/unit/test_configuration.py",
     ),
+    Ablation(
+        "rules come into force that a machine does not know", "ringfence.daemons.upgrading",
+        "        if known is not None and known < rules:\n", "        if False:\n", catcher="tests/unit/test_rules.py",
+    ),
+    Ablation(
+        "an engine goes on under rules that it does not know", _K + "kernel",
+        "    if kind == CONFIGURE_VENUE and brings_unknown_rules(h, cmd):\n", "    if False:\n",
+        catcher="tests/unit/test_rules.py",
+    ),
+    Ablation(
+        "a snapshot is used whose rules are not known", _K + "snapshot",
+        "    if rules > RULES_NEWEST:\n", "    if False:\n", catcher="tests/unit/test_rules.py",
+    ),
     # ---- the engine: orders
     Ablation(
         "no dedupe of clOrdIDs", _K + "orders",
