@@ -5,8 +5,8 @@ sent its part of a turn is not read any further until the next. Of the loop's ti
 half, two get a third each, and so on: what is left is for those who send little, and find the loop at rest.
 
 An account that sends more than its part for half a second without a break would be answered later and later: from then
-on more of it is read, its part is taken, and the rest is shed, which is quick; and it gets a quarter of the time instead
-of half. The same is shed of everybody when turns take so long that all would feel it.
+on more of it is read, its part is taken, and the rest is shed, which is quick; and it gets a quarter of the time
+instead of half. The same is shed of everybody when turns take so long that all would feel it.
 """
 
 import asyncio
