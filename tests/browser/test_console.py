@@ -38,10 +38,13 @@ from tests.browser.console_page import Person, need_the_pages, person
 from tests.e2e.test_custody import XBT, custody, run_custody, state_of, trader_account, wallet, withdrawals
 from tests.e2e.test_up import Trader
 
-pytestmark = pytest.mark.skipif(
-    softhsm_module() is None or shutil.which("softhsm2-util") is None,
-    reason="SoftHSM is not installed: Debian package softhsm2",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        softhsm_module() is None or shutil.which("softhsm2-util") is None,
+        reason="SoftHSM is not installed: Debian package softhsm2",
+    ),
+]
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = ("Requests", "Flows", "Co-signers", "Halts", "Ceremonies", "Audit log")
 WEB = Path(__file__).parents[2] / "web" / "console"

@@ -208,6 +208,7 @@ def test_every_kind_of_order_is_taken(trader: TradePage) -> None:
     page.locator(".tabs .empty", has_text="No open orders").wait_for()
 
 
+@pytest.mark.slow
 def test_a_bracket_goes_with_its_order_and_closes_what_it_opened(trader: TradePage) -> None:
     page = trader.page
     trader.tab("Orders")
@@ -348,6 +349,7 @@ def test_the_first_load_is_small(browser: Any, up: Up) -> None:
         found.check_silence()
 
 
+@pytest.mark.slow
 def test_frames_go_on_while_the_book_changes_all_the_time(browser: Any, tmp_path: Path) -> None:
     need_the_page()
     with Venue(tmp_path / "venue") as venue, trade_page(browser, venue.url) as found:

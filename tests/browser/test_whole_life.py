@@ -21,10 +21,13 @@ from tests.browser.tab import need_the_page
 from tests.browser.trade_page import TradePage
 from tests.e2e.test_custody import custody, kill
 
-pytestmark = pytest.mark.skipif(
-    softhsm_module() is None or shutil.which("softhsm2-util") is None,
-    reason="SoftHSM is not installed: Debian package softhsm2",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        softhsm_module() is None or shutil.which("softhsm2-util") is None,
+        reason="SoftHSM is not installed: Debian package softhsm2",
+    ),
+]
 XBT = 10**8
 SLOW_MS = 30_000
 

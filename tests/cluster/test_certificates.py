@@ -70,6 +70,7 @@ def test_every_certificate_is_replaced_under_load(tmp_path: Path) -> None:
     check_journals(cluster)
 
 
+@pytest.mark.slow
 def test_every_certificate_is_replaced_under_load_with_etcd(tmp_path: Path) -> None:
     if program_of(ETCD) is None:
         pytest.skip("etcd is not installed (Debian package etcd-server)")

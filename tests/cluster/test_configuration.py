@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from ringfence.configuration import EXIT_CONFIG, number_in_force, read_configuration
 from ringfence.testing.up import ringfence, wait_for
 from ringfence.testing.venue import configure
 from tests.cluster.three import Cluster
 
 
+@pytest.mark.slow
 def test_what_is_applied_on_one_machine_is_in_force_on_all(tmp_path: Path) -> None:
     with Cluster(tmp_path, accounts=1, gateways=2) as cluster:
         here, there, third = cluster.nodes.values()

@@ -27,6 +27,7 @@ from tests.cluster.three import Cluster
 
 KILLS = int(os.environ.get("RINGFENCE_LEADER_KILLS", "3"))
 TRADERS = 4
+KINDS = [NATS, pytest.param(ETCD, marks=pytest.mark.slow)]
 
 
 class Crowd:
@@ -93,7 +94,7 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-@pytest.mark.parametrize("kind", [NATS, ETCD])
+@pytest.mark.parametrize("kind", KINDS)
 def test_leaders_are_killed_under_load(tmp_path: Path, kind: str) -> None:
     _needs(kind)
     dice = random.Random(2026)
@@ -199,7 +200,7 @@ def test_nobody_hands_over_to_a_machine_that_is_not_there(tmp_path: Path) -> Non
         assert cluster.leader() == leader
 
 
-@pytest.mark.parametrize("kind", [NATS, ETCD])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_streams_leader_dies_and_nothing_is_acknowledged_meanwhile(tmp_path: Path, kind: str) -> None:
     _needs(kind)
     with Cluster(tmp_path, accounts=TRADERS, kind=kind) as cluster:
@@ -225,6 +226,7 @@ def _needs(kind: str) -> None:
         pytest.skip(f"no server of {kind} is installed")
 
 
+@pytest.mark.slow
 def test_a_machine_that_came_to_another_state_stops(tmp_path: Path) -> None:
     """One bit of a follower's memory is another one: it notices at the next root and tells nobody anything."""
     with Cluster(tmp_path, accounts=2, gateways=1) as cluster:

@@ -87,6 +87,7 @@ def test_a_leader_that_is_cut_off_acknowledges_nothing(tmp_path: Path, network: 
     check_journals(cluster)
 
 
+@pytest.mark.slow
 def test_without_most_of_the_servers_nobody_acknowledges(tmp_path: Path, network: Network) -> None:
     from ringfence.testing.client import Client
 

@@ -21,6 +21,7 @@ def _rotate(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return ringfence("cluster", "rotate-password", directory, *arguments, seconds=90)
 
 
+@pytest.mark.slow
 def test_the_password_is_replaced_under_load(tmp_path: Path) -> None:
     with Cluster(tmp_path, accounts=4, gateways=3) as cluster:
         old = read_login(tmp_path)
@@ -98,6 +99,7 @@ def test_steps_out_of_order_change_nothing(tmp_path: Path) -> None:
     assert made.password in configuration.read_text()
 
 
+@pytest.mark.slow
 async def test_a_rotation_that_was_killed_is_done_again(tmp_path: Path) -> None:
     """Killed after one machine of three had gone over: once more, all are one user, and the old one is none."""
     with Servers(tmp_path) as servers:

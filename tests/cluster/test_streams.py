@@ -55,6 +55,7 @@ async def test_a_hundred_races_have_one_winner_each(servers: Servers) -> None:
         await client.close()
 
 
+@pytest.mark.slow
 async def test_the_servers_leader_is_killed_while_we_write(servers: Servers) -> None:
     client, stream = await servers.open("KILLED")
     for number in range(60):

@@ -37,6 +37,7 @@ def test_a_story_with_an_unmodified_client(exchange: Up, client: str, story: str
     assert tell(exchange, client, story)
 
 
+@pytest.mark.slow
 def test_the_sample_market_maker_quotes_and_leaves_nothing_behind(exchange: Up) -> None:
     tell(exchange, "market-maker", "market_maker.py", key="demo-2")
     client = Client(exchange.port, exchange.key("demo-2"))
@@ -67,6 +68,7 @@ def ccxt_suite(exchange: Up, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "unpacked"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "tested"),
     [

@@ -217,6 +217,7 @@ def test_a_coordinator_that_lost_the_answer_gets_the_same_signature(found: Found
     assert len(flow.attempts) <= 1
 
 
+@pytest.mark.slow
 def test_a_cosigner_that_makes_a_signature_up_stops_nobody(found: Found) -> None:
     """Not even if it was not drawn: everybody is asked what became of a run."""
     custody = with_sol(found(SOLANA, signing_seconds=2.0))

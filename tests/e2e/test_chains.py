@@ -29,6 +29,7 @@ from tests.e2e.test_threshold_keys import dumps_of, is_in, public_key_of, secret
 from tests.e2e.test_up import Trader
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         softhsm_module() is None or shutil.which("softhsm2-util") is None,
         reason="SoftHSM is not installed: Debian package softhsm2",

@@ -29,10 +29,13 @@ from ringfence.testing.up import RINGFENCE, Up, wait_for
 from tests.conformance.conftest import CLIENTS, tell
 from tests.e2e.test_up import Trader
 
-pytestmark = pytest.mark.skipif(
-    softhsm_module() is None or shutil.which("softhsm2-util") is None,
-    reason="SoftHSM is not installed: Debian package softhsm2",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        softhsm_module() is None or shutil.which("softhsm2-util") is None,
+        reason="SoftHSM is not installed: Debian package softhsm2",
+    ),
+]
 XBT = 10**8
 
 

@@ -30,6 +30,8 @@ from tests.e2e.test_custody import custody
 from tests.e2e.test_up import Trader
 from tests.proofs.bitmex_reserves import validate
 
+pytestmark = pytest.mark.slow
+
 DEPOSITS = {"Gwei": 3 * 10**9, "USDt": 500 * 10**6, "LAMPORT": 4 * 10**9, "XBt": 12 * 10**8}
 
 

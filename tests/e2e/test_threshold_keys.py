@@ -19,6 +19,7 @@ from ringfence.testing.shamir import interpolated, public_key_of, secret_of
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         softhsm_module() is None or shutil.which("softhsm2-util") is None,
         reason="SoftHSM is not installed: Debian package softhsm2",

@@ -18,10 +18,13 @@ from ringfence.testing.up import Up, wait_for
 from tests.e2e.test_custody import XBT, custody, state_of, trader_account, wallet, withdrawals
 from tests.e2e.test_up import Trader
 
-pytestmark = pytest.mark.skipif(
-    softhsm_module() is None or not can_run(),
-    reason="Debian packages softhsm2, swtpm and tpm2-tools are missing",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        softhsm_module() is None or not can_run(),
+        reason="Debian packages softhsm2, swtpm and tpm2-tools are missing",
+    ),
+]
 REFUSED, TOKEN = 65, 77
 
 

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ringfence.daemons.metrics import read_monitoring
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.users.keys import KeyRecord, read_records
@@ -165,6 +167,7 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_behind(tmp_path: Path) -
     assert pid_of(up, "core") == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_stops_everything_and_says_where(tmp_path: Path) -> None:
     """A core that says its journal is damaged is not started again in a loop."""
     directory = tmp_path / "exchange"
@@ -186,6 +189,7 @@ def test_a_damaged_journal_stops_everything_and_says_where(tmp_path: Path) -> No
     assert "core ended with status 65 and is not started again" in up.text
 
 
+@pytest.mark.slow
 def test_one_directory_has_one_supervisor(tmp_path: Path) -> None:
     directory = tmp_path / "exchange"
     up = Up(directory, "--no-bots")
@@ -213,6 +217,7 @@ def ringfence(*arguments: object, fails: bool = False) -> str:
     return done.stderr if fails else done.stdout
 
 
+@pytest.mark.slow
 def test_one_person_halts_two_go_on_and_a_stranger_replays_it_all(tmp_path: Path) -> None:
     """Every step by the command line, as operators and auditors take it."""
     directory = tmp_path / "exchange"

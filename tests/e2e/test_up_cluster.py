@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.exchange.users.keys import read_records
 from ringfence.ports import free_ports
@@ -32,6 +34,7 @@ def is_level(up: Up) -> bool:
     return len(rows) == 3 and all(row["role"] != "down" and row.get("behind") == 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_an_exchange_becomes_a_cluster_and_loses_its_leader(tmp_path: Path) -> None:
     port, directory = free_ports(3, in_a_row=True)[0], tmp_path / "exchange"
     alone = Up(directory, "--no-bots", port=port)

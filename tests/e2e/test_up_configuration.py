@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from ringfence.configuration import EXIT_CONFIG, NAME, in_words, number_in_force, read_configuration
 from ringfence.testing.client import Client
 from ringfence.testing.up import Up, ringfence, wait_for
 from ringfence.testing.venue import configure
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_edited_file_waits_to_be_put_in_force(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ringfence.testing.person import Person
 from ringfence.testing.postgres import Postgres, database_of
 from ringfence.testing.up import RINGFENCE, Up, wait_for
 
-pytestmark = pytest.mark.skipif(bool(postgres.missing()), reason=postgres.missing())
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(postgres.missing()), reason=postgres.missing())]
 
 
 @pytest.fixture

@@ -4,12 +4,15 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from ringfence.daemons.supervisor import read_run_state
 from ringfence.ports import free_ports
 from ringfence.testing.fix import FixClient
 from ringfence.testing.up import Up
 
 
+@pytest.mark.slow
 def test_up_runs_a_fix_gateway_if_it_is_asked_to(tmp_path: Path) -> None:
     port = free_ports(1)[0]
     with Up(tmp_path / "exchange", "--fix-port", str(port), "--no-bots") as up:

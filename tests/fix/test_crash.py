@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ringfence.testing.client import Client
 from ringfence.testing.fix import FixClient, Row
 from ringfence.testing.socket import Socket
@@ -140,11 +142,13 @@ def test_a_killed_fix_gateway_loses_nothing_and_doubles_nothing(tmp_path: Path) 
         trade_through(venue, "fix_gateway", 3, pause=0.012)
 
 
+@pytest.mark.slow
 def test_a_killed_core_leaves_every_order_with_one_outcome(tmp_path: Path) -> None:
     with Venue(tmp_path / "venue", accounts=2, fix=True) as venue:
         trade_through(venue, "core", 2, pause=0.04)
 
 
+@pytest.mark.slow
 def test_a_drop_copy_that_was_away_gets_what_rest_websocket_and_fix_did(tmp_path: Path) -> None:
     with Venue(tmp_path / "venue", accounts=2, fix=True) as venue:
         copy = FixClient(venue.fix_port, 1, sender="COPY", target="RINGFENCE-DC")
@@ -184,6 +188,7 @@ def test_a_drop_copy_that_was_away_gets_what_rest_websocket_and_fix_did(tmp_path
         trader.close()
 
 
+@pytest.mark.slow
 def test_an_order_whose_file_entry_was_torn_off_is_not_lost(tmp_path: Path) -> None:
     """The end of a session's file is cut, as a power cut may: what it said is folded from the feed again."""
     with Venue(tmp_path / "venue", accounts=1, fix=True) as venue:

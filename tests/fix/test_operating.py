@@ -36,6 +36,7 @@ def test_strangers_are_listened_to_over_tls_alone() -> None:
     Config().check()
 
 
+@pytest.mark.slow
 def test_an_operators_choices_hold(tmp_path: Path) -> None:
     with Venue(tmp_path / "venue", accounts=2, fix=True) as venue:
         # Orders that there is no room for are rejected, and cancels are not.

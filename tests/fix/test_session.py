@@ -481,6 +481,7 @@ def test_the_documented_signature_is_the_one_that_is_checked(make: Make) -> None
     assert client.log_on(sent=sent, proof=proof)[35] == "A"
 
 
+@pytest.mark.slow
 def test_who_does_not_log_on_is_hung_up_on_after_ten_seconds(make: Make) -> None:
     client = make(1)
     client.connect()

@@ -140,6 +140,7 @@ def test_a_second_node_in_the_same_folder_does_not_start(node: RunningNode, tmp_
 # ---- killed
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_has_every_block_and_transaction_that_it_has_told_of(tmp_path: Path) -> None:
     seed = 7
     rng = random.Random(seed)

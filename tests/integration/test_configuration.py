@@ -69,6 +69,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
         yield running
 
 
+@pytest.mark.slow
 def test_what_is_changed_by_hand_is_gone_by_when_it_was_put_in_force(venue: Venue, tmp_path: Path) -> None:
     directory = venue.directory
     first = read_configuration(directory)

@@ -6,9 +6,12 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from ringfence.testing.pythons import HASH_SEEDS, compare
 
 
+@pytest.mark.slow
 def test_every_copy_comes_to_one_state(tmp_path: Path) -> None:
     rows = compare(tmp_path, [sys.executable], commands=10_000)
     assert len(rows) == 1 + 2 * len(HASH_SEEDS)

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ringfence.configuration import Settings
 from ringfence.exchange.feed import CoreClient, FeedReader
@@ -190,6 +191,7 @@ async def found(process: Process, client: CoreClient) -> None:
     client.close()
 
 
+@pytest.mark.slow
 async def test_kill_9_at_random_moments_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
     dice = random.Random(2026)
     process = Process(tmp_path / "x")

@@ -82,6 +82,7 @@ def test_a_writer_whose_lock_was_taken_from_it_doubles_nothing(url: str, batches
     second.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_has_whole_commits_and_no_row_twice(
     server: Postgres, batches: list[Batch]
 ) -> None:
@@ -128,6 +129,7 @@ def _until_it_reaches(reader: HistoryReader, sequence: int, process: "subprocess
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_daemon_that_is_killed_goes_on_where_it_was(tmp_path: Path, url: str, batches: list[Batch]) -> None:
     """Its lock goes with it, at once; the address of the database is in a file and not among its arguments."""
     wanted_url = postgres.shared().new_database()

@@ -89,6 +89,7 @@ def _trade_until(venue: Venue, ask: Callable[[], Any], seconds: float = 60) -> A
     return _until(trade_and_ask, seconds)
 
 
+@pytest.mark.slow
 def test_an_honest_exchange_is_followed_and_never_halted(judged: Venue) -> None:
     report = _trade_until(judged, lambda: (r := _report(judged, "shadow")).get("roots", 0) >= 3 and r)
     assert report["findings"] == []

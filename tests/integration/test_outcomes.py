@@ -126,6 +126,7 @@ async def test_trouble_is_told_to_everybody_and_to_those_it_happens_to(market: V
     private.close()
 
 
+@pytest.mark.slow
 async def test_funding_is_paid_and_told(market: Venue) -> None:
     """Every minute here, the shortest interval there is, so this takes up to two."""
     anyone, bob = Client(market.port, None), Client(market.port, BOB)

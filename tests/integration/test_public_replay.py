@@ -18,6 +18,8 @@ from ringfence.messages.halts import Reason
 from ringfence.testing.client import Client
 from ringfence.testing.venue import Venue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:

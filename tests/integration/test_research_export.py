@@ -152,6 +152,7 @@ def test_a_range_is_whole_days(home: Path, tmp_path: Path) -> None:
     assert {str(row["day"]) for row in read(tmp_path / "trades")} == {iso(first)[:10]}
 
 
+@pytest.mark.slow
 def test_a_later_run_goes_on_and_comes_to_the_same(tmp_path: Path, home: Path, batches: list[Batch]) -> None:
     """Days that are done are not touched again; the day that was not over is written anew."""
     out = tmp_path / "out"
@@ -186,6 +187,7 @@ def test_another_exchange_is_refused(tmp_path: Path, home: Path) -> None:
         Export(tmp_path / "empty" / "feed", tmp_path / "out", "trades").run()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_whole_files(tmp_path: Path, home: Path) -> None:
     out = tmp_path / "out"
     text = (

@@ -93,6 +93,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         made.process.wait(20)
 
 
+@pytest.mark.slow
 def test_a_report_is_kept_and_followed_and_answered(desk: Desk) -> None:
     reply = new_key_file("reply")
     said = desk.report(reply=reply.recipient, thanks="Alice <script>")
@@ -159,6 +160,7 @@ def test_what_is_no_report_is_refused_and_not_repeated(desk: Desk, body: dict[st
     assert len(json.dumps(said)) < 300
 
 
+@pytest.mark.slow
 def test_the_role_is_the_key_and_not_the_name(desk: Desk, tmp_path: Path) -> None:
     said = desk.report()
     words = tmp_path / "words"

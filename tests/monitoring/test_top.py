@@ -119,6 +119,7 @@ def test_what_is_no_page_is_said() -> None:
         Scrape("<html>{</html>", at=0.0)
 
 
+@pytest.mark.slow
 async def test_the_console_shows_it_and_its_keys_switch_panes(tmp_path: Path) -> None:
     exchange = Exchange()
     pages: list[Scrape] = []

@@ -158,6 +158,7 @@ async def test_nobody_speaks_for_another_and_nothing_is_played_again(settled: Se
         await circle.parties["ops-1"].party.sign(circle.task(record, MESSAGE, FOUR, attempt=1))
 
 
+@pytest.mark.slow
 async def test_a_key_whose_runs_fail_rests_until_two_people_have_looked(settled: Settled) -> None:
     circle, record = settled.circle, settled.records[Scheme.ED25519]
     circle.change = lambda sender, to, one: None if sender == CHEAT and one.round == 2 else one

@@ -85,6 +85,7 @@ async def test_an_old_share_among_new_ones_is_worth_nothing(circle: Circle) -> N
     await circle.sign(after, MESSAGE, ("ops-1", "ops-2", "policy-1", "policy-2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", list(Scheme))
 async def test_a_place_whose_share_is_lost_gets_it_back_from_the_others(
     circle: Circle, scheme: Scheme

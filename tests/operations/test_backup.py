@@ -283,6 +283,7 @@ def test_what_postgresql_has_of_people_and_keys_comes_back_as_files(kept: Kept, 
     assert not (again / "database.url").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line(kept: Kept, tmp_path: Path) -> None:
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
         command = [

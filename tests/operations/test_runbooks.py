@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS, PAGES = ROOT / "deploy" / "runbooks", ROOT / "docs" / "operating" / "runbooks"
-FAST = {"disk-full", "halted", "leaked-key", "overload"}
+FAST = {"halted", "leaked-key", "overload"}
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "staging")
 
 

@@ -108,6 +108,7 @@ def rows_of(changes: Changes) -> dict[str, list[Any]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_history_holds_what_the_builders_made_after_any_restart(seed: int, tmp_path: Path) -> None:
     _, batches = play(seed)
@@ -143,6 +144,7 @@ def test_history_holds_what_the_builders_made_after_any_restart(seed: int, tmp_p
     assert content(urls[0]) == content(urls[1])
 
 
+@pytest.mark.slow
 def test_folding_on_from_a_checkpoint_is_folding_from_the_beginning(tmp_path: Path) -> None:
     _, batches = play(3)
     views, restored = Views(), Views()

@@ -149,6 +149,7 @@ def test_what_leaving_a_part_gains(
     assert gain_at(ins, p, px, part * lot_size) == (gain if rises else -gain)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="this is plain Python already")
 def test_plain_python_keeps_these_laws_and_those_of_instruments() -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]

@@ -27,7 +27,7 @@ from ringfence.testing.venue import Venue
 from .conftest import ALICE
 from .examples import API
 
-EXAMPLES = int(os.environ.get("RINGFENCE_SCHEMA_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("RINGFENCE_SCHEMA_EXAMPLES", "6"))
 _SEED = int(os.environ.get("RINGFENCE_SEED", "0"))
 SCHEMA = schemathesis.openapi.from_dict(swagger.document("127.0.0.1", "http"))
 OPERATIONS = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations() if isinstance(one, Ok)}

@@ -50,6 +50,7 @@ def test_the_product_cannot_take_a_safeguard_away() -> None:
         edit("ringfence.exchange.journal.journal", "")
 
 
+@pytest.mark.slow
 def test_some_of_them_are_caught() -> None:
     """`nox -s ablations` runs all."""
     workers = min(2, os.cpu_count() or 1)

@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 from ringfence.exchange.index_prices import Index, Publication, Rules, Tick, begin, decide, price_of
 from ringfence.exchange.index_prices.constituents import Constituent
@@ -14,6 +15,8 @@ from ringfence.messages.commands import Command, IndexStatus
 from ringfence.messages.constituents import Reference, Said, Verdict, decode_constituents
 from ringfence.units.limits import INDEX_UNITS_MAX
 from ringfence.units.time import NS_PER_SECOND
+
+pytestmark = pytest.mark.slow
 
 FEEDS = 1_000
 START_NS = 1_790_000_000_000_000_000

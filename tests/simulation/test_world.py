@@ -14,7 +14,7 @@ from ringfence.testing.world.batch import run_on_cores, run_options
 from ringfence.testing.world.fence import RealWorldError, fence
 from ringfence.testing.world.shrink import fails_like, regression, shrink
 
-SEEDS = 300
+SEEDS = 75
 
 
 def test_the_default_seeds_hold_every_promise_and_reach_what_they_must() -> None:
@@ -33,6 +33,7 @@ def trace_of(seed: int, hash_seed: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_run_again_whatever_python_hashes() -> None:
     for seed in (3, 44):
         here = World(draw(seed)).run()
@@ -64,6 +65,7 @@ def test_without_faults_there_is_no_trouble_and_every_seed_draws_its_own() -> No
     assert {fault for faults in drawn for fault in faults} == set(FAULTS)
 
 
+@pytest.mark.slow
 def test_a_failing_run_shrinks_to_a_test_that_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fault: a gateway gives up what waits as soon as its line is lost."""
 

@@ -5,6 +5,7 @@ costs more than SQLite's work on it, and SQLite's own way through named paramete
 takes COPY; rows that change others go by way of a temporary table.
 """
 
+import time
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
@@ -30,6 +31,8 @@ _VOLUMES = ("contractCents", "spotCents")
 _FIXED = frozenset(("orderID", "account", "symbol", "side", "currency", "settlCurrency", "ordType"))
 _CHANGING = ("order", "balance", "tradingVolume")
 _SINGLE_WRITER = 0x52464849  # "RFHI"
+_FREED_SECONDS = 3.0
+"""So long a server may take to notice that the writer before has hung up."""
 
 
 class WriterBusyError(HistoryError):
@@ -102,11 +105,14 @@ class PostgresLoader:
 
     def begin(self, connection: Connection) -> None:
         """Take the lock that the one writer holds as long as its connection lives."""
-        if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_SINGLE_WRITER})").scalar():
-            raise WriterBusyError(
-                "another process writes to this history database. Nothing was written. Run one history daemon for "
-                "each database; one that was killed just now lets go of it within seconds."
-            )
+        until = time.monotonic() + _FREED_SECONDS
+        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_SINGLE_WRITER})").scalar():
+            if time.monotonic() > until:
+                raise WriterBusyError(
+                    "another process writes to this history database. Nothing was written. Run one history daemon for "
+                    "each database."
+                )
+            time.sleep(_FREED_SECONDS / 50)
         for statement in self._temporary:
             connection.exec_driver_sql(statement)
 
