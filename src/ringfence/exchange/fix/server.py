@@ -25,6 +25,7 @@ from ringfence.exchange.fix.trading import Trading
 from ringfence.exchange.gateway.authentication import authenticate
 from ringfence.exchange.gateway.errors import Refused
 from ringfence.exchange.gateway.limits import Presence
+from ringfence.exchange.gateway.turns import has_unread
 from ringfence.exchange.users.keys import ApiKey, KeyStore, keys_of
 
 log = logging.getLogger(__name__)
@@ -256,6 +257,9 @@ class Connection(asyncio.Protocol):
 
     def resume(self) -> None:
         self._transport.resume_reading()
+
+    def has_unread(self) -> bool:
+        return has_unread(self._transport)
 
     # ---- the other side's speed
 

@@ -10,6 +10,8 @@ instead of half. The same is shed of everybody when turns take so long that all 
 """
 
 import asyncio
+import fcntl
+import termios
 import time
 from collections.abc import Hashable
 from typing import Protocol
@@ -29,13 +31,21 @@ BEHIND_SECONDS, CALM_SECONDS = 0.1, 0.05
 _WEIGHT = 0.2
 
 
+def has_unread(transport: asyncio.BaseTransport) -> bool:
+    """Return whether the kernel keeps something of a connection that was not read."""
+    if transport.is_closing():
+        return False
+    count = bytearray(4)
+    fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+    return any(count)
+
+
 class Paused(Protocol):
     """A connection that can be left unread for a while."""
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
-    def has_unread(self) -> bool:
-        """Return whether the kernel keeps something that was not read."""
+    def has_unread(self) -> bool: ...
 
 
 class Turns:

@@ -1,9 +1,7 @@
 """One realtime connection: frames in are worked on strictly in order, frames out are gathered."""
 
 import asyncio
-import fcntl
 import logging
-import termios
 from collections.abc import Hashable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from ringfence.exchange.gateway.people import Person
 from ringfence.exchange.gateway.rest.order import timer_row
 from ringfence.exchange.gateway.rest.route import encode
 from ringfence.exchange.gateway.schema import PRIVATE_TOPICS, VERSION, websocket_help
+from ringfence.exchange.gateway.turns import has_unread
 from ringfence.exchange.gateway.websocket.frame import text_frame
 from ringfence.exchange.gateway.websocket.orders import ENTRIES, enter
 from ringfence.exchange.gateway.websocket.topics import Topic, parse_topic, partial
@@ -133,14 +132,7 @@ class Session(WSListener):  # type: ignore[misc]
             self._transport.underlying_transport.resume_reading()
 
     def has_unread(self) -> bool:
-        """Return whether the kernel keeps something that was not read."""
-        if not self.is_here():
-            return False
-        assert self._transport is not None
-        socket = self._transport.underlying_transport.get_extra_info("socket")
-        count = bytearray(4)
-        fcntl.ioctl(socket.fileno(), termios.FIONREAD, count)
-        return any(count)
+        return self._transport is not None and has_unread(self._transport.underlying_transport)
 
     # ---- frames out
 
