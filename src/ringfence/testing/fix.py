@@ -81,6 +81,8 @@ class FixClient:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._parser = FixParser()
             if self.poll() or time.monotonic() > until:
+                # Not the little that a look takes: a handshake may follow.
+                self._socket.settimeout(_WAIT_SECONDS)
                 break
 
     def close(self) -> None:
