@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 
-from ringfence.daemons.history import EXIT_LOCKED, EXIT_REFUSED, History, lock
+from ringfence.daemons.history import CHECK_SECONDS, EXIT_LOCKED, EXIT_REFUSED, History, lock
 from ringfence.exchange.engine import Engine
 from ringfence.exchange.feed import FeedWriter, Load, encode_status
 from ringfence.exchange.projections import TABLES, Views
@@ -552,7 +552,7 @@ async def test_the_daemon_follows_the_core_and_the_feed_alone(
         await until(lambda: history._core.is_connected)
         feed_of(tmp_path, batches[:5])
         core.tell(batches[4].next_sequence)
-        await until(lambda: reached(4), seconds=0.5)
+        await until(lambda: reached(4), seconds=0.95 * CHECK_SECONDS)
     feed_of(tmp_path, batches[:7])
     await until(lambda: reached(6))
     async with FakeCore(tmp_path, batches[6].next_sequence):

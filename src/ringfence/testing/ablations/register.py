@@ -213,11 +213,17 @@ ABLATIONS = (
     # ---- the gateway
     Ablation(
         "what waits is given up when the line is lost", _E + "gateway.pending",
-        "        self._connection += 1\n", "        self._connection += 1\n        self._give_up(self._connection)\n",
+        "        self._connection += 1\n",
+        "        self._connection += 1\n        self.settle(is_again=False)\n",
     ),
     Ablation(
         "a barrier gives up what came after it too", _E + "gateway.pending",
-        "if s.connection < connection}\n", "if True}\n", catcher="tests/unit/test_pending.py",
+        "if s.connection < connection}.values())\n", "}.values())\n", catcher="tests/unit/test_pending.py",
+    ),
+    Ablation(
+        "the barrier of a line that is lost too counts for the next", _E + "gateway.pending",
+        "isinstance(outcome, Refused) and connection == self._connection:", "isinstance(outcome, Refused):",
+        catcher="tests/unit/test_pending.py",
     ),
     # ---- under load
     Ablation(

@@ -41,7 +41,7 @@ FLOORS: dict[str, float] = {
     "self-trade: allowed": 1863,
     "self-trade: resting cancelled": 2100,
     "self-trade: taking cancelled": 1595,
-    "sent again over a new line": 5500,
+    "sent again over a new line": 2400,
     "session or timer fired": 242,
     "shed, then accepted": 5621,
     "snapshot failed": 22,
