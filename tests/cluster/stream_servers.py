@@ -12,7 +12,7 @@ from typing import Self
 from nats.aio.client import Client
 
 from ringfence.daemons import cluster, cluster_founding
-from ringfence.daemons.cluster_servers import servers_context
+from ringfence.daemons.cluster_servers import nats_context, servers_context
 from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
 from ringfence.exchange.journal.jetstream import JetStream, connect, hang_up
@@ -26,10 +26,13 @@ class Servers:
     def __init__(self, directory: Path, *, count: int = 3, kind: str = cluster_founding.NATS) -> None:
         self.directory, self.count = directory, count
         self.layout = cluster_founding.found(directory, replicas=count, kind=kind)
-        config = cluster.read_cluster(directory)
-        assert config is not None
-        self._config = config
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def config(self) -> cluster.ClusterConfig:
+        config = cluster.read_cluster(self.directory)
+        assert config is not None
+        return config
 
     def start(self, name: str) -> None:
         with open(self.directory / f"{name}.log", "ab") as log:
@@ -47,8 +50,8 @@ class Servers:
             try:
                 user, password = cluster.read_login(self.directory)
                 client = await connect(
-                    self._config.servers, user=user, password=password, name="a test",
-                    context=servers_context(self.directory),
+                    self.config.servers, user=user, password=password, name="a test",
+                    context=nats_context(self.directory, self.config),
                 )  # fmt: skip
                 try:
                     return client, await JetStream.open(client, name, replicas=self.count)
@@ -66,7 +69,7 @@ class Servers:
         while True:
             try:
                 context = servers_context(self.directory)
-                return await EtcdServers.open(self._config.servers, context=context, prefix="CHECK")
+                return await EtcdServers.open(self.config.servers, context=context, prefix="CHECK")
             except StreamUnavailableError:
                 if asyncio.get_running_loop().time() > until:
                     raise
@@ -94,7 +97,8 @@ def make_older(directory: Path) -> None:
         cluster.servers_certificates(own).unlink()
     (directory / cluster.SERVERS_FOLDER / cluster_founding.TRUSTED).unlink()
     for path in (directory / cluster.SERVERS_FOLDER).glob("*.conf"):
-        path.write_text(re.sub(r"^tls \{.*\n|tls \{[^}]*\}, ", "", path.read_text(), flags=re.MULTILINE))
+        text = re.sub(r"^tls \{.*\n|tls \{[^}]*\}, ", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(text.replace(f"/{path.stem}/data", f"/{path.stem}"))
         shutil.rmtree(path.with_suffix(""))
 
 

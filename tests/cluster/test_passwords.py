@@ -5,14 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from ringfence.daemons import cluster_password, cluster_rotation
 from ringfence.daemons.cluster import read_cluster, read_login
-from ringfence.daemons.cluster_rotation import RotationError
+from ringfence.daemons.cluster_rotation import RotationError, comes
 from ringfence.daemons.cluster_servers import lets_in
 from ringfence.exchange.journal.jetstream import hang_up
 from ringfence.testing.up import ringfence
-from tests.cluster.stream_servers import Servers
+from tests.cluster.stream_servers import Servers, make_older
 from tests.cluster.test_failover import Crowd, check_journals
 from tests.cluster.three import Cluster
 
@@ -54,8 +55,12 @@ def test_the_password_is_replaced_under_load(tmp_path: Path) -> None:
     check_journals(cluster)
 
 
-async def test_who_is_connected_stays_until_the_last_step(tmp_path: Path) -> None:
-    with Servers(tmp_path, count=1) as servers:
+@pytest.mark.parametrize("is_older", [False, True], ids=["tls", "clear"])
+async def test_who_is_connected_stays_until_the_last_step(tmp_path: Path, is_older: bool) -> None:
+    servers = Servers(tmp_path, count=1)
+    if is_older:
+        make_older(tmp_path)
+    with servers:
         client, stream = await servers.open("CHECK")
         old = read_login(tmp_path)
         configuration = servers.layout.servers["nats-1"]
@@ -70,10 +75,15 @@ async def test_who_is_connected_stays_until_the_last_step(tmp_path: Path) -> Non
         assert read_login(tmp_path) == new
         cluster_password.drop(tmp_path, configuration)
         await cluster_password.taken_up(tmp_path, configuration, old, is_wanted=False)
+        assert await comes(lambda: _is_cut_off(client), 5)
         await hang_up(client)
         again, stream = await servers.open("CHECK")
         assert await stream.last() == 1
         await again.close()
+
+
+async def _is_cut_off(client: Client) -> bool:
+    return not client.is_connected
 
 
 def test_steps_out_of_order_change_nothing(tmp_path: Path) -> None:

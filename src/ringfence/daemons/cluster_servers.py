@@ -23,7 +23,7 @@ async def open_servers(directory: Path, config: ClusterConfig, *, name: str = ""
         )
     user, password = cluster.read_login(directory)
     servers = await NatsServers.open(
-        config.servers, user=user, password=password, context=_context_for_nats(directory, config),
+        config.servers, user=user, password=password, context=nats_context(directory, config),
         name=name or config.node, subject=config.stream, replicas=config.replicas,
     )  # fmt: skip
     if not config.has_tls:
@@ -43,7 +43,7 @@ async def renew(servers: Servers, directory: Path, config: ClusterConfig) -> Non
         await servers.renew(context=servers_context(directory))
     elif isinstance(servers, NatsServers):
         user, password = cluster.read_login(directory)
-        await servers.renew(user=user, password=password, context=_context_for_nats(directory, config))
+        await servers.renew(user=user, password=password, context=nats_context(directory, config))
 
 
 async def lets_in(
@@ -62,7 +62,7 @@ async def lets_in(
             await one.close()
             return True
         user, password = login or cluster.read_login(directory)
-        context = context or _context_for_nats(directory, config)
+        context = context or nats_context(directory, config)
         client = await connect([url], user=user, password=password, name="a rotation", context=context)
     except StreamUnavailableError:
         return False
@@ -77,5 +77,6 @@ def servers_context(directory: Path) -> ssl.SSLContext:
     return client_context(directory / cluster.FOLDER, cluster.servers_certificates(directory))
 
 
-def _context_for_nats(directory: Path, config: ClusterConfig) -> ssl.SSLContext | None:
+def nats_context(directory: Path, config: ClusterConfig) -> ssl.SSLContext | None:
+    """Return the same, None for an older cluster that speaks in the clear. Raises OSError, ssl.SSLError."""
     return servers_context(directory) if config.has_tls else None
