@@ -101,7 +101,8 @@ async def connect(
     try:
         await _within(_CONNECT_SECONDS, client.connect(
             list(servers), user=user, password=password, name=name, dont_randomize=True, connect_timeout=1,
-            # The client would believe whoever says, before any TLS, that there is to be none, and say its password.
+            # The transport is TLS already. Were it not, the client would believe whoever says, before any TLS, that
+            # there is to be none, and say its password.
             tls=context, tls_handshake_first=context is not None,
             # A client of a frozen server would wait for minutes.
             ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=_TRIES,
