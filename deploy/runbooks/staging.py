@@ -385,7 +385,7 @@ def lose_disk(cluster: Cluster, node: str) -> None:
 def lose_stream(cluster: Cluster, *servers: str) -> None:
     """Take the store of servers that do not run."""
     for server in servers:
-        shutil.rmtree(cluster.directory / "stream" / server, ignore_errors=True)
+        shutil.rmtree(cluster.directory / "stream" / server / "data", ignore_errors=True)
 
 
 def seed_from(cluster: Cluster, node: str) -> int:

@@ -1,6 +1,8 @@
 """Real servers of the stream, without any exchange."""
 
 import asyncio
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Self
 from nats.aio.client import Client
 
 from ringfence.daemons import cluster, cluster_founding
-from ringfence.daemons.cluster_servers import etcd_context
+from ringfence.daemons.cluster_servers import nats_context, servers_context
 from ringfence.exchange.journal import StreamUnavailableError
 from ringfence.exchange.journal.etcd import EtcdServers
 from ringfence.exchange.journal.jetstream import JetStream, connect, hang_up
@@ -24,10 +26,13 @@ class Servers:
     def __init__(self, directory: Path, *, count: int = 3, kind: str = cluster_founding.NATS) -> None:
         self.directory, self.count = directory, count
         self.layout = cluster_founding.found(directory, replicas=count, kind=kind)
-        config = cluster.read_cluster(directory)
-        assert config is not None
-        self._config = config
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def config(self) -> cluster.ClusterConfig:
+        config = cluster.read_cluster(self.directory)
+        assert config is not None
+        return config
 
     def start(self, name: str) -> None:
         with open(self.directory / f"{name}.log", "ab") as log:
@@ -44,7 +49,10 @@ class Servers:
         while True:
             try:
                 user, password = cluster.read_login(self.directory)
-                client = await connect(self._config.servers, user=user, password=password, name="a test")
+                client = await connect(
+                    self.config.servers, user=user, password=password, name="a test",
+                    context=nats_context(self.directory, self.config),
+                )  # fmt: skip
                 try:
                     return client, await JetStream.open(client, name, replicas=self.count)
                 except StreamUnavailableError:
@@ -60,8 +68,8 @@ class Servers:
         until = asyncio.get_running_loop().time() + _START_SECONDS
         while True:
             try:
-                context = etcd_context(self.directory)
-                return await EtcdServers.open(self._config.servers, context=context, prefix="CHECK")
+                context = servers_context(self.directory)
+                return await EtcdServers.open(self.config.servers, context=context, prefix="CHECK")
             except StreamUnavailableError:
                 if asyncio.get_running_loop().time() > until:
                     raise
@@ -80,18 +88,34 @@ class Servers:
             process.wait()
 
 
+def make_older(directory: Path) -> None:
+    """Make a cluster on NATS, of which nothing runs, one that was founded before its servers spoke TLS."""
+    homes = [directory, *sorted((directory / cluster_founding.NODES_FOLDER).iterdir())]
+    for own in homes:
+        text = (own / cluster.NAME).read_text()
+        (own / cluster.NAME).write_text(text.replace("tls://", "nats://"))
+        cluster.servers_certificates(own).unlink()
+    (directory / cluster.SERVERS_FOLDER / cluster_founding.TRUSTED).unlink()
+    for path in (directory / cluster.SERVERS_FOLDER).glob("*.conf"):
+        text = re.sub(r"^tls \{.*\n|tls \{[^}]*\}, ", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(text.replace(f"/{path.stem}/data", f"/{path.stem}"))
+        shutil.rmtree(path.with_suffix(""))
+
+
 async def stream_leader(directory: Path) -> str:
     """Return the name of the server that leads the stream of the cluster in a directory."""
     config = cluster.read_cluster(directory)
     assert config is not None
     if not config.is_etcd:
         user, password = cluster.read_login(directory)
-        client = await connect(config.servers, user=user, password=password, name="a test")
+        client = await connect(
+            config.servers, user=user, password=password, name="a test", context=servers_context(directory)
+        )
         try:
             return await JetStream(client, config.stream).leader()
         finally:
             await hang_up(client)
-    context = etcd_context(directory)
+    context = servers_context(directory)
     # The first node has the servers in the order of their names.
     for number, url in enumerate(config.servers, 1):
         try:

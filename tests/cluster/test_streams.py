@@ -2,17 +2,25 @@
 
 import asyncio
 import random
+import re
+import signal
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nats.errors
 import pytest
 
+from ringfence.daemons.cluster import read_cluster, read_login, servers_certificates
 from ringfence.daemons.cluster_founding import ETCD
+from ringfence.daemons.cluster_servers import open_servers, renew, servers_context
+from ringfence.daemons.pinned_tls import client_context, ensure_certificate
 from ringfence.daemons.stream_server import program_of
-from ringfence.exchange.journal import Entry, FencedError, StreamLostError
+from ringfence.exchange.journal import Entry, FencedError, StreamLostError, StreamUnavailableError
+from ringfence.exchange.journal.jetstream import connect
 from ringfence.testing.stream import MemoryStream, Network, Server, check_stream
-from tests.cluster.stream_servers import Servers, stream_leader
+from tests.cluster.stream_servers import Servers, make_older, stream_leader
 
 
 async def test_the_stream_in_memory() -> None:
@@ -72,15 +80,110 @@ async def test_the_servers_leader_is_killed_while_we_write(servers: Servers) -> 
     await client.close()
 
 
-async def test_a_stranger_is_not_let_in(servers: Servers) -> None:
-    from ringfence.daemons.cluster import read_cluster
-    from ringfence.exchange.journal import StreamUnavailableError
-    from ringfence.exchange.journal.jetstream import connect
-
+async def test_a_frozen_server_is_left_for_the_next(servers: Servers) -> None:
+    """By who is connected, and by who comes: TLS waits for nobody's farewell."""
     config = read_cluster(servers.directory)
     assert config is not None
-    with pytest.raises(StreamUnavailableError, match="lets us in"):
-        await connect(config.servers[:1], user="ringfence", password="guess", name="a stranger")
+    client, stream = await servers.open("FROZEN")
+    assert client.connected_url is not None
+    assert client.connected_url.netloc == urlsplit(config.servers[0]).netloc
+    await stream.append(b"before", digest=b"before".ljust(32), after=0, notes={})
+    servers.processes["nats-1"].send_signal(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            assert await stream.append(b"after", digest=b"after".ljust(32), after=1, notes={}) == 2
+        async with asyncio.timeout(10):
+            other, _ = await servers.open("FROZEN")
+    finally:
+        servers.processes["nats-1"].send_signal(signal.SIGCONT)
+    await client.close()
+    await other.close()
+
+
+async def test_a_stranger_is_not_let_in(servers: Servers, tmp_path: Path) -> None:
+    """With the right certificate and another password, with another certificate, with none, and without TLS."""
+    config, login = read_cluster(servers.directory), read_login(servers.directory)
+    assert config is not None
+    known = servers_certificates(servers.directory)
+    stranger = tmp_path / "stranger"
+    ensure_certificate(stranger, "node-1")
+    mine, theirs = servers_context(servers.directory), client_context(stranger, known)
+    nobodys = ssl.create_default_context(cafile=str(known))
+    nobodys.check_hostname = False
+    client, _ = await servers.open("CHECK")
+    await client.close()
+    for context, password in (
+        (mine, "guess"),
+        (theirs, login.password),
+        (nobodys, login.password),
+        (None, login.password),
+    ):
+        with pytest.raises(StreamUnavailableError, match="lets us in"):
+            await connect(
+                config.servers[:1], user=login.user, password=password, name="a stranger", context=context
+            )
+
+
+async def test_an_older_cluster_without_tls_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    running = Servers(tmp_path, count=1)
+    make_older(tmp_path)
+    config = read_cluster(tmp_path)
+    assert config is not None
+    with running:
+        until = asyncio.get_running_loop().time() + 20
+        while True:
+            try:
+                opened = await open_servers(tmp_path, config)
+                break
+            except StreamUnavailableError:
+                assert asyncio.get_running_loop().time() < until
+                await asyncio.sleep(0.1)
+        assert "without TLS" in caplog.text
+        stream = await opened.stream("OLDER")
+        assert await stream.append(b"x", digest=b"x".ljust(32), after=0, notes={}) == 1
+        await renew(opened, tmp_path, config)
+        assert await stream.last() == 1
+        await opened.close()
+
+
+async def test_who_stands_between_hears_no_password(tmp_path: Path) -> None:
+    """Somebody in the server's place says that there is no TLS: the client says nothing but hello to that."""
+    heard = []
+
+    async def play_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b'INFO {"server_id":"X","version":"2.12.8","max_payload":1048576,"tls_required":false}\r\n'
+        )
+        heard.append(await reader.read(1 << 16))
+        writer.close()
+
+    listening = await asyncio.start_server(play_server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    ensure_certificate(tmp_path, "node-1")
+    with pytest.raises(StreamUnavailableError):
+        await connect(
+            [f"tls://127.0.0.1:{port}"], user="ringfence", password="secret", name="a test",
+            context=client_context(tmp_path, tmp_path / "tls.crt"),
+        )  # fmt: skip
+    listening.close()
+    assert heard
+    assert all(said.startswith(b"\x16\x03") and b"secret" not in said for said in heard)
+
+
+async def test_servers_say_nothing_in_the_clear(servers: Servers) -> None:
+    """To clients or to each other: who speaks NATS without TLS is told nothing at all and cut off."""
+    client, _ = await servers.open("CHECK")
+    await client.close()
+    text = servers.layout.servers["nats-1"].read_text()
+    ports = re.findall(r"listen: 127\.0\.0\.1:(\d+)", text)
+    assert len(ports) == 2
+    for port in ports:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+        writer.write(b'CONNECT {"user":"ringfence","pass":"guess"}\r\nPING\r\n')
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        # At most TLS's own word for a first message that is none, seven bytes.
+        assert len(answer) <= 7, answer
 
 
 async def test_the_header_that_kills_newer_servers_is_refused_and_harms_nothing(servers: Servers) -> None:

@@ -23,6 +23,8 @@ from ringfence.operations.backup.contents import Reason, contents_of, reason_of
         "cluster/tls.key",
         "nodes/node-2/cluster/password",
         "stream/nats-1.conf",
+        "stream/nats-1/tls.key",
+        "stream/trusted.crt",
         "journal/a.torn",
         "feed/a.feed",
         "accounts/log.new",

@@ -116,7 +116,7 @@ def test_a_cluster_is_founded_for_machines_of_their_own(tmp_path: Path) -> None:
         config = read_cluster(own)
         assert config is not None
         assert config.nodes[config.node].line == f"machine-{number}:7000"
-        assert config.servers[0] == f"nats://machine-{number}:4222"
+        assert config.servers[0] == f"tls://machine-{number}:4222"
         program = program_of("nats")
         assert program is not None
         written = directory / "stream" / f"nats-{number}.conf"

@@ -147,20 +147,21 @@ def found(directory: Path, *, host: tuple[str, ...]) -> None:
 def rotate_certificates(
     directory: Path = DIRECTORY, *, node: str = "", step: str = "all", certificate: Path | None = None
 ) -> None:
-    """Give machines new keys and certificates, while they run; no line is cut.
+    """Give machines and the stream's servers new keys and certificates, while they run; no line is cut.
 
     With all machines' directories on this one, everything is done. On machines of their own, run the steps in this
     order: `prepare` on the machine; `trust` with its `cluster/next/tls.crt` on every other one; `switch` on the
-    machine; `drop` on every other one. With etcd do the same for each of its servers, and `trust` and `drop` on the
-    machine itself too; after all have trusted, and after all have dropped, start the servers again, one after the
-    other. Where everything is done here, whoever looks after the servers has to start again what ends.
+    machine; `drop` on every other one. Do the same for each of the stream's servers, and `trust` and `drop` on the
+    machine itself too. NATS's servers are told to read their files again. etcd's are to be started again, one after
+    the other, after all have trusted, and after all have dropped; where everything is done here, whoever looks after
+    them has to start again what ends.
 
     Parameters
     ----------
     directory
         Of the exchange, or of this machine.
     node
-        Whose certificate it is: a machine, or a server of etcd; without it, with `all`, everybody's.
+        Whose certificate it is: a machine, or one of the stream's servers; `all` replaces everybody's without it.
     step
         `all`, `prepare`, `trust`, `switch` or `drop`.
     certificate
@@ -172,18 +173,14 @@ def rotate_certificates(
     directories = _directories(directory)
     config = read_cluster(directory)
     assert config is not None
+    servers = rotation.servers_of(directory)
     try:
-        if step == "all" and config.is_etcd:
-            if node:
-                sys.exit(
-                    "with etcd all certificates are replaced together: leave --node out; nothing was done"
-                )
-            _check_all_here(config, directories, servers=len(rotation.etcd_servers(directory)))
-            asyncio.run(_rotate_with_etcd(directories))
-            return
         if step == "all":
-            for name in [node] if node else list(directories):
-                _rotate(directories, name)
+            if node and config.has_tls:
+                sys.exit("all certificates are replaced together: leave --node out; nothing was done")
+            _check_all_here(config, directories, servers=len(servers))
+            names = [node] if node else list(directories)
+            asyncio.run(_rotate(config, directories, names, servers if config.has_tls else {}))
             return
         own = directories.get(node, directory) if step in ("prepare", "switch") else directory
         if step == "prepare":
@@ -197,72 +194,50 @@ def rotate_certificates(
             rotation.drop(own, node)
         else:
             sys.exit("--step is all, prepare, trust (with --certificate), switch or drop; nothing was done")
+        if config.has_tls and not config.is_etcd:
+            for configuration in servers.values():
+                rotation.have_read(configuration)
         _ask_core(own, "certificates")
-        if config.is_etcd:
+        if config.has_tls:
             _ask_core(own, "servers")
     except (OSError, ValueError, rotation.RotationError) as error:
         sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
 
 
-def _rotate(directories: dict[str, Path], name: str) -> None:
+async def _rotate(
+    config: "ClusterConfig", directories: dict[str, Path], names: list[str], servers: dict[str, Path]
+) -> None:
+    """Replace the certificates of machines and servers that are all here. Raises RotationError, OSError, ValueError."""
     from ringfence.daemons import cluster_rotation as rotation
-    from ringfence.daemons.cluster import read_cluster
-
-    own = directories[name]
-    config = read_cluster(own)
-    assert config is not None
-    missing = sorted(set(config.nodes) - set(directories))
-    if missing:
-        sys.exit(f"the directories of {', '.join(missing)} are elsewhere: go step by step; nothing was done")
-    others = [other for node, other in directories.items() if node != name]
-    text = rotation.prepare(own, name)
-    for other in others:
-        rotation.trust(other, name, text)
-        _ask_core(other, "certificates")
-    rotation.switch(own)
-    _ask_core(own, "certificates")
-    for other in others:
-        rotation.drop(other, name)
-        _ask_core(other, "certificates")
-    print(f"{name} has a new certificate, and the others know it")
-
-
-async def _rotate_with_etcd(directories: dict[str, Path]) -> None:
-    """Replace every certificate, of machines and of etcd's servers. Raises RotationError, OSError, ValueError."""
-    from ringfence.daemons import cluster_rotation as rotation
+    from ringfence.daemons.cluster import FOLDER
+    from ringfence.daemons.cluster_servers import servers_context
 
     first = next(iter(directories.values()))
-    servers = rotation.etcd_servers(first)
-    owners = {**directories, **dict.fromkeys(servers, first)}
+    mine, upcoming = first / FOLDER, first / FOLDER / rotation.NEXT
+    owners = {**{name: directories[name] for name in names}, **dict.fromkeys(servers, first)}
     for name, own in owners.items():
         text = rotation.prepare(own, name)
         for peer in directories.values():
             rotation.trust(peer, name, text)
-    await _restart_etcd(directories, servers)
+    await _read_all_again(directories)
+    for configuration in servers.values():
+        await rotation.taken_up(first, config, configuration, shown=upcoming)
     print("everybody knows everybody's next certificate")
+    old = servers_context(first) if servers else None
     for name, own in owners.items():
         rotation.switch(own, name)
+    # etcd's servers read what is their own whenever they show it.
+    for configuration in () if config.is_etcd else servers.values():
+        await rotation.taken_up(first, config, configuration, shown=mine)
     await _read_all_again(directories)
     print("everybody has a new certificate")
     for name in owners:
         for peer in directories.values():
             rotation.drop(peer, name)
-    await _restart_etcd(directories, servers)
-    print("nobody knows an old one any more")
-
-
-async def _restart_etcd(directories: dict[str, Path], servers: dict[str, Path]) -> None:
-    """Have everybody read whom they trust: cores as they are, servers one after the other. Raises RotationError."""
-    from ringfence.daemons import cluster_rotation as rotation
-    from ringfence.daemons.cluster import read_cluster
-    from ringfence.daemons.cluster_servers import is_back
-
-    first = next(iter(directories.values()))
-    config = read_cluster(first)
-    assert config is not None
     await _read_all_again(directories)
     for configuration in servers.values():
-        await rotation.restarted(configuration, lambda url: is_back(first, config, url))
+        await rotation.taken_up(first, config, configuration, shown=mine, refused=old)
+    print("nobody knows an old one any more")
 
 
 async def _read_all_again(directories: dict[str, Path]) -> None:
@@ -288,15 +263,15 @@ def rotate_password(directory: Path = DIRECTORY, *, step: str = "all") -> None:
         `all`, `prepare`, `allow`, `use` or `drop`.
     """
     from ringfence.daemons import cluster_password as passwords
+    from ringfence.daemons import cluster_rotation as rotation
     from ringfence.daemons.cluster import read_cluster
-    from ringfence.daemons.cluster_rotation import RotationError
 
     directories = _directories(directory)
     config = read_cluster(directory)
     assert config is not None
     if config.is_etcd:
         sys.exit("etcd's servers know machines by certificates and ask for no password; nothing was done")
-    configurations = passwords.configurations_of(directory.absolute())
+    configurations = list(rotation.servers_of(directory).values())
     try:
         if step == "all":
             _check_all_here(config, directories, servers=len(configurations))
@@ -312,11 +287,11 @@ def rotate_password(directory: Path = DIRECTORY, *, step: str = "all") -> None:
         elif step == "drop":
             for configuration in configurations:
                 passwords.drop(directory, configuration)
-                passwords.have_read(configuration)
+                rotation.have_read(configuration)
             passwords.forget_next(directory)
         else:
             sys.exit("--step is all, prepare, allow, use or drop; nothing was done")
-    except (OSError, ValueError, RotationError) as error:
+    except (OSError, ValueError, rotation.RotationError) as error:
         sys.exit(f"{error}; look at `ringfence cluster status` and do this step again")
 
 
@@ -327,8 +302,7 @@ async def _allow(own: Path, configurations: list[Path]) -> None:
     new = passwords.prepare(own)
     for configuration in configurations:
         passwords.allow(own, configuration)
-        passwords.have_read(configuration)
-        await passwords.wait_admitted(configuration, new)
+        await passwords.taken_up(own, configuration, new)
 
 
 async def _rotate_password(machines: list[Path], configurations: list[Path]) -> None:
@@ -352,9 +326,7 @@ async def _rotate_password(machines: list[Path], configurations: list[Path]) -> 
     print(f"every machine is {new.user}")
     for configuration in configurations:
         passwords.drop(machines[0], configuration)
-        passwords.have_read(configuration)
-        if old != new:
-            await passwords.wait_admitted(configuration, old, is_wanted=False)
+        await passwords.taken_up(machines[0], configuration, old, is_wanted=old == new)
     for own in machines:
         passwords.forget_next(own)
     print(f"no server knows {old.user} any more")

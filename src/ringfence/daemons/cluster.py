@@ -5,6 +5,7 @@
                              another one than `ringfence`
     cluster/tls.key, tls.crt who this machine is to the others
     cluster/NODE.crt         who each other machine is: pinned, no authority is asked
+    cluster/servers.crt      who the stream's servers are: pinned, too
     cluster.sock             what `ringfence cluster` asks and is told
 
 A directory without `cluster.toml` is an exchange on one machine.
@@ -22,7 +23,7 @@ SERVERS_FOLDER = "stream"
 PASSWORD = "password"  # noqa: S105
 SOCKET = "cluster.sock"
 USER = "ringfence"
-ETCD_CERTIFICATES = "etcd.crt"
+_SCHEMES = ("tls", "nats", "https")
 EXIT_FENCED = 76
 """Another machine leads, or is to: started again, this one follows."""
 HEARTBEATS, STANDINGS = "leader", "followers"
@@ -67,6 +68,11 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.servers[0].startswith("https://")
 
     @property
+    def has_tls(self) -> bool:
+        """Whether machines and servers show each other certificates: all but NATS's servers of older clusters."""
+        return not self.servers[0].startswith("nats://")
+
+    @property
     def rank(self) -> int:
         """Who is first asks first for the lead, so that few ask at once."""
         return sorted(self.nodes).index(self.node)
@@ -84,6 +90,10 @@ def read_cluster(directory: Path) -> ClusterConfig | None:
         raise ValueError(f"{NAME} is no configuration of a cluster: {error}. Nothing was started.") from error
     if config.node not in config.nodes or not config.servers:
         raise ValueError(f"{NAME}: node {config.node!r} is not among its nodes, or it names no servers")
+    if len(schemes := {url.partition("://")[0] for url in config.servers}) > 1 or not schemes <= set(
+        _SCHEMES
+    ):
+        raise ValueError(f"{NAME}: the URLs of servers all begin with tls://, or all with https:// (etcd)")
     for name, node in config.nodes.items():
         address_of(node, name)
     if not 0.2 <= config.silence_seconds <= 60 or not 1 <= config.replicas <= 5:
@@ -94,6 +104,12 @@ def read_cluster(directory: Path) -> ClusterConfig | None:
 def configuration_of(directory: Path, server: str) -> Path:
     """Return where one of the stream's servers, such as `nats-1` or `etcd-1`, has its configuration."""
     return directory / SERVERS_FOLDER / f"{server}.conf"
+
+
+def servers_certificates(directory: Path) -> Path:
+    """Return the file in which a machine knows its stream's servers; older clusters on etcd have another name."""
+    before = directory / FOLDER / "etcd.crt"
+    return before if before.exists() else directory / FOLDER / "servers.crt"
 
 
 def address_of(node: Node, name: str) -> tuple[str, int]:

@@ -14,7 +14,6 @@ from ringfence.commitments import load_keys
 from ringfence.configuration import NAME as CONFIGURATION
 from ringfence.daemons import configuring
 from ringfence.daemons.cluster import (
-    ETCD_CERTIFICATES,
     FOLDER,
     NAME,
     PASSWORD,
@@ -23,6 +22,7 @@ from ringfence.daemons.cluster import (
     Login,
     configuration_of,
     read_cluster,
+    servers_certificates,
 )
 from ringfence.daemons.pinned_tls import ensure_certificate
 from ringfence.exchange.journal.etcd import REQUEST_BYTES_MAX
@@ -34,8 +34,8 @@ NODES = 3
 NODES_FOLDER = "nodes"
 NATS, ETCD = "nats", "etcd"
 """Whose servers hold the stream."""
-ETCD_TRUSTED = "trusted.crt"
-"""Certificates of everybody whom etcd's servers let in, beside their configurations."""
+TRUSTED = "trusted.crt"
+"""Certificates of everybody whom the stream's servers let in, beside their configurations."""
 _ETCD_HEARTBEAT_MS, _ETCD_ELECTION_MS = 100, 1_000
 _ETCD_QUOTA_BYTES = 8 << 30
 SECRET_BYTES = 24
@@ -87,11 +87,12 @@ def found(
     (directory / SERVERS_FOLDER).mkdir(mode=0o700, exist_ok=True)
     password = secrets.token_urlsafe(SECRET_BYTES)
     sites = [Site(*site) for site in zip(names, hosts, clients, routes, strict=False)]
+    _introduce(layout, sites)
     if kind == NATS:
         _write_nats(layout, sites, password)
     else:
         _write_etcd(layout, sites)
-    scheme = "nats" if kind == NATS else "https"
+    scheme = "tls" if kind == NATS else "https"
     urls = [f"{scheme}://{site.host}:{site.client}" for site in sites]
     for number, (name, own) in enumerate(nodes.items()):
         for other, theirs in nodes.items():
@@ -144,19 +145,45 @@ class Site(NamedTuple):
     """The port for the other servers."""
 
 
+def _introduce(layout: Layout, sites: list[Site]) -> None:
+    """Everybody shows a certificate: the servers to each other, the machines to the servers, and they to them."""
+    homes = [_home_of(layout, site) for site in sites]
+    for site, home in zip(sites, homes, strict=True):
+        ensure_certificate(home, site.name, address=site.host)
+    servers = b"".join((home / "tls.crt").read_bytes() for home in homes)
+    machines = b"".join((own / FOLDER / "tls.crt").read_bytes() for own in layout.directories.values())
+    for own in layout.directories.values():
+        replace(servers_certificates(own), servers)
+    replace(_trusted_of(layout), servers + machines)
+
+
+def _home_of(layout: Layout, site: Site) -> Path:
+    return layout.servers[site.name].with_suffix("")
+
+
+def _trusted_of(layout: Layout) -> Path:
+    return next(iter(layout.servers.values())).with_name(TRUSTED)
+
+
 def _write_nats(layout: Layout, sites: list[Site], password: str) -> None:
     peers = secrets.token_urlsafe(SECRET_BYTES)
     urls = [f"nats-route://route:{peers}@{site.host}:{site.peer}" for site in sites]
     for site in sites:
-        path = layout.servers[site.name]
+        path, home = layout.servers[site.name], _home_of(layout, site)
+        shown = (
+            f'cert_file: "{home}/tls.crt", key_file: "{home}/tls.key", ca_file: "{_trusted_of(layout)}", '
+            'verify: true, min_version: "1.3"'
+        )
         cluster = (
             f"cluster {{ name: ringfence, listen: {site.host}:{site.peer}, "
-            f'authorization {{ user: route, password: "{peers}" }}, routes: {_list(urls)} }}\n'
+            f'authorization {{ user: route, password: "{peers}" }}, tls {{ {shown} }}, routes: {_list(urls)} }}\n'
         )
         text = (
             f"server_name: {site.name}\nlisten: {site.host}:{site.client}\nmax_payload: {PAYLOAD_BYTES_MAX}\n"
             # Without it a server acknowledges what a power cut takes away.
-            f'jetstream {{ store_dir: "{path.parent / site.name}", sync_interval: always }}\n'
+            f'jetstream {{ store_dir: "{home}/data", sync_interval: always }}\n'
+            # Nothing is said before TLS: who stands between cannot tell a client that there is none.
+            f"tls {{ handshake_first: true, {shown} }}\n"
             + (cluster if len(sites) > 1 else "")
             + f"{authorization([Login(USER, password)])}\n"
         )
@@ -170,22 +197,12 @@ def authorization(logins: list[Login]) -> str:
 
 
 def _write_etcd(layout: Layout, sites: list[Site]) -> None:
-    """Everybody shows a certificate: the servers to each other, the machines to the servers, and they to them."""
-    homes = {site.name: layout.servers[site.name].parent / site.name for site in sites}
-    for site in sites:
-        ensure_certificate(homes[site.name], site.name, address=site.host)
-    servers = b"".join((home / "tls.crt").read_bytes() for home in homes.values())
-    machines = b"".join((own / FOLDER / "tls.crt").read_bytes() for own in layout.directories.values())
-    for own in layout.directories.values():
-        replace(own / FOLDER / ETCD_CERTIFICATES, servers)
     members = ",".join(f"{site.name}=https://{site.host}:{site.peer}" for site in sites)
     for site in sites:
-        home, path = homes[site.name], layout.servers[site.name]
-        trusted = path.parent / ETCD_TRUSTED
-        replace(trusted, servers + machines)
+        home = _home_of(layout, site)
         security = (
             f"{{cert-file: {home}/tls.crt, key-file: {home}/tls.key, client-cert-auth: true, "
-            f"trusted-ca-file: {trusted}}}"
+            f"trusted-ca-file: {_trusted_of(layout)}}}"
         )
         client, peer = f"https://{site.host}:{site.client}", f"https://{site.host}:{site.peer}"
         text = (
@@ -200,4 +217,4 @@ def _write_etcd(layout: Layout, sites: list[Site]) -> None:
             f"client-transport-security: {security}\npeer-transport-security: {security}\n"
             "enable-v2: false\nenable-grpc-gateway: true\nlogger: zap\nlog-level: warn\n"
         )
-        replace(path, text.encode())
+        replace(layout.servers[site.name], text.encode())

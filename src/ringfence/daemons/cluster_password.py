@@ -6,24 +6,18 @@ goes over (`use`): it connects as the new user before it lets go of the old conn
 configuration is made to `drop` the old user. Each step may be done twice; after a crash everything is done again.
 """
 
-import os
 import re
 import secrets
-import signal
 from pathlib import Path
 
 from ringfence.daemons import cluster
-from ringfence.daemons.cluster import Login, decode_login, read_login
-from ringfence.daemons.cluster_founding import NATS, SECRET_BYTES, authorization
-from ringfence.daemons.cluster_rotation import NEXT, RotationError, comes, servers_home
-from ringfence.daemons.stream_server import processes_of
-from ringfence.exchange.journal import StreamUnavailableError
-from ringfence.exchange.journal.jetstream import connect, hang_up
+from ringfence.daemons.cluster import Login, decode_login, read_cluster, read_login
+from ringfence.daemons.cluster_founding import SECRET_BYTES, authorization
+from ringfence.daemons.cluster_rotation import NEXT, RotationError, address_of_server, read_again
+from ringfence.daemons.cluster_servers import lets_in
 from ringfence.files import replace, sync_directory
 
 _AUTHORIZATION = re.compile(r"^authorization \{.*\}$", re.MULTILINE)
-_LISTEN = re.compile(r"^listen: (\S+)$", re.MULTILINE)
-_READ_SECONDS = 10.0
 
 
 def next_of(own: Path) -> Path:
@@ -39,11 +33,6 @@ def prepare(own: Path) -> Login:
         made = Login(f"{cluster.USER}-{secrets.token_hex(4)}", secrets.token_urlsafe(SECRET_BYTES))
         replace(path, made.encode())
     return decode_login(path.read_text())
-
-
-def configurations_of(directory: Path) -> list[Path]:
-    """Return the configurations of NATS's servers on this machine, given any of its machines' directories."""
-    return sorted(servers_home(directory).glob(f"{NATS}-*.conf"))
 
 
 def allow(own: Path, configuration: Path) -> None:
@@ -89,37 +78,16 @@ def _write(configuration: Path, logins: list[Login]) -> None:
     replace(configuration, _AUTHORIZATION.sub(lambda _: authorization(logins), text).encode())
 
 
-def have_read(configuration: Path) -> bool:
-    """Have a server read its configuration again; False if none runs with it here. Raises OSError."""
-    running = processes_of(configuration)
-    for process in running:
-        os.kill(process, signal.SIGHUP)
-    return bool(running)
+async def taken_up(own: Path, configuration: Path, login: Login, *, is_wanted: bool = True) -> None:
+    """Have a server read its configuration again, and wait until it lets a login in, or does not any more.
 
-
-async def wait_admitted(configuration: Path, login: Login, *, is_wanted: bool = True) -> None:
-    """Wait until a server lets a login in, or does not any more. Raises RotationError if that does not come."""
-    (address,) = _LISTEN.findall(configuration.read_text())
+    Raises RotationError if that does not come.
+    """
+    config = read_cluster(own)
+    assert config is not None
+    address = address_of_server(configuration)
 
     async def is_so() -> bool:
-        return await _is_admitted(address, login) == is_wanted
+        return await lets_in(own, config, address, login=login) == is_wanted
 
-    if not await comes(is_so, _READ_SECONDS):
-        state = "does not know the new user" if is_wanted else "still knows the old user"
-        raise RotationError(
-            f"the server of {configuration} {state}, or does not run: have it read its configuration again "
-            "(SIGHUP), then do this again. Who is connected stays connected"
-        )
-
-
-async def _is_admitted(address: str, login: Login) -> bool:
-    """Return whether this server lets a login in: a client that one refuses goes on to the others that it names."""
-    try:
-        client = await connect(
-            [f"nats://{address}"], user=login.user, password=login.password, name="a rotation"
-        )
-    except StreamUnavailableError:
-        return False
-    found = client.connected_url
-    await hang_up(client)
-    return found is not None and found.netloc == address
+    await read_again(configuration, is_so)

@@ -47,7 +47,7 @@ async def _seed(directory: Path, config: ClusterConfig, on_progress: Callable[[i
     try:
         frames = await _patient(lambda: servers.stream(config.stream))
         roots = await _patient(lambda: servers.stream(config.roots_stream))
-        if await frames.last() or await roots.last():
+        if await _patient(frames.last) or await _patient(roots.last):
             raise SeedError("the stream is not empty. Nothing was done.")
         count = 0
         for frame in read_frames(RealDisk(directory / "journal", make=False), on_progress=on_progress):

@@ -74,7 +74,7 @@ def peer_fingerprint(connection: ssl.SSLObject | ssl.SSLSocket) -> str:
 
 
 def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
-    """Make a key and a certificate that it signs itself, for a name and perhaps an address.
+    """Make a key and a certificate that it signs itself, for a name and perhaps an address, or a host's name.
 
     Peers pin it, no authority is asked. Raises OSError.
     """
@@ -91,7 +91,7 @@ def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
             x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{serial:x}"),
         ]
     )
-    of_address = [x509.IPAddress(ipaddress.ip_address(address))] if address else []
+    names = [x509.DNSName(name), *([_alternative(address)] if address else [])]
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -101,7 +101,7 @@ def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
         .serial_number(serial)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=365 * _YEARS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), *of_address]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -109,3 +109,10 @@ def ensure_certificate(folder: Path, name: str, *, address: str = "") -> None:
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     replace(folder / "tls.key", private)
     replace(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _alternative(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)

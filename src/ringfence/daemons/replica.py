@@ -241,7 +241,7 @@ class Replica:
     async def _meet_servers_again(self) -> dict[str, Any]:
         """Go over to a connection with the password, or the certificates, that are there now."""
         try:
-            await renew(self._servers, self._directory)
+            await renew(self._servers, self._directory, self._config)
         except (OSError, ValueError, StreamUnavailableError) as error:
             return {"error": f"{error}. The connection of before stays in use."}
         return {"node": self._config.node}

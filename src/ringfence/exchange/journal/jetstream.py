@@ -9,13 +9,16 @@ import asyncio
 import contextlib
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
+from urllib.parse import ParseResult
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from ringfence.exchange.journal.stream import (
@@ -46,16 +49,61 @@ _BATCH_BYTES = 4 << 20
 _NOTES = "Ringfence-"
 
 
-async def connect(servers: Sequence[str], *, user: str, password: str, name: str) -> Client:
-    """Connect to whichever server answers, in this order. Raises StreamUnavailableError."""
+class _TlsTransport(TcpTransport):
+    """A connection that is TLS from its first byte on.
+
+    nats-py would go over to TLS on a connection that is there. When that fails it waits for ever for the end of the
+    connection, and when a server is frozen 30 s for its farewell; both keep it from the next server.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._context = context
+
+    def __bool__(self) -> bool:
+        """Whether it is there: else the client takes one of its own."""
+        return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        async with asyncio.timeout(connect_timeout):
+            self._io_reader, self._io_writer = await asyncio.open_connection(
+                uri.hostname,
+                uri.port,
+                limit=buffer_size,
+                ssl=self._context,
+                ssl_shutdown_timeout=_NEAR_SECONDS,
+            )
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        """It is."""
+
+
+async def connect(
+    servers: Sequence[str], *, user: str, password: str, name: str, context: ssl.SSLContext | None
+) -> Client:
+    """Connect to whichever server answers, in this order; without a context in the clear.
+
+    Raises StreamUnavailableError.
+    """
     client = Client()
+    if context is not None:
+        client._transport = _TlsTransport(context)
+
+    told = ""
 
     async def say(error: Exception) -> None:
-        log.info("NATS: %s", error or type(error).__name__)
+        nonlocal told
+        told = str(error) or type(error).__name__
+        log.info("NATS: %s", told)
 
     try:
         await _within(_CONNECT_SECONDS, client.connect(
             list(servers), user=user, password=password, name=name, dont_randomize=True, connect_timeout=1,
+            # The transport is TLS already. Were it not, the client would believe whoever says, before any TLS, that
+            # there is to be none, and say its password.
+            tls=context, tls_handshake_first=context is not None,
             # A client of a frozen server would wait for minutes.
             ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=_TRIES,
             reconnect_time_wait=0.05,  # type: ignore[arg-type]
@@ -63,7 +111,7 @@ async def connect(servers: Sequence[str], *, user: str, password: str, name: str
         ))  # fmt: skip
     except (OSError, TimeoutError, nats.errors.Error) as error:
         await hang_up(client)
-        why = str(error) or str(client.last_error or "no answer")
+        why = told or str(error) or "no answer"
         raise StreamUnavailableError(f"no NATS server of {', '.join(servers)} lets us in: {why}") from error
     # Once it was let in it comes back for ever. Asked for before, it would try for ever with a wrong password, too,
     # and not always notice that it was cancelled.
@@ -94,7 +142,7 @@ class NatsServers:
 
     def __init__(
         self, client: Client, servers: Sequence[str], *, name: str, subject: str, replicas: int
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._client, self._servers, self._name = client, servers, name
         self._subject, self._replicas = subject, replicas
         self._streams: dict[str, JetStream] = {}
@@ -102,18 +150,19 @@ class NatsServers:
 
     @classmethod
     async def open(
-        cls, servers: Sequence[str], *, user: str, password: str, name: str, subject: str, replicas: int
-    ) -> "NatsServers":
+        cls, servers: Sequence[str], *, user: str, password: str, context: ssl.SSLContext | None, name: str,
+        subject: str, replicas: int,
+    ) -> "NatsServers":  # fmt: skip
         """Connect; what is said is said below `subject`. Raises StreamUnavailableError."""
-        client = await connect(servers, user=user, password=password, name=name)
+        client = await connect(servers, user=user, password=password, name=name, context=context)
         return cls(client, servers, name=name, subject=subject, replicas=replicas)
 
-    async def renew(self, *, user: str, password: str) -> None:
-        """Go over to a connection of another user; what is under way on the old one ends there.
+    async def renew(self, *, user: str, password: str, context: ssl.SSLContext | None) -> None:
+        """Go over to a connection with another user or certificate; what is under way on the old one ends there.
 
         Raises StreamUnavailableError: then the old one stays.
         """
-        client = await connect(self._servers, user=user, password=password, name=self._name)
+        client = await connect(self._servers, user=user, password=password, name=self._name, context=context)
         if self._take is not None:
             await client.subscribe(f"{self._subject}.*", cb=self._take)
         old, self._client = self._client, client
