@@ -60,7 +60,8 @@ def turned_away(crowd: Crowd) -> int:
     return sum(trader.turned_away for trader in crowd.traders)
 
 
-def hand_over(cluster: Cluster, crowd: Crowd) -> float:
+def hand_over(cluster: Cluster, crowd: Crowd) -> tuple[float, int]:
+    """Return the longest time without an answer, and how many orders were turned away."""
     old = cluster.wait_leader()
     new = next(name for name in cluster.nodes if name != old)
     until = time.monotonic() + 60
@@ -68,12 +69,14 @@ def hand_over(cluster: Cluster, crowd: Crowd) -> float:
     while (answer := cluster.ask(old, ask="hand-over", to=new)) != {"node": old, "successor": new}:
         assert time.monotonic() < until, answer
         time.sleep(0.2)
-    moment = time.monotonic()
+    moment, before = time.monotonic(), turned_away(crowd)
     cluster.wait_leader(other_than=old)
     crowd.first_answer_after(time.monotonic(), seconds=_PATIENCE)
+    # A gateway whose line was lost answers within a second, or says that nothing was done.
+    time.sleep(1.5)
     # The old leader may still answer what it had: not the next answer counts, but the longest time without one.
     gap = longest_silence([at for trader in crowd.traders for at in list(trader.answered)], since=moment)
-    return gap
+    return gap, turned_away(crowd) - before
 
 
 def kill_stream_leader(cluster: Cluster, crowd: Crowd) -> float:
@@ -96,13 +99,17 @@ def measure(folder: Path, *, kills: int, others: int) -> Failures:
             "turned_away": [],
             "stream_killed": [],
         }
-        plan = [("killed", kill_leader)] * kills + [("handed_over", hand_over)] * others
-        for name, action in plan + [("stream_killed", kill_stream_leader)] * others:
+        for _ in range(kills):
             time.sleep(dice.uniform(0.3, 1.5))
-            before = turned_away(crowd)
-            gaps[name].append(action(cluster, crowd))
-            if name == "handed_over":
-                gaps["turned_away"].append(turned_away(crowd) - before)
+            gaps["killed"].append(kill_leader(cluster, crowd))
+        for _ in range(others):
+            time.sleep(dice.uniform(0.3, 1.5))
+            gap, away = hand_over(cluster, crowd)
+            gaps["handed_over"].append(gap)
+            gaps["turned_away"].append(away)
+        for _ in range(others):
+            time.sleep(dice.uniform(0.3, 1.5))
+            gaps["stream_killed"].append(kill_stream_leader(cluster, crowd))
         time.sleep(1)
         took = time.monotonic() - started
         crowd.end()
