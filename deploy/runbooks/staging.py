@@ -270,6 +270,9 @@ def deposited(trader: Trader, amount: int, directory: Path) -> int:
 # ---- what Prometheus sees
 
 
+_COME_SECONDS = 2.0
+
+
 class Watch:
     """What Prometheus would see of a node, and what its rules make of that."""
 
@@ -284,8 +287,16 @@ class Watch:
         )
         # The first start of many processes takes a while, and the prover's first minute.
         until(lambda: not asyncio.run(troubles(directory)), "every process is ready", seconds=180)
-        self.look()
+        self._wait_all()
         self._before = self._last
+
+    def _wait_all(self) -> None:
+        """Wait until no further process has come for a while: one that has no page yet is no trouble either."""
+        names, since = set(self.look().by(metrics.UP, "name")), time.monotonic()
+        while time.monotonic() - since < _COME_SECONDS:
+            time.sleep(0.2)
+            if (now := set(self.look().by(metrics.UP, "name"))) != names:
+                names, since = now, time.monotonic()
 
     def look(self) -> Scrape:
         """Read the node's page."""
