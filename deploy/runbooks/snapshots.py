@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from staging import Runbook, Watch, known, main, place, until
 
-from ringfence.daemons.core_loop import SNAPSHOT_EVERY
+from ringfence.configuration import read_configuration
 from ringfence.exchange.sequencer import snapshots
 from ringfence.messages.commands import Command
 from ringfence.monitoring import metrics
@@ -27,7 +27,8 @@ def run(book: Runbook, folder: Path) -> None:
         aside = kept.rename(kept.with_name("aside"))
         kept.symlink_to("away")
         ticks = np.concatenate([command(Command.TICK)] * _AT_ONCE)
-        for _ in range(SNAPSHOT_EVERY // _AT_ONCE + 1):
+        every = read_configuration(venue.directory).settings.core.snapshot_commands
+        for _ in range(every // _AT_ONCE + 1):
             asyncio.run(venue.submit(ticks))
         watch.until(lambda page: page.value(metrics.SNAPSHOTS_FAILED), "a snapshot has failed")
         book.check(watch.fires("SnapshotsFail"), "SnapshotsFail fires")

@@ -7,7 +7,7 @@ from pathlib import Path
 from staging import Cluster, Runbook, main
 from tests.cluster.test_failover import check_journals
 
-from ringfence.daemons.replica import EXIT_FENCED
+from ringfence.daemons.cluster import EXIT_FENCED
 from ringfence.testing.client import Client
 
 

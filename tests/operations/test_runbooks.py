@@ -40,10 +40,11 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     return figures
 
 
-def test_every_page_has_a_script_and_names_it() -> None:
+def test_every_page_has_a_script_that_can_be_run_and_names_it() -> None:
     assert {path.stem for path in PAGES.glob("*.md")} == set(NAMES)
     for name in NAMES:
         assert f"`deploy/runbooks/{name}.py`" in (PAGES / f"{name}.md").read_text()
+        assert callable(_load(SCRIPTS / f"{name}.py").run), "what it imports is there"
 
 
 @pytest.mark.parametrize("name", NAMES)
