@@ -54,6 +54,7 @@ def test_everything_that_we_send_has_what_the_standard_requires(make: Make, fix_
     client.log_on()
     other.log_on()
     client.place("n1", "1", 200, "9999.5")
+    client.report("n1", kind="0")
     other.place("n2", "2", 100, "9999.5", t59="3")
     client.report("n1", kind="F")
     client.place("n3", "1", 100, None, t40="3", t99="12000")
