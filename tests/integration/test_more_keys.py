@@ -50,6 +50,31 @@ def test_a_token_keeps_its_keys_and_is_enrolled_anew(tmp_path: Path) -> None:
     assert made(tmp_path, 3) == second
 
 
+_TEAR = """
+import sys
+from pathlib import Path
+from pkcs11 import Attribute, ObjectClass
+from ringfence.custody.hsm import Lockout, Token, softhsm_module
+from ringfence.daemons.token_founding import configure
+folder = Path(sys.argv[1])
+configure(folder)
+with Token(softhsm_module(), "ops-1", (folder / "pin").read_text(), Lockout(folder / "lockout")) as token:
+    whole, *_ = token._session.get_objects({Attribute.CLASS: ObjectClass.PUBLIC_KEY})
+    for label in ("", "clients.receive.2"):
+        whole.copy({Attribute.LABEL: label, Attribute.TOKEN: True})
+"""
+
+
+def test_what_a_kill_has_left_of_a_pair_is_removed_before_it_goes_on(tmp_path: Path) -> None:
+    """SoftHSM makes a pair in steps: an object without a name was left, and one without its private half."""
+    first = made(tmp_path, 2)
+    subprocess.run([sys.executable, "-c", _TEAR, str(tmp_path)], check=True, timeout=60)
+    (tmp_path / "extending").touch()
+    second = made(tmp_path, 4)
+    assert second.pools["clients"].receive[:2] == first.pools["clients"].receive
+    assert made(tmp_path, 4) == second
+
+
 def test_a_token_that_is_not_what_was_enrolled_gets_no_keys(tmp_path: Path) -> None:
     first = made(tmp_path, 2)
     changed = msgspec.structs.replace(first, keys_digest="00" * 32)

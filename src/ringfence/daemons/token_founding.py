@@ -99,6 +99,8 @@ def _extend(folder: Path, before: Public, sizes: dict[str, tuple[int, int]]) -> 
             if (found.token_digest, found.keys_digest) != (before.token_digest, before.keys_digest):
                 raise HsmError("the token is not what was enrolled: it was given no keys")
             replace(begun, b"")
+        else:
+            token.remove_torn()
         pools = {owner: _pool(token, before.pools[owner], owner, counts) for owner, counts in sizes.items()}
         baseline = witness.enrol()
     public = _enrol(folder, baseline, pools, pin, before.tpm_log_base, before.tpm_shares_base)

@@ -132,6 +132,17 @@ class Token:
         is_there = self._find(ObjectClass.PRIVATE_KEY, label) is not None
         return self.public_key(label) if is_there else self.generate(label)
 
+    def remove_torn(self) -> None:
+        """Remove what is left of pairs whose making was cut short, in which nothing can sign. Raises HsmError."""
+        labels = set(self.labels()) - {""}
+        try:
+            for kind in (ObjectClass.PUBLIC_KEY, ObjectClass.PRIVATE_KEY):
+                for key in list(self._session.get_objects({Attribute.CLASS: kind})):
+                    if str(key[Attribute.LABEL]) not in labels:
+                        key.destroy()
+        except pkcs11.PKCS11Error as error:
+            raise HsmError(f"what is left of a pair cannot be removed: {type(error).__name__}") from error
+
     def public_key(self, label: str) -> bytes:
         """Return the compressed public key, 33 bytes. Raises KeyMissingError."""
         key = self._find(ObjectClass.PUBLIC_KEY, label)
