@@ -35,6 +35,7 @@ def test_a_seed_is_the_same_run_again() -> None:
     assert play(11) == play(11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [Options(is_fenced=False), Options(waits_for_stream=False)],

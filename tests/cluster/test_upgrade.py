@@ -97,6 +97,7 @@ def check_replays(cluster: Cluster, build: dict[str, str]) -> None:
     assert len({chain[:end] for chain in chains}) == 1
 
 
+@pytest.mark.slow
 def test_a_newer_build_is_rolled_under_load_and_its_rules_are_put_in_force(
     tmp_path: Path, build: dict[str, str]
 ) -> None:

@@ -28,7 +28,7 @@ CCXT_SKIPS = {
     ("client", "story"),
     [
         ("ccxt", "ccxt_rest.py"),
-        ("ccxt", "ccxt_realtime.py"),
+        pytest.param("ccxt", "ccxt_realtime.py", marks=pytest.mark.slow),
         ("bitmex", "bitmex_rest.py"),
         ("bitmex", "bitmex_realtime.py"),
     ],

@@ -26,6 +26,8 @@ from ringfence.testing.newer_build import NEWER, newer_build
 from ringfence.testing.up import ringfence, wait_for
 from ringfence.testing.venue import Venue
 
+pytestmark = pytest.mark.slow
+
 RISK = "demo-risk"
 READERS = ("history", "gateway", "fix_gateway")
 
