@@ -119,6 +119,20 @@ def test_probes_follow_the_core(venue: Venue) -> None:
     _until(lambda: asyncio.run(troubles(venue.directory)) == {})
 
 
+def test_where_snapshots_are_no_folder_the_other_figures_are_there(venue: Venue) -> None:
+    kept = venue.directory / "snapshots"
+    aside = kept.rename(kept.with_name("aside"))
+    try:
+        kept.write_text("")
+        found = _look(venue)
+        assert found.value(metrics.UP, name="core") == 1
+        assert found.value(metrics.SNAPSHOT_LAG, process="core") is not None
+        assert found.value(metrics.SNAPSHOT_AGE, process="core") is None
+    finally:
+        kept.unlink()
+        aside.rename(kept)
+
+
 def test_probes_are_not_limited_and_change_nothing(tmp_path: Path) -> None:
     with Venue(tmp_path, accounts=1, limits={"page_files_per_minute": 3}) as venue:
         assert {_status(venue, "/health") for _ in range(10)} == {200}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +103,10 @@ def _of_machine(directory: Path, sequencer: Sequencer, status: dict[str, Any]) -
     yield sample(metrics.STEP, sequencer.step_seconds)
     yield sample(metrics.SYNC, sequencer.sync_seconds)
     yield sample(metrics.SNAPSHOT_LAG, sequencer.next_sequence - sequencer.snapshot_sequence)
-    for newest in snapshots(directory)[:1]:
-        yield sample(metrics.SNAPSHOT_AGE, time.time() - newest.stat().st_mtime)
+    # A disk that is away, or a snapshot that is just being replaced by a newer one, takes no other figure with it.
+    with suppress(OSError):
+        for newest in snapshots(directory)[:1]:
+            yield sample(metrics.SNAPSHOT_AGE, time.time() - newest.stat().st_mtime)
     roots = directory / "roots" / "chain.roots"
     if roots.exists():
         yield sample(metrics.ROOT_AGE, time.time() - roots.stat().st_mtime)
