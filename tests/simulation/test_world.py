@@ -71,7 +71,7 @@ def test_a_failing_run_shrinks_to_a_test_that_fails_too(monkeypatch: pytest.Monk
 
     def lost(self: pending.Pending) -> None:
         self._connection += 1
-        self._give_up(self._connection)
+        self.settle(is_again=False)
 
     monkeypatch.setattr(pending.Pending, "lost", lost)
     options = next(
