@@ -133,7 +133,8 @@ class AccountPage(Tab):
     def keep_codes(self) -> list[str]:
         """Read recovery codes and say that they are kept."""
         box = self.page.get_by_role("region", name="Recovery codes").first
-        box.wait_for()
+        # The box may be there before they are.
+        box.locator("li code").first.wait_for()
         codes: list[str] = box.locator("li code").all_inner_texts()
         self.press("I have kept them")
         return codes
