@@ -13,7 +13,7 @@ from ringfence.exchange.engine.records import BLOCK_SMALL, CONTROL, HEADER, ORDE
 from ringfence.exchange.engine.state import State, Table, address_of, allocate
 from ringfence.messages.batch import Records
 from ringfence.messages.records import COMMAND, EVENT, RECORD_BYTES
-from ringfence.messages.rules import RULES_FIRST, UnknownRulesError
+from ringfence.messages.rules import UnknownRulesError
 
 _EVENTS_AT_START = 1 << 15
 # commands, begin, end, events, events_end, timestamp_ns of the CONTROL record, then begin and stop again.
@@ -113,7 +113,7 @@ class Engine:
     @property
     def rules(self) -> int:
         """Version of the rules in force."""
-        return max(int(self.state.header["rules"]), RULES_FIRST)
+        return self.state.rules
 
     @property
     def has_more_to_do(self) -> bool:

@@ -29,6 +29,7 @@ from ringfence.exchange.engine.records import (
     WORD,
 )
 from ringfence.messages.records import RECORD_BYTES
+from ringfence.messages.rules import RULES_FIRST
 from ringfence.units.limits import ASSETS_MAX, SYMBOL_MAX
 
 Table = NDArray[np.void]
@@ -72,6 +73,11 @@ class State:
     def _point(self, name: str, table: Table) -> None:
         self.header["p_" + name] = address_of(table)
         self.header["cap_" + name] = len(table)
+
+    @property
+    def rules(self) -> int:
+        """Version of the rules in force."""
+        return max(int(self.header["rules"]), RULES_FIRST)
 
     # ---- room
 

@@ -21,7 +21,6 @@ from ringfence.exchange.engine.records import ORDER_SELL, ORDER_UNTRIGGERED
 from ringfence.exchange.engine.state import State
 from ringfence.exchange.engine.stops import WHOLE_POSITION
 from ringfence.messages.commands import OrderType
-from ringfence.messages.rules import RULES_FIRST
 from ringfence.units.limits import ASSETS_MAX
 
 _WALLET = np.dtype({"names": ["asset", "wallet", "locked"], "formats": ["<u2", "<i8", "<i8"],
@@ -115,5 +114,5 @@ def venue_of(state: State) -> bytes:
         halted=int(header["halted"]), deposits_halted=int(header["deposits_halted"]),
         withdrawals_halted=int(header["withdrawals_halted"]), signers_halted=int(header["signers_halted"]),
         people=int(header["people"]), configuration=int(header["configuration"]),
-        rules=max(int(header["rules"]), RULES_FIRST), instruments=instruments,
+        rules=state.rules, instruments=instruments,
     )  # fmt: skip
