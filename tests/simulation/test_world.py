@@ -14,14 +14,13 @@ from ringfence.testing.world.batch import run_on_cores, run_options
 from ringfence.testing.world.fence import RealWorldError, fence
 from ringfence.testing.world.shrink import fails_like, regression, shrink
 
-SEEDS = 75
 
-
-def test_the_default_seeds_hold_every_promise_and_reach_what_they_must() -> None:
-    tally = run_on_cores(range(SEEDS), workers=2, on_progress=lambda _: None)
+@pytest.mark.parametrize("seeds", [75, pytest.param(300, marks=pytest.mark.slow)])
+def test_the_default_seeds_hold_every_promise_and_reach_what_they_must(seeds: int) -> None:
+    tally = run_on_cores(range(seeds), workers=2, on_progress=lambda _: None)
     assert tally.failures == {}, "replay with `nox -s simulate -- SEED`"
-    assert tally.seeds == SEEDS
-    assert missing(tally.reached, seeds=SEEDS) == {}
+    assert tally.seeds == seeds
+    assert missing(tally.reached, seeds=seeds) == {}
 
 
 def trace_of(seed: int, hash_seed: str) -> str:
